@@ -1,0 +1,4 @@
+module OnnxLeNet.Scripts.Program
+
+[<EntryPoint>]
+let main _ = 0
