@@ -1,0 +1,89 @@
+using MathNet.Numerics.LinearAlgebra.Single;
+
+namespace OnnxLeNet.Numerics;
+
+/// <summary>
+/// What flows between layers: N samples as a Math.NET matrix with one row per sample and one column per feature, and the shape of one sample.
+/// The features are in the order of <c>torch.flatten(x, 1)</c> (channel, then height, then width). Math.NET stores columns contiguously, so
+/// the N values of one feature lie side by side (the CHWN layout): every vector lane is a sample, a reshape moves nothing, and the columns of
+/// a convolution are block copies.
+/// </summary>
+public sealed class Batch
+{
+    /// <summary>A batch over <paramref name="matrix"/>, which is not copied.</summary>
+    /// <param name="matrix">[N × features].</param>
+    /// <param name="sample">The shape of one sample.</param>
+    /// <param name="requiresGrad">Whether a backward computes the gradient for this batch. Training data does without.</param>
+    /// <exception cref="ShapeException">The matrix has not as many columns as a sample has elements.</exception>
+    public Batch(DenseMatrix matrix, Shape sample, bool requiresGrad = true)
+    {
+        ArgumentNullException.ThrowIfNull(matrix);
+        if (matrix.ColumnCount != sample.Count)
+            throw new ShapeException($"samples of shape {sample} have {sample.Count} features, got a matrix of {matrix.RowCount}×{matrix.ColumnCount}");
+        (Matrix, Sample, RequiresGrad) = (matrix, sample, requiresGrad);
+    }
+
+    /// <summary>A batch of <paramref name="count"/> samples, all zeros.</summary>
+    public Batch(int count, Shape sample, bool requiresGrad = true) : this(new DenseMatrix(count, sample.Count), sample, requiresGrad) { }
+
+    /// <summary>[N × features].</summary>
+    public DenseMatrix Matrix { get; }
+
+    /// <summary>The shape of one sample.</summary>
+    public Shape Sample { get; }
+
+    /// <summary>Number of samples, N.</summary>
+    public int Count => Matrix.RowCount;
+
+    /// <summary>The matrix's own storage: feature f of sample n is at f·N + n.</summary>
+    public float[] Values => Matrix.Values;
+
+    /// <summary>Whether a backward computes the gradient for this batch.</summary>
+    public bool RequiresGrad { get; }
+
+    /// <summary>From row-major order: an image tensor [N, C, H, W] becomes N samples of shape [C, H, W]. Copies.</summary>
+    /// <exception cref="ShapeException">No axis for the samples.</exception>
+    public static Batch FromTensor(Tensor tensor, bool requiresGrad = true)
+    {
+        ArgumentNullException.ThrowIfNull(tensor);
+        if (tensor.Shape.Rank == 0) throw new ShapeException("a batch needs an axis for its samples, got a scalar");
+        var batch = new Batch(tensor.Shape[0], tensor.Shape.WithoutFirst(), requiresGrad);
+        Transpose(tensor.Data, batch.Values, batch.Count, batch.Sample.Count);
+        return batch;
+    }
+
+    /// <summary>To row-major order: N samples of shape [C, H, W] become [N, C, H, W]. Copies.</summary>
+    public Tensor ToTensor()
+    {
+        var tensor = new Tensor(Sample.Prepend(Count));
+        Transpose(Values, tensor.Data, Sample.Count, Count);
+        return tensor;
+    }
+
+    /// <summary>The same features under another sample shape of the same number of elements; nothing moves.</summary>
+    internal Batch Reshape(Shape sample) => new(Matrix, sample, RequiresGrad);
+
+    /// <summary>Copies rows of <paramref name="source"/>, from its row <paramref name="row"/> on, over the whole of this batch.</summary>
+    internal void CopyRowsFrom(Batch source, int row)
+    {
+        for (int f = 0; f < Sample.Count; f++)
+            source.Values.AsSpan(f * source.Count + row, Count).CopyTo(Values.AsSpan(f * Count));
+    }
+
+    /// <summary>Copies the whole of this batch over rows of <paramref name="destination"/>, from its row <paramref name="row"/> on.</summary>
+    internal void CopyRowsTo(Batch destination, int row)
+    {
+        for (int f = 0; f < Sample.Count; f++)
+            Values.AsSpan(f * Count, Count).CopyTo(destination.Values.AsSpan(f * destination.Count + row));
+    }
+
+    private static void Transpose(float[] source, float[] destination, int rows, int columns)
+    {
+        const int Tile = 16; // both sides stay in the first-level cache
+        for (int r0 = 0; r0 < rows; r0 += Tile)
+            for (int c0 = 0; c0 < columns; c0 += Tile)
+                for (int r = r0; r < Math.Min(r0 + Tile, rows); r++)
+                    for (int c = c0; c < Math.Min(c0 + Tile, columns); c++)
+                        destination[c * rows + r] = source[r * columns + c];
+    }
+}

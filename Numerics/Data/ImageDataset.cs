@@ -1,0 +1,116 @@
+namespace OnnxLeNet.Numerics;
+
+/// <summary>Images of bytes with a class each, held as they are stored; padding and normalizing happen when a batch is gathered.</summary>
+public sealed class ImageDataset
+{
+    private readonly byte[] pixels;
+    private readonly byte[] labels;
+    private readonly float[] values = new float[256];
+
+    /// <summary>A data set of images [C, H, W], one after the other, and their labels.</summary>
+    /// <param name="image">The shape of a stored image.</param>
+    /// <param name="pixels">Every image's bytes in row-major order.</param>
+    /// <param name="labels">One class number per image.</param>
+    /// <param name="transform">What a gathered image goes through.</param>
+    /// <exception cref="DataException">No images, or images and labels of different counts.</exception>
+    public ImageDataset(Shape image, byte[] pixels, byte[] labels, ImageTransform transform)
+    {
+        ArgumentNullException.ThrowIfNull(pixels);
+        ArgumentNullException.ThrowIfNull(labels);
+        ArgumentNullException.ThrowIfNull(transform);
+        if (image.Rank != 3 || image.Count == 0) throw new ShapeException($"an image has the shape [C, H, W], got {image}");
+        if (pixels.Length % image.Count != 0 || pixels.Length / image.Count != labels.Length)
+            throw new DataException($"{pixels.Length / image.Count} images and {labels.Length} labels: there must be one label for every image");
+        if (labels.Length == 0) throw new DataException("the data set has no images");
+        (Stored, this.pixels, this.labels, Transform) = (image, pixels, labels, transform);
+        Sample = new Shape(image[0], image[1] + 2 * transform.Padding, image[2] + 2 * transform.Padding);
+        Classes = labels.Max() + 1;
+        for (int value = 0; value < 256; value++) values[value] = transform.Normalize(value);
+    }
+
+    /// <summary>Number of images.</summary>
+    public int Count => labels.Length;
+
+    /// <summary>One more than the largest label.</summary>
+    public int Classes { get; }
+
+    /// <summary>The shape of an image as stored.</summary>
+    public Shape Stored { get; }
+
+    /// <summary>The shape of an image as gathered: padded.</summary>
+    public Shape Sample { get; }
+
+    /// <summary>What a gathered image goes through.</summary>
+    public ImageTransform Transform { get; }
+
+    /// <summary>The class of an image.</summary>
+    public int Label(int index) => labels[index];
+
+    /// <summary>Copies the images of the given indices, padded and normalized, over the rows of a batch.</summary>
+    /// <param name="indices">N image numbers.</param>
+    /// <param name="x">[N × C·H·W] of the padded size. Overwritten.</param>
+    /// <param name="classes">N class numbers. Overwritten.</param>
+    public void Gather(ReadOnlySpan<int> indices, Batch x, Span<int> classes)
+    {
+        ArgumentNullException.ThrowIfNull(x);
+        if (x.Count != indices.Length || x.Sample.Count != Sample.Count)
+            throw new ShapeException($"gathering {indices.Length} images of {Sample} into a batch of {x.Sample.Prepend(x.Count)}");
+        int samples = indices.Length, pad = Transform.Padding, height = Stored[1], width = Stored[2];
+        for (int n = 0; n < samples; n++) classes[n] = labels[indices[n]];
+        var to = x.Values.AsSpan();
+        int border = pad * Sample[2] * samples, side = pad * samples, row = width * samples;
+        int at = 0;
+        for (int c = 0; c < Stored[0]; c++)
+        {
+            to.Slice(at, border).Fill(values[0]);
+            at += border;
+            for (int h = 0; h < height; h++)
+            {
+                to.Slice(at, side).Fill(values[0]);
+                at += side;
+                var run = to.Slice(at, row);
+                int first = (c * height + h) * width;
+                for (int n = 0; n < samples; n++)
+                {
+                    // One image's row is read in order and written a lane apart: the block is in the cache, the images are not.
+                    var source = pixels.AsSpan(indices[n] * Stored.Count + first, width);
+                    for (int w = 0, o = n; w < source.Length; w++, o += samples) run[o] = values[source[w]];
+                }
+                at += row;
+                to.Slice(at, side).Fill(values[0]);
+                at += side;
+            }
+            to.Slice(at, border).Fill(values[0]);
+            at += border;
+        }
+    }
+
+    /// <summary>The images of the given indices as a batch of their own, with their classes.</summary>
+    public (Batch Images, int[] Labels) Take(ReadOnlySpan<int> indices)
+    {
+        var x = new Batch(indices.Length, Sample, requiresGrad: false);
+        var classes = new int[indices.Length];
+        Gather(indices, x, classes);
+        return (x, classes);
+    }
+
+    /// <summary>The first images.</summary>
+    public ImageDataset First(int count) => Slice(0, Math.Min(count, Count));
+
+    /// <summary>Neighbouring images as a data set of their own.</summary>
+    public ImageDataset Slice(int start, int count) =>
+        new(Stored, pixels.AsSpan(start * Stored.Count, count * Stored.Count).ToArray(), labels.AsSpan(start, count).ToArray(), Transform);
+}
+
+/// <summary>Zero pixels around the image, then (value/255 − mean)/std over everything, the border included.</summary>
+/// <param name="Padding">Pixels added on each side.</param>
+/// <param name="Mean">Mean of the data's pixels as 0 to 1.</param>
+/// <param name="Std">Their standard deviation.</param>
+public sealed record ImageTransform(int Padding, double Mean, double Std)
+{
+    /// <summary>MNIST brought to 32×32 with its usual mean and standard deviation.</summary>
+    public static ImageTransform Mnist { get; } = new(2, 0.1307, 0.3081);
+
+    /// <summary>What a stored byte becomes.</summary>
+    public float Normalize(int value) => (float)((value / 255.0 - Mean) / Std);
+}

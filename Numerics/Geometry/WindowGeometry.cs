@@ -1,0 +1,74 @@
+namespace OnnxLeNet.Numerics;
+
+/// <summary>
+/// How a window of taps moves over an image: validated once, then passed to forward and backward alike.
+/// Output sizes are floor((in + 2·padding − dilation·(kernel − 1) − 1) / stride + 1), for height and width each on its own.
+/// </summary>
+public sealed record WindowGeometry
+{
+    /// <summary>A window; every size is (height, width).</summary>
+    /// <exception cref="ArgumentOutOfRangeException">A kernel, stride or dilation below 1, or a negative padding.</exception>
+    public WindowGeometry(Size2 kernel, Size2 stride, Size2 padding, Size2 dilation)
+    {
+        Require(kernel, 1, nameof(kernel));
+        Require(stride, 1, nameof(stride));
+        Require(padding, 0, nameof(padding));
+        Require(dilation, 1, nameof(dilation));
+        (Kernel, Stride, Padding, Dilation) = (kernel, stride, padding, dilation);
+    }
+
+    /// <summary>Taps (kH, kW).</summary>
+    public Size2 Kernel { get; }
+
+    /// <summary>Steps between output positions.</summary>
+    public Size2 Stride { get; }
+
+    /// <summary>Border on each side.</summary>
+    public Size2 Padding { get; }
+
+    /// <summary>Distance between taps.</summary>
+    public Size2 Dilation { get; }
+
+    /// <summary>Taps in a window of one channel: kH·kW.</summary>
+    public int Taps => Kernel.H * Kernel.W;
+
+    /// <summary>The sizes (oH, oW) of the output for an input of (H, W).</summary>
+    /// <param name="owner">Who asks, for the error.</param>
+    /// <param name="h">Input height.</param>
+    /// <param name="w">Input width.</param>
+    /// <exception cref="ShapeException">The window is larger than the padded input.</exception>
+    public (int H, int W) Output(object owner, int h, int w)
+    {
+        long oH = Output(h, Kernel.H, Stride.H, Padding.H, Dilation.H), oW = Output(w, Kernel.W, Stride.W, Padding.W, Dilation.W);
+        if (oH < 1 || oW < 1)
+            throw new ShapeException($"{owner}: the window covers {Extent(Kernel.H, Dilation.H)}×{Extent(Kernel.W, Dilation.W)}, "
+                + $"the padded input is only {h + 2L * Padding.H}×{w + 2L * Padding.W}");
+        return ((int)oH, (int)oW);
+    }
+
+    /// <summary>The output positions [from, to) along one axis whose tap number <paramref name="tap"/> falls inside the input.</summary>
+    internal static (int From, int To) Inside(int tap, int input, int output, int stride, int padding, int dilation)
+    {
+        // 0 ≤ o·stride − padding + tap·dilation < input
+        int start = padding - tap * dilation;
+        int from = start <= 0 ? 0 : (start + stride - 1) / stride;
+        int past = input + start;
+        int to = past <= 0 ? 0 : (past + stride - 1) / stride;
+        from = Math.Min(from, output);
+        return (from, Math.Clamp(to, from, output));
+    }
+
+    private static long Extent(int kernel, int dilation) => dilation * (kernel - 1L) + 1;
+
+    private static long Output(int size, int kernel, int stride, int padding, int dilation)
+    {
+        long room = size + 2L * padding - Extent(kernel, dilation);
+        return room < 0 ? 0 : room / stride + 1;
+    }
+
+    private static void Require(Size2 value, int least, string name)
+    {
+        if (value.H < least || value.W < least)
+            throw new ArgumentOutOfRangeException(name, value, $"the {name} is at least {least} in both directions");
+    }
+}

@@ -1,0 +1,54 @@
+namespace OnnxLeNet.Numerics;
+
+/// <summary>
+/// A seeded stream of random numbers: SplitMix64 (Steele, Lea, Flood 2014). Its whole state is one number, so that a checkpoint holds it,
+/// and the stream is the same on every machine and runtime.
+/// </summary>
+public sealed class Generator
+{
+    private const ulong GoldenGamma = 0x9E3779B97F4A7C15;
+
+    /// <summary>A stream that begins at the given seed.</summary>
+    public Generator(long seed) => State = (ulong)seed;
+
+    /// <summary>Where the stream stands; set it to continue from there.</summary>
+    public ulong State { get; set; }
+
+    /// <summary>64 random bits.</summary>
+    public ulong NextBits()
+    {
+        State += GoldenGamma;
+        ulong z = State;
+        z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9;
+        z = (z ^ (z >> 27)) * 0x94D049BB133111EB;
+        return z ^ (z >> 31);
+    }
+
+    /// <summary>Uniform in [0, 1), on a grid of 2⁻⁵³.</summary>
+    public double NextDouble() => (NextBits() >> 11) * (1.0 / (1L << 53));
+
+    /// <summary>Uniform in [0, below).</summary>
+    /// <exception cref="ArgumentOutOfRangeException"><paramref name="below"/> is not positive.</exception>
+    public int Next(int below)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(below);
+        return (int)Math.BigMul(NextBits(), (ulong)below, out _); // off uniform by less than 2⁻³³
+    }
+
+    /// <summary>Normal with mean 0 and standard deviation 1 (Box and Muller 1958).</summary>
+    public double NextNormal() =>
+        Math.Sqrt(-2 * Math.Log(1 - NextDouble())) * Math.Cos(2 * Math.PI * NextDouble());
+
+    /// <summary>Puts the elements in a random order, every order equally likely (Fisher and Yates).</summary>
+    public void Shuffle(Span<int> elements)
+    {
+        for (int i = elements.Length - 1; i > 0; i--)
+        {
+            int j = Next(i + 1);
+            (elements[i], elements[j]) = (elements[j], elements[i]);
+        }
+    }
+
+    /// <summary>A stream of its own for item <paramref name="index"/> of something, the same whoever computes it and when.</summary>
+    internal Generator Fork(long index) => new((long)(new Generator((long)State).NextBits() ^ (ulong)index * GoldenGamma));
+}

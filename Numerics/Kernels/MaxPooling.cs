@@ -1,0 +1,126 @@
+namespace OnnxLeNet.Numerics;
+
+/// <summary>
+/// Maximum over windows of each channel, on a batch in the CHWN layout: a window's taps are runs of N samples. Taps in the padding do not
+/// take part. Of equal values the first tap wins, and a NaN wins over all, as in PyTorch.
+/// </summary>
+internal static unsafe class MaxPooling
+{
+    /// <summary>y[n, c, oh, ow] ← the largest of its window's taps; argmax ← that tap's number kh·kW + kw. Overwrites both.</summary>
+    /// <param name="g">The window.</param>
+    /// <param name="samples">N.</param>
+    /// <param name="input">[C, H, W].</param>
+    /// <param name="output">(oH, oW).</param>
+    /// <param name="x">[N × C·H·W].</param>
+    /// <param name="y">[N × C·oH·oW].</param>
+    /// <param name="argmax">[N × C·oH·oW]; a float, so that one mask selects both.</param>
+    public static void Forward(WindowGeometry g, int samples, Shape input, (int H, int W) output, ReadOnlySpan<float> x, Span<float> y, Span<float> argmax)
+    {
+        Check(samples, input, output, x.Length, y.Length, argmax.Length);
+        fixed (float* px = x, py = y, pa = argmax)
+            VectorKernel.Run(new ForwardKernel { G = g, Samples = samples, C = input[0], H = input[1], W = input[2], Output = output, X = px, Y = py, Argmax = pa });
+    }
+
+    /// <summary>dx[the winning tap] += dy. Adds, so that windows may overlap.</summary>
+    /// <inheritdoc cref="Forward"/>
+    public static void Backward(WindowGeometry g, int samples, Shape input, (int H, int W) output, ReadOnlySpan<float> dy, ReadOnlySpan<float> argmax, Span<float> dx)
+    {
+        Check(samples, input, output, dx.Length, dy.Length, argmax.Length);
+        fixed (float* pdx = dx, pdy = dy, pa = argmax)
+            VectorKernel.Run(new BackwardKernel { G = g, Samples = samples, C = input[0], H = input[1], W = input[2], Output = output, Dx = pdx, Dy = pdy, Argmax = pa });
+    }
+
+    private static void Check(int samples, Shape input, (int H, int W) output, int x, int y, int argmax)
+    {
+        int expected = samples * input[0] * output.H * output.W;
+        if (x != samples * input.Count || y != expected || argmax != expected)
+            throw new ArgumentException($"pooling {samples} samples of {input}: arrays of {x}, {y} and {argmax} elements do not fit");
+    }
+
+    private struct ForwardKernel : IVectorKernel
+    {
+        public WindowGeometry G;
+        public int Samples, C, H, W;
+        public (int H, int W) Output;
+        public float* X, Y, Argmax;
+
+        public readonly void Run<S, V>() where S : struct, ISimd<V, float> where V : struct
+        {
+            nint at = 0;
+            for (int c = 0; c < C; c++)
+                for (int oh = 0; oh < Output.H; oh++)
+                    for (int ow = 0; ow < Output.W; ow++, at += Samples)
+                        Window<S, V>(X + (nint)c * H * W * Samples, oh * G.Stride.H - G.Padding.H, ow * G.Stride.W - G.Padding.W, Y + at, Argmax + at);
+        }
+
+        private readonly void Window<S, V>(float* plane, int h0, int w0, float* y, float* argmax) where S : struct, ISimd<V, float> where V : struct
+        {
+            int n = 0;
+            for (; n <= Samples - S.Count; n += S.Count)
+            {
+                V best = S.Create(float.NegativeInfinity), winner = S.Create(-1f);
+                bool first = true;
+                for (int kh = 0, ih = h0; kh < G.Kernel.H; kh++, ih += G.Dilation.H)
+                    if ((uint)ih < (uint)H)
+                        for (int kw = 0, iw = w0; kw < G.Kernel.W; kw++, iw += G.Dilation.W)
+                            if ((uint)iw < (uint)W)
+                            {
+                                V value = S.Load(plane + ((nint)ih * W + iw) * Samples + n), tap = S.Create((float)(kh * G.Kernel.W + kw));
+                                V wins = S.Or(S.GreaterThan(value, best), S.IsNaN(value));
+                                (best, winner) = first ? (value, tap) : (S.Select(wins, value, best), S.Select(wins, tap, winner));
+                                first = false;
+                            }
+                S.Store(y + n, best);
+                S.Store(argmax + n, winner);
+            }
+            for (; n < Samples; n++)
+            {
+                (float best, float winner) = (float.NegativeInfinity, -1f);
+                for (int kh = 0, ih = h0; kh < G.Kernel.H; kh++, ih += G.Dilation.H)
+                    if ((uint)ih < (uint)H)
+                        for (int kw = 0, iw = w0; kw < G.Kernel.W; kw++, iw += G.Dilation.W)
+                            if ((uint)iw < (uint)W)
+                            {
+                                float value = plane[((nint)ih * W + iw) * Samples + n];
+                                if (winner < 0 || value > best || float.IsNaN(value)) (best, winner) = (value, kh * G.Kernel.W + kw);
+                            }
+                (y[n], argmax[n]) = (best, winner);
+            }
+        }
+    }
+
+    private struct BackwardKernel : IVectorKernel
+    {
+        public WindowGeometry G;
+        public int Samples, C, H, W;
+        public (int H, int W) Output;
+        public float* Dx, Dy, Argmax;
+
+        public readonly void Run<S, V>() where S : struct, ISimd<V, float> where V : struct
+        {
+            nint at = 0;
+            for (int c = 0; c < C; c++)
+                for (int oh = 0; oh < Output.H; oh++)
+                    for (int ow = 0; ow < Output.W; ow++, at += Samples)
+                        Window<S, V>(Dx + (nint)c * H * W * Samples, oh * G.Stride.H - G.Padding.H, ow * G.Stride.W - G.Padding.W, Dy + at, Argmax + at);
+        }
+
+        private readonly void Window<S, V>(float* plane, int h0, int w0, float* dy, float* argmax) where S : struct, ISimd<V, float> where V : struct
+        {
+            for (int kh = 0, ih = h0; kh < G.Kernel.H; kh++, ih += G.Dilation.H)
+                if ((uint)ih < (uint)H)
+                    for (int kw = 0, iw = w0; kw < G.Kernel.W; kw++, iw += G.Dilation.W)
+                        if ((uint)iw < (uint)W)
+                        {
+                            float* dx = plane + ((nint)ih * W + iw) * Samples;
+                            float tap = kh * G.Kernel.W + kw;
+                            V taps = S.Create(tap);
+                            int n = 0;
+                            for (; n <= Samples - S.Count; n += S.Count)
+                                S.Store(dx + n, S.Add(S.Load(dx + n), S.And(S.AreEqual(S.Load(argmax + n), taps), S.Load(dy + n))));
+                            for (; n < Samples; n++)
+                                if (argmax[n] == tap) dx[n] += dy[n];
+                        }
+        }
+    }
+}

@@ -1,0 +1,74 @@
+namespace OnnxLeNet.Numerics;
+
+/// <summary>
+/// Y = X·Wᵀ + b. The weight is (out, in) as in PyTorch; stored row-major it is, column-major, V = Wᵀ [in × out], so that
+/// Y = X·V, dX = dY·Vᵀ, dV = Xᵀ·dY, db = column sums of dY.
+/// </summary>
+public sealed class Linear : Module
+{
+    /// <summary>A layer with PyTorch's default initialization, weight first.</summary>
+    /// <param name="inFeatures">Features of a sample, whatever its shape's axes.</param>
+    /// <param name="outFeatures">Features of the result.</param>
+    /// <param name="bias">Whether a bias is added.</param>
+    /// <param name="generator">Where the starting values come from; one seeded with 0 if null.</param>
+    public Linear(int inFeatures, int outFeatures, bool bias = true, Generator? generator = null)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(inFeatures);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(outFeatures);
+        (InFeatures, OutFeatures) = (inFeatures, outFeatures);
+        Weight = Register("weight", new Parameter(outFeatures, inFeatures));
+        if (bias) Bias = Register("bias", new Parameter(outFeatures));
+        Init.Default(Weight.Value, Bias?.Value, inFeatures, generator ?? new Generator(0));
+    }
+
+    /// <summary>Features in.</summary>
+    public int InFeatures { get; }
+
+    /// <summary>Features out.</summary>
+    public int OutFeatures { get; }
+
+    /// <summary>(out, in).</summary>
+    public Parameter Weight { get; }
+
+    /// <summary>(out), or null.</summary>
+    public Parameter? Bias { get; }
+
+    private sealed class State
+    {
+        public Batch? X, Y, Dx;
+    }
+
+    /// <inheritdoc/>
+    public override Batch Forward(Batch x, Pass pass)
+    {
+        if (x.Sample.Rank != 1 || x.Sample[0] != InFeatures)
+            throw new ShapeException($"{Label} takes samples of shape [{InFeatures}], got {x.Sample}"
+                + (x.Sample.Rank > 1 ? $", which flattened has {x.Sample.Count} features" : ""));
+        var kept = pass.Kept<State>(this);
+        kept.X = x;
+        var y = Buffer.Reuse(ref kept.Y, x.Count, OutFeatures);
+        // Y[N×out] = X[N×in] · V[in×out] + b
+        Buffer.FillColumns(y.Values, x.Count, Bias?.Value.Data);
+        Products.Multiply(false, false, x.Values, x.Count, InFeatures, Weight.Value.Data, InFeatures, OutFeatures, Bias is null ? 0 : 1, y.Values);
+        return y;
+    }
+
+    /// <inheritdoc/>
+    public override Batch? Backward(Batch dy, Pass pass)
+    {
+        var kept = pass.Kept<State>(this);
+        var x = kept.X!;
+        // dV[in×out] += Xᵀ[in×N] · dY[N×out]
+        float[] dWeight = Weight.Partial(pass, out float beta);
+        Products.Multiply(true, false, x.Values, x.Count, InFeatures, dy.Values, dy.Count, OutFeatures, beta, dWeight);
+        if (Bias is not null) Buffer.AddColumnSums(dy.Values, dy.Count, Bias.Partial(pass, out beta), beta);
+        if (!x.RequiresGrad) return null;
+        // dX[N×in] = dY[N×out] · Vᵀ[out×in]
+        var dx = Buffer.Reuse(ref kept.Dx, x.Count, x.Sample);
+        Products.Multiply(false, true, dy.Values, dy.Count, OutFeatures, Weight.Value.Data, InFeatures, OutFeatures, 0, dx.Values);
+        return dx;
+    }
+
+    /// <inheritdoc/>
+    protected override string Describe() => $"in_features={InFeatures}, out_features={OutFeatures}, bias={(Bias is null ? "False" : "True")}";
+}

@@ -1,0 +1,52 @@
+namespace OnnxLeNet.Numerics;
+
+/// <summary>The largest value of each window of each channel. The gradient goes to that value's place; where windows overlap it adds up.</summary>
+public sealed class MaxPool2d : Module
+{
+    /// <summary>A pool; the stride is the kernel's size unless given.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">A size below 1, or padding of more than half the kernel.</exception>
+    public MaxPool2d(Size2 kernelSize, Size2? stride = null, Size2? padding = null, Size2? dilation = null)
+    {
+        Geometry = new WindowGeometry(kernelSize, stride ?? kernelSize, padding ?? 0, dilation ?? 1);
+        if (2 * Geometry.Padding.H > kernelSize.H || 2 * Geometry.Padding.W > kernelSize.W)
+            throw new ArgumentOutOfRangeException(nameof(padding), padding, $"the padding is at most half the kernel, {kernelSize}");
+    }
+
+    /// <summary>The window.</summary>
+    public WindowGeometry Geometry { get; }
+
+    private sealed class State
+    {
+        public Batch? X, Y, Dx;
+        public float[]? Argmax;
+    }
+
+    /// <inheritdoc/>
+    public override Batch Forward(Batch x, Pass pass)
+    {
+        if (x.Sample.Rank != 3) throw new ShapeException($"{Label} takes a batch [N, C, H, W], got {x.Sample.Prepend(x.Count)}");
+        var (oH, oW) = Geometry.Output(Label, x.Sample[1], x.Sample[2]);
+        var kept = pass.Kept<State>(this);
+        kept.X = x;
+        var y = Buffer.Reuse(ref kept.Y, x.Count, x.Sample[0], oH, oW, x.RequiresGrad);
+        float[] argmax = Buffer.Reuse(ref kept.Argmax, y.Values.Length);
+        MaxPooling.Forward(Geometry, x.Count, x.Sample, (oH, oW), x.Values, y.Values, argmax);
+        return y;
+    }
+
+    /// <inheritdoc/>
+    public override Batch? Backward(Batch dy, Pass pass)
+    {
+        var kept = pass.Kept<State>(this);
+        var x = kept.X!;
+        if (!x.RequiresGrad) return null;
+        var dx = Buffer.Reuse(ref kept.Dx, x.Count, x.Sample);
+        dx.Values.AsSpan().Clear();
+        MaxPooling.Backward(Geometry, x.Count, x.Sample, (dy.Sample[1], dy.Sample[2]), dy.Values, kept.Argmax, dx.Values);
+        return dx;
+    }
+
+    /// <inheritdoc/>
+    protected override string Describe() =>
+        $"kernel_size={Geometry.Kernel}, stride={Geometry.Stride}, padding={Geometry.Padding}, dilation={Geometry.Dilation}, ceil_mode=False";
+}

@@ -1,0 +1,82 @@
+using System.Collections;
+using System.Globalization;
+
+namespace OnnxLeNet.Numerics;
+
+/// <summary>
+/// Modules in a row, each taking what the one before returns. A child is added by name, by position (its name is then its number), or as a
+/// function: it takes its place in forward, backward and export, but is not printed and names no parameters, like PyTorch's
+/// <c>F.relu</c> in a <c>forward</c>.
+/// </summary>
+public class Sequential : Module, IEnumerable<Module>
+{
+    private readonly List<Module> chain = [];
+    private readonly string? typeName;
+
+    /// <summary>An empty one to add to, also by a collection initializer.</summary>
+    public Sequential() { }
+
+    /// <summary>An empty one that prints under a name of its own: a network's.</summary>
+    public Sequential(string typeName)
+    {
+        ArgumentException.ThrowIfNullOrEmpty(typeName);
+        this.typeName = typeName;
+    }
+
+    /// <summary>The modules in the order they run, functions included.</summary>
+    public IReadOnlyList<Module> Chain => chain;
+
+    /// <summary>Adds a module named by its position among the named ones: 0, 1, 2 ….</summary>
+    public void Add(Module module) => Add(Children.Count.ToString(CultureInfo.InvariantCulture), module);
+
+    /// <summary>Adds a module by name.</summary>
+    /// <exception cref="ArgumentException">The name is taken, or the module is already in this chain.</exception>
+    public void Add(string name, Module module)
+    {
+        RequireNew(module);
+        chain.Add(Register(name, module));
+    }
+
+    /// <summary>Adds a module without parameters as a function.</summary>
+    /// <exception cref="ArgumentException">The module has parameters, or is already in this chain.</exception>
+    public void AddFunction(Module function)
+    {
+        RequireNew(function);
+        if (function.Parameters().Any())
+            throw new ArgumentException($"{function} has parameters, which need a name: add it by one", nameof(function));
+        chain.Add(function);
+    }
+
+    /// <inheritdoc/>
+    protected override IEnumerable<Module> Parts => chain;
+
+    /// <inheritdoc/>
+    protected override string TypeName => typeName ?? base.TypeName;
+
+    /// <inheritdoc/>
+    public override Batch Forward(Batch x, Pass pass)
+    {
+        foreach (var module in chain) x = module.Forward(x, pass);
+        return x;
+    }
+
+    /// <inheritdoc/>
+    public override Batch? Backward(Batch dy, Pass pass)
+    {
+        Batch? gradient = dy;
+        for (int i = chain.Count - 1; i >= 0 && gradient is not null; i--) gradient = chain[i].Backward(gradient, pass);
+        return gradient;
+    }
+
+    /// <summary>The modules in the order they run.</summary>
+    public IEnumerator<Module> GetEnumerator() => chain.GetEnumerator();
+
+    IEnumerator IEnumerable.GetEnumerator() => GetEnumerator();
+
+    private void RequireNew(Module module)
+    {
+        ArgumentNullException.ThrowIfNull(module);
+        if (chain.Contains(module))
+            throw new ArgumentException($"{module} is already in this chain; a layer keeps one block for its backward, so make a second one", nameof(module));
+    }
+}

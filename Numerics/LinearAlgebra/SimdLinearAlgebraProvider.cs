@@ -1,0 +1,114 @@
+using System.Numerics;
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+using MathNet.Numerics;
+using MathNet.Numerics.Providers.LinearAlgebra;
+
+namespace OnnxLeNet.Numerics;
+
+/// <summary>
+/// A Math.NET linear algebra provider in pure C# whose float and double products run on the processor's vector units.
+/// <c>LinearAlgebraControl.Provider = SimdLinearAlgebraProvider.Instance;</c> speeds up every <c>Matrix&lt;float&gt;</c> and
+/// <c>Matrix&lt;double&gt;</c> of a program. Decompositions and complex numbers are Math.NET's managed ones.
+/// </summary>
+public sealed class SimdLinearAlgebraProvider : ILinearAlgebraProvider,
+    IForwardToManaged<float>, IForwardToManaged<double>, IForwardToManaged<Complex>, IForwardToManaged<Complex32>
+{
+    /// <summary>Products of fewer multiply-adds than this are done before another thread is awake.</summary>
+    private const long WorthThreads = 1 << 20;
+
+    /// <summary>Rows a thread takes at once: a whole number of the tallest tiles, so that cutting changes no bit.</summary>
+    private const int RowsPerPiece = 128;
+
+    private const int ColumnsPerPiece = 48;
+
+    /// <summary>The one instance; it has no state.</summary>
+    public static SimdLinearAlgebraProvider Instance { get; } = new();
+
+    private SimdLinearAlgebraProvider() { }
+
+    /// <summary>Always: without vector units it is only slow.</summary>
+    public bool IsAvailable() => true;
+
+    /// <summary>Nothing to initialize.</summary>
+    public void InitializeVerify() { }
+
+    /// <summary>Nothing to free.</summary>
+    public void FreeResources() { }
+
+    /// <summary>The name Math.NET prints.</summary>
+    public override string ToString() => $"SIMD ({SimdWidth.Bits}-bit)";
+
+    void ILinearAlgebraProvider<float>.MatrixMultiply(float[] x, int rowsX, int columnsX, float[] y, int rowsY, int columnsY, float[] result) =>
+        Product(Transpose.DontTranspose, Transpose.DontTranspose, 1f, x, rowsX, columnsX, y, rowsY, columnsY, 0f, result);
+
+    void ILinearAlgebraProvider<double>.MatrixMultiply(double[] x, int rowsX, int columnsX, double[] y, int rowsY, int columnsY, double[] result) =>
+        Product(Transpose.DontTranspose, Transpose.DontTranspose, 1.0, x, rowsX, columnsX, y, rowsY, columnsY, 0.0, result);
+
+    void ILinearAlgebraProvider<float>.MatrixMultiplyWithUpdate(Transpose transposeA, Transpose transposeB, float alpha,
+        float[] a, int rowsA, int columnsA, float[] b, int rowsB, int columnsB, float beta, float[] c) =>
+        Product(transposeA, transposeB, alpha, a, rowsA, columnsA, b, rowsB, columnsB, beta, c);
+
+    void ILinearAlgebraProvider<double>.MatrixMultiplyWithUpdate(Transpose transposeA, Transpose transposeB, double alpha,
+        double[] a, int rowsA, int columnsA, double[] b, int rowsB, int columnsB, double beta, double[] c) =>
+        Product(transposeA, transposeB, alpha, a, rowsA, columnsA, b, rowsB, columnsB, beta, c);
+
+    /// <summary>C ← α·op(A)·op(B) + β·C; rows and columns are those of the arrays as stored.</summary>
+    private static void Product<T>(Transpose transposeA, Transpose transposeB, T alpha, T[] a, int rowsA, int columnsA,
+        T[] b, int rowsB, int columnsB, T beta, T[] c) where T : unmanaged, INumber<T>
+    {
+        bool ta = transposeA != Transpose.DontTranspose, tb = transposeB != Transpose.DontTranspose;
+        (int m, int k) = ta ? (columnsA, rowsA) : (rowsA, columnsA);
+        (int kB, int n) = tb ? (columnsB, rowsB) : (rowsB, columnsB);
+        RequireLength(a, rowsA, columnsA, nameof(a));
+        RequireLength(b, rowsB, columnsB, nameof(b));
+        if (k != kB)
+            throw new ArgumentOutOfRangeException(nameof(b), $"product of [{m}×{k}] and [{kB}×{n}]: the inner dimensions must be equal");
+        RequireLength(c, m, n, nameof(c));
+        if (ReferenceEquals(c, a) || ReferenceEquals(c, b))
+            throw new ArgumentException("a product cannot be written over one of its operands: give it a result array of its own", nameof(c));
+
+        if ((long)m * n * k < WorthThreads || Workers.Threads == 1 || Workers.InsideBlock)
+            Piece(ta, tb, m, n, k, alpha, a, rowsA, b, rowsB, beta, c, 0, m, 0, n);
+        else
+            InPieces(ta, tb, m, n, k, alpha, a, rowsA, b, rowsB, beta, c);
+    }
+
+    /// <summary>The product cut into pieces of rows where there are enough of them, otherwise of columns, on all threads.</summary>
+    private static void InPieces<T>(bool ta, bool tb, int m, int n, int k, T alpha, T[] a, int lda, T[] b, int ldb, T beta, T[] c) where T : unmanaged, INumber<T>
+    {
+        bool byRows = m >= 2 * RowsPerPiece || m >= n;
+        int step = byRows ? RowsPerPiece : ColumnsPerPiece, length = byRows ? m : n;
+        Workers.Run((length + step - 1) / step, piece =>
+        {
+            int from = piece * step, to = Math.Min(length, from + step);
+            if (byRows) Piece(ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, from, to, 0, n);
+            else Piece(ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, 0, m, from, to);
+        });
+    }
+
+    private static unsafe void Piece<T>(bool ta, bool tb, int m, int n, int k, T alpha, T[] a, int lda, T[] b, int ldb, T beta, T[] c,
+        int row0, int row1, int column0, int column1) where T : unmanaged, INumber<T>
+    {
+        fixed (T* pa = a, pb = b, pc = c)
+        {
+            T* aPiece = pa + (ta ? (nint)row0 * lda : row0);
+            T* bPiece = pb + (tb ? column0 : (nint)column0 * ldb);
+            T* cPiece = pc + row0 + (nint)column0 * m;
+            int rows = row1 - row0, columns = column1 - column0;
+            switch (SimdWidth.Bits)
+            {
+                case 512: Gemm<Simd512<T>, Vector512<T>, T>.Multiply(ta, tb, rows, columns, k, alpha, aPiece, lda, bPiece, ldb, beta, cPiece, m); break;
+                case 256: Gemm<Simd256<T>, Vector256<T>, T>.Multiply(ta, tb, rows, columns, k, alpha, aPiece, lda, bPiece, ldb, beta, cPiece, m); break;
+                default: Gemm<Simd128<T>, Vector128<T>, T>.Multiply(ta, tb, rows, columns, k, alpha, aPiece, lda, bPiece, ldb, beta, cPiece, m); break;
+            }
+        }
+    }
+
+    private static void RequireLength<T>(T[] array, int rows, int columns, string name)
+    {
+        ArgumentNullException.ThrowIfNull(array, name);
+        if (rows < 0 || columns < 0 || (long)rows * columns != array.LongLength)
+            throw new ArgumentException($"array {name} has {array.Length} elements, its stated size is {rows}×{columns}", name);
+    }
+}

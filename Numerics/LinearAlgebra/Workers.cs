@@ -1,0 +1,130 @@
+using System.Diagnostics;
+
+namespace OnnxLeNet.Numerics;
+
+/// <summary>
+/// The engine's one level of threads: a small fixed pool that runs the blocks of a step. Its threads spin briefly for the next step before
+/// they sleep, because a step of a small network takes less time than waking a thread. A run inside a run, or beside another thread's run,
+/// does its items one after the other on the calling thread: the results are the same, by the rule that items never depend on who runs them.
+/// </summary>
+public static class Workers
+{
+    /// <summary>The most threads that can be asked for.</summary>
+    public const int MostThreads = 256;
+
+    private static readonly long SpinTicks = Stopwatch.Frequency / 5000; // 200 µs
+    private static readonly Lock RunGate = new();
+    private static readonly object SleepGate = new();
+
+    private static int threads = Math.Min(Environment.ProcessorCount, MostThreads);
+    private static int started; // pool threads alive, the caller's own not counted
+    private static int sleeping;
+
+    // The run in progress. `ticket` is its number (high half) and how many items are left to take (low half): an item is taken by
+    // counting the low half down, which fails for a thread that still looks at an earlier run.
+    private static long ticket;
+    private static int total;
+    private static int unfinished;
+    private static Action<int>? body;
+    private static Exception? failure;
+
+    [ThreadStatic] private static bool insideBlock;
+
+    /// <summary>How many threads work on a run, the caller included. Results do not depend on it.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">Less than 1 or more than <see cref="MostThreads"/>.</exception>
+    public static int Threads
+    {
+        get => threads;
+        set
+        {
+            if (value is < 1 or > MostThreads)
+                throw new ArgumentOutOfRangeException(nameof(value), value, $"the number of threads is 1 to {MostThreads}");
+            threads = value;
+        }
+    }
+
+    /// <summary>Whether the calling thread is inside an item of a run.</summary>
+    internal static bool InsideBlock => insideBlock;
+
+    /// <summary>Runs <paramref name="item"/> for 0 to count − 1, in any order, on all threads; returns when all are done.</summary>
+    /// <exception cref="Exception">The first exception an item threw; the other items still ran.</exception>
+    internal static void Run(int count, Action<int> item)
+    {
+        if (count <= 0) return;
+        if (count == 1 || threads == 1 || insideBlock || !RunGate.TryEnter())
+        {
+            bool outer = insideBlock;
+            insideBlock = true;
+            try { for (int i = 0; i < count; i++) item(i); }
+            finally { insideBlock = outer; }
+            return;
+        }
+        try
+        {
+            while (started < threads - 1) Start();
+            (body, total, failure) = (item, count, null);
+            Volatile.Write(ref unfinished, count);
+            long next = ((Volatile.Read(ref ticket) >> 32) + 1) << 32;
+            Interlocked.Exchange(ref ticket, next | (uint)count);
+            if (Volatile.Read(ref sleeping) > 0)
+                lock (SleepGate) Monitor.PulseAll(SleepGate);
+            TakeItems(next >> 32);
+            var spin = new SpinWait();
+            while (Volatile.Read(ref unfinished) > 0) spin.SpinOnce(sleep1Threshold: -1);
+            body = null;
+            if (failure is { } error) System.Runtime.ExceptionServices.ExceptionDispatchInfo.Throw(error);
+        }
+        finally { RunGate.Exit(); }
+    }
+
+    private static void TakeItems(long run)
+    {
+        insideBlock = true;
+        while (true)
+        {
+            long seen = Volatile.Read(ref ticket);
+            if (seen >> 32 != run || (int)seen == 0) break;
+            if (Interlocked.CompareExchange(ref ticket, seen - 1, seen) != seen) continue;
+            // Holding an item keeps its run open, so body and total are this run's.
+            try { body!(total - (int)seen); }
+            catch (Exception error) { Interlocked.CompareExchange(ref failure, error, null); }
+            Interlocked.Decrement(ref unfinished);
+        }
+        insideBlock = false;
+    }
+
+    private static void Start()
+    {
+        int index = ++started;
+        new Thread(() => Loop(index)) { IsBackground = true, Name = $"OnnxLeNet worker {index}" }.Start();
+    }
+
+    private static void Loop(int index)
+    {
+        long done = 0;
+        while (true)
+        {
+            long run = WaitForRun(done);
+            if (index < threads) TakeItems(run);
+            done = run;
+        }
+    }
+
+    private static long WaitForRun(long done)
+    {
+        long began = Stopwatch.GetTimestamp();
+        while (Stopwatch.GetTimestamp() - began < SpinTicks)
+        {
+            if (Volatile.Read(ref ticket) >> 32 is var run && run != done) return run;
+            Thread.SpinWait(8);
+        }
+        lock (SleepGate)
+        {
+            Interlocked.Increment(ref sleeping);
+            // Interlocked on both sides: either the waker sees this sleeper, or this sleeper sees the new run.
+            while (Interlocked.Read(ref ticket) >> 32 == done) Monitor.Wait(SleepGate);
+            Interlocked.Decrement(ref sleeping);
+            return Volatile.Read(ref ticket) >> 32;
+        }
+    }
+}

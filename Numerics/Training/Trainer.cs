@@ -1,0 +1,211 @@
+using System.Diagnostics;
+
+namespace OnnxLeNet.Numerics;
+
+/// <summary>How a network is trained.</summary>
+public sealed record TrainingOptions
+{
+    /// <summary>Times every image is used.</summary>
+    public int Epochs { get; init; } = 12;
+
+    /// <summary>Images per update.</summary>
+    public int BatchSize { get; init; } = 64;
+
+    /// <summary>Learning rate of the first update; it falls to zero along a cosine.</summary>
+    public double LearningRate { get; init; } = 0.05;
+
+    /// <summary>Momentum of SGD.</summary>
+    public double Momentum { get; init; } = 0.9;
+
+    /// <summary>L2 penalty of SGD.</summary>
+    public double WeightDecay { get; init; } = 5e-4;
+
+    /// <summary>Seed of the order of the images.</summary>
+    public long Seed { get; init; } = 1;
+}
+
+/// <summary>How far training is, after a step.</summary>
+/// <param name="Epoch">1 to Epochs.</param>
+/// <param name="Epochs">In all.</param>
+/// <param name="Step">Updates done in this epoch.</param>
+/// <param name="Steps">Updates in an epoch.</param>
+/// <param name="Loss">Mean loss of this epoch's images so far, in nats.</param>
+/// <param name="Seconds">Since the epoch began.</param>
+public readonly record struct TrainingProgress(int Epoch, int Epochs, int Step, int Steps, double Loss, double Seconds);
+
+/// <summary>How training ended.</summary>
+public enum TrainingOutcome
+{
+    /// <summary>All epochs are done.</summary>
+    Completed,
+
+    /// <summary>It was cancelled; the weights are those of the last update.</summary>
+    Interrupted,
+
+    /// <summary>The loss was not finite; the weights are those of the last complete epoch.</summary>
+    Diverged,
+}
+
+/// <summary>What training did.</summary>
+/// <param name="Outcome">How it ended.</param>
+/// <param name="Losses">Mean loss of each complete epoch, in nats.</param>
+/// <param name="SecondsPerEpoch">Of each complete epoch, gathering included.</param>
+/// <param name="StoppedAt">Epoch and step at which it was interrupted or diverged.</param>
+public sealed record TrainingResult(TrainingOutcome Outcome, IReadOnlyList<double> Losses, IReadOnlyList<double> SecondsPerEpoch, (int Epoch, int Step)? StoppedAt);
+
+/// <summary>
+/// The training loop: shuffle, gather, forward, loss, backward, update. Each block of samples goes the whole way, from its bytes to its share
+/// of the gradients, on one thread while its buffers are in the cache; a step waits once, for the last block.
+/// </summary>
+public sealed class Trainer
+{
+    private readonly Module network;
+    private readonly ImageDataset data;
+    private readonly Optimizer optimizer;
+    private readonly CrossEntropyLoss loss = new();
+    private readonly Parameter[] parameters;
+    private readonly Lane[] lanes = new Lane[BlockPlan.MostLanes];
+    private readonly Action<int> runLane;
+
+    // The step in progress.
+    private BlockPlan plan;
+    private readonly int[] indices;
+
+    /// <summary>A trainer of a classifier with cross-entropy.</summary>
+    /// <param name="network">Takes the data's images and returns logits.</param>
+    /// <param name="data">Images and classes.</param>
+    /// <param name="optimizer">Of the network's parameters.</param>
+    /// <param name="largestBatch">The most images a step will be given.</param>
+    /// <exception cref="ShapeException">The network does not take these images, or has fewer outputs than the data has classes.</exception>
+    public Trainer(Module network, ImageDataset data, Optimizer optimizer, int largestBatch)
+    {
+        ArgumentNullException.ThrowIfNull(network);
+        ArgumentNullException.ThrowIfNull(data);
+        ArgumentNullException.ThrowIfNull(optimizer);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(largestBatch);
+        Inference.RequireClassifier(network, data);
+        (this.network, this.data, this.optimizer) = (network, data, optimizer);
+        parameters = [.. network.Parameters()];
+        indices = new int[largestBatch];
+        for (int lane = 0; lane < lanes.Length; lane++) lanes[lane] = new Lane(lane);
+        runLane = RunLane;
+    }
+
+    /// <summary>Trains a network as the options say, reporting after every step.</summary>
+    /// <param name="network">Takes the data's images and returns logits. Left in the state the result's outcome names.</param>
+    /// <param name="data">Images and classes.</param>
+    /// <param name="options">How.</param>
+    /// <param name="progress">Called after every step.</param>
+    /// <param name="epochEnded">Called after every epoch with its number, outside the time measured.</param>
+    /// <param name="cancellation">Stops training between two steps.</param>
+    public static TrainingResult Fit(Module network, ImageDataset data, TrainingOptions options,
+        Action<TrainingProgress>? progress = null, Action<int>? epochEnded = null, CancellationToken cancellation = default)
+    {
+        ArgumentNullException.ThrowIfNull(options);
+        ArgumentNullException.ThrowIfNull(data);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(options.Epochs);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(options.BatchSize);
+        ArgumentNullException.ThrowIfNull(network);
+        var loader = new DataLoader(data.Count, options.BatchSize, new Generator(options.Seed));
+        var optimizer = new SGD(network.Parameters(), options.LearningRate, options.Momentum, weightDecay: options.WeightDecay);
+        var schedule = new CosineAnnealingLR(optimizer, checked(options.Epochs * loader.Steps));
+        var trainer = new Trainer(network.Train(), data, optimizer, Math.Min(options.BatchSize, data.Count));
+        List<double> losses = [], seconds = [];
+        float[][]? lastGood = null;
+        for (int epoch = 1; epoch <= options.Epochs; epoch++)
+        {
+            long began = Stopwatch.GetTimestamp();
+            loader.Shuffle(epoch);
+            double sum = 0;
+            int seen = 0;
+            for (int step = 0; step < loader.Steps; step++)
+            {
+                if (cancellation.IsCancellationRequested)
+                    return new TrainingResult(TrainingOutcome.Interrupted, losses, seconds, (epoch, step));
+                var batch = loader.Indices(step);
+                optimizer.ZeroGrad();
+                double mean = trainer.Backward(batch);
+                if (!double.IsFinite(mean))
+                {
+                    for (int i = 0; lastGood is not null && i < lastGood.Length; i++) lastGood[i].CopyTo(trainer.parameters[i].Value.Data, 0);
+                    return new TrainingResult(TrainingOutcome.Diverged, losses, seconds, (epoch, step + 1));
+                }
+                optimizer.Step();
+                schedule.Step();
+                sum += mean * batch.Length;
+                seen += batch.Length;
+                progress?.Invoke(new TrainingProgress(epoch, options.Epochs, step + 1, loader.Steps, sum / seen, Stopwatch.GetElapsedTime(began).TotalSeconds));
+            }
+            seconds.Add(Stopwatch.GetElapsedTime(began).TotalSeconds);
+            losses.Add(sum / seen);
+            lastGood = [.. trainer.parameters.Select(p => (float[])p.Value.Data.Clone())];
+            epochEnded?.Invoke(epoch);
+        }
+        return new TrainingResult(TrainingOutcome.Completed, losses, seconds, null);
+    }
+
+    /// <summary>
+    /// Forward, loss and backward of one batch: adds to the parameters' gradients and returns the mean loss in nats.
+    /// Where the loss is not finite the gradients are left as they were.
+    /// </summary>
+    public double Backward(ReadOnlySpan<int> batch)
+    {
+        batch.CopyTo(indices);
+        plan = new BlockPlan(batch.Length);
+        try { Workers.Run(plan.Lanes, runLane); }
+        catch
+        {
+            foreach (var parameter in parameters) parameter.DropPartials();
+            throw;
+        }
+        double sum = 0;
+        for (int lane = 0; lane < plan.Lanes; lane++) sum += lanes[lane].LossSum;
+        foreach (var parameter in parameters)
+        {
+            if (double.IsFinite(sum)) parameter.AddPartials();
+            else parameter.DropPartials();
+        }
+        return sum / batch.Length;
+    }
+
+    private void RunLane(int index)
+    {
+        var lane = lanes[index];
+        lane.LossSum = 0;
+        for (int block = plan.FirstBlock(index); block < plan.FirstBlock(index + 1); block++)
+        {
+            var (start, count) = plan.Block(block);
+            var slot = lane.Slot(count, plan.Size, data.Sample);
+            data.Gather(indices.AsSpan(start, count), slot.X!, slot.Labels);
+            var logits = network.Forward(slot.X!, slot.Pass);
+            lane.LossSum += loss.Block(logits, slot.Labels, 1f / plan.Samples, slot.Pass, out var dLogits);
+            network.Backward(dLogits, slot.Pass);
+        }
+    }
+
+    /// <summary>What one lane works with: buffers for its whole blocks, and others for a last one that is smaller.</summary>
+    private sealed class Lane(int index)
+    {
+        private readonly Slot whole = new(index), rest = new(index);
+
+        public double LossSum { get; set; }
+
+        public Slot Slot(int count, int size, Shape sample)
+        {
+            var slot = count == size ? whole : rest;
+            if (slot.X is null || slot.X.Count != count)
+            {
+                slot.X = new Batch(count, sample, requiresGrad: false);
+                slot.Labels = new int[count];
+            }
+            return slot;
+        }
+    }
+
+    private sealed class Slot(int lane)
+    {
+        public Pass Pass { get; } = new(lane);
+        public Batch? X { get; set; }
+        public int[] Labels { get; set; } = [];
+    }
+}
