@@ -32,4 +32,7 @@ public class MissingPartException : OnnxLeNetException
 {
     /// <summary>An error with its message.</summary>
     public MissingPartException(string message) : base(message) { }
+
+    /// <summary>An error with its message and what caused it.</summary>
+    public MissingPartException(string message, Exception inner) : base(message, inner) { }
 }

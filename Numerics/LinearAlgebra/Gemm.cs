@@ -137,7 +137,7 @@ internal static unsafe class Gemm<S, V, T> where S : struct, ISimd<V, T> where V
     }
 
     /// <summary>R vectors by C columns of C in registers. R and C are constants to the JIT: the branches on them vanish.</summary>
-    [SkipLocalsInit]
+    [SkipLocalsInit, MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void OuterTile<R, C>(T* a, nint stepA, T* b, nint stepK, nint stepN, int depth, T alpha, T beta, T* c, nint ldc)
         where R : struct, ICount where C : struct, ICount
     {
@@ -275,7 +275,7 @@ internal static unsafe class Gemm<S, V, T> where S : struct, ISimd<V, T> where V
     }
 
     /// <summary>R by C inner products of length k into sums[i + 4·j].</summary>
-    [SkipLocalsInit]
+    [SkipLocalsInit, MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void DotTile<R, C>(T* a, nint lda, T* b, nint ldb, int k, T* sums) where R : struct, ICount where C : struct, ICount
     {
         V c00 = default, c10 = default, c20 = default, c30 = default;

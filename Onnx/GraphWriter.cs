@@ -1,0 +1,76 @@
+using System.Runtime.InteropServices;
+using Google.Protobuf;
+using OnnxLeNet.Numerics;
+using OnnxLeNet.Onnx.Schema;
+
+namespace OnnxLeNet.Onnx;
+
+/// <summary>A graph as it is written: nodes in the order they run, each with one output named like the node, and the weights.</summary>
+internal sealed class GraphWriter(string name)
+{
+    private readonly HashSet<string> names = [];
+
+    public GraphProto Graph { get; } = new() { Name = name };
+
+    /// <summary>Adds a node and returns the name of its output.</summary>
+    public string Node(string opType, string name, string[] inputs, params AttributeProto[] attributes)
+    {
+        names.Add(name);
+        var node = new NodeProto { OpType = opType, Name = name };
+        node.Input.Add(inputs);
+        node.Output.Add(name);
+        node.Attribute.Add(attributes);
+        Graph.Node.Add(node);
+        return name;
+    }
+
+    /// <summary>Adds a weight and returns its name.</summary>
+    public string Initializer(string name, Tensor value)
+    {
+        if (!names.Add(name)) throw new OnnxException($"two weights are named '{name}'");
+        var tensor = new TensorProto { Name = name, DataType = (int)TensorProto.Types.DataType.Float };
+        foreach (int size in value.Shape.Sizes) tensor.Dims.Add(size);
+        if (!BitConverter.IsLittleEndian) throw new PlatformNotSupportedException("weights are written as they lie in memory, which ONNX wants little-endian");
+        tensor.RawData = ByteString.CopyFrom(MemoryMarshal.AsBytes(value.Data.AsSpan()));
+        Graph.Initializer.Add(tensor);
+        return name;
+    }
+
+    /// <summary>A name that is free: the stem and the first number that makes it so.</summary>
+    public string FreeName(string stem)
+    {
+        int number = 1;
+        while (names.Contains($"{stem}{number}")) number++;
+        return $"{stem}{number}";
+    }
+
+    public void RenameOutput(string from, string to)
+    {
+        foreach (var node in Graph.Node)
+            for (int i = 0; i < node.Output.Count; i++)
+                if (node.Output[i] == from) node.Output[i] = to;
+    }
+
+    public static AttributeProto Int(string name, long value) => new() { Name = name, Type = AttributeProto.Types.AttributeType.Int, I = value };
+
+    public static AttributeProto Float(string name, float value) => new() { Name = name, Type = AttributeProto.Types.AttributeType.Float, F = value };
+
+    public static AttributeProto Ints(string name, params ReadOnlySpan<long> values)
+    {
+        var attribute = new AttributeProto { Name = name, Type = AttributeProto.Types.AttributeType.Ints };
+        foreach (long value in values) attribute.Ints.Add(value);
+        return attribute;
+    }
+
+    public static ValueInfoProto FloatValue(string name, string batchAxis, Shape sample)
+    {
+        var shape = new TensorShapeProto();
+        shape.Dim.Add(new TensorShapeProto.Types.Dimension { DimParam = batchAxis });
+        foreach (int size in sample.Sizes) shape.Dim.Add(new TensorShapeProto.Types.Dimension { DimValue = size });
+        return new ValueInfoProto
+        {
+            Name = name,
+            Type = new TypeProto { TensorType = new TypeProto.Types.Tensor { ElemType = (int)TensorProto.Types.DataType.Float, Shape = shape } },
+        };
+    }
+}

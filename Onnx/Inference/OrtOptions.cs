@@ -1,0 +1,107 @@
+using System.Collections.Frozen;
+using System.Globalization;
+
+namespace OnnxLeNet.Onnx;
+
+/// <summary>The kind of device a model runs on.</summary>
+public enum OrtDeviceType
+{
+    /// <summary>The processor.</summary>
+    Cpu,
+
+    /// <summary>An NVIDIA GPU, through ONNX Runtime's CUDA provider.</summary>
+    Cuda,
+}
+
+/// <summary>A device to run a model on: the processor, or one of the machine's GPUs. The default value is the processor.</summary>
+/// <param name="Type">Processor or GPU.</param>
+/// <param name="Index">Which GPU, from 0, in CUDA's order; 0 for the processor.</param>
+public readonly record struct OrtDevice(OrtDeviceType Type, int Index)
+{
+    /// <summary>The processor.</summary>
+    public static OrtDevice Cpu => default;
+
+    /// <summary>An NVIDIA GPU.</summary>
+    /// <param name="index">Which one, from 0, in CUDA's order.</param>
+    public static OrtDevice Cuda(int index = 0) => new(OrtDeviceType.Cuda, index);
+
+    /// <summary>Reads "cpu", "cuda" or "cuda:1", in any case.</summary>
+    /// <param name="text">A device as a person types it.</param>
+    /// <exception cref="OnnxException">It is none of these.</exception>
+    public static OrtDevice Parse(string text)
+    {
+        ArgumentNullException.ThrowIfNull(text);
+        return text.Trim().ToUpperInvariant() switch
+        {
+            "CPU" => Cpu,
+            "CUDA" => Cuda(),
+            ['C', 'U', 'D', 'A', ':', .. var index] when int.TryParse(index, NumberStyles.None, CultureInfo.InvariantCulture, out var n) => Cuda(n),
+            _ => throw new OnnxException($"device '{text}' is not known: expected cpu, cuda, or cuda:N for the GPU numbered N."),
+        };
+    }
+
+    /// <summary>"cpu" or "cuda:0": what <see cref="Parse"/> reads.</summary>
+    public override string ToString() => Type == OrtDeviceType.Cpu ? "cpu" : $"cuda:{Index}";
+}
+
+/// <summary>How a model is run. The defaults are right for comparing with another engine: the processor, full float32 precision.</summary>
+public sealed record OrtOptions
+{
+    /// <summary>Where the model runs: the processor unless set. Never quietly another device than this one.</summary>
+    public OrtDevice Device { get; init; }
+
+    /// <summary>Threads inside one operator; 0 leaves it to ONNX Runtime (all cores). For a tiny model at batch 1, 1 is fastest.</summary>
+    public int IntraOpThreads { get; init; }
+
+    /// <summary>Whether a GPU may round the factors of products to TF32 (10 bits of mantissa): faster, and no longer comparable at 1e-4.</summary>
+    public bool UseTf32 { get; init; }
+
+    /// <summary>
+    /// More options of the CUDA provider, by ONNX Runtime's names; not used on the processor. Only known names and values are let through:
+    /// an option that the provider does not know ends the process. Left out on purpose is enable_cuda_graph, since a captured graph keeps
+    /// the addresses of its first run while each <see cref="OrtModel.Run(ReadOnlyMemory{float}, ReadOnlySpan{long}, Memory{float})"/>
+    /// brings its own buffers.
+    /// </summary>
+    public IReadOnlyDictionary<string, string> CudaOptions { get; init; } = FrozenDictionary<string, string>.Empty;
+
+    private static readonly FrozenDictionary<string, string[]> AllowedCudaOptions = new Dictionary<string, string[]>
+    {
+        ["gpu_mem_limit"] = [],  // any count of bytes
+        ["arena_extend_strategy"] = ["kNextPowerOfTwo", "kSameAsRequested"],
+        ["cudnn_conv_algo_search"] = ["EXHAUSTIVE", "HEURISTIC", "DEFAULT"],
+        ["cudnn_conv_use_max_workspace"] = ["0", "1"],
+        ["cudnn_conv1d_pad_to_nc1d"] = ["0", "1"],
+        ["do_copy_in_default_stream"] = ["0", "1"],
+        ["prefer_nhwc"] = ["0", "1"],
+    }.ToFrozenDictionary();
+
+    /// <exception cref="OnnxException">An option is not known, or has a value that it does not take.</exception>
+    internal void Validate()
+    {
+        if (Device.Index < 0)
+        {
+            throw new OnnxException($"device {Device}: expected a number of 0 or more.");
+        }
+        if (IntraOpThreads < 0)
+        {
+            throw new OnnxException($"IntraOpThreads is {IntraOpThreads}: expected 0 (ONNX Runtime decides) or a number of threads.");
+        }
+        foreach (var (key, value) in CudaOptions)
+        {
+            if (!AllowedCudaOptions.TryGetValue(key, out var allowed))
+            {
+                var instead = key switch { "device_id" => " Set Device for it.", "use_tf32" => " Set UseTf32 for it.", _ => "" };
+                throw new OnnxException($"CUDA option '{key}' is not one of: {string.Join(", ", AllowedCudaOptions.Keys.Order())}.{instead}");
+            }
+            var fits = allowed.Length > 0 ? allowed.Contains(value) : ulong.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out _);
+            if (!fits)
+            {
+                var expected = allowed.Length > 0 ? string.Join(" or ", allowed) : "a count of bytes";
+                throw new OnnxException($"CUDA option {key} is '{value}': expected {expected}.");
+            }
+        }
+    }
+
+    /// <summary>The options for the CUDA provider, all but the device.</summary>
+    internal Dictionary<string, string> CudaProviderOptions() => new(CudaOptions) { ["use_tf32"] = UseTf32 ? "1" : "0" };
+}

@@ -1,0 +1,104 @@
+using OnnxLeNet.Numerics;
+
+namespace OnnxLeNet.Onnx;
+
+/// <summary>How far two paths' results for the same input lie apart.</summary>
+/// <param name="Input">What went in.</param>
+/// <param name="Samples">Rows compared.</param>
+/// <param name="MaxAbs">Largest absolute difference.</param>
+/// <param name="MaxRel">That, over the largest absolute value of the reference.</param>
+/// <param name="Top1Agreement">Share of rows with the same largest element, 0 to 1.</param>
+/// <param name="Tolerance">What <see cref="MaxRel"/> must stay under.</param>
+public sealed record ParityRow(string Input, int Samples, double MaxAbs, double MaxRel, double Top1Agreement, double Tolerance)
+{
+    /// <summary>Whether they agree. What is not a number never does.</summary>
+    public bool Passed => MaxRel < Tolerance && Top1Agreement == 1;
+}
+
+/// <summary>The proof that the engine and ONNX Runtime compute the same function.</summary>
+/// <param name="Device">Where ONNX Runtime ran.</param>
+/// <param name="Rows">Each input compared.</param>
+public sealed record ParityReport(string Device, IReadOnlyList<ParityRow> Rows)
+{
+    /// <summary>Whether every row passed, and there is one.</summary>
+    public bool Passed => Rows.Count > 0 && Rows.All(r => r.Passed);
+}
+
+/// <summary>Compares the engine with ONNX Runtime.</summary>
+public static class Parity
+{
+    /// <summary>Bound of the relative error on the CPU.</summary>
+    public const double CpuTolerance = 1e-5;
+
+    /// <summary>Bound of the relative error on CUDA without TF32.</summary>
+    public const double CudaTolerance = 1e-4;
+
+    /// <summary>Batch sizes tried on random input: a single sample, one that fills no vector, one that fills several.</summary>
+    public static IReadOnlyList<int> BatchSizes { get; } = [1, 7, 64];
+
+    /// <summary>Images per call of ONNX Runtime when a data set goes through.</summary>
+    private const int DataBatch = 250;
+
+    /// <summary>Compares two results [rows, classes], the engine's first.</summary>
+    /// <exception cref="ShapeException">They have different shapes, or no elements.</exception>
+    public static ParityRow Compare(string input, Tensor own, Tensor reference, double tolerance)
+    {
+        ArgumentNullException.ThrowIfNull(own);
+        ArgumentNullException.ThrowIfNull(reference);
+        if (own.Shape != reference.Shape || own.Shape.Rank != 2 || own.Shape.Count == 0)
+            throw new ShapeException($"{input}: the engine returned {own.Shape}, ONNX Runtime {reference.Shape}; both must be [rows, classes]");
+        double maxAbs = 0, scale = 0;
+        for (int i = 0; i < own.Data.Length; i++)
+        {
+            // Math.Max hands a NaN on, so one anywhere ends as the result.
+            maxAbs = Math.Max(maxAbs, Math.Abs((double)own.Data[i] - reference.Data[i]));
+            scale = Math.Max(scale, Math.Abs((double)reference.Data[i]));
+        }
+        int agree = Inference.ArgMax(own).Zip(Inference.ArgMax(reference)).Count(pair => pair.First == pair.Second);
+        double maxRel = maxAbs == 0 && double.IsFinite(scale) ? 0 : maxAbs / scale;
+        return new ParityRow(input, own.Shape[0], maxAbs, maxRel, (double)agree / own.Shape[0], tolerance);
+    }
+
+    /// <summary>Standard normal input of the model's own shape, at each of <see cref="BatchSizes"/>.</summary>
+    public static IEnumerable<ParityRow> OnRandomInput(Module network, Shape sample, OrtModel model, long seed = 1)
+    {
+        ArgumentNullException.ThrowIfNull(network);
+        ArgumentNullException.ThrowIfNull(model);
+        var generator = new Generator(seed);
+        foreach (int size in BatchSizes)
+        {
+            var x = new Tensor(sample.Prepend(size));
+            for (int i = 0; i < x.Data.Length; i++) x.Data[i] = (float)generator.NextNormal();
+            yield return Compare($"random, batch {size}", network.Forward(x), model.Run(x), Tolerance(model));
+        }
+    }
+
+    /// <summary>Every image of a data set; returns ONNX Runtime's logits too.</summary>
+    public static (ParityRow Row, Tensor Logits) OnData(string name, Tensor own, ImageDataset data, OrtModel model)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        var logits = Logits(model, data);
+        return (Compare(name, own, logits, Tolerance(model)), logits);
+    }
+
+    /// <summary>The model's output for every image, in order.</summary>
+    /// <returns>[images, classes].</returns>
+    public static Tensor Logits(OrtModel model, ImageDataset data)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        ArgumentNullException.ThrowIfNull(data);
+        Tensor? result = null;
+        var indices = new int[DataBatch];
+        for (int start = 0; start < data.Count; start += DataBatch)
+        {
+            int count = Math.Min(DataBatch, data.Count - start);
+            for (int n = 0; n < count; n++) indices[n] = start + n;
+            var logits = model.Run(data.Take(indices.AsSpan(0, count)).Images.ToTensor());
+            result ??= new Tensor(new Shape(data.Count, logits.Shape.Count / count));
+            logits.Data.CopyTo(result.Data, start * result.Shape[1]);
+        }
+        return result!;
+    }
+
+    private static double Tolerance(OrtModel model) => model.Device == OrtDevice.Cpu ? CpuTolerance : CudaTolerance;
+}
