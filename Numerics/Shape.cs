@@ -6,24 +6,26 @@ namespace OnnxLeNet.Numerics;
 public readonly struct Shape : IEquatable<Shape>
 {
     private readonly ImmutableArray<int> sizes;
+    private readonly int count;
 
     /// <summary>A shape of the given sizes; none make a scalar's.</summary>
     /// <exception cref="ShapeException">A negative size, or more elements than an array holds.</exception>
-    public Shape(params ReadOnlySpan<int> sizes)
+    public Shape(params int[] sizes)
     {
+        ArgumentNullException.ThrowIfNull(sizes);
         long count = 1;
         foreach (int size in sizes)
         {
-            if (size < 0) throw new ShapeException($"a size cannot be negative, got [{string.Join(", ", sizes.ToArray())}]");
+            if (size < 0) throw new ShapeException($"a size cannot be negative, got [{string.Join(", ", sizes)}]");
             count *= size;
-            if (count > Array.MaxLength) throw new ShapeException($"[{string.Join(", ", sizes.ToArray())}] has more elements than an array holds");
+            if (count > Array.MaxLength) throw new ShapeException($"[{string.Join(", ", sizes)}] has more elements than an array holds");
         }
         this.sizes = [.. sizes];
-        Count = (int)count;
+        this.count = (int)count;
     }
 
     /// <summary>Number of elements: the product of the sizes.</summary>
-    public int Count { get; }
+    public int Count => sizes.IsDefault ? 1 : count;
 
     /// <summary>Number of axes.</summary>
     public int Rank => sizes.IsDefault ? 0 : sizes.Length;
@@ -38,7 +40,7 @@ public readonly struct Shape : IEquatable<Shape>
     public Shape Prepend(int size) => new([size, .. Sizes]);
 
     /// <summary>Without the outermost axis: a batch's shape becomes its samples'.</summary>
-    public Shape WithoutFirst() => new(Sizes[1..]);
+    public Shape WithoutFirst() => new(Sizes[1..].ToArray());
 
     /// <summary>[6, 28, 28]</summary>
     public override string ToString() => $"[{string.Join(", ", Sizes.ToArray())}]";

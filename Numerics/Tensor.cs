@@ -25,10 +25,11 @@ public sealed class Tensor
     public float[] Data { get; }
 
     /// <summary>The element at the given place, one index per axis.</summary>
-    public ref float this[params ReadOnlySpan<int> index]
+    public ref float this[params int[] index]
     {
         get
         {
+            ArgumentNullException.ThrowIfNull(index);
             if (index.Length != Shape.Rank) throw new ShapeException($"a tensor of shape {Shape} takes {Shape.Rank} indices, got {index.Length}");
             int offset = 0;
             for (int axis = 0; axis < index.Length; axis++)
@@ -43,7 +44,7 @@ public sealed class Tensor
 
     /// <summary>The same elements in another shape of the same number of elements; nothing is copied.</summary>
     /// <exception cref="ShapeException">A different number of elements.</exception>
-    public Tensor Reshape(params ReadOnlySpan<int> sizes) => new(new Shape(sizes), Data);
+    public Tensor Reshape(params int[] sizes) => new(new Shape(sizes), Data);
 
     /// <summary>A new axis of size 1 in front of <paramref name="axis"/>: Unsqueeze(0) makes a batch of one sample.</summary>
     public Tensor Unsqueeze(int axis)

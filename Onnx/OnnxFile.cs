@@ -53,6 +53,15 @@ public static class OnnxFile
         return model;
     }
 
+    /// <summary>The keys and values stored with a model; of equal keys the first.</summary>
+    public static IReadOnlyDictionary<string, string> Metadata(ModelProto model)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        var metadata = new Dictionary<string, string>();
+        foreach (var entry in model.MetadataProps) metadata.TryAdd(entry.Key, entry.Value);
+        return metadata;
+    }
+
     /// <summary>Writes a model; whoever looks sees the old file or the whole new one.</summary>
     /// <returns>The SHA-256 of the file's bytes, in hexadecimal.</returns>
     /// <exception cref="IOException">The file cannot be written; the old one is untouched.</exception>

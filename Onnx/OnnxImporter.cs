@@ -8,7 +8,15 @@ namespace OnnxLeNet.Onnx;
 /// <param name="Network">Its layers, with the model's weights.</param>
 /// <param name="Sample">The shape of one input sample.</param>
 /// <param name="Metadata">What was stored with the model.</param>
-public sealed record ImportedModel(Sequential Network, Shape Sample, IReadOnlyDictionary<string, string> Metadata);
+public sealed record ImportedModel(Sequential Network, Shape Sample, IReadOnlyDictionary<string, string> Metadata)
+{
+    /// <summary>Checks that samples are of the shape the model takes.</summary>
+    /// <exception cref="ShapeException">They are not.</exception>
+    public void RequireInput(Shape sample)
+    {
+        if (sample != Sample) throw new ShapeException($"the model takes samples of shape {Sample}, the data's are {sample}");
+    }
+}
 
 /// <summary>Reads an ONNX model whose graph is a chain of Conv, Relu, MaxPool, Flatten and Gemm as a network that runs and trains in the engine.</summary>
 public static class OnnxImporter
@@ -48,7 +56,7 @@ public static class OnnxImporter
             value = proto.Output[0];
         }
         if (value != graph.Output[0].Name) throw new OnnxException($"the graph's output '{graph.Output[0].Name}' is not what its last node returns, '{value}'");
-        return new ImportedModel(network, SampleShape(inputs[0]), Metadata(model));
+        return new ImportedModel(network, SampleShape(inputs[0]), OnnxFile.Metadata(model));
     }
 
     private static readonly Dictionary<string, Func<NodeReader, Module>> Operators = new()
@@ -91,12 +99,5 @@ public static class OnnxImporter
             throw new OnnxException($"input '{input.Name}' does not state the shape of a sample: a batch axis, then fixed sizes");
         try { return new Shape([.. dims.Skip(1).Select(d => (int)d.DimValue)]); }
         catch (ShapeException error) { throw new OnnxException($"input '{input.Name}': {error.Message}", error); }
-    }
-
-    private static Dictionary<string, string> Metadata(ModelProto model)
-    {
-        var metadata = new Dictionary<string, string>();
-        foreach (var entry in model.MetadataProps) metadata.TryAdd(entry.Key, entry.Value);
-        return metadata;
     }
 }

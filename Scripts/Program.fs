@@ -1,4 +1,62 @@
+/// dotnet run --project Scripts -c Release -- VERB [options]; with no verb, train.
 module OnnxLeNet.Scripts.Program
 
+open System
+open System.IO
+open Argu
+open OnnxLeNet.Numerics
+open OnnxLeNet.Scripts
+open OnnxLeNet.Scripts.Options
+open OnnxLeNet.Scripts.Verbs
+open OnnxLeNet.Scripts.Verbs.Common
+
+let private parser = ArgumentParser.Create<Verb>(programName = "dotnet run --project Scripts -c Release --")
+
+/// No verb, or options alone, are train's; help is everyone's.
+let private withVerb (argv: string array) =
+    match Array.tryHead argv with
+    | None -> [| "train" |]
+    | Some first when first.StartsWith '-' && first <> "--help" && first <> "-h" -> Array.append [| "train" |] argv
+    | _ -> argv
+
+/// An exception's message for a person: .NET adds the parameter's name and value to some.
+let private sentence (e: exn) =
+    let text = e.Message
+    let cut = text.IndexOf " (Parameter '"
+    if cut > 0 then text[.. cut - 1] else text
+
 [<EntryPoint>]
-let main _ = 0
+let main argv =
+    // Numbers look the same whatever the machine's language.
+    Globalization.CultureInfo.DefaultThreadCurrentCulture <- Globalization.CultureInfo.InvariantCulture
+    Globalization.CultureInfo.CurrentCulture <- Globalization.CultureInfo.InvariantCulture
+    try
+        match (parser.ParseCommandLine(withVerb argv)).GetSubCommand() with
+        | Train args -> Train.run args
+        | Evaluate args -> Evaluate.run args
+        | Validate args -> Validate.run args
+        | Doctor args -> Doctor.run args
+    with
+    | :? ArguParseException as e when e.ErrorCode = ErrorCode.HelpText ->
+        Console.Out.WriteLine e.Message
+        Exit.done'
+    | :? ArguParseException as e ->
+        let first = Array.head (e.Message.Split '\n')
+        Terminal.error $"""{first.Replace("ERROR: ", "").Trim()}
+See --help for the verbs, and VERB --help for a verb's options."""
+        Exit.badInput
+    | :? MissingPartException as e ->
+        Terminal.error e.Message
+        Exit.missingPart
+    | :? OperationCanceledException ->
+        Terminal.error "interrupted"
+        Exit.interrupted
+    | :? OnnxLeNetException
+    | :? ArgumentException
+    | :? IOException
+    | :? UnauthorizedAccessException as e ->
+        Terminal.error (sentence e)
+        Exit.badInput
+    | e ->
+        Terminal.error ($"this should not happen ({e.GetType().Name}: {sentence e}); please report it with the command you typed")
+        Exit.fallsShort

@@ -9,15 +9,17 @@ namespace OnnxLeNet.Numerics;
 /// </summary>
 /// <param name="Shape">Sizes of the array.</param>
 /// <param name="Data">Its bytes.</param>
-public sealed record IdxFile(Shape Shape, byte[] Data)
+public sealed record IdxFile(Shape Shape, ReadOnlyMemory<byte> Data)
 {
     private const byte UnsignedByte = 0x08;
 
     /// <summary>Reads a whole file and checks it: magic number, type, sizes, and exactly as many bytes as the sizes say.</summary>
     /// <exception cref="DataException">The file is missing, damaged or no IDX file of bytes.</exception>
-    public static IdxFile Read(string path)
+    public static IdxFile Read(string path) => Parse(ReadBytes(path), path);
+
+    /// <summary>The same on a file's decompressed bytes.</summary>
+    internal static IdxFile Parse(byte[] bytes, string path)
     {
-        byte[] bytes = ReadBytes(path);
         if (bytes.Length < 4 || bytes[0] != 0 || bytes[1] != 0)
             throw new DataException($"{path} is no IDX file: it begins with {Hex(bytes)}, expected 00 00 08 and the number of axes");
         if (bytes[2] != UnsignedByte)
@@ -36,7 +38,7 @@ public sealed record IdxFile(Shape Shape, byte[] Data)
         if (count != bytes.Length - header)
             throw new DataException($"{path} {(count > bytes.Length - header ? "is cut short" : "is too long")}: its header promises "
                 + $"{(count == long.MaxValue ? "more bytes than an array holds" : $"{count} bytes")}, there are {bytes.Length - header}");
-        return new IdxFile(new Shape(sizes), bytes[header..]);
+        return new IdxFile(new Shape(sizes), bytes.AsMemory(header));
     }
 
     /// <summary>The file's bytes, decompressed if they are gzip's.</summary>
@@ -46,13 +48,14 @@ public sealed record IdxFile(Shape Shape, byte[] Data)
         {
             byte[] bytes = File.ReadAllBytes(path);
             if (bytes.Length < 2 || bytes[0] != 0x1F || bytes[1] != 0x8B) return bytes;
+            // Gzip's last four bytes state the length, which no honest stream multiplies by more than deflate's 1032.
+            // GZipStream itself takes a file that ends early for a whole one.
+            long length = bytes.Length < 18 ? -1 : BinaryPrimitives.ReadUInt32LittleEndian(bytes.AsSpan(bytes.Length - 4));
+            if (length < 0 || length > 1032L * bytes.Length || length > Array.MaxLength) throw CutShort(path);
+            var result = new byte[length];
             using var unzip = new GZipStream(new MemoryStream(bytes), CompressionMode.Decompress);
-            using var result = new MemoryStream();
-            unzip.CopyTo(result);
-            // GZipStream takes a file that ends early for a whole one: the length in gzip's last four bytes tells.
-            if (bytes.Length < 18 || BinaryPrimitives.ReadUInt32LittleEndian(bytes.AsSpan(bytes.Length - 4)) != (uint)result.Length)
-                throw new DataException($"{path} is cut short: its gzip stream ends before its stated length");
-            return result.ToArray();
+            if (unzip.ReadAtLeast(result, result.Length, throwOnEndOfStream: false) < result.Length || unzip.ReadByte() >= 0) throw CutShort(path);
+            return result;
         }
         catch (Exception error) when (error is FileNotFoundException or DirectoryNotFoundException)
         {
@@ -67,6 +70,8 @@ public sealed record IdxFile(Shape Shape, byte[] Data)
             throw new DataException($"{path} is damaged: its gzip stream does not decompress ({error.Message})", error);
         }
     }
+
+    private static DataException CutShort(string path) => new($"{path} is cut short or damaged: its gzip stream has not the length it states");
 
     private static string Hex(byte[] bytes) => bytes.Length == 0 ? "nothing" : BitConverter.ToString(bytes, 0, Math.Min(4, bytes.Length)).Replace('-', ' ');
 }

@@ -52,11 +52,12 @@ public sealed record IdxFolder(string Name, ImageDataset Train, ImageDataset Tes
         string path = Path.Combine(folder, name), zipped = path + ".gz";
         if (!File.Exists(path)) path = zipped;
         if (!File.Exists(path)) throw new DataException($"{folder} has neither {name} nor {name}.gz");
-        CheckSum(folder, name, path);
-        return IdxFile.Read(path);
+        byte[] bytes = IdxFile.ReadBytes(path);
+        CheckSum(folder, name, path, bytes);
+        return IdxFile.Parse(bytes, path);
     }
 
-    private static void CheckSum(string folder, string name, string path)
+    private static void CheckSum(string folder, string name, string path, byte[] bytes)
     {
         string sums = Path.Combine(folder, SumsFile);
         if (!File.Exists(sums)) return;
@@ -64,7 +65,7 @@ public sealed record IdxFolder(string Name, ImageDataset Train, ImageDataset Tes
         {
             string[] words = line.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries);
             if (words.Length != 2 || words[1].TrimStart('*') != name) continue;
-            string sum = Convert.ToHexStringLower(SHA256.HashData(IdxFile.ReadBytes(path)));
+            string sum = Convert.ToHexStringLower(SHA256.HashData(bytes));
             if (!sum.Equals(words[0], StringComparison.OrdinalIgnoreCase))
                 throw new DataException($"{path} is not the file it should be: its bytes have the SHA-256 {sum}, {SumsFile} says {words[0]}");
             return;

@@ -1,22 +1,21 @@
+using System.Runtime.CompilerServices;
+
 namespace OnnxLeNet.Numerics;
 
 /// <summary>Images of bytes with a class each, held as they are stored; padding and normalizing happen when a batch is gathered.</summary>
 public sealed class ImageDataset
 {
-    private readonly byte[] pixels;
-    private readonly byte[] labels;
+    private readonly ReadOnlyMemory<byte> pixels, labels;
     private readonly float[] values = new float[256];
 
     /// <summary>A data set of images [C, H, W], one after the other, and their labels.</summary>
     /// <param name="image">The shape of a stored image.</param>
-    /// <param name="pixels">Every image's bytes in row-major order.</param>
+    /// <param name="pixels">Every image's bytes in row-major order; not copied.</param>
     /// <param name="labels">One class number per image.</param>
     /// <param name="transform">What a gathered image goes through.</param>
     /// <exception cref="DataException">No images, or images and labels of different counts.</exception>
-    public ImageDataset(Shape image, byte[] pixels, byte[] labels, ImageTransform transform)
+    public ImageDataset(Shape image, ReadOnlyMemory<byte> pixels, ReadOnlyMemory<byte> labels, ImageTransform transform)
     {
-        ArgumentNullException.ThrowIfNull(pixels);
-        ArgumentNullException.ThrowIfNull(labels);
         ArgumentNullException.ThrowIfNull(transform);
         if (image.Rank != 3 || image.Count == 0) throw new ShapeException($"an image has the shape [C, H, W], got {image}");
         if (pixels.Length % image.Count != 0 || pixels.Length / image.Count != labels.Length)
@@ -24,7 +23,7 @@ public sealed class ImageDataset
         if (labels.Length == 0) throw new DataException("the data set has no images");
         (Stored, this.pixels, this.labels, Transform) = (image, pixels, labels, transform);
         Sample = new Shape(image[0], image[1] + 2 * transform.Padding, image[2] + 2 * transform.Padding);
-        Classes = labels.Max() + 1;
+        foreach (byte label in labels.Span) Classes = Math.Max(Classes, label + 1);
         for (int value = 0; value < 256; value++) values[value] = transform.Normalize(value);
     }
 
@@ -44,19 +43,22 @@ public sealed class ImageDataset
     public ImageTransform Transform { get; }
 
     /// <summary>The class of an image.</summary>
-    public int Label(int index) => labels[index];
+    public int Label(int index) => labels.Span[index];
 
     /// <summary>Copies the images of the given indices, padded and normalized, over the rows of a batch.</summary>
     /// <param name="indices">N image numbers.</param>
     /// <param name="x">[N × C·H·W] of the padded size. Overwritten.</param>
     /// <param name="classes">N class numbers. Overwritten.</param>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public void Gather(ReadOnlySpan<int> indices, Batch x, Span<int> classes)
     {
         ArgumentNullException.ThrowIfNull(x);
         if (x.Count != indices.Length || x.Sample.Count != Sample.Count)
             throw new ShapeException($"gathering {indices.Length} images of {Sample} into a batch of {x.Sample.Prepend(x.Count)}");
         int samples = indices.Length, pad = Transform.Padding, height = Stored[1], width = Stored[2];
-        for (int n = 0; n < samples; n++) classes[n] = labels[indices[n]];
+        var bytes = pixels.Span;
+        var numbers = labels.Span;
+        for (int n = 0; n < samples; n++) classes[n] = numbers[indices[n]];
         var to = x.Values.AsSpan();
         int border = pad * Sample[2] * samples, side = pad * samples, row = width * samples;
         int at = 0;
@@ -73,7 +75,7 @@ public sealed class ImageDataset
                 for (int n = 0; n < samples; n++)
                 {
                     // One image's row is read in order and written a lane apart: the block is in the cache, the images are not.
-                    var source = pixels.AsSpan(indices[n] * Stored.Count + first, width);
+                    var source = bytes.Slice(indices[n] * Stored.Count + first, width);
                     for (int w = 0, o = n; w < source.Length; w++, o += samples) run[o] = values[source[w]];
                 }
                 at += row;
@@ -97,9 +99,9 @@ public sealed class ImageDataset
     /// <summary>The first images.</summary>
     public ImageDataset First(int count) => Slice(0, Math.Min(count, Count));
 
-    /// <summary>Neighbouring images as a data set of their own.</summary>
+    /// <summary>Neighbouring images as a data set of their own; their bytes are shared, not copied.</summary>
     public ImageDataset Slice(int start, int count) =>
-        new(Stored, pixels.AsSpan(start * Stored.Count, count * Stored.Count).ToArray(), labels.AsSpan(start, count).ToArray(), Transform);
+        new(Stored, pixels.Slice(start * Stored.Count, count * Stored.Count), labels.Slice(start, count), Transform);
 }
 
 /// <summary>Zero pixels around the image, then (value/255 − mean)/std over everything, the border included.</summary>

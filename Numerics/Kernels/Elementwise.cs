@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace OnnxLeNet.Numerics;
 
 /// <summary>Operations that treat every element alike, each forward directly followed by its backward.</summary>
@@ -43,6 +45,7 @@ internal static unsafe class Elementwise
         public float* X, Y;
         public int Count;
 
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public readonly void Run<S, V>() where S : struct, ISimd<V, float> where V : struct
         {
             int i = 0;
@@ -56,6 +59,7 @@ internal static unsafe class Elementwise
         public float* X, Result;
         public int Count;
 
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public readonly void Run<S, V>() where S : struct, ISimd<V, float> where V : struct
         {
             V s0 = default, s1 = default, s2 = default, s3 = default; // four chains hide the latency of an addition
@@ -78,6 +82,7 @@ internal static unsafe class Elementwise
         public float* X, Y;
         public int Count;
 
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public readonly void Run<S, V>() where S : struct, ISimd<V, float> where V : struct
         {
             int i = 0;
@@ -91,6 +96,7 @@ internal static unsafe class Elementwise
         public float* Y, Dy, Dx;
         public int Count;
 
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public readonly void Run<S, V>() where S : struct, ISimd<V, float> where V : struct
         {
             int i = 0;

@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace OnnxLeNet.Numerics;
 
 /// <summary>
@@ -44,6 +46,7 @@ internal static unsafe class MaxPooling
         public (int H, int W) Output;
         public float* X, Y, Argmax;
 
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public readonly void Run<S, V>() where S : struct, ISimd<V, float> where V : struct
         {
             nint at = 0;
@@ -53,6 +56,7 @@ internal static unsafe class MaxPooling
                         Window<S, V>(X + (nint)c * H * W * Samples, oh * G.Stride.H - G.Padding.H, ow * G.Stride.W - G.Padding.W, Y + at, Argmax + at);
         }
 
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         private readonly void Window<S, V>(float* plane, int h0, int w0, float* y, float* argmax) where S : struct, ISimd<V, float> where V : struct
         {
             int n = 0;
@@ -96,6 +100,7 @@ internal static unsafe class MaxPooling
         public (int H, int W) Output;
         public float* Dx, Dy, Argmax;
 
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public readonly void Run<S, V>() where S : struct, ISimd<V, float> where V : struct
         {
             nint at = 0;
@@ -105,6 +110,7 @@ internal static unsafe class MaxPooling
                         Window<S, V>(Dx + (nint)c * H * W * Samples, oh * G.Stride.H - G.Padding.H, ow * G.Stride.W - G.Padding.W, Dy + at, Argmax + at);
         }
 
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         private readonly void Window<S, V>(float* plane, int h0, int w0, float* dy, float* argmax) where S : struct, ISimd<V, float> where V : struct
         {
             for (int kh = 0, ih = h0; kh < G.Kernel.H; kh++, ih += G.Dilation.H)

@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace OnnxLeNet.Numerics;
 
 /// <summary>
@@ -43,6 +45,7 @@ internal static unsafe class SoftmaxCrossEntropy
         public float* X, Losses, Maxima, Dx;
         public float Scale;
 
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public readonly void Run<S, V>() where S : struct, ISimd<V, float> where V : struct
         {
             int n = 0;
@@ -67,6 +70,7 @@ internal static unsafe class SoftmaxCrossEntropy
             System.Buffers.ArrayPool<float>.Shared.Return(rented);
         }
 
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         private readonly void Strip<S, V>(float* x, nint step, float* losses, float* maxima, float* dx, nint stepDx) where S : struct, ISimd<V, float> where V : struct
         {
             V max = S.Load(x);

@@ -18,7 +18,7 @@ public sealed class Parameter
     }
 
     /// <summary>A parameter of zeros.</summary>
-    public Parameter(params ReadOnlySpan<int> sizes) : this(new Tensor(new Shape(sizes))) { }
+    public Parameter(params int[] sizes) : this(new Tensor(new Shape(sizes))) { }
 
     /// <summary>The value.</summary>
     public Tensor Value { get; }

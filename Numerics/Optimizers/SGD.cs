@@ -1,3 +1,5 @@
+using System.Runtime.CompilerServices;
+
 namespace OnnxLeNet.Numerics;
 
 /// <summary>
@@ -62,6 +64,7 @@ public sealed class SGD : Optimizer
         public float Rate, Decay, Momentum, Fresh;
         public bool LookAhead;
 
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public readonly void Run<S, TV>() where S : struct, ISimd<TV, float> where TV : struct
         {
             TV rate = S.Create(Rate), decay = S.Create(Decay), momentum = S.Create(Momentum), fresh = S.Create(Fresh);

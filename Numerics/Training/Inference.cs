@@ -1,3 +1,5 @@
+using System.Collections.Concurrent;
+
 namespace OnnxLeNet.Numerics;
 
 /// <summary>Runs a network over a data set.</summary>
@@ -13,22 +15,24 @@ public static class Inference
         int classes = RequireClassifier(network, data);
         var result = new Tensor(new Shape(data.Count, classes));
         var plan = new BlockPlan(data.Count);
+        // As many slots as threads, whatever the number of lanes: nothing is kept from one lane to the next.
+        var free = new ConcurrentBag<Slot>();
         Workers.Run(plan.Lanes, lane =>
         {
-            var pass = new Pass(lane);
-            Batch? x = null;
+            if (!free.TryTake(out var slot)) slot = new Slot();
             Span<int> indices = stackalloc int[plan.Size], labels = stackalloc int[plan.Size];
             for (int block = plan.FirstBlock(lane); block < plan.FirstBlock(lane + 1); block++)
             {
                 cancellation.ThrowIfCancellationRequested();
                 var (start, count) = plan.Block(block);
                 for (int n = 0; n < count; n++) indices[n] = start + n;
-                Buffer.Reuse(ref x, count, data.Sample, requiresGrad: false);
-                data.Gather(indices[..count], x!, labels);
-                var logits = network.Forward(x!, pass);
+                var x = Buffer.Reuse(ref slot.X, count, data.Sample, requiresGrad: false);
+                data.Gather(indices[..count], x, labels);
+                var logits = network.Forward(x, slot.Pass);
                 for (int n = 0; n < count; n++)
                     for (int j = 0; j < classes; j++) result.Data[(start + n) * classes + j] = logits.Values[j * count + n];
             }
+            free.Add(slot);
         });
         return result;
     }
@@ -57,5 +61,11 @@ public static class Inference
         if (logits.Sample.Rank != 1 || logits.Sample[0] < data.Classes)
             throw new ShapeException($"the data has labels 0 to {data.Classes - 1}, the network returns samples of shape {logits.Sample}: it needs an output for each class");
         return logits.Sample[0];
+    }
+
+    private sealed class Slot
+    {
+        public readonly Pass Pass = new(lane: 0);
+        public Batch? X;
     }
 }

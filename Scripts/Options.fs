@@ -1,0 +1,114 @@
+/// What a person may type after the verbs.
+module OnnxLeNet.Scripts.Options
+
+open Argu
+
+type Engine =
+    | Own = 0
+    | OnnxRuntime = 1
+
+[<CliPrefix(CliPrefix.DoubleDash)>]
+type TrainArgs =
+    | [<Unique>] Model of NAME: string
+    | [<Unique>] Data of DIR: string
+    | [<Unique>] Epochs of N: int
+    | [<Unique; CustomCommandLine "--batch-size">] BatchSize of N: int
+    | [<Unique>] Lr of RATE: float
+    | [<Unique>] Seed of N: int64
+    | [<Unique>] Threads of N: int
+    | [<Unique>] Provider of NAME: string
+    | [<Unique>] Device of DEVICE: string
+    | [<Unique; CustomCommandLine "--min-accuracy">] MinAccuracy of SHARE: float
+    | [<Unique>] Out of DIR: string
+    | [<Unique>] Json of FILE: string
+    | [<Unique>] Quiet
+
+    interface IArgParserTemplate with
+        member arg.Usage =
+            match arg with
+            | Model _ -> "the network (default: lenet5)."
+            | Data _ -> "a folder of IDX files, gzipped or not (default: MNIST, which comes with the project)."
+            | Epochs _ -> "times every training image is used."
+            | BatchSize _ -> "images per update."
+            | Lr _ -> "learning rate of the first update; it falls to zero along a cosine."
+            | Seed _ -> "seed of the starting weights and of the order of the images."
+            | Threads _ -> "threads of the engine (default: one per core); the result does not depend on it."
+            | Provider _ -> "who computes the engine's matrix products: simd (default), managed, mathnet-cuda."
+            | Device _ -> "where ONNX Runtime runs: cpu (default), cuda or cuda:N."
+            | MinAccuracy _ -> "fail (exit code 1) below this test accuracy, 0 to 1."
+            | Out _ -> "folder of the finished model and its card (default: models)."
+            | Json _ -> "write the results as one JSON object."
+            | Quiet -> "print nothing but errors."
+
+[<CliPrefix(CliPrefix.DoubleDash)>]
+type EvaluateArgs =
+    | [<MainCommand; ExactlyOnce>] File of FILE: string
+    | [<Unique>] Data of DIR: string
+    | [<Unique>] Engine of Engine
+    | [<Unique>] Threads of N: int
+    | [<Unique>] Provider of NAME: string
+    | [<Unique>] Device of DEVICE: string
+    | [<Unique; CustomCommandLine "--min-accuracy">] MinAccuracy of SHARE: float
+    | [<Unique>] Json of FILE: string
+    | [<Unique>] Quiet
+
+    interface IArgParserTemplate with
+        member arg.Usage =
+            match arg with
+            | File _ -> "the model, an ONNX file."
+            | Data _ -> "a folder of IDX files, gzipped or not (default: MNIST, which comes with the project)."
+            | Engine _ -> "who runs it (default: onnxruntime)."
+            | Threads _ -> "threads of the engine (default: one per core)."
+            | Provider _ -> "who computes the engine's matrix products: simd (default), managed, mathnet-cuda."
+            | Device _ -> "where ONNX Runtime runs: cpu (default), cuda or cuda:N."
+            | MinAccuracy _ -> "fail (exit code 1) below this accuracy, 0 to 1."
+            | Json _ -> "write the results as one JSON object."
+            | Quiet -> "print nothing but errors."
+
+[<CliPrefix(CliPrefix.DoubleDash)>]
+type ValidateArgs =
+    | [<MainCommand; ExactlyOnce>] File of FILE: string
+    | [<Unique>] Data of DIR: string
+    | [<Unique>] Seed of N: int64
+    | [<Unique>] Threads of N: int
+    | [<Unique>] Provider of NAME: string
+    | [<Unique>] Device of DEVICE: string
+    | [<Unique>] Json of FILE: string
+    | [<Unique>] Quiet
+
+    interface IArgParserTemplate with
+        member arg.Usage =
+            match arg with
+            | File _ -> "the model, an ONNX file."
+            | Data _ -> "a folder of IDX files, gzipped or not, or none (default: MNIST, if the model takes its images)."
+            | Seed _ -> "seed of the random input."
+            | Threads _ -> "threads of the engine (default: one per core)."
+            | Provider _ -> "who computes the engine's matrix products: simd (default), managed, mathnet-cuda."
+            | Device _ -> "where ONNX Runtime runs: cpu (default), cuda or cuda:N."
+            | Json _ -> "write the results as one JSON object."
+            | Quiet -> "print nothing but errors."
+
+[<CliPrefix(CliPrefix.DoubleDash)>]
+type DoctorArgs =
+    | [<Unique>] Json of FILE: string
+    | [<Unique>] Quiet
+
+    interface IArgParserTemplate with
+        member arg.Usage =
+            match arg with
+            | Json _ -> "write the results as one JSON object."
+            | Quiet -> "print nothing but errors."
+
+type Verb =
+    | [<CliPrefix(CliPrefix.None)>] Train of ParseResults<TrainArgs>
+    | [<CliPrefix(CliPrefix.None)>] Evaluate of ParseResults<EvaluateArgs>
+    | [<CliPrefix(CliPrefix.None)>] Validate of ParseResults<ValidateArgs>
+    | [<CliPrefix(CliPrefix.None)>] Doctor of ParseResults<DoctorArgs>
+
+    interface IArgParserTemplate with
+        member verb.Usage =
+            match verb with
+            | Train _ -> "train a network, export it, run it in ONNX Runtime, prove that both agree (the default)."
+            | Evaluate _ -> "accuracy and confusion matrix of a model file on a data set."
+            | Validate _ -> "compare the engine with ONNX Runtime on a model file."
+            | Doctor _ -> "what this machine has, what is missing and how to get it."

@@ -1,0 +1,84 @@
+/// What several verbs do alike.
+module OnnxLeNet.Scripts.Verbs.Common
+
+open System
+open System.Collections.Generic
+open System.Globalization
+open System.IO
+open OnnxLeNet.Numerics
+open OnnxLeNet.Onnx
+open OnnxLeNet.Scripts
+open OnnxLeNet.Scripts.Terminal
+
+/// Exit codes, the same for every verb.
+module Exit =
+    let done' = 0
+    let fallsShort = 1
+    let badInput = 2
+    let missingPart = 3
+    let interrupted = 130
+
+let badOption option (value: obj) expected =
+    raise (OnnxLeNetException(String.Format(CultureInfo.InvariantCulture, "{0} is {1}, got {2}", option, expected, value)))
+
+let atLeastOne option (value: int) = if value < 1 then badOption option value "1 or more" else value
+
+let share option (value: float) = if value >= 0.0 && value <= 1.0 then value else badOption option value "a share from 0 to 1"
+
+/// Sets the engine's threads and provider for the whole run.
+let configure (threads: int option) (provider: string option) =
+    match threads with
+    | Some n when n < 1 || n > Workers.MostThreads -> badOption "--threads" n $"1 to {Workers.MostThreads}"
+    | Some n -> Workers.Threads <- n
+    | None -> ()
+    match provider with
+    | Some name when not (Seq.contains name Products.Names) -> badOption "--provider" name ("one of " + String.Join(", ", Products.Names))
+    | Some name -> Products.Use name
+    | None -> ()
+
+let ortOptions (device: string option) = OrtOptions(Device = OrtDevice.Parse(defaultArg device "cpu"))
+
+/// The folder of a data set: what --data says, or MNIST.
+let dataFolder (data: string option) = defaultArg data Workspace.mnistFolder
+
+/// Keys of what a model file says of its input, its classes and how it came to be.
+module Metadata =
+    let classes = "classes"
+    let padding = "input.padding"
+    let mean = "input.mean"
+    let std = "input.std"
+
+    let private invariant (x: float) = x.ToString("R", CultureInfo.InvariantCulture)
+
+    let ofTransform (t: ImageTransform) = [ padding, string t.Padding; mean, invariant t.Mean; std, invariant t.Std ]
+
+    /// What images go through before this model, MNIST's way where the file does not say.
+    let transform (metadata: IReadOnlyDictionary<string, string>) =
+        let number key (fallback: float) =
+            match metadata.TryGetValue key with
+            | false, _ -> fallback
+            | true, text ->
+                match Double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture) with
+                | true, value when Double.IsFinite value -> value
+                | _ -> raise (OnnxException $"the model's metadata says {key} = '{text}', expected a number")
+        let d = ImageTransform.Mnist
+        let padding, std = number padding (float d.Padding), number std d.Std
+        if padding < 0.0 || padding > 1024.0 || padding <> Math.Floor padding || std <= 0.0 then
+            raise (OnnxException $"the model's metadata asks for a padding of {padding} and a standard deviation of {std}: neither can be")
+        ImageTransform(int padding, number mean d.Mean, std)
+
+/// Labels of the predictions that are right, as a share of all.
+let accuracy (data: ImageDataset) (logits: Tensor) =
+    let right = Inference.ArgMax logits |> Seq.mapi (fun i c -> if c = data.Label i then 1 else 0) |> Seq.sum
+    float right / float data.Count
+
+let parityTable out (report: ParityReport) =
+    table out
+        [ "input"; "samples"; "max abs"; "max rel"; "same class"; "" ]
+        [ for row in report.Rows ->
+            [ row.Input; string row.Samples; scientific row.MaxAbs; scientific row.MaxRel; percent row.Top1Agreement; (if row.Passed then "ok" else "FAILED") ] ]
+
+let parityRows (report: ParityReport) =
+    jsonArray [ for row in report.Rows ->
+                  json [ "input", row.Input; "samples", row.Samples; "maxAbs", row.MaxAbs; "maxRel", row.MaxRel
+                         "tolerance", row.Tolerance; "top1Agreement", row.Top1Agreement; "passed", row.Passed ] ]

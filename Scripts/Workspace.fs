@@ -1,0 +1,41 @@
+/// Where things are: the repository, the data that comes with it, and what an option says instead.
+module OnnxLeNet.Scripts.Workspace
+
+open System
+open System.IO
+open OnnxLeNet.Numerics
+
+/// The folder that holds OnnxLeNet.sln, seen from the current folder or from the program; none in a published program elsewhere.
+let private repository =
+    let rec up (folder: DirectoryInfo | null) =
+        match folder with
+        | null -> None
+        | here when File.Exists(Path.Combine(here.FullName, "OnnxLeNet.sln")) -> Some here.FullName
+        | here -> up here.Parent
+    up (DirectoryInfo(Directory.GetCurrentDirectory())) |> Option.orElse (up (DirectoryInfo AppContext.BaseDirectory))
+
+/// The folder of finished models unless --out names another.
+let modelsFolder = Path.Combine(defaultArg repository (Directory.GetCurrentDirectory()), "models")
+
+/// MNIST, which is copied beside the program.
+let mnistFolder = Path.Combine(AppContext.BaseDirectory, "data", "mnist")
+
+/// A path as a person would type it from the current folder.
+let display (path: string) =
+    let relative = Path.GetRelativePath(Directory.GetCurrentDirectory(), path)
+    if relative.StartsWith ".." then path else relative.Replace('\\', '/')
+
+/// Fails now, before hours of work, if a file could not be written in this folder later.
+let requireWritable option (folder: string) =
+    try
+        Directory.CreateDirectory folder |> ignore
+        let probe = Path.Combine(folder, $".{Guid.NewGuid():N}.tmp")
+        File.WriteAllBytes(probe, [||])
+        File.Delete probe
+    with :? IOException | :? UnauthorizedAccessException as e ->
+        raise (OnnxLeNetException($"{option}: cannot write in {folder}: {e.Message}", e))
+
+/// The same for the folder of a file.
+let requireWritableFile option (file: string) =
+    if Directory.Exists file then raise (OnnxLeNetException $"{option}: {file} is a folder, expected a file name")
+    requireWritable option (FileInfo(file).Directory |> Option.ofObj |> Option.map _.FullName |> Option.defaultValue "/")
