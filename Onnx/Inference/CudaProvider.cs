@@ -51,8 +51,8 @@ internal static class CudaProvider
     {
         var file = NativeProbe.Name("onnxruntime_providers_cuda");
         var name = $"CUDA provider of ONNX Runtime ({file})";
-        var get = $"take it from the GPU package of ONNX Runtime {OrtRuntime.Env.GetVersionString()} and put it beside the program, "
-            + $"or name its path in {PathVariable}";
+        var get = "on x64 Linux build with -p:OnnxRuntimeCuda=true; elsewhere take it from the GPU package of ONNX Runtime "
+            + $"{OrtRuntime.Env.GetVersionString()} and put it beside the program, or name its path in {PathVariable}";
         var places = Places(file);
         var path = places.FirstOrDefault(File.Exists);
         folder = Path.GetDirectoryName(path);

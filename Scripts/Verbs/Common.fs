@@ -19,7 +19,7 @@ module Exit =
     let interrupted = 130
 
 let badOption option (value: obj) expected =
-    raise (OnnxLeNetException(String.Format(CultureInfo.InvariantCulture, "{0} is {1}, got {2}", option, expected, value)))
+    raise (OnnxLeNetException(String.Format(CultureInfo.InvariantCulture, "{0} must be {1}, got {2}", option, expected, value)))
 
 let atLeastOne option (value: int) = if value < 1 then badOption option value "1 or more" else value
 

@@ -17,7 +17,7 @@ let run (args: ParseResults<EvaluateArgs>) =
     let file = args.GetResult EvaluateArgs.File
     let engine = args.GetResult(EvaluateArgs.Engine, defaultValue = Engine.OnnxRuntime)
     let ort = ortOptions (args.TryGetResult EvaluateArgs.Device)
-    if engine = Engine.Own && ort.Device <> OrtDevice.Cpu then badOption "--device" ort.Device "for ONNX Runtime: --engine own runs on the cpu"
+    if engine = Engine.Own && ort.Device <> OrtDevice.Cpu then badOption "--device" ort.Device "cpu with --engine own; cuda is for ONNX Runtime"
 
     let metadata = OnnxFile.Metadata(OnnxFile.Read file)
     let folder = dataFolder (args.TryGetResult EvaluateArgs.Data)

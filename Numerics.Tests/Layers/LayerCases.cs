@@ -1,0 +1,64 @@
+namespace OnnxLeNet.Numerics.Tests;
+
+/// <summary>The layers that the gradient tests run, by name. In no convolution or pool are two sizes equal that could be swapped.</summary>
+internal static class LayerCases
+{
+    private static readonly Dictionary<string, (Func<Module> Make, Shape Sample)> All = new()
+    {
+        ["conv 3×2"] = (() => new Conv2d(3, 5, (3, 2), generator: new Generator(1)), new Shape(3, 7, 9)),
+        ["conv, everything uneven"] = (() => new Conv2d(2, 3, (3, 2), (2, 1), (1, 2), (1, 3), generator: new Generator(2)), new Shape(2, 9, 8)),
+        ["conv, stride (1, 3), no bias"] = (() => new Conv2d(1, 4, (2, 5), (1, 3), (0, 2), bias: false, generator: new Generator(3)), new Shape(1, 6, 11)),
+        ["conv, stride 2, dilation (2, 1)"] = (() => new Conv2d(3, 2, (2, 3), 2, (1, 0), (2, 1), generator: new Generator(4)), new Shape(3, 8, 7)),
+        ["conv 1×1"] = (() => new Conv2d(4, 3, 1, generator: new Generator(5)), new Shape(4, 3, 5)),
+        ["conv as large as the image"] = (() => new Conv2d(2, 7, (4, 3), generator: new Generator(6)), new Shape(2, 4, 3)),
+        ["conv 5×5 of one channel"] = (() => new Conv2d(1, 6, 5, generator: new Generator(7)), new Shape(1, 9, 12)),
+        ["conv, padding beyond the image"] = (() => new Conv2d(2, 3, (3, 2), 1, (3, 2), generator: new Generator(8)), new Shape(2, 2, 1)),
+        ["linear"] = (() => new Linear(13, 7, generator: new Generator(9)), new Shape(13)),
+        ["linear, no bias"] = (() => new Linear(40, 11, bias: false, generator: new Generator(10)), new Shape(40)),
+        ["linear, long"] = (() => new Linear(300, 3, generator: new Generator(11)), new Shape(300)),
+        ["linear 1 to 1"] = (() => new Linear(1, 1, generator: new Generator(12)), new Shape(1)),
+        ["pool 2"] = (() => new MaxPool2d(2), new Shape(3, 6, 9)),
+        ["pool (1, 2)"] = (() => new MaxPool2d((1, 2)), new Shape(2, 3, 8)),
+        ["pool, overlapping"] = (() => new MaxPool2d((3, 2), (1, 1), (1, 1)), new Shape(2, 5, 4)),
+        ["pool, everything uneven"] = (() => new MaxPool2d((2, 3), (3, 2), (1, 0), (1, 2)), new Shape(2, 7, 9)),
+        ["relu"] = (() => new ReLU(), new Shape(3, 4, 5)),
+        ["flatten"] = (() => new Flatten(), new Shape(3, 4, 5)),
+        ["chain"] = (Chain, new Shape(1, 14, 17)),
+        ["nested chain"] = (Nested, new Shape(2, 6, 8)),
+    };
+
+    public static IEnumerable<string> Names => All.Keys;
+
+    public static Module Make(string name) => All[name].Make();
+
+    public static Shape Sample(string name) => All[name].Sample;
+
+    /// <summary>LeNet's order of layers on an image that is not square: 1×14×17 to 4 classes.</summary>
+    public static Sequential Chain()
+    {
+        var generator = new Generator(13);
+        var network = new Sequential();
+        network.Add("conv1", new Conv2d(1, 3, (3, 4), generator: generator));
+        network.AddFunction(new ReLU());
+        network.AddFunction(new MaxPool2d(2));
+        network.Add("conv2", new Conv2d(3, 5, (3, 2), generator: generator));
+        network.AddFunction(new ReLU());
+        network.AddFunction(new MaxPool2d((2, 3)));
+        network.AddFunction(new Flatten());
+        network.Add("fc1", new Linear(20, 9, generator: generator));
+        network.AddFunction(new ReLU());
+        network.Add("fc2", new Linear(9, 4, generator: generator));
+        return network;
+    }
+
+    private static Sequential Nested()
+    {
+        var generator = new Generator(14);
+        return new Sequential
+        {
+            new Sequential { new MaxPool2d((2, 1)), new Conv2d(2, 4, (1, 3), generator: generator), new Sequential { new ReLU() } },
+            new Flatten(),
+            new Sequential { new Linear(72, 5, generator: generator) },
+        };
+    }
+}

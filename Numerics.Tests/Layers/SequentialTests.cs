@@ -1,0 +1,87 @@
+namespace OnnxLeNet.Numerics.Tests;
+
+[TestClass]
+public sealed class SequentialTests
+{
+    [TestMethod]
+    public void NamesAreNumbersOrGiven()
+    {
+        var network = new Sequential { new Linear(3, 4), new ReLU() };
+        network.Add("head", new Linear(4, 2, bias: false));
+        network.AddFunction(new ReLU());
+        network.Add(new Linear(2, 1));
+        string[] names = ["0", "1", "head", "3"], parameters = ["0.weight", "0.bias", "head.weight", "3.weight", "3.bias"];
+        CollectionAssert.AreEqual(names, network.Children.Select(c => c.Name).ToArray());
+        CollectionAssert.AreEqual(parameters, network.NamedParameters().Select(p => p.Name).ToArray());
+        Assert.HasCount(5, network.Chain);
+        Assert.HasCount(5, network.ToArray());
+        Assert.AreEqual("head", network.Chain[2].Name);
+    }
+
+    [TestMethod]
+    public void RefusesWhatCannotBeNamedOrRun()
+    {
+        var relu = new ReLU();
+        var network = new Sequential { relu };
+        network.Add("fc", new Linear(2, 2));
+        Failure.Of<ArgumentException>(() => network.Add(relu), "already in this chain");
+        Failure.Of<ArgumentException>(() => network.Add("again", relu), "already in this chain");
+        Failure.Of<ArgumentException>(() => network.AddFunction(relu), "already in this chain");
+        Failure.Of<ArgumentException>(() => network.Add("a.b", new ReLU()), "a.b", "dot");
+        Failure.Of<ArgumentException>(() => network.Add("", new ReLU()), "empty");
+        Failure.Of<ArgumentException>(() => network.Add("fc", new ReLU()), "already has 'fc'");
+        Failure.Of<ArgumentException>(() => network.AddFunction(new Linear(2, 2)), "Linear", "parameters");
+        Failure.Of<ArgumentException>(() => network.AddFunction(new Sequential { new Linear(2, 2) }), "parameters");
+        Failure.Of<ArgumentNullException>(() => network.Add(null!));
+        Assert.HasCount(2, network.Chain, "a refused module is not half added");
+        Assert.HasCount(2, network.Children);
+    }
+
+    /// <summary>A layer keeps one trip per pass: the same instance twice in a network would go backward with the wrong one's values.</summary>
+    [TestMethod]
+    public void RefusesTheSameInstanceDeeperDown()
+    {
+        var relu = new ReLU();
+        Failure.Of<ArgumentException>(() => _ = new Sequential { relu, new Linear(2, 2), new Sequential { relu } });
+        var shared = new Linear(2, 2);
+        Failure.Of<ArgumentException>(() => _ = new Sequential { new Sequential { shared }, new Sequential { shared } });
+    }
+
+    [TestMethod]
+    public void ModesReachEveryModule()
+    {
+        ReLU function = new(), deep = new();
+        var inner = new Sequential { deep };
+        var network = new Sequential { inner };
+        network.AddFunction(function);
+        Module[] all = [network, inner, deep, function];
+        Assert.IsTrue(Array.TrueForAll(all, module => module.Training), "a new module is in training mode");
+        Assert.AreSame(network, network.Eval());
+        Assert.IsTrue(Array.TrueForAll(all, module => !module.Training));
+        network.Train();
+        Assert.IsTrue(Array.TrueForAll(all, module => module.Training));
+        network.Train(false);
+        Assert.IsTrue(Array.TrueForAll(all, module => !module.Training));
+    }
+
+    [TestMethod]
+    public void AnEmptyChainPassesOn()
+    {
+        var x = Values.Batch(1, 40, new Shape(2, 3));
+        var network = new Sequential();
+        var y = network.Forward(x);
+        Close.AssertSameBits("y", x.Values, y.Values);
+        var dy = Values.Gradient(2, y);
+        Close.AssertSameBits("dx", dy.Values, network.Backward(dy)!.Values);
+    }
+
+    /// <summary>Where the first layers have no parameters, a gradient that nobody wants is not computed, and those that are wanted are.</summary>
+    [TestMethod]
+    public void LayersInFrontWithoutParametersStopTheGradientOnly()
+    {
+        var network = new Sequential { new MaxPool2d((1, 2)), new ReLU(), new Flatten(), new Linear(12, 2) };
+        var y = network.Forward(Values.Batch(1, 6, new Shape(2, 3, 4), requiresGrad: false));
+        Assert.IsNull(network.Backward(Values.Gradient(2, y)));
+        Assert.IsTrue(network.Parameters().All(p => p.Grad!.Data.Any(g => g != 0)));
+    }
+}

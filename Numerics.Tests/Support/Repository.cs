@@ -1,0 +1,16 @@
+namespace OnnxLeNet.Numerics.Tests;
+
+/// <summary>Where things lie in the working tree.</summary>
+internal static class Repository
+{
+    public static string Root { get; } = FindRoot();
+
+    public static string Mnist => Path.Combine(Root, "Scripts", "data", "mnist");
+
+    private static string FindRoot()
+    {
+        for (var folder = new DirectoryInfo(AppContext.BaseDirectory); folder is not null; folder = folder.Parent)
+            if (File.Exists(Path.Combine(folder.FullName, "OnnxLeNet.sln"))) return folder.FullName;
+        throw new DirectoryNotFoundException($"no OnnxLeNet.sln above {AppContext.BaseDirectory}");
+    }
+}

@@ -1,0 +1,43 @@
+using MathNet.Numerics.Providers.LinearAlgebra;
+
+// Vector width, threads and providers belong to the whole process.
+[assembly: DoNotParallelize]
+
+namespace OnnxLeNet.Numerics.Tests;
+
+/// <summary>Sets what is global to the process, and puts it back.</summary>
+internal sealed class Settings : IDisposable
+{
+    private readonly int bits = SimdWidth.Bits, threads = Workers.Threads;
+    private readonly string name = Products.Name;
+    private readonly ILinearAlgebraProvider provider = Products.Provider, mathNet = LinearAlgebraControl.Provider;
+
+    public Settings(int? bits = null, int? threads = null, string? provider = null)
+    {
+        if (bits is not null) SimdWidth.Bits = bits.Value;
+        if (threads is not null) Workers.Threads = threads.Value;
+        if (provider is not null) Products.Use(provider);
+    }
+
+    public void Dispose()
+    {
+        (SimdWidth.Bits, Workers.Threads, LinearAlgebraControl.Provider) = (bits, threads, mathNet);
+        if (Products.Names.Contains(name)) Products.Use(name);
+        else Products.Provider = provider;
+    }
+}
+
+/// <summary>Everything that is implemented more than once, in one list each: the same tests run for every entry.</summary>
+internal static class Implementations
+{
+    /// <summary>The vector widths of this processor.</summary>
+    public static IEnumerable<int> Widths { get; } = [.. new[] { 128, 256, 512 }.Where(bits => bits <= SimdWidth.Widest)];
+
+    /// <summary>Providers of products, ours at every width.</summary>
+    public static IEnumerable<string> Names { get; } = [.. Widths.Select(bits => $"simd {bits}"), "managed"];
+
+    /// <summary>Runs on one of <see cref="Names"/> until disposed.</summary>
+    public static Settings Use(string name) => name.Split(' ') is [var provider, var bits]
+        ? new Settings(bits: int.Parse(bits, System.Globalization.CultureInfo.InvariantCulture), provider: provider)
+        : new Settings(provider: name);
+}

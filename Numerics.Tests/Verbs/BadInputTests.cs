@@ -1,0 +1,104 @@
+using OnnxLeNet.Onnx;
+
+namespace OnnxLeNet.Numerics.Tests;
+
+/// <summary>Every mistake gets one clear message and the exit code for it, and nothing is written.</summary>
+[TestClass]
+public sealed class BadInputTests
+{
+    [TestMethod]
+    [DataRow(2, "fly", "unrecognized argument: 'fly'")]
+    [DataRow(2, "train --nope", "unrecognized argument: '--nope'")]
+    [DataRow(2, "--model lenet99", "there is no model 'lenet99'", "lenet5")]
+    [DataRow(2, "--epochs 0", "--epochs must be 1 or more, got 0")]
+    [DataRow(2, "--batch-size 0", "--batch-size must be 1 or more, got 0")]
+    [DataRow(2, "--lr -1", "--lr must be a finite number of 0 or more, got -1")]
+    [DataRow(2, "--lr NaN", "--lr must be a finite number of 0 or more, got NaN")]
+    [DataRow(2, "--lr fast", "'--lr' must be followed by <RATE>, but was 'fast'")]
+    [DataRow(2, "--threads 0", "--threads must be 1 to 256, got 0")]
+    [DataRow(2, "--threads 10000", "--threads must be 1 to 256, got 10000")]
+    [DataRow(2, "--min-accuracy 99", "--min-accuracy must be a share from 0 to 1, got 99")]
+    [DataRow(2, "--provider abacus", "--provider must be one of simd", "abacus")]
+    [DataRow(3, "--provider mathnet-cuda", "MathNet.Numerics.Providers.CUDA")]
+    [DataRow(2, "--device tpu", "device 'tpu'", "cpu, cuda")]
+    [DataRow(2, "--data {0}/nowhere", "there is no folder", "nowhere")]
+    [DataRow(2, "--out {0}/file/inside", "--out: cannot write in")]
+    [DataRow(2, "--json {0}", "--json:", "is a folder, expected a file name")]
+    [DataRow(2, "--json {0}/file/run.json", "--json: cannot write in")]
+    [DataRow(2, "evaluate", "missing argument '<FILE>'")]
+    [DataRow(2, "evaluate {0}/nowhere.onnx", "there is no file", "nowhere.onnx")]
+    [DataRow(2, "evaluate {0}", "is a folder, expected an ONNX file")]
+    [DataRow(2, "evaluate {0}/file", "is no ONNX model")]
+    [DataRow(2, "validate {0}/file --data none", "is no ONNX model")]
+    [DataRow(2, "validate {0}/cut.onnx --data none", "is no ONNX model, or not all of one")]
+    [DataRow(2, "evaluate {0}/model.onnx --engine abacus", "<own|onnxruntime>", "abacus")]
+    [DataRow(2, "evaluate {0}/model.onnx --engine own --device cuda", "--device must be cpu with --engine own")]
+    [DataRow(2, "evaluate {0}/small.onnx", "[batch, 1, 5, 4]", "1, 32, 32]")]
+    [DataRow(2, "validate {0}/small.onnx --data {0}/small", "[1, 5, 4]", "[1, 32, 32]")]
+    public void IsToldAndRefused(int code, string command, params string[] said)
+    {
+        using var folder = new TemporaryFolder();
+        File.WriteAllText(folder["file"], "no model");
+        var network = Networks.LeNet5(seed: 1);
+        OnnxFile.Write(OnnxExporter.Export(network, new Shape(1, 32, 32), "lenet5"), folder["model.onnx"]);
+        File.WriteAllBytes(folder["cut.onnx"], File.ReadAllBytes(folder["model.onnx"])[..100_000]);
+        var tiny = new Sequential { new Flatten(), new Linear(20, 10) };
+        OnnxFile.Write(OnnxExporter.Export(tiny, new Shape(1, 5, 4), "tiny"), folder["small.onnx"]);
+        SmallMnist.Write(folder, train: 20, test: 20);
+        string[] before = folder.Files;
+
+        string[] words = [.. command.Split(' ').Select(word => word.Replace("{0}", folder.Path, StringComparison.Ordinal))];
+        var run = Program.Run(words).MustExit(code).MustSay(said);
+
+        Assert.StartsWith("error: ", run.Errors, StringComparison.Ordinal);
+        Assert.AreEqual("", run.Output);
+        CollectionAssert.AreEqual(before, folder.Files);
+    }
+
+    [TestMethod]
+    [DataRow("missing", "has neither train-images-idx3-ubyte nor train-images-idx3-ubyte.gz")]
+    [DataRow("truncated", "is cut short")]
+    [DataRow("labels for images", "holds [20], expected [count, height, width]")]
+    [DataRow("magic", "is no IDX file")]
+    [DataRow("counts", "20 images and 19 labels")]
+    [DataRow("flipped bit", "is not the file it should be")]
+    public void DamagedDataIsToldAndNotTrainedOn(string damage, string said)
+    {
+        using var folder = new TemporaryFolder();
+        string data = SmallMnist.Write(folder, train: 20, test: 20), images = Path.Combine(data, "train-images-idx3-ubyte");
+        byte[] bytes = File.ReadAllBytes(images);
+        switch (damage)
+        {
+            case "missing": File.Delete(images); break;
+            case "truncated": File.WriteAllBytes(images, bytes[..^1]); break;
+            case "labels for images": File.Copy(Path.Combine(data, "train-labels-idx1-ubyte"), images, overwrite: true); break;
+            case "magic": File.WriteAllBytes(images, [1, .. bytes[1..]]); break;
+            case "counts": SmallMnist.WriteIdx(Path.Combine(data, "train-labels-idx1-ubyte"), [19], new byte[19]); break;
+            default:
+                using (var sums = File.CreateText(Path.Combine(data, "SHA256SUMS")))
+                {
+                    foreach (string file in Directory.GetFiles(data, "*ubyte"))
+                        sums.WriteLine($"{Convert.ToHexStringLower(System.Security.Cryptography.SHA256.HashData(File.ReadAllBytes(file)))}  {Path.GetFileName(file)}");
+                }
+                bytes[1000] ^= 1;
+                File.WriteAllBytes(images, bytes);
+                break;
+        }
+        Program.Run("--data", data, "--out", folder["out"]).MustExit(2).MustSay(said);
+        Assert.IsEmpty(Directory.GetFiles(folder["out"]));
+    }
+
+    [TestMethod]
+    public void CudaIsUsedOrItsMissingPartsAreNamed()
+    {
+        using var folder = new TemporaryFolder();
+        var run = Program.Run("--data", SmallMnist.Write(folder), "--epochs", "1", "--out", folder["out"], "--device", "cuda", "--json", folder["run.json"]);
+        if (run.ExitCode == 0) // a machine with a GPU and all its libraries
+        {
+            Assert.StartsWith("cuda:0", (string)folder.Json("run.json")["parity"]!["device"]!, StringComparison.Ordinal);
+            return;
+        }
+        run.MustExit(3).MustSay("device cuda:0 cannot be used", "missing");
+        Assert.IsEmpty(Directory.GetFiles(folder["out"]));
+    }
+}

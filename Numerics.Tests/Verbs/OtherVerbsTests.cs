@@ -1,0 +1,83 @@
+using OnnxLeNet.Onnx;
+
+namespace OnnxLeNet.Numerics.Tests;
+
+[TestClass]
+public sealed class OtherVerbsTests
+{
+    [TestMethod]
+    public void EvaluateCountsTheSameOnBothEngines()
+    {
+        using var folder = new TemporaryFolder();
+        string data = SmallMnist.Write(folder, train: 20, test: 300), model = folder["model.onnx"];
+        OnnxFile.Write(OnnxExporter.Export(Networks.LeNet5(seed: 3), new Shape(1, 32, 32), "lenet5"), model);
+        Program.Run("evaluate", model, "--data", data, "--engine", "own", "--json", folder["own.json"]).MustExit(0);
+        var run = Program.Run("evaluate", model, "--data", data, "--json", folder["ort.json"]).MustExit(0);
+        var (own, ort) = (folder.Json("own.json"), folder.Json("ort.json"));
+        Assert.AreEqual("own", (string?)own["engine"]);
+        Assert.AreEqual("onnxruntime", (string?)ort["engine"]);
+        Assert.AreEqual(own["confusion"]!.ToJsonString(), ort["confusion"]!.ToJsonString());
+
+        int[][] confusion = [.. ort["confusion"]!.AsArray().Select(row => row!.AsArray().Select(n => (int)n!).ToArray())];
+        Assert.AreEqual(300, confusion.Sum(row => row.Sum()));
+        Assert.AreEqual(confusion.Select((row, i) => row[i]).Sum() / 300.0, (double)ort["accuracy"]!, 1e-12);
+        Assert.Contains("label \\ predicted", run.Output, StringComparison.Ordinal);
+
+        Program.Run("evaluate", model, "--data", data, "--min-accuracy", "0.99").MustExit(1).MustSay("below --min-accuracy 99.00%");
+    }
+
+    [TestMethod]
+    public void ValidatePassesOnWhatAgrees()
+    {
+        using var folder = new TemporaryFolder();
+        OnnxFile.Write(OnnxExporter.Export(Networks.LeNet5(seed: 3), new Shape(1, 32, 32), "lenet5"), folder["model.onnx"]);
+        Program.Run("validate", folder["model.onnx"], "--data", SmallMnist.Write(folder), "--json", folder["run.json"]).MustExit(0);
+        var json = folder.Json("run.json");
+        Assert.IsTrue((bool)json["passed"]!);
+        CollectionAssert.AreEqual(new[] { 1, 7, 64, 200 }, json["rows"]!.AsArray().Select(row => (int)row!["samples"]!).ToArray());
+    }
+
+    [TestMethod]
+    public void ValidateLeavesOutDataThatDoesNotFitAndSaysSo()
+    {
+        using var folder = new TemporaryFolder();
+        OnnxFile.Write(OnnxExporter.Export(new Sequential { new Conv2d(3, 4, 3), new Flatten(), new Linear(4 * 3 * 2, 5) }, new Shape(3, 5, 4), "tiny"), folder["model.onnx"]);
+        Program.Run("validate", folder["model.onnx"]).MustExit(0).MustSay("mnist is left out: the model takes [3, 5, 4]");
+    }
+
+    [TestMethod]
+    public void ValidateFailsOnWhatIsNoNumber()
+    {
+        using var folder = new TemporaryFolder();
+        var network = Networks.LeNet5(seed: 3);
+        network.Parameters().Last().Value.Data[0] = float.NaN;
+        OnnxFile.Write(OnnxExporter.Export(network, new Shape(1, 32, 32), "lenet5"), folder["model.onnx"]);
+        Program.Run("validate", folder["model.onnx"], "--data", "none", "--json", folder["run.json"]).MustExit(1).MustSay("do not agree");
+        Assert.IsFalse((bool)folder.Json("run.json")["passed"]!);
+    }
+
+    [TestMethod]
+    public void DoctorNamesEveryPart()
+    {
+        using var folder = new TemporaryFolder();
+        var run = Program.Run("doctor", "--json", folder["parts.json"]).MustExit(0);
+        string[] names = [.. folder.Json("parts.json")["parts"]!.AsArray().Select(part => (string)part!["name"]!)];
+        foreach (string name in new[] { "machine", ".NET runtime", ".NET SDK", "vector width", "provider simd", "provider managed", "ONNX Runtime", "execution providers" })
+            CollectionAssert.Contains(names, name);
+        foreach (string word in new[] { "CUDA provider", "cuDNN", "NVIDIA driver" })
+            Assert.IsTrue(names.Any(name => name.Contains(word, StringComparison.Ordinal)), word);
+        foreach (string name in names) Assert.Contains(name, run.Output, StringComparison.Ordinal);
+    }
+
+    [TestMethod]
+    [DataRow("--help", "train", "evaluate", "validate", "doctor")]
+    [DataRow("train --help", "--epochs", "--batch-size", "--lr", "--seed", "--threads", "--provider", "--device", "--out", "--json", "--quiet")]
+    [DataRow("evaluate --help", "<FILE>", "--engine", "--data")]
+    [DataRow("validate --help", "<FILE>", "--data", "--device")]
+    [DataRow("doctor --help", "--json")]
+    public void HelpIsEverywhere(string command, params string[] said)
+    {
+        var run = Program.Run(command.Split(' ')).MustExit(0);
+        foreach (string part in said) Assert.Contains(part, run.Output, StringComparison.Ordinal);
+    }
+}

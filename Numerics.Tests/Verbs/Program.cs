@@ -1,0 +1,95 @@
+using System.Diagnostics;
+using System.Text.Json.Nodes;
+using OnnxLeNet.Numerics;
+
+namespace OnnxLeNet.Numerics.Tests;
+
+/// <summary>Runs the verbs as a person does: a process with arguments, an exit code and two streams.</summary>
+internal sealed record Program(int ExitCode, string Output, string Errors)
+{
+    private static readonly string Assembly = Path.Combine(AppContext.BaseDirectory, "OnnxLeNet.Scripts.dll");
+
+    public static Program Run(params string[] arguments)
+    {
+        using var process = Start(arguments);
+        return Finish(process);
+    }
+
+    public static Process Start(params string[] arguments)
+    {
+        var info = new ProcessStartInfo("dotnet", [Assembly, .. arguments]) { RedirectStandardOutput = true, RedirectStandardError = true };
+        return Process.Start(info)!;
+    }
+
+    public static Program Finish(Process process)
+    {
+        var errors = process.StandardError.ReadToEndAsync();
+        string output = process.StandardOutput.ReadToEnd();
+        if (!process.WaitForExit(TimeSpan.FromMinutes(3)))
+        {
+            process.Kill();
+            Assert.Fail("the program did not end");
+        }
+        return new Program(process.ExitCode, output, errors.Result);
+    }
+
+    /// <summary>Fails unless the exit code is this, with both streams in the message, and unless a person could read what was said.</summary>
+    public Program MustExit(int code)
+    {
+        Assert.AreEqual(code, ExitCode, $"\noutput: {Output}\nerrors: {Errors}");
+        Assert.DoesNotContain("   at ", Errors, "a stack trace reached the user");
+        Assert.DoesNotContain("\u001b[", Output, "terminal codes in piped output");
+        return this;
+    }
+
+    public Program MustSay(params string[] parts)
+    {
+        foreach (string part in parts) Assert.Contains(part, Errors, StringComparison.Ordinal);
+        return this;
+    }
+}
+
+/// <summary>A folder for one test, deleted after it.</summary>
+internal sealed class TemporaryFolder : IDisposable
+{
+    public string Path { get; } = Directory.CreateTempSubdirectory("onnxlenet-").FullName;
+
+    public string this[string name] => System.IO.Path.Combine(Path, name);
+
+    public JsonNode Json(string name) => JsonNode.Parse(File.ReadAllText(this[name]))!;
+
+    public string[] Files => [.. Directory.GetFileSystemEntries(Path).Select(f => System.IO.Path.GetFileName(f)).Order()];
+
+    public void Dispose() => Directory.Delete(Path, recursive: true);
+}
+
+/// <summary>A small data set in MNIST's files: the first images of the real one.</summary>
+internal static class SmallMnist
+{
+    private static readonly string Real = System.IO.Path.Combine(AppContext.BaseDirectory, "data", "mnist");
+    private static readonly Dictionary<string, IdxFile> Read = [];
+
+    public static string Write(TemporaryFolder folder, int train = 640, int test = 200)
+    {
+        string to = folder["small"];
+        Directory.CreateDirectory(to);
+        foreach (var (part, count) in new[] { ("train", train), ("t10k", test) })
+        {
+            foreach (string kind in new[] { "images-idx3-ubyte", "labels-idx1-ubyte" })
+            {
+                if (!Read.TryGetValue($"{part}-{kind}", out var idx))
+                    Read.Add($"{part}-{kind}", idx = IdxFile.Read(System.IO.Path.Combine(Real, $"{part}-{kind}.gz")));
+                WriteIdx(System.IO.Path.Combine(to, $"{part}-{kind}"), [count, .. idx.Shape.Sizes[1..]], idx.Data.Span[..(count * idx.Shape.WithoutFirst().Count)]);
+            }
+        }
+        return to;
+    }
+
+    public static void WriteIdx(string path, int[] sizes, ReadOnlySpan<byte> data)
+    {
+        using var file = File.Create(path);
+        file.Write([0, 0, 8, (byte)sizes.Length]);
+        foreach (int size in sizes) file.Write([(byte)(size >> 24), (byte)(size >> 16), (byte)(size >> 8), (byte)size]);
+        file.Write(data);
+    }
+}
