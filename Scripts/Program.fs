@@ -42,7 +42,8 @@ let main argv =
         Exit.done'
     | :? ArguParseException as e ->
         let first = Array.head (e.Message.Split '\n')
-        Terminal.error $"""{first.Replace("ERROR: ", "").Trim()}
+        Terminal.error
+            $"""{first.Replace("ERROR: ", "").Trim()}
 See --help for the verbs, and VERB --help for a verb's options."""
         Exit.badInput
     | :? MissingPartException as e ->

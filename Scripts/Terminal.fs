@@ -8,20 +8,19 @@ open OnnxLeNet.Numerics
 open Spectre.Console
 
 type Output =
-    { Quiet: bool
-      /// Whether standard output is a terminal, where progress can move.
-      Live: bool }
+    {
+        Quiet: bool
+        /// Whether standard output is a terminal, where progress can move.
+        Live: bool
+    }
 
 let output quiet = { Quiet = quiet; Live = not quiet && not Console.IsOutputRedirected }
 
 /// A line of result.
-let line out (text: string) =
-    if not out.Quiet then
-        if out.Live then AnsiConsole.WriteLine text else Console.Out.WriteLine text
+let line out (text: string) = if not out.Quiet then if out.Live then AnsiConsole.WriteLine text else Console.Out.WriteLine text
 
 /// A line about what is going on, not a result.
-let message out (text: string) =
-    if not out.Quiet then Console.Error.WriteLine text
+let message out (text: string) = if not out.Quiet then Console.Error.WriteLine text
 
 /// An error: always.
 let error (text: string) = Console.Error.WriteLine("error: " + text)
@@ -30,15 +29,20 @@ let error (text: string) = Console.Error.WriteLine("error: " + text)
 let table out (headings: string list) (rows: string list list) =
     if not out.Quiet then
         let numeric i = rows |> List.forall (fun row -> let c = List.item i row in c = "" || Char.IsDigit c[0] || c[0] = '-')
-        let widths = headings |> List.mapi (fun i h -> rows |> List.map (fun r -> (List.item i r).Length) |> List.fold max h.Length)
+        let widths =
+            headings
+            |> List.mapi (fun i h -> rows |> List.map (fun r -> (List.item i r).Length) |> List.fold max h.Length)
         let cell i (text: string) = if numeric i then text.PadLeft widths[i] else text.PadRight widths[i]
         let text (cells: string list) = "  " + (cells |> List.mapi cell |> String.concat "  ").TrimEnd()
-        if out.Live then AnsiConsole.MarkupLineInterpolated $"[grey]{text headings}[/]" else Console.Out.WriteLine(text headings)
-        for row in rows do line out (text row)
+        if out.Live then
+            AnsiConsole.MarkupLineInterpolated $"[grey]{text headings}[/]"
+        else
+            Console.Out.WriteLine(text headings)
+        for row in rows do
+            line out (text row)
 
 /// Writes one JSON object; the file appears whole or not at all.
-let writeJson path (value: JsonObject) =
-    AtomicFile.Write(path, value.ToJsonString(JsonSerializerOptions(WriteIndented = true)) + "\n")
+let writeJson path (value: JsonObject) = AtomicFile.Write(path, value.ToJsonString(JsonSerializerOptions(WriteIndented = true)) + "\n")
 
 let private jsonValue (value: obj | null) : JsonNode | null =
     match value with
@@ -49,7 +53,8 @@ let private jsonValue (value: obj | null) : JsonNode | null =
 
 let json (fields: (string * (obj | null)) list) =
     let node = JsonObject()
-    for key, value in fields do node.Add(key, jsonValue value)
+    for key, value in fields do
+        node.Add(key, jsonValue value)
     node
 
 let jsonArray (items: seq<'T>) : JsonArray = JsonArray(items |> Seq.map (box >> jsonValue) |> Seq.toArray)

@@ -12,7 +12,8 @@ let private repository =
         | null -> None
         | here when File.Exists(Path.Combine(here.FullName, "OnnxLeNet.sln")) -> Some here.FullName
         | here -> up here.Parent
-    up (DirectoryInfo(Directory.GetCurrentDirectory())) |> Option.orElse (up (DirectoryInfo AppContext.BaseDirectory))
+    up (DirectoryInfo(Directory.GetCurrentDirectory()))
+    |> Option.orElse (up (DirectoryInfo AppContext.BaseDirectory))
 
 /// The folder of finished models unless --out names another.
 let modelsFolder = Path.Combine(defaultArg repository (Directory.GetCurrentDirectory()), "models")
@@ -32,8 +33,9 @@ let requireWritable option (folder: string) =
         let probe = Path.Combine(folder, $".{Guid.NewGuid():N}.tmp")
         File.WriteAllBytes(probe, [||])
         File.Delete probe
-    with :? IOException | :? UnauthorizedAccessException as e ->
-        raise (OnnxLeNetException($"{option}: cannot write in {folder}: {e.Message}", e))
+    with
+    | :? IOException
+    | :? UnauthorizedAccessException as e -> raise (OnnxLeNetException($"{option}: cannot write in {folder}: {e.Message}", e))
 
 /// The same for the folder of a file.
 let requireWritableFile option (file: string) =

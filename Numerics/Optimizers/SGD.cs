@@ -51,8 +51,15 @@ public sealed class SGD : Optimizer
             fixed (float* w = Parameters[i].Value.Data, g = grad.Data, v = velocity)
                 VectorKernel.Run(new StepKernel
                 {
-                    W = w, G = g, V = v, Count = grad.Data.Length, Rate = -(float)LearningRate, Decay = (float)WeightDecay, Momentum = (float)Momentum,
-                    Fresh = first ? 1 : 1 - (float)Dampening, LookAhead = Nesterov,
+                    W = w,
+                    G = g,
+                    V = v,
+                    Count = grad.Data.Length,
+                    Rate = -(float)LearningRate,
+                    Decay = (float)WeightDecay,
+                    Momentum = (float)Momentum,
+                    Fresh = first ? 1 : 1 - (float)Dampening,
+                    LookAhead = Nesterov,
                 });
         }
     }

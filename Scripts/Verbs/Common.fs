@@ -73,12 +73,25 @@ let accuracy (data: ImageDataset) (logits: Tensor) =
     float right / float data.Count
 
 let parityTable out (report: ParityReport) =
-    table out
+    table
+        out
         [ "input"; "samples"; "max abs"; "max rel"; "same class"; "" ]
         [ for row in report.Rows ->
-            [ row.Input; string row.Samples; scientific row.MaxAbs; scientific row.MaxRel; percent row.Top1Agreement; (if row.Passed then "ok" else "FAILED") ] ]
+              [ row.Input
+                string row.Samples
+                scientific row.MaxAbs
+                scientific row.MaxRel
+                percent row.Top1Agreement
+                (if row.Passed then "ok" else "FAILED") ] ]
 
 let parityRows (report: ParityReport) =
-    jsonArray [ for row in report.Rows ->
-                  json [ "input", row.Input; "samples", row.Samples; "maxAbs", row.MaxAbs; "maxRel", row.MaxRel
-                         "tolerance", row.Tolerance; "top1Agreement", row.Top1Agreement; "passed", row.Passed ] ]
+    jsonArray
+        [ for row in report.Rows ->
+              json
+                  [ "input", row.Input
+                    "samples", row.Samples
+                    "maxAbs", row.MaxAbs
+                    "maxRel", row.MaxRel
+                    "tolerance", row.Tolerance
+                    "top1Agreement", row.Top1Agreement
+                    "passed", row.Passed ] ]

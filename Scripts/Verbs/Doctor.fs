@@ -16,13 +16,26 @@ type private Part = { Name: string; Found: bool; Detail: string; HowToGet: strin
 
 let private sdk () =
     try
-        let info = ProcessStartInfo("dotnet", "--version", RedirectStandardOutput = true, RedirectStandardError = true, WorkingDirectory = AppContext.BaseDirectory)
+        let info =
+            ProcessStartInfo(
+                "dotnet",
+                "--version",
+                RedirectStandardOutput = true,
+                RedirectStandardError = true,
+                WorkingDirectory = AppContext.BaseDirectory
+            )
         use dotnet = nonNull (Process.Start info)
         let version = dotnet.StandardOutput.ReadToEnd().Trim()
         dotnet.WaitForExit()
-        { Name = ".NET SDK"; Found = dotnet.ExitCode = 0; Detail = version; HowToGet = "install the .NET 10 SDK to build; running needs none" }
+        { Name = ".NET SDK"
+          Found = dotnet.ExitCode = 0
+          Detail = version
+          HowToGet = "install the .NET 10 SDK to build; running needs none" }
     with :? ComponentModel.Win32Exception ->
-        { Name = ".NET SDK"; Found = false; Detail = "no dotnet on the PATH"; HowToGet = "install the .NET 10 SDK to build; running needs none" }
+        { Name = ".NET SDK"
+          Found = false
+          Detail = "no dotnet on the PATH"
+          HowToGet = "install the .NET 10 SDK to build; running needs none" }
 
 let private provider name =
     let before = Products.Name
@@ -48,7 +61,12 @@ let run (args: ParseResults<DoctorArgs>) =
     let onnxRuntime =
         try
             let ort = OrtRuntime.Describe()
-            [ always "ONNX Runtime" (ort.Version + match ort.NativeLibrary with null -> "" | file -> $", {file}")
+            [ always
+                  "ONNX Runtime"
+                  (ort.Version
+                   + match ort.NativeLibrary with
+                     | null -> ""
+                     | file -> $", {file}")
               always "execution providers" (String.Join(", ", Seq.append ort.Providers (ort.Devices |> Seq.map _.Provider) |> Seq.distinct)) ]
             @ [ for part in ort.Cuda.Parts -> { Name = part.Name; Found = part.Found; Detail = part.Detail; HowToGet = part.HowToGet } ]
         with :? MissingPartException as e ->
@@ -60,5 +78,7 @@ let run (args: ParseResults<DoctorArgs>) =
         if not part.Found && part.HowToGet <> "" then line out $"         to get it: {part.HowToGet}"
     args.TryGetResult DoctorArgs.Json
     |> Option.iter (fun path ->
-        writeJson path (json [ "parts", jsonArray [ for p in parts -> json [ "name", p.Name; "found", p.Found; "detail", p.Detail; "howToGet", p.HowToGet ] ] ]))
+        writeJson
+            path
+            (json [ "parts", jsonArray [ for p in parts -> json [ "name", p.Name; "found", p.Found; "detail", p.Detail; "howToGet", p.HowToGet ] ] ]))
     Exit.done'

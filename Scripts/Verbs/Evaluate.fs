@@ -17,7 +17,8 @@ let run (args: ParseResults<EvaluateArgs>) =
     let file = args.GetResult EvaluateArgs.File
     let engine = args.GetResult(EvaluateArgs.Engine, defaultValue = Engine.OnnxRuntime)
     let ort = ortOptions (args.TryGetResult EvaluateArgs.Device)
-    if engine = Engine.Own && ort.Device <> OrtDevice.Cpu then badOption "--device" ort.Device "cpu with --engine own; cuda is for ONNX Runtime"
+    if engine = Engine.Own && ort.Device <> OrtDevice.Cpu then
+        badOption "--device" ort.Device "cpu with --engine own; cuda is for ONNX Runtime"
 
     let metadata = OnnxFile.Metadata(OnnxFile.Read file)
     let folder = dataFolder (args.TryGetResult EvaluateArgs.Data)
@@ -42,21 +43,26 @@ let run (args: ParseResults<EvaluateArgs>) =
     line out $"{Workspace.display file}   {data.Count:N0} test images of {IdxFolder.FolderName folder}   {device}"
     line out $"accuracy {percent right}   {data.Count - (int (System.Math.Round(right * float data.Count)))} wrong"
     line out ""
-    table out
+    table
+        out
         ("label \\ predicted" :: [ for c in 0 .. classes - 1 -> string c ] @ [ "right" ])
         [ for l in 0 .. classes - 1 ->
-            let row = [ for c in 0 .. classes - 1 -> confusion[l, c] ]
-            let total = List.sum row
-            string l :: List.map string row @ [ (if total = 0 then "-" else percent (float confusion[l, l] / float total)) ] ]
+              let row = [ for c in 0 .. classes - 1 -> confusion[l, c] ]
+              let total = List.sum row
+              string l :: List.map string row
+              @ [ (if total = 0 then "-" else percent (float confusion[l, l] / float total)) ] ]
     args.TryGetResult EvaluateArgs.Json
     |> Option.iter (fun path ->
-        writeJson path (json [ "model", Workspace.display file
-                               "engine", (if engine = Engine.Own then "own" else "onnxruntime")
-                               "device", string ort.Device
-                               "data", IdxFolder.FolderName folder
-                               "samples", data.Count
-                               "accuracy", right
-                               "confusion", jsonArray [ for l in 0 .. classes - 1 -> jsonArray [ for c in 0 .. classes - 1 -> confusion[l, c] ] ] ]))
+        writeJson
+            path
+            (json
+                [ "model", Workspace.display file
+                  "engine", (if engine = Engine.Own then "own" else "onnxruntime")
+                  "device", string ort.Device
+                  "data", IdxFolder.FolderName folder
+                  "samples", data.Count
+                  "accuracy", right
+                  "confusion", jsonArray [ for l in 0 .. classes - 1 -> jsonArray [ for c in 0 .. classes - 1 -> confusion[l, c] ] ] ]))
     match floor with
     | Some least when right < least ->
         error $"the accuracy {percent right} is below --min-accuracy {percent least}"

@@ -30,7 +30,8 @@ let private options (args: ParseResults<TrainArgs>) =
         Epochs = atLeastOne "--epochs" (args.GetResult(Epochs, defaultValue = defaults.Epochs)),
         BatchSize = atLeastOne "--batch-size" (args.GetResult(BatchSize, defaultValue = defaults.BatchSize)),
         LearningRate = lr,
-        Seed = args.GetResult(TrainArgs.Seed, defaultValue = defaults.Seed))
+        Seed = args.GetResult(TrainArgs.Seed, defaultValue = defaults.Seed)
+    )
 
 let private load (model: Models.Model) folder =
     let data = IdxFolder.Load(folder, ImageTransform.Mnist)
@@ -45,9 +46,19 @@ let private fit out (net: Sequential) (data: IdxFolder) (o: TrainingOptions) (ca
         let test = accuracy data.Test (Inference.Logits(net, data.Test))
         line out $"  epoch {epoch, 2}/{o.Epochs}   loss {last.Loss:F4}   test accuracy {percent test}   {last.Seconds:F2} s"
     let run (report: TrainingProgress -> unit) =
-        Trainer.Fit(net, data.Train, o, (fun p -> last <- p; report p), epochLine, cancel)
+        Trainer.Fit(
+            net,
+            data.Train,
+            o,
+            (fun p ->
+                last <- p
+                report p),
+            epochLine,
+            cancel
+        )
     if out.Live then
-        AnsiConsole.Progress(AutoClear = true, RefreshRate = TimeSpan.FromMilliseconds 200.0)
+        AnsiConsole
+            .Progress(AutoClear = true, RefreshRate = TimeSpan.FromMilliseconds 200.0)
             .Columns(TaskDescriptionColumn(), ProgressBarColumn(), PercentageColumn(), RemainingTimeColumn())
             .Start(fun context ->
                 let bar = context.AddTask("training")
@@ -58,7 +69,16 @@ let private fit out (net: Sequential) (data: IdxFolder) (o: TrainingOptions) (ca
     else
         run ignore
 
-let private card (name: string) (model: Models.Model) (o: TrainingOptions) (dataName: string) (test: float) (hash: string) (bytes: int64) (parity: ParityReport) =
+let private card
+    (name: string)
+    (model: Models.Model)
+    (o: TrainingOptions)
+    (dataName: string)
+    (test: float)
+    (hash: string)
+    (bytes: int64)
+    (parity: ParityReport)
+    =
     let whole = Seq.last parity.Rows
     $"""# {name}.onnx
 
@@ -94,7 +114,9 @@ let run (args: ParseResults<TrainArgs>) =
 
     line out (string net)
     line out ""
-    line out $"{net.ParameterCount:N0} parameters, {data.Train.Count:N0} training images, batch size {o.BatchSize}, seed {o.Seed}, {Workers.Threads} thread(s), {Products.Provider}"
+    line
+        out
+        $"{net.ParameterCount:N0} parameters, {data.Train.Count:N0} training images, batch size {o.BatchSize}, seed {o.Seed}, {Workers.Threads} thread(s), {Products.Provider}"
     use cancel = new CancellationTokenSource()
     let stop (signal: PosixSignalContext) =
         // The first signal stops between two steps, a second one ends the process as usual.
@@ -122,20 +144,20 @@ let run (args: ParseResults<TrainArgs>) =
         logits, test, OnnxFile.Write(proto, path)
 
     let fields (extra: (string * (objnull)) list) =
-        json [ "epochs", box o.Epochs
-               "seed", o.Seed
-               "threads", Workers.Threads
-               "provider", Products.Name
-               "data", data.Name
-               "batchSize", o.BatchSize
-               "outcome", (string result.Outcome).ToLowerInvariant()
-               "trainSeconds", seconds
-               "secondsPerEpoch", jsonArray result.SecondsPerEpoch
-               "imagesPerSecond",
-               box (float (data.Train.Count * result.SecondsPerEpoch.Count) / Seq.sum result.SecondsPerEpoch) // no epoch: NaN, and so null
-               "peakMemoryBytes", Process.GetCurrentProcess().PeakWorkingSet64
-               "loss", jsonArray result.Losses
-               yield! extra ]
+        json
+            [ "epochs", box o.Epochs
+              "seed", o.Seed
+              "threads", Workers.Threads
+              "provider", Products.Name
+              "data", data.Name
+              "batchSize", o.BatchSize
+              "outcome", (string result.Outcome).ToLowerInvariant()
+              "trainSeconds", seconds
+              "secondsPerEpoch", jsonArray result.SecondsPerEpoch
+              "imagesPerSecond", box (float (data.Train.Count * result.SecondsPerEpoch.Count) / Seq.sum result.SecondsPerEpoch) // no epoch: NaN, and so null
+              "peakMemoryBytes", Process.GetCurrentProcess().PeakWorkingSet64
+              "loss", jsonArray result.Losses
+              yield! extra ]
     let writeFields (extra: (string * objnull) list) = args.TryGetResult TrainArgs.Json |> Option.iter (fun file -> writeJson file (fields extra))
 
     let stoppedAt () =
@@ -144,7 +166,8 @@ let run (args: ParseResults<TrainArgs>) =
 
     match result.Outcome with
     | TrainingOutcome.Diverged ->
-        error $"the loss is not a number or infinite at {stoppedAt ()}: training stopped. A smaller --lr than {invariant o.LearningRate} is the usual cure."
+        error
+            $"the loss is not a number or infinite at {stoppedAt ()}: training stopped. A smaller --lr than {invariant o.LearningRate} is the usual cure."
         if result.Losses.Count > 0 then
             let _, test, _ = export partial
             message out $"The weights of epoch {result.Losses.Count}, test accuracy {percent test}, are in {Workspace.display partial}."
@@ -174,20 +197,25 @@ let run (args: ParseResults<TrainArgs>) =
             AtomicFile.Write(Path.Combine(folder, name + ".md"), card name model o data.Name test hash (FileInfo finished).Length parity)
             File.Delete partial
         line out $"{Workspace.display path}   {(FileInfo path).Length:N0} bytes   sha256 {hash[..15]}…"
-        line out $"{Seq.sum result.SecondsPerEpoch / float o.Epochs:F2} s per epoch, {float (data.Train.Count * o.Epochs) / Seq.sum result.SecondsPerEpoch:N0} images/s, peak memory {Process.GetCurrentProcess().PeakWorkingSet64 / 1048576L} MB"
-        writeFields [ "model", box (Workspace.display path)
-                      "sha256", hash
-                      "testAccuracy", test
-                      "parity",
-                      json [ "device", parity.Device
-                             "samples", onData.Samples
-                             "maxAbs", onData.MaxAbs
-                             "maxRel", onData.MaxRel
-                             "top1Agreement", onData.Top1Agreement
-                             "passed", parity.Passed
-                             "rows", parityRows parity ] ]
+        line
+            out
+            $"{Seq.sum result.SecondsPerEpoch / float o.Epochs:F2} s per epoch, {float (data.Train.Count * o.Epochs) / Seq.sum result.SecondsPerEpoch:N0} images/s, peak memory {Process.GetCurrentProcess().PeakWorkingSet64 / 1048576L} MB"
+        writeFields
+            [ "model", box (Workspace.display path)
+              "sha256", hash
+              "testAccuracy", test
+              "parity",
+              json
+                  [ "device", parity.Device
+                    "samples", onData.Samples
+                    "maxAbs", onData.MaxAbs
+                    "maxRel", onData.MaxRel
+                    "top1Agreement", onData.Top1Agreement
+                    "passed", parity.Passed
+                    "rows", parityRows parity ] ]
         if not parity.Passed then
-            error $"the engine and ONNX Runtime do not agree; the file is left as {Workspace.display unproven}, and {Workspace.display finished} was not touched"
+            error
+                $"the engine and ONNX Runtime do not agree; the file is left as {Workspace.display unproven}, and {Workspace.display finished} was not touched"
             Exit.fallsShort
         else
             match floor with

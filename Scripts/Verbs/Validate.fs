@@ -17,7 +17,9 @@ let run (args: ParseResults<ValidateArgs>) =
     let imported = OnnxImporter.Import file
     let net = imported.Network.Eval()
     use model = OrtModel.Load(file, ortOptions (args.TryGetResult ValidateArgs.Device))
-    let random = Parity.OnRandomInput(net, imported.Sample, model, args.GetResult(ValidateArgs.Seed, defaultValue = 1L)) |> Seq.toList
+    let random =
+        Parity.OnRandomInput(net, imported.Sample, model, args.GetResult(ValidateArgs.Seed, defaultValue = 1L))
+        |> Seq.toList
 
     let onData folder =
         let data = IdxFolder.LoadTest(folder, Metadata.transform imported.Metadata)
@@ -38,7 +40,13 @@ let run (args: ParseResults<ValidateArgs>) =
     parityTable out report
     args.TryGetResult ValidateArgs.Json
     |> Option.iter (fun path ->
-        writeJson path (json [ "model", Workspace.display file; "device", report.Device; "passed", report.Passed; "rows", parityRows report ]))
+        writeJson
+            path
+            (json
+                [ "model", Workspace.display file
+                  "device", report.Device
+                  "passed", report.Passed
+                  "rows", parityRows report ]))
     if report.Passed then
         Exit.done'
     else
