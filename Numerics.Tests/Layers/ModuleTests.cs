@@ -81,7 +81,7 @@ public sealed class ModuleTests
     [TestMethod]
     public void ShapeErrorsNameTheLayerWhatCameAndWhatWasExpected()
     {
-        var network = LeNet5();
+        var network = Networks.LeNet5(0);
         Failure.Of<ShapeException>(() => network.Forward(new Tensor(new Shape(1, 32, 32))), "conv1: Conv2d(1, 6", "[N, 1, H, W]", "[1, 32, 32]", "Unsqueeze(0)");
         Failure.Of<ShapeException>(() => network.Forward(new Batch(2, new Shape(3, 32, 32))), "conv1", "1 input channel", "[3, 32, 32]");
         Failure.Of<ShapeException>(() => network.Forward(new Batch(2, new Shape(1, 4, 32))), "conv1", "5×5", "4×32");
@@ -122,7 +122,7 @@ public sealed class ModuleTests
     [TestMethod]
     public void LeNet5PrintsAndNamesAsInPyTorch()
     {
-        var network = LeNet5();
+        var network = Networks.LeNet5(0);
         Assert.AreEqual("""
             Net(
               (conv1): Conv2d(1, 6, kernel_size=(5, 5), stride=(1, 1))
@@ -160,24 +160,5 @@ public sealed class ModuleTests
             (new Sequential(), "Sequential()"),
         ];
         foreach (var (module, text) in cases) Assert.AreEqual(text, module.ToString());
-    }
-
-    internal static Sequential LeNet5(long seed = 0)
-    {
-        var generator = new Generator(seed);
-        var network = new Sequential("Net");
-        network.Add("conv1", new Conv2d(1, 6, 5, generator: generator));
-        network.AddFunction(new ReLU());
-        network.AddFunction(new MaxPool2d(2));
-        network.Add("conv2", new Conv2d(6, 16, 5, generator: generator));
-        network.AddFunction(new ReLU());
-        network.AddFunction(new MaxPool2d(2));
-        network.AddFunction(new Flatten());
-        network.Add("fc1", new Linear(400, 120, generator: generator));
-        network.AddFunction(new ReLU());
-        network.Add("fc2", new Linear(120, 84, generator: generator));
-        network.AddFunction(new ReLU());
-        network.Add("fc3", new Linear(84, 10, generator: generator));
-        return network;
     }
 }

@@ -3,13 +3,11 @@ namespace OnnxLeNet.Numerics.Tests;
 [TestClass]
 public sealed class SGDTests
 {
-    private static readonly double[] Momenta = [0, 0.5, 0.9], Dampenings = [0, 0.3], Decays = [0, 0.01];
-
     public static IEnumerable<object[]> Cases =>
         from bits in Implementations.Widths
-        from momentum in Momenta
-        from dampening in Dampenings
-        from weightDecay in Decays
+        from momentum in new[] { 0, 0.5, 0.9 }
+        from dampening in new[] { 0, 0.3 }
+        from weightDecay in new[] { 0, 0.01 }
         from nesterov in new[] { false, true }
         where !nesterov || (momentum > 0 && dampening == 0)
         select new object[] { bits, momentum, dampening, weightDecay, nesterov };

@@ -5,7 +5,10 @@ internal static class Repository
 {
     public static string Root { get; } = FindRoot();
 
-    public static string Mnist => Path.Combine(Root, "Scripts", "data", "mnist");
+    /// <summary>The MNIST that comes with the repository, read once.</summary>
+    public static IdxFolder Mnist => LoadedMnist.Value;
+
+    private static readonly Lazy<IdxFolder> LoadedMnist = new(() => IdxFolder.Load(Path.Combine(Root, "Scripts", "data", "mnist"), ImageTransform.Mnist));
 
     private static string FindRoot()
     {

@@ -1,8 +1,5 @@
 using MathNet.Numerics.Providers.LinearAlgebra;
 
-// Vector width, threads and providers belong to the whole process.
-[assembly: DoNotParallelize]
-
 namespace OnnxLeNet.Numerics.Tests;
 
 /// <summary>Sets what is global to the process, and puts it back.</summary>

@@ -12,13 +12,13 @@ public sealed record TrainingOptions
     public int BatchSize { get; init; } = 64;
 
     /// <summary>Learning rate of the first update; it falls to zero along a cosine.</summary>
-    public double LearningRate { get; init; } = 0.05;
+    public double LearningRate { get; init; } = 0.03;
 
     /// <summary>Momentum of SGD.</summary>
     public double Momentum { get; init; } = 0.9;
 
     /// <summary>L2 penalty of SGD.</summary>
-    public double WeightDecay { get; init; } = 5e-4;
+    public double WeightDecay { get; init; } = 1e-3;
 
     /// <summary>Seed of the order of the images.</summary>
     public long Seed { get; init; } = 1;

@@ -87,6 +87,7 @@ let private card
 | network | `{model.Name}`, {(model.Build(Generator 0L)).ParameterCount:N0} parameters |
 | command | `dotnet run --project Scripts -c Release -- {commandOf model o}` |
 | data | {dataName}, 28×28 padded to 32×32, then (x/255 − {invariant ImageTransform.Mnist.Mean})/{invariant ImageTransform.Mnist.Std} |
+| trained by | the engine, {Products.Provider}; the same command gives the same bytes at the same vector width |
 | test accuracy | {percent test} |
 | input, output | `{OnnxExporter.Input}` [{OnnxExporter.BatchAxis}, {String.Join(", ", model.Sample.Sizes.ToArray())}], `{OnnxExporter.Output}` [{OnnxExporter.BatchAxis}, classes], float32 |
 | opset, IR version | {OnnxExporter.Opset}, {OnnxExporter.IrVersion} |

@@ -1,0 +1,113 @@
+using MathNet.Numerics.LinearAlgebra.Single;
+using MathNet.Numerics.Providers.LinearAlgebra;
+using OnnxLeNet.Onnx;
+
+namespace OnnxLeNet.Numerics.Tests;
+
+/// <summary>The README's C# stands here, word for word, and runs; a test compares the two.</summary>
+[TestClass]
+public sealed class ReadmeTests
+{
+    private static readonly string Root = FindRoot();
+
+    [TestMethod]
+    public void TrainExportProve()
+    {
+        using var folder = new TemporaryFolder();
+        string mnist = SmallMnist.Write(folder), file = folder["lenet5.onnx"];
+
+        // README: train, export, prove
+        var data = IdxFolder.Load(mnist, ImageTransform.Mnist);
+
+        var g = new Generator(seed: 1);
+        var net = new Sequential("Net");
+        net.Add("conv1", new Conv2d(1, 6, kernelSize: 5, generator: g));
+        net.AddFunction(new ReLU());
+        net.AddFunction(new MaxPool2d(2));
+        net.Add("conv2", new Conv2d(6, 16, kernelSize: 5, generator: g));
+        net.AddFunction(new ReLU());
+        net.AddFunction(new MaxPool2d((2, 2)));
+        net.AddFunction(new Flatten());
+        net.Add("fc1", new Linear(400, 120, generator: g));
+        net.AddFunction(new ReLU());
+        net.Add("fc2", new Linear(120, 10, generator: g));
+
+        Trainer.Fit(net, data.Train, new TrainingOptions { Epochs = 2, BatchSize = 64, LearningRate = 0.05 });
+        var logits = Inference.Logits(net.Eval(), data.Test);
+
+        OnnxFile.Write(OnnxExporter.Export(net, data.Test.Sample, "lenet"), file);
+        using var model = OrtModel.Load(file);
+        var (parity, _) = Parity.OnData("test images", logits, data.Test, model);
+        Console.WriteLine($"{parity.Samples} images, largest difference {parity.MaxAbs}, agree: {parity.Passed}");
+        // end
+
+        Assert.IsTrue(parity.Passed);
+        Assert.AreEqual(200, parity.Samples);
+    }
+
+    [TestMethod]
+    public void OneStepByHand()
+    {
+        using var folder = new TemporaryFolder();
+        var data = IdxFolder.Load(SmallMnist.Write(folder), ImageTransform.Mnist);
+        var net = Networks.LeNet5(seed: 1);
+
+        // README: one step by hand
+        var loss = new CrossEntropyLoss();
+        var optimizer = new SGD(net.Parameters(), lr: 0.05, momentum: 0.9);
+
+        var (images, labels) = data.Train.Take([0, 1, 2, 3]);
+        optimizer.ZeroGrad();
+        double before = loss.Forward(net.Forward(images), labels);
+        net.Backward(loss.Backward());
+        optimizer.Step();
+        // end
+
+        Assert.IsLessThan(before, loss.Forward(net.Forward(images), labels));
+    }
+
+    [TestMethod]
+    public void AnyMathNetProgram()
+    {
+        var before = LinearAlgebraControl.Provider;
+        try
+        {
+            // README: any Math.NET program
+            LinearAlgebraControl.Provider = SimdLinearAlgebraProvider.Instance;
+            var product = DenseMatrix.CreateRandom(512, 512, new MathNet.Numerics.Distributions.Normal())
+                * DenseMatrix.CreateIdentity(512);
+            // end
+            Assert.AreEqual(512, product.RowCount);
+        }
+        finally { LinearAlgebraControl.Provider = before; }
+    }
+
+    [TestMethod]
+    public void TheReadmeSaysWhatTheSourcesSay()
+    {
+        string readme = File.ReadAllText(Path.Combine(Root, "README.md"));
+        string here = Lines(File.ReadAllText(Path.Combine(Root, "Numerics.Tests", "ReadmeTests.cs")));
+        string models = Lines(File.ReadAllText(Path.Combine(Root, "Scripts", "Models.fs")));
+        int blocks = 0;
+        foreach (var (language, source) in new[] { ("csharp", here), ("fsharp", models) })
+        {
+            foreach (string block in readme.Split($"```{language}\n").Skip(1).Select(rest => rest[..rest.IndexOf("```", StringComparison.Ordinal)]))
+            {
+                blocks++;
+                Assert.Contains(Lines(block), source, StringComparison.Ordinal, $"this block of the README stands in no source:\n{block}");
+            }
+        }
+        Assert.IsGreaterThanOrEqualTo(4, blocks);
+    }
+
+    /// <summary>Without indentation, empty lines and <c>using</c> lines.</summary>
+    private static string Lines(string text) => string.Join('\n', text.Split('\n').Select(line => line.Trim())
+        .Where(line => line.Length > 0 && !line.StartsWith("using OnnxLeNet", StringComparison.Ordinal) && !line.StartsWith("using MathNet", StringComparison.Ordinal)));
+
+    private static string FindRoot()
+    {
+        var folder = new DirectoryInfo(AppContext.BaseDirectory);
+        while (!File.Exists(Path.Combine(folder!.FullName, "OnnxLeNet.sln"))) folder = folder.Parent;
+        return folder.FullName;
+    }
+}

@@ -1,0 +1,150 @@
+namespace OnnxLeNet.Numerics.Tests;
+
+/// <summary>One step of training: its gradients, that threads do not show in it, and that it allocates nothing.</summary>
+[TestClass]
+public sealed class TrainerTests
+{
+    public static IEnumerable<int> Widths => Implementations.Widths;
+
+    /// <summary>The trainer's blocks and the layer by layer way's are the same, so are the gradients, bit for bit.</summary>
+    [TestMethod]
+    [DynamicData(nameof(Widths))]
+    public void BackwardIsForwardLossAndBackward(int bits)
+    {
+        using var _ = new Settings(bits);
+        var data = Images(120);
+        foreach (int samples in new[] { 1, 2, 7, 16, 17, 33, 64, 65, 100 })
+        {
+            int[] batch = [.. Enumerable.Range(0, samples).Select(n => n * 7 % 120)];
+            Module trained = LayerCases.Chain(), plain = LayerCases.Chain();
+            double loss = new Trainer(trained, data, new SGD(trained.Parameters(), 0.1), samples).Backward(batch);
+
+            var (x, labels) = data.Take(batch);
+            var criterion = new CrossEntropyLoss();
+            double expected = criterion.Forward(plain.Forward(x), labels);
+            plain.Backward(criterion.Backward());
+            Close.Assert($"loss of {samples}", [expected], [loss], 1e-12, 0);
+            foreach (var ((name, parameter), actual) in plain.NamedParameters().Zip(trained.Parameters()))
+                Close.AssertSameBits($"{name}'s gradient of {samples}", parameter.Grad!.Data, actual.Grad!.Data);
+        }
+    }
+
+    [TestMethod]
+    [DynamicData(nameof(Widths))]
+    public void GradientsAreTheReferences(int bits)
+    {
+        using var _ = new Settings(bits);
+        var data = Images(50);
+        var network = LayerCases.Chain();
+        var reference = ReferenceLayer.Of(network);
+        int[] batch = [.. Enumerable.Range(0, 50)];
+        double loss = new Trainer(network, data, new SGD(network.Parameters(), 0.1), 64).Backward(batch);
+        var (x, labels) = data.Take(batch);
+        var (expected, gradient) = ReferenceLoss.CrossEntropy(reference.Forward(x.ToTensor().Data.ToDouble(), 50, x.Sample).Y, labels);
+        reference.Backward(gradient);
+        Close.Assert("loss", [expected], [loss], 1e-6, 0);
+        foreach (var ((name, parameter), values) in network.NamedParameters().Zip(reference.Gradients))
+            Close.AssertRelative(name, values, parameter.Grad!.Data, 1e-5);
+    }
+
+    [TestMethod]
+    [DynamicData(nameof(Widths))]
+    public void StepsHaveTheSameBitsForAnyThreads(int bits)
+    {
+        var data = Images(300);
+        foreach (int samples in new[] { 20, 64, 100, 600 })
+        {
+            float[] single = Run(1);
+            foreach (int threads in new[] { 2, 3, 4 }) Close.AssertSameBits($"batches of {samples}, {threads} threads", single, Run(threads));
+
+            float[] Run(int threads)
+            {
+                using var _ = new Settings(bits, threads);
+                var network = LayerCases.Chain();
+                var optimizer = new SGD(network.Parameters(), 0.05, 0.9, weightDecay: 1e-3);
+                var trainer = new Trainer(network, data, optimizer, samples);
+                for (int step = 0; step < 4; step++)
+                {
+                    optimizer.ZeroGrad();
+                    trainer.Backward([.. Enumerable.Range(0, samples - step).Select(n => (n * 11 + step) % 300)]);
+                    optimizer.Step();
+                }
+                return [.. network.Parameters().SelectMany(p => p.Value.Data)];
+            }
+        }
+    }
+
+    [TestMethod]
+    public void ASteadyStepAllocatesNothing()
+    {
+        var data = Images(256, new Shape(1, 28, 28), pad: 2, classes: 10);
+        foreach (int threads in new[] { 1, 2 })
+            foreach (int samples in new[] { 64, 100 })
+            {
+                using var _ = new Settings(threads: threads);
+                var network = Networks.LeNet5(1);
+                var optimizer = new SGD(network.Parameters(), 0.01, 0.9);
+                var schedule = new CosineAnnealingLR(optimizer, 1000);
+                var trainer = new Trainer(network, data, optimizer, samples);
+                int[] batch = [.. Enumerable.Range(0, samples)];
+                for (int warm = 0; warm < 5; warm++) Step();
+                long least = long.MaxValue; // what another thread of the process allocates is not the step's
+                for (int repeat = 0; repeat < 5; repeat++)
+                {
+                    long before = threads == 1 ? GC.GetAllocatedBytesForCurrentThread() : GC.GetTotalAllocatedBytes(precise: true);
+                    for (int step = 0; step < 4; step++) Step();
+                    least = Math.Min(least, (threads == 1 ? GC.GetAllocatedBytesForCurrentThread() : GC.GetTotalAllocatedBytes(precise: true)) - before);
+                }
+                Assert.AreEqual(0, least, $"bytes in 4 steps of {samples} images on {threads} threads");
+
+                void Step()
+                {
+                    optimizer.ZeroGrad();
+                    trainer.Backward(batch);
+                    optimizer.Step();
+                    schedule.Step();
+                }
+            }
+    }
+
+    [TestMethod]
+    public void ALossThatIsNotFiniteLeavesTheGradients()
+    {
+        var data = Images(40);
+        var network = LayerCases.Chain();
+        var optimizer = new SGD(network.Parameters(), 0.1);
+        var trainer = new Trainer(network, data, optimizer, 40);
+        int[] batch = [.. Enumerable.Range(0, 40)];
+        trainer.Backward(batch);
+        float[] before = Gradients();
+        float weight = network.Parameters().First().Value.Data[0];
+        network.Parameters().First().Value.Data[0] = float.NaN;
+        Assert.IsFalse(double.IsFinite(trainer.Backward(batch)));
+        Close.AssertSameBits("gradients", before, Gradients());
+        network.Parameters().First().Value.Data[0] = weight;
+        network.ZeroGrad();
+        trainer.Backward(batch);
+        Close.AssertSameBits("gradients of the same batch afterwards", before, Gradients());
+
+        float[] Gradients() => [.. network.Parameters().SelectMany(p => p.Grad!.Data)];
+    }
+
+    [TestMethod]
+    public void ANetworkThatDoesNotFitTheDataIsRefused()
+    {
+        var data = Images(10);
+        var optimizer = new SGD([new Parameter(1)], 0.1);
+        Failure.Of<ShapeException>(() => _ = new Trainer(Networks.LeNet5(1), data, optimizer, 8), "MaxPool2d", "1×2");
+        Failure.Of<ShapeException>(() => _ = new Trainer(new Sequential { new Flatten(), new Linear(238, 3) }, data, optimizer, 8), "labels 0 to 3", "[3]");
+        Failure.Of<ShapeException>(() => _ = new Trainer(new Sequential { new Conv2d(1, 4, 2) }, data, optimizer, 8), "labels 0 to 3", "[4, 13, 16]");
+        Failure.Of<ArgumentOutOfRangeException>(() => _ = new Trainer(LayerCases.Chain(), data, optimizer, 0));
+    }
+
+    /// <summary>Images of noise for <see cref="LayerCases.Chain"/>, 1×14×17 in 4 classes, unless told otherwise.</summary>
+    internal static ImageDataset Images(int count, Shape? stored = null, int pad = 0, int classes = 4)
+    {
+        var shape = stored ?? new Shape(1, 14, 17);
+        byte[] labels = [.. Enumerable.Range(0, count).Select(n => (byte)(n * 5 % classes))];
+        return new ImageDataset(shape, Idx.Bytes(1, count * shape.Count), labels, new ImageTransform(pad, 0.5, 0.3));
+    }
+}
