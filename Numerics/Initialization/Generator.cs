@@ -8,6 +8,14 @@ public sealed class Generator
 {
     private const ulong GoldenGamma = 0x9E3779B97F4A7C15;
 
+    [ThreadStatic] private static Generator? shared;
+
+    /// <summary>What layers draw from when they are given no generator: each thread's own, beginning at seed 0.</summary>
+    public static Generator Default => shared ??= new Generator(0);
+
+    /// <summary>Begins this thread's <see cref="Default"/> anew: <c>torch.manual_seed</c>.</summary>
+    public static void ManualSeed(long seed) => shared = new Generator(seed);
+
     /// <summary>A stream that begins at the given seed.</summary>
     public Generator(long seed) => State = (ulong)seed;
 

@@ -15,7 +15,7 @@ public sealed class Conv2d : Module
     /// <param name="padding">Zeros on each side.</param>
     /// <param name="dilation">Distance between taps; 1 if not given.</param>
     /// <param name="bias">Whether a bias is added per filter.</param>
-    /// <param name="generator">Where the starting values come from; one seeded with 0 if null.</param>
+    /// <param name="generator">Where the starting values come from; <see cref="Generator.Default"/> if null.</param>
     public Conv2d(int inChannels, int outChannels, Size2 kernelSize, Size2? stride = null, Size2? padding = null, Size2? dilation = null,
         bool bias = true, Generator? generator = null)
     {
@@ -25,7 +25,7 @@ public sealed class Conv2d : Module
         Geometry = new WindowGeometry(kernelSize, stride ?? 1, padding ?? 0, dilation ?? 1);
         Weight = Register("weight", new Parameter(outChannels, inChannels, kernelSize.H, kernelSize.W));
         if (bias) Bias = Register("bias", new Parameter(outChannels));
-        Init.Default(Weight.Value, Bias?.Value, Taps, generator ?? new Generator(0));
+        Init.Default(Weight.Value, Bias?.Value, Taps, generator ?? Generator.Default);
     }
 
     /// <summary>Channels in.</summary>

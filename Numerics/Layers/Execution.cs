@@ -3,31 +3,36 @@ namespace OnnxLeNet.Numerics;
 /// <summary>A module's whole-batch forward and backward: the blocks' trips, side by side on all threads.</summary>
 internal sealed class Execution(Module module)
 {
-    private readonly List<Pass> passes = [];
     private BlockPlan plan;
-    private Batch[] blocks = [];
+    private Slot[] slots = [];
     private Batch? input, output;
     private bool kept;
+
+    private sealed class Slot(int lane)
+    {
+        public readonly Pass Pass = new(lane);
+        public Batch? X, Dy; // this block's rows of the whole batch's
+        public Batch? Result; // what its trip returned, on the pass's buffers
+    }
 
     public Batch Forward(Batch x)
     {
         ArgumentNullException.ThrowIfNull(x);
         if (x.Count == 0) throw new ShapeException($"{module.Label}: a batch needs at least one sample");
         kept = false;
-        plan = new BlockPlan(x.Count);
-        passes.Clear();
-        for (int lane = 0; lane < plan.Lanes; lane++)
-            for (int block = plan.FirstBlock(lane); block < plan.FirstBlock(lane + 1); block++)
-                passes.Add(new Pass(lane));
-        blocks = new Batch[plan.Blocks];
-        ForEachBlock(block =>
+        var blocks = new BlockPlan(x.Count);
+        if (blocks != plan)
         {
-            var (start, count) = plan.Block(block);
-            blocks[block] = module.Forward(Rows(x, start, count), passes[block]);
-        });
+            plan = blocks;
+            slots = new Slot[plan.Blocks];
+            for (int lane = 0; lane < plan.Lanes; lane++)
+                for (int block = plan.FirstBlock(lane); block < plan.FirstBlock(lane + 1); block++)
+                    slots[block] = new Slot(lane);
+        }
+        ForEachBlock((block, slot) => slot.Result = module.Forward(Rows(x, block, ref slot.X), slot.Pass));
         input = x;
-        output = new Batch(x.Count, blocks[0].Sample, blocks[0].RequiresGrad);
-        for (int block = 0; block < plan.Blocks; block++) blocks[block].CopyRowsTo(output, plan.Block(block).Start);
+        output = new Batch(x.Count, slots[0].Result!.Sample, slots[0].Result!.RequiresGrad);
+        CopyResultsTo(output);
         kept = true;
         return output;
     }
@@ -42,11 +47,7 @@ internal sealed class Execution(Module module)
         kept = false;
         try
         {
-            ForEachBlock(block =>
-            {
-                var (start, count) = plan.Block(block);
-                blocks[block] = module.Backward(Rows(dy, start, count), passes[block])!;
-            });
+            ForEachBlock((block, slot) => slot.Result = module.Backward(Rows(dy, block, ref slot.Dy), slot.Pass));
         }
         catch
         {
@@ -56,20 +57,26 @@ internal sealed class Execution(Module module)
         foreach (var parameter in module.Parameters()) parameter.AddPartials();
         if (!input!.RequiresGrad) return null;
         var dx = new Batch(input.Count, input.Sample);
-        for (int block = 0; block < plan.Blocks; block++) blocks[block].CopyRowsTo(dx, plan.Block(block).Start);
+        CopyResultsTo(dx);
         return dx;
     }
 
-    private void ForEachBlock(Action<int> body) => Workers.Run(plan.Lanes, lane =>
+    private void ForEachBlock(Action<int, Slot> body) => Workers.Run(plan.Lanes, lane =>
     {
-        for (int block = plan.FirstBlock(lane); block < plan.FirstBlock(lane + 1); block++) body(block);
+        for (int block = plan.FirstBlock(lane); block < plan.FirstBlock(lane + 1); block++) body(block, slots[block]);
     });
 
-    private static Batch Rows(Batch batch, int start, int count)
+    private void CopyResultsTo(Batch whole)
     {
-        if (count == batch.Count) return batch;
-        var rows = new Batch(count, batch.Sample, batch.RequiresGrad);
-        rows.CopyRowsFrom(batch, start);
-        return rows;
+        for (int block = 0; block < slots.Length; block++) slots[block].Result!.CopyRowsTo(whole, plan.Block(block).Start);
+    }
+
+    /// <summary>The rows of one block, copied; a batch of a single block is taken as it is.</summary>
+    private Batch Rows(Batch whole, int block, ref Batch? rows)
+    {
+        var (start, count) = plan.Block(block);
+        if (count == whole.Count) return whole;
+        Buffer.Reuse(ref rows, count, whole.Sample, whole.RequiresGrad).CopyRowsFrom(whole, start);
+        return rows!;
     }
 }

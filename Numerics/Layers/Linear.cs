@@ -10,7 +10,7 @@ public sealed class Linear : Module
     /// <param name="inFeatures">Features of a sample, whatever its shape's axes.</param>
     /// <param name="outFeatures">Features of the result.</param>
     /// <param name="bias">Whether a bias is added.</param>
-    /// <param name="generator">Where the starting values come from; one seeded with 0 if null.</param>
+    /// <param name="generator">Where the starting values come from; <see cref="Generator.Default"/> if null.</param>
     public Linear(int inFeatures, int outFeatures, bool bias = true, Generator? generator = null)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(inFeatures);
@@ -18,7 +18,7 @@ public sealed class Linear : Module
         (InFeatures, OutFeatures) = (inFeatures, outFeatures);
         Weight = Register("weight", new Parameter(outFeatures, inFeatures));
         if (bias) Bias = Register("bias", new Parameter(outFeatures));
-        Init.Default(Weight.Value, Bias?.Value, inFeatures, generator ?? new Generator(0));
+        Init.Default(Weight.Value, Bias?.Value, inFeatures, generator ?? Generator.Default);
     }
 
     /// <summary>Features in.</summary>

@@ -6,7 +6,7 @@ namespace OnnxLeNet.Numerics;
 public static class SimdWidth
 {
     private const string Variable = "ONNXLENET_SIMD_WIDTH";
-    private static int bits = FromEnvironment();
+    private static int bits; // 0 until it is first asked for, so that a bad variable is told then
 
     /// <summary>The widest width this processor runs in hardware: 512, 256 or 128 bits.</summary>
     public static int Widest => Vector512.IsHardwareAccelerated ? 512 : Vector256.IsHardwareAccelerated ? 256 : 128;
@@ -18,7 +18,7 @@ public static class SimdWidth
     /// <exception cref="ArgumentOutOfRangeException">Not 128, 256 or 512, or wider than the processor.</exception>
     public static int Bits
     {
-        get => bits;
+        get => bits != 0 ? bits : bits = FromEnvironment();
         set => bits = Check(value, nameof(value));
     }
 

@@ -42,7 +42,7 @@ public enum TrainingOutcome
     /// <summary>It was cancelled; the weights are those of the last update.</summary>
     Interrupted,
 
-    /// <summary>The loss was not finite; the weights are those of the last complete epoch.</summary>
+    /// <summary>The loss was not finite; the weights are those of the last complete epoch, or the starting ones.</summary>
     Diverged,
 }
 
@@ -96,7 +96,7 @@ public sealed class Trainer
     /// <param name="data">Images and classes.</param>
     /// <param name="options">How.</param>
     /// <param name="progress">Called after every step.</param>
-    /// <param name="epochEnded">Called after every epoch with its number, outside the time measured.</param>
+    /// <param name="epochEnded">Called after every epoch with its number, outside the time measured, with the network in evaluation mode.</param>
     /// <param name="cancellation">Stops training between two steps.</param>
     public static TrainingResult Fit(Module network, ImageDataset data, TrainingOptions options,
         Action<TrainingProgress>? progress = null, Action<int>? epochEnded = null, CancellationToken cancellation = default)
@@ -111,7 +111,7 @@ public sealed class Trainer
         var schedule = new CosineAnnealingLR(optimizer, checked(options.Epochs * loader.Steps));
         var trainer = new Trainer(network.Train(), data, optimizer, Math.Min(options.BatchSize, data.Count));
         List<double> losses = [], seconds = [];
-        float[][]? lastGood = null;
+        float[][] lastGood = trainer.CopyWeights();
         for (int epoch = 1; epoch <= options.Epochs; epoch++)
         {
             long began = Stopwatch.GetTimestamp();
@@ -127,7 +127,7 @@ public sealed class Trainer
                 double mean = trainer.Backward(batch);
                 if (!double.IsFinite(mean))
                 {
-                    for (int i = 0; lastGood is not null && i < lastGood.Length; i++) lastGood[i].CopyTo(trainer.parameters[i].Value.Data, 0);
+                    for (int i = 0; i < lastGood.Length; i++) lastGood[i].CopyTo(trainer.parameters[i].Value.Data, 0);
                     return new TrainingResult(TrainingOutcome.Diverged, losses, seconds, (epoch, step + 1));
                 }
                 optimizer.Step();
@@ -138,8 +138,10 @@ public sealed class Trainer
             }
             seconds.Add(Stopwatch.GetElapsedTime(began).TotalSeconds);
             losses.Add(sum / seen);
-            lastGood = [.. trainer.parameters.Select(p => (float[])p.Value.Data.Clone())];
+            lastGood = trainer.CopyWeights();
+            network.Eval();
             epochEnded?.Invoke(epoch);
+            network.Train();
         }
         return new TrainingResult(TrainingOutcome.Completed, losses, seconds, null);
     }
@@ -167,6 +169,8 @@ public sealed class Trainer
         }
         return sum / batch.Length;
     }
+
+    private float[][] CopyWeights() => [.. parameters.Select(p => (float[])p.Value.Data.Clone())];
 
     private void RunLane(int index)
     {
