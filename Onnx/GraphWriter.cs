@@ -5,10 +5,15 @@ using OnnxLeNet.Onnx.Schema;
 
 namespace OnnxLeNet.Onnx;
 
-/// <summary>A graph as it is written: nodes in the order they run, each with one output named like the node, and the weights.</summary>
-internal sealed class GraphWriter(string name)
+/// <summary>
+/// A graph as it is written: nodes in the order they run, each with one output named like the node (with a number where the graph's own
+/// input or output has that name), and the weights.
+/// </summary>
+internal sealed class GraphWriter(string name, IEnumerable<string> layers)
 {
-    private readonly HashSet<string> names = [];
+    // The layers' own names are taken from the start: a function must not get one before its layer comes.
+    private readonly HashSet<string> names = [.. layers];
+    private readonly HashSet<string> values = [OnnxExporter.Input, OnnxExporter.Output];
 
     public GraphProto Graph { get; } = new() { Name = name };
 
@@ -16,12 +21,14 @@ internal sealed class GraphWriter(string name)
     public string Node(string opType, string name, string[] inputs, params AttributeProto[] attributes)
     {
         names.Add(name);
+        string output = name;
+        for (int number = 1; !values.Add(output); number++) output = $"{name}_{number}";
         var node = new NodeProto { OpType = opType, Name = name };
         node.Input.Add(inputs);
-        node.Output.Add(name);
+        node.Output.Add(output);
         node.Attribute.Add(attributes);
         Graph.Node.Add(node);
-        return name;
+        return output;
     }
 
     /// <summary>Adds a weight and returns its name.</summary>

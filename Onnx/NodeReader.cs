@@ -31,23 +31,24 @@ internal sealed class NodeReader
         return Floats(tensor);
     }
 
-    /// <summary>What a weight's name says of the layer: <c>conv1</c> from <c>conv1.weight</c>, or null.</summary>
-    public string? LayerName(int weightInput)
+    /// <summary>What the weight's name says of the layer, <c>conv1</c> from <c>conv1.weight</c>; else the node's name; else its output's.</summary>
+    public string LayerName()
     {
-        string name = Node.Input[weightInput];
-        return name.EndsWith(".weight", StringComparison.Ordinal) ? name[..^".weight".Length] : null;
+        string name = Node.Input[1];
+        if (name.EndsWith(".weight", StringComparison.Ordinal) && name.Length > ".weight".Length) return name[..^".weight".Length];
+        return Node.Name.Length > 0 ? Node.Name : Node.Output[0];
     }
 
-    public long Int(string name, long defaultValue) => attributes.Remove(name, out var attribute) ? attribute.I : defaultValue;
+    public long Int(string name, long defaultValue) => Take(name, AttributeProto.Types.AttributeType.Int)?.I ?? defaultValue;
 
-    public float Float(string name, float defaultValue) => attributes.Remove(name, out var attribute) ? attribute.F : defaultValue;
+    public float Float(string name, float defaultValue) => Take(name, AttributeProto.Types.AttributeType.Float)?.F ?? defaultValue;
 
-    public string Text(string name, string defaultValue) => attributes.Remove(name, out var attribute) ? attribute.S.ToStringUtf8() : defaultValue;
+    public string Text(string name, string defaultValue) => Take(name, AttributeProto.Types.AttributeType.String)?.S.ToStringUtf8() ?? defaultValue;
 
     /// <summary>A list attribute of exactly so many numbers that fit an int.</summary>
     public int[] Ints(string name, params int[] defaultValue)
     {
-        if (!attributes.Remove(name, out var attribute)) return defaultValue;
+        if (Take(name, AttributeProto.Types.AttributeType.Ints) is not { } attribute) return defaultValue;
         if (attribute.Ints.Count != defaultValue.Length) throw Refuse($"attribute '{name}' has {attribute.Ints.Count} numbers, expected {defaultValue.Length}");
         if (attribute.Ints.Any(i => i is < 0 or > int.MaxValue)) throw Refuse($"attribute '{name}' has a number out of range");
         return [.. attribute.Ints.Select(i => (int)i)];
@@ -70,6 +71,20 @@ internal sealed class NodeReader
     public void Done()
     {
         if (attributes.Count > 0) throw Refuse($"attribute '{attributes.Keys.First()}' is not supported");
+    }
+
+    /// <summary>Checks that the node has no more than so many inputs, and one output.</summary>
+    public void RequireArity(int inputs)
+    {
+        if (Node.Input.Count > inputs) throw Refuse($"it has {Node.Input.Count} inputs, expected at most {inputs}");
+        if (Node.Output.Count > 1) throw Refuse($"it has {Node.Output.Count} outputs, only the first is supported");
+    }
+
+    private AttributeProto? Take(string name, AttributeProto.Types.AttributeType type)
+    {
+        if (!attributes.Remove(name, out var attribute)) return null;
+        if (attribute.Type != type) throw Refuse($"attribute '{name}' is of type {attribute.Type}, expected {type}");
+        return attribute;
     }
 
     public OnnxException Refuse(string why) => new($"node '{Node.Name}' ({Node.OpType}): {why}");

@@ -37,9 +37,9 @@ public static class OnnxExporter
         ArgumentNullException.ThrowIfNull(network);
         ArgumentException.ThrowIfNullOrEmpty(name);
         var result = network.Forward(new Batch(1, sample, requiresGrad: false)).Sample;
-        var graph = new GraphWriter(name);
+        var graph = new GraphWriter(name, Names(network, ""));
         string last = Add(graph, network, path: "", Input);
-        if (last == Input) throw new OnnxException($"{network} has no layers to export");
+        if (graph.Graph.Node.Count == 0) throw new OnnxException($"{network} has no layers to export");
         graph.RenameOutput(last, Output);
         graph.Graph.Input.Add(GraphWriter.FloatValue(Input, BatchAxis, sample));
         graph.Graph.Output.Add(GraphWriter.FloatValue(Output, BatchAxis, result));
@@ -60,6 +60,10 @@ public static class OnnxExporter
         }
         return model;
     }
+
+    /// <summary>The full names of a module's children, and theirs.</summary>
+    private static IEnumerable<string> Names(Module module, string prefix) =>
+        module.Children.SelectMany(child => Names(child.Module, $"{prefix}{child.Name}.").Prepend(prefix + child.Name));
 
     /// <summary>Adds a module's nodes behind the value x; returns the name of its result. A layer without a name gets its operator's and a number.</summary>
     private static string Add(GraphWriter graph, Module module, string path, string x)

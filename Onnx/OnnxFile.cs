@@ -65,6 +65,7 @@ public static class OnnxFile
     /// <summary>Writes a model; whoever looks sees the old file or the whole new one.</summary>
     /// <returns>The SHA-256 of the file's bytes, in hexadecimal.</returns>
     /// <exception cref="IOException">The file cannot be written; the old one is untouched.</exception>
+    /// <exception cref="UnauthorizedAccessException">The file may not be written; the old one is untouched.</exception>
     public static string Write(ModelProto model, string path)
     {
         ArgumentNullException.ThrowIfNull(model);

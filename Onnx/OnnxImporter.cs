@@ -30,8 +30,8 @@ public static class OnnxImporter
     public static ImportedModel Import(ModelProto model)
     {
         ArgumentNullException.ThrowIfNull(model);
-        var graph = model.Graph;
-        var unknown = graph.Node.Where(n => !Operators.ContainsKey(n.OpType) || n.Domain.Length > 0).ToList();
+        var graph = model.Graph ?? throw new OnnxException("the model has no graph");
+        var unknown = graph.Node.Where(n => !Operators.ContainsKey(n.OpType) || n.Domain is not ("" or "ai.onnx")).ToList();
         if (unknown.Count > 0)
             throw new OnnxException("the engine has no layers for " + string.Join(", ", unknown.Select(n => $"{n.OpType} (node '{n.Name}')"))
                 + $"; it reads {string.Join(", ", Operators.Keys)}");
@@ -50,9 +50,10 @@ public static class OnnxImporter
             var node = new NodeReader(proto, initializers);
             if (proto.Input.Count == 0 || proto.Input[0] != value || proto.Output.Count == 0)
                 throw node.Refuse($"it does not take '{value}', what the node before it returns; only a chain of nodes is read");
+            node.RequireArity(proto.OpType is "Conv" or "Gemm" ? 3 : 1);
             var layer = Read(node);
             node.Done();
-            Add(network, layer, layer.Parameters().Any() ? node.LayerName(1) ?? proto.Name : "", node);
+            Add(network, layer, layer.Parameters().Any() ? node.LayerName() : "", node);
             value = proto.Output[0];
         }
         if (value != graph.Output[0].Name) throw new OnnxException($"the graph's output '{graph.Output[0].Name}' is not what its last node returns, '{value}'");
@@ -77,12 +78,18 @@ public static class OnnxImporter
     /// <summary>Adds a layer under its full name, features.0 inside a Sequential features; one without a name as a function.</summary>
     private static void Add(Sequential root, Module layer, string path, NodeReader node)
     {
-        if (path.Length == 0) { root.AddFunction(layer); return; }
-        string[] names = path.Split('.');
         var chain = root;
+        if (path.Length == 0)
+        {
+            // Into the innermost chain that is open: behind it, later layers of that chain would run before this one.
+            while (chain.Chain is [.., Sequential open]) chain = open;
+            chain.AddFunction(layer);
+            return;
+        }
+        string[] names = path.Split('.');
         foreach (string name in names[..^1])
         {
-            if (chain.Children is [.., (var last, Sequential inner)] && last == name) { chain = inner; continue; }
+            if (chain.Chain is [.., Sequential inner] && inner.Name == name) { chain = inner; continue; }
             inner = [];
             try { chain.Add(name, inner); }
             catch (ArgumentException error) { throw node.Refuse(error.Message); }

@@ -33,8 +33,8 @@ public sealed class WindowGeometryTests
             {
                 var g = new WindowGeometry((2, 3), (3, 1), (1, 0), (2, 1));
                 var expected = (Positions(h, 2, 3, 1, 2), Positions(w, 3, 1, 0, 1));
-                if (expected.Item1 > 0 && expected.Item2 > 0) Assert.AreEqual(expected, g.Output("layer", h, w));
-                else Failure.Of<ShapeException>(() => g.Output("layer", h, w), "layer", "3×3", $"{h + 2}×{w}");
+                if (expected.Item1 > 0 && expected.Item2 > 0) Assert.AreEqual(expected, g.Output(h, w));
+                else Failure.Of<ShapeException>(() => g.Output(h, w), "3×3", $"{h + 2}×{w}");
             }
     }
 

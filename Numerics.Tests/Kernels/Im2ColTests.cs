@@ -14,7 +14,7 @@ public sealed class Im2ColTests
         foreach (int samples in new[] { 1, 3, 17, 33 })
             foreach (var (g, input) in Cases())
             {
-                var output = g.Output("case", input[1], input[2]);
+                var output = g.Output(input[1], input[2]);
                 string what = $"{samples} samples of {input}, kernel {g.Kernel.Pair}, stride {g.Stride.Pair}, padding {g.Padding.Pair}, dilation {g.Dilation.Pair}";
                 float[] x = Values.Uniform(1, samples * input.Count);
                 var columns = new float[samples * output.H * output.W * input[0] * g.Taps];
@@ -44,7 +44,7 @@ public sealed class Im2ColTests
             var input = new Shape(random.Next(1, 4), random.Next(1, 9), random.Next(1, 9));
             int samples = random.Next(1, 20);
             if (input[1] + 2 * g.Padding.H <= (g.Kernel.H - 1) * g.Dilation.H || input[2] + 2 * g.Padding.W <= (g.Kernel.W - 1) * g.Dilation.W) continue;
-            var output = g.Output("case", input[1], input[2]);
+            var output = g.Output(input[1], input[2]);
             float[] x = Values.Uniform(i, samples * input.Count), c = Values.Uniform(i + 1000, samples * output.H * output.W * input[0] * g.Taps);
             float[] columns = new float[c.Length], dx = new float[x.Length];
             Im2Col.Forward(g, samples, input, output, x, columns);

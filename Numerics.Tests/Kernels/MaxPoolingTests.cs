@@ -16,7 +16,7 @@ public sealed class MaxPoolingTests
             foreach (var (g, input) in Cases())
                 foreach (bool special in new[] { false, true })
                 {
-                    var output = g.Output("case", input[1], input[2]);
+                    var output = g.Output(input[1], input[2]);
                     float[] x = special ? WithTiesAndNaNs(samples * input.Count) : Values.Uniform(1, samples * input.Count);
                     int results = samples * input[0] * output.H * output.W;
                     float[] y = new float[results], argmax = new float[results], expectedY = new float[results], expectedArgmax = new float[results];

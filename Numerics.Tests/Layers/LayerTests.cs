@@ -4,7 +4,7 @@ namespace OnnxLeNet.Numerics.Tests;
 [TestClass]
 public sealed class LayerTests
 {
-    /// <summary>Blocks of 16 and of 32 samples, whole and partial ones, more blocks than lanes.</summary>
+    /// <summary>Blocks of 16 and of 32 samples, whole and partial ones.</summary>
     private static readonly int[] Batches = [1, 2, 7, 16, 17, 33, 64, 65, 100];
 
     /// <summary>Relative to the tensor's largest element.</summary>
@@ -23,25 +23,31 @@ public sealed class LayerTests
     public void AgainstTheReference(string name, string implementation)
     {
         using var _ = Implementations.Use(implementation);
+        foreach (int samples in Batches) AgainstTheReference(name, samples);
+    }
+
+    /// <summary>One lane then does several blocks and adds up their gradients itself.</summary>
+    [TestMethod]
+    [DynamicData(nameof(Layers))]
+    public void MoreBlocksThanLanes(string name) => AgainstTheReference(name, 32 * BlockPlan.MostLanes + 18);
+
+    private static void AgainstTheReference(string name, int samples)
+    {
         var module = LayerCases.Make(name);
         var reference = ReferenceLayer.Of(module);
-        foreach (int samples in Batches)
-        {
-            var x = Values.Batch(samples, samples, LayerCases.Sample(name));
-            var (y, shape) = reference.Forward(x.ToTensor().Data.ToDouble(), samples, x.Sample);
-            var actual = module.Forward(x);
-            Assert.AreEqual(shape, actual.Sample);
-            Close.AssertRelative($"y of {samples}", y, actual.ToTensor().Data, Tolerance);
+        var x = Values.Batch(samples, samples, LayerCases.Sample(name));
+        var (y, shape) = reference.Forward(x.ToTensor().Data.ToDouble(), samples, x.Sample);
+        var actual = module.Forward(x);
+        Assert.AreEqual(shape, actual.Sample);
+        Close.AssertRelative($"y of {samples}", y, actual.ToTensor().Data, Tolerance);
 
-            var dy = Values.Gradient(samples + 1, actual);
-            double[] dx = reference.Backward(dy.ToTensor().Data.ToDouble());
-            var actualDx = module.Backward(dy)!;
-            Assert.AreEqual(x.Sample, actualDx.Sample);
-            Close.AssertRelative($"dx of {samples}", dx, actualDx.ToTensor().Data, Tolerance);
-            foreach (var ((parameterName, parameter), expected) in module.NamedParameters().Zip(reference.Gradients))
-                Close.AssertRelative($"{parameterName}'s gradient of {samples}", expected, parameter.Grad!.Data, Tolerance);
-            module.ZeroGrad();
-        }
+        var dy = Values.Gradient(samples + 1, actual);
+        double[] dx = reference.Backward(dy.ToTensor().Data.ToDouble());
+        var actualDx = module.Backward(dy)!;
+        Assert.AreEqual(x.Sample, actualDx.Sample);
+        Close.AssertRelative($"dx of {samples}", dx, actualDx.ToTensor().Data, Tolerance);
+        foreach (var ((parameterName, parameter), expected) in module.NamedParameters().Zip(reference.Gradients))
+            Close.AssertRelative($"{parameterName}'s gradient of {samples}", expected, parameter.Grad!.Data, Tolerance);
     }
 
     [TestMethod]
@@ -123,6 +129,10 @@ public sealed class LayerTests
             foreach (var (expected, parameter) in with.Parameters().Zip(without.Parameters()))
                 Close.AssertSameBits("the parameters' gradients are the same", expected.Grad!.Data, parameter.Grad!.Data);
         }
+        // Inside a network too, where nobody else takes it away.
+        var (module, pass) = (LayerCases.Make(name), new Pass(0));
+        var y = module.Forward(Values.Batch(1, 5, LayerCases.Sample(name), requiresGrad: false), pass);
+        Assert.IsNull(module.Backward(Values.Gradient(2, y), pass));
     }
 
     private static Batch Rows(Batch batch, int start, int count)

@@ -40,6 +40,8 @@ public sealed record IdxFolder(string Name, ImageDataset Train, ImageDataset Tes
         var labels = ReadFile(folder, $"{part}-labels-idx1-ubyte");
         if (images.Shape.Rank != 3)
             throw new DataException($"{folder}: {part}-images holds {images.Shape}, expected [count, height, width]");
+        if (images.Data.IsEmpty)
+            throw new DataException($"{folder}: {part}-images holds no images with pixels, its shape is {images.Shape}");
         if (labels.Shape.Rank != 1)
             throw new DataException($"{folder}: {part}-labels holds {labels.Shape}, expected [count]");
         if (images.Shape[0] != labels.Shape[0])

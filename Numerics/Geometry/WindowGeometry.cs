@@ -33,16 +33,16 @@ public sealed record WindowGeometry
     public int Taps => Kernel.H * Kernel.W;
 
     /// <summary>The sizes (oH, oW) of the output for an input of (H, W).</summary>
-    /// <param name="owner">Who asks, for the error.</param>
     /// <param name="h">Input height.</param>
     /// <param name="w">Input width.</param>
     /// <exception cref="ShapeException">The window is larger than the padded input.</exception>
-    public (int H, int W) Output(object owner, int h, int w)
+    public (int H, int W) Output(int h, int w)
     {
         long oH = Output(h, Kernel.H, Stride.H, Padding.H, Dilation.H), oW = Output(w, Kernel.W, Stride.W, Padding.W, Dilation.W);
         if (oH < 1 || oW < 1)
-            throw new ShapeException($"{owner}: the window covers {Extent(Kernel.H, Dilation.H)}×{Extent(Kernel.W, Dilation.W)}, "
+            throw new ShapeException($"the window covers {Extent(Kernel.H, Dilation.H)}×{Extent(Kernel.W, Dilation.W)}, "
                 + $"the padded input is only {h + 2L * Padding.H}×{w + 2L * Padding.W}");
+        if (oH > int.MaxValue || oW > int.MaxValue) throw new ShapeException($"the output would be {oH}×{oW}");
         return ((int)oH, (int)oW);
     }
 

@@ -102,6 +102,7 @@ public sealed class Conv2d : Module
                 + "give a single sample [C, H, W] its batch axis by Unsqueeze(0), and take it off the result by Squeeze(0)");
         if (x.Sample[0] != InChannels)
             throw new ShapeException($"{Label} takes {InChannels} input channel(s), got samples of shape {x.Sample}");
-        return Geometry.Output(Label, x.Sample[1], x.Sample[2]);
+        try { return Geometry.Output(x.Sample[1], x.Sample[2]); }
+        catch (ShapeException error) { throw new ShapeException($"{Label}: {error.Message}"); }
     }
 }

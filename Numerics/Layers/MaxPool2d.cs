@@ -8,7 +8,7 @@ public sealed class MaxPool2d : Module
     public MaxPool2d(Size2 kernelSize, Size2? stride = null, Size2? padding = null, Size2? dilation = null)
     {
         Geometry = new WindowGeometry(kernelSize, stride ?? kernelSize, padding ?? 0, dilation ?? 1);
-        if (2 * Geometry.Padding.H > kernelSize.H || 2 * Geometry.Padding.W > kernelSize.W)
+        if (Geometry.Padding.H > kernelSize.H / 2 || Geometry.Padding.W > kernelSize.W / 2)
             throw new ArgumentOutOfRangeException(nameof(padding), padding, $"the padding is at most half the kernel, {kernelSize}");
     }
 
@@ -24,8 +24,7 @@ public sealed class MaxPool2d : Module
     /// <inheritdoc/>
     public override Batch Forward(Batch x, Pass pass)
     {
-        if (x.Sample.Rank != 3) throw new ShapeException($"{Label} takes a batch [N, C, H, W], got {x.Sample.Prepend(x.Count)}");
-        var (oH, oW) = Geometry.Output(Label, x.Sample[1], x.Sample[2]);
+        var (oH, oW) = OutputSize(x);
         var kept = pass.Kept<State>(this);
         kept.X = x;
         var y = Buffer.Reuse(ref kept.Y, x.Count, x.Sample[0], oH, oW, x.RequiresGrad);
@@ -44,6 +43,13 @@ public sealed class MaxPool2d : Module
         dx.Values.AsSpan().Clear();
         MaxPooling.Backward(Geometry, x.Count, x.Sample, (dy.Sample[1], dy.Sample[2]), dy.Values, kept.Argmax, dx.Values);
         return dx;
+    }
+
+    private (int H, int W) OutputSize(Batch x)
+    {
+        if (x.Sample.Rank != 3) throw new ShapeException($"{Label} takes a batch [N, C, H, W], got {x.Sample.Prepend(x.Count)}");
+        try { return Geometry.Output(x.Sample[1], x.Sample[2]); }
+        catch (ShapeException error) { throw new ShapeException($"{Label}: {error.Message}"); }
     }
 
     /// <inheritdoc/>

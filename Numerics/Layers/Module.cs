@@ -76,7 +76,7 @@ public abstract class Module
     public Module Eval() => Train(false);
 
     /// <summary>Every module this one runs: its children, and what it runs without a name.</summary>
-    protected virtual IEnumerable<Module> Parts => children.Select(c => c.Module);
+    protected internal virtual IEnumerable<Module> Parts => children.Select(c => c.Module);
 
     /// <summary>One block forward. Keeps on the pass what the backward needs. The result belongs to the pass: the next trip overwrites it.</summary>
     /// <param name="x">[N × features].</param>

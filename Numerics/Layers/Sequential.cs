@@ -48,7 +48,7 @@ public class Sequential : Module, IEnumerable<Module>
     }
 
     /// <inheritdoc/>
-    protected override IEnumerable<Module> Parts => chain;
+    protected internal override IEnumerable<Module> Parts => chain;
 
     /// <inheritdoc/>
     protected override string TypeName => typeName ?? base.TypeName;
@@ -73,10 +73,13 @@ public class Sequential : Module, IEnumerable<Module>
 
     IEnumerator IEnumerable.GetEnumerator() => GetEnumerator();
 
+    private static IEnumerable<Module> WithParts(Module module) => module.Parts.SelectMany(WithParts).Prepend(module);
+
     private void RequireNew(Module module)
     {
         ArgumentNullException.ThrowIfNull(module);
-        if (chain.Contains(module))
-            throw new ArgumentException($"{module} is already in this chain; a layer keeps one block for its backward, so make a second one", nameof(module));
+        var present = WithParts(this).ToHashSet();
+        if (WithParts(module).FirstOrDefault(present.Contains) is { } twice)
+            throw new ArgumentException($"{twice} is already in this chain; a layer keeps one block for its backward, so make a second one", nameof(module));
     }
 }

@@ -79,9 +79,11 @@ public sealed class SimdLinearAlgebraProvider : ILinearAlgebraProvider,
     {
         bool byRows = m >= 2 * RowsPerPiece || m >= n;
         int step = byRows ? RowsPerPiece : ColumnsPerPiece, length = byRows ? m : n;
-        Workers.Run((length + step - 1) / step, piece =>
+        // The last piece takes the rest too: a product of a few rows alone would be computed, and rounded, in another way.
+        int pieces = Math.Max(1, length / step);
+        Workers.Run(pieces, piece =>
         {
-            int from = piece * step, to = Math.Min(length, from + step);
+            int from = piece * step, to = piece == pieces - 1 ? length : from + step;
             if (byRows) Piece(ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, from, to, 0, n);
             else Piece(ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, 0, m, from, to);
         });

@@ -53,10 +53,7 @@ public static class Workers
         if (count <= 0) return;
         if (count == 1 || threads == 1 || insideBlock || !RunGate.TryEnter())
         {
-            bool outer = insideBlock;
-            insideBlock = true;
-            try { for (int i = 0; i < count; i++) item(i); }
-            finally { insideBlock = outer; }
+            RunHere(count, item);
             return;
         }
         try
@@ -75,6 +72,20 @@ public static class Workers
             if (failure is { } error) System.Runtime.ExceptionServices.ExceptionDispatchInfo.Throw(error);
         }
         finally { RunGate.Exit(); }
+    }
+
+    private static void RunHere(int count, Action<int> item)
+    {
+        bool outer = insideBlock;
+        Exception? first = null;
+        insideBlock = true;
+        for (int i = 0; i < count; i++)
+        {
+            try { item(i); }
+            catch (Exception error) { first ??= error; }
+        }
+        insideBlock = outer;
+        if (first is not null) System.Runtime.ExceptionServices.ExceptionDispatchInfo.Throw(first);
     }
 
     private static void TakeItems(long run)

@@ -232,7 +232,14 @@ public sealed class OrtModel : IDisposable
                 throw new OnnxException($"{Source}: input of shape [{string.Join(", ", shape.ToArray())}] came: expected {Input}, each size at least 1.");
             }
             var output = Output.Resolve(Input, shape);
-            plan = new Plan(shape.ToArray(), output, Product(shape), Product(output));
+            try
+            {
+                plan = new Plan(shape.ToArray(), output, Product(shape), Product(output));
+            }
+            catch (OverflowException e)
+            {
+                throw new OnnxException($"{Source}: input of shape [{string.Join(", ", shape.ToArray())}] has more values than can be counted.", e);
+            }
             Volatile.Write(ref lastPlan, plan);
         }
         return length == plan.InputLength

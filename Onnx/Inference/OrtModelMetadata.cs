@@ -15,5 +15,5 @@ public sealed record OrtModelMetadata(string Producer, long IrVersion, long Opse
         model.IrVersion,
         model.OpsetImport.Where(opset => opset.Domain is "" or "ai.onnx").Select(opset => opset.Version).DefaultIfEmpty(0).Max(),
         model.DocString,
-        model.MetadataProps.GroupBy(entry => entry.Key).ToDictionary(entries => entries.Key, entries => entries.Last().Value));
+        OnnxFile.Metadata(model));
 }

@@ -12,7 +12,6 @@ internal static class MaxPool
     {
         node.Require("ceil_mode", node.Int("ceil_mode", 0), 0);
         node.Require("storage_order", node.Int("storage_order", 0), 0);
-        if (node.Node.Output.Count > 1) throw node.Refuse("its second output, the indices, is not supported");
         var g = Window.Read(node, kernel: null);
         return new MaxPool2d(g.Kernel, g.Stride, g.Padding, g.Dilation);
     }

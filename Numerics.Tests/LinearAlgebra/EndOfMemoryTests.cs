@@ -1,0 +1,91 @@
+using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
+
+namespace OnnxLeNet.Numerics.Tests;
+
+/// <summary>
+/// Arrays that end where memory ends: reading one element past them is an access violation, which ends the test process. Values in guard zones
+/// cannot show such reads where the lanes they fill are thrown away.
+/// </summary>
+[TestClass]
+public sealed unsafe partial class EndOfMemoryTests
+{
+    public static IEnumerable<int> Widths => Implementations.Widths;
+
+    [TestMethod]
+    [DynamicData(nameof(Widths))]
+    public void ProductsReadNothingPastTheirArrays(int bits)
+    {
+        if (!OperatingSystem.IsLinux()) Assert.Inconclusive("mmap's constants are Linux's");
+        using Pages a = new(), b = new(), c = new();
+        foreach (int m in new[] { 1, 2, 3, 5, 7, 9, 15, 17, 31, 33, 65 })
+            foreach (int n in new[] { 1, 2, 5, 6, 7, 13 })
+                foreach (int k in new[] { 1, 3, 17, 130, 300 })
+                    for (int transposes = 0; transposes < 4; transposes++)
+                    {
+                        bool ta = (transposes & 1) != 0, tb = (transposes & 2) != 0;
+                        float* pa = a.Last(m * k), pb = b.Last(k * n), pc = c.Last(m * n);
+                        switch (bits)
+                        {
+                            case 512: Gemm<Simd512<float>, Vector512<float>, float>.Multiply(ta, tb, m, n, k, 1, pa, ta ? k : m, pb, tb ? n : k, 1, pc, m); break;
+                            case 256: Gemm<Simd256<float>, Vector256<float>, float>.Multiply(ta, tb, m, n, k, 1, pa, ta ? k : m, pb, tb ? n : k, 1, pc, m); break;
+                            default: Gemm<Simd128<float>, Vector128<float>, float>.Multiply(ta, tb, m, n, k, 1, pa, ta ? k : m, pb, tb ? n : k, 1, pc, m); break;
+                        }
+                    }
+    }
+
+    [TestMethod]
+    [DynamicData(nameof(Widths))]
+    public void KernelsReadNothingPastTheirArrays(int bits)
+    {
+        if (!OperatingSystem.IsLinux()) Assert.Inconclusive("mmap's constants are Linux's");
+        using var _ = new Settings(bits);
+        using Pages a = new(), b = new(), c = new(), d = new();
+        var g = new WindowGeometry((2, 3), (2, 1), (1, 1), 1);
+        var input = new Shape(2, 5, 4);
+        var output = g.Output(5, 4);
+        for (int n = 1; n <= 40; n++)
+        {
+            Span<float> x = new(a.Last(n), n), y = new(b.Last(n), n), z = new(c.Last(n), n);
+            Elementwise.Add(x, y);
+            Elementwise.Sum(x);
+            Elementwise.ReluForward(x, y);
+            Elementwise.ReluBackward(x, y, z);
+            int results = n * 2 * output.H * output.W;
+            Span<float> images = new(a.Last(n * input.Count), n * input.Count), maxima = new(b.Last(results), results), argmax = new(c.Last(results), results);
+            MaxPooling.Forward(g, n, input, output, images, maxima, argmax);
+            MaxPooling.Backward(g, n, input, output, maxima, argmax, images);
+            Span<float> logits = new(a.Last(3 * n), 3 * n), gradient = new(b.Last(3 * n), 3 * n), losses = new(c.Last(n), n), largest = new(d.Last(n), n);
+            SoftmaxCrossEntropy.ForwardBackward(n, 3, logits, new int[n], 1, losses, largest, gradient);
+        }
+    }
+
+    /// <summary>Memory with a page behind it that may not be touched.</summary>
+    private sealed partial class Pages : IDisposable
+    {
+        private const nint Size = 1 << 20;
+        private readonly byte* start;
+
+        public Pages()
+        {
+            start = (byte*)Map(0, Size + Environment.SystemPageSize, ReadWrite, PrivateAnonymous, -1, 0);
+            Assert.AreNotEqual(-1, (nint)start);
+            Assert.AreEqual(0, Protect((nint)start + Size, Environment.SystemPageSize, None));
+        }
+
+        public float* Last(int count) => (float*)(start + Size) - count;
+
+        public void Dispose() => _ = Unmap((nint)start, Size + Environment.SystemPageSize);
+
+        private const int None = 0, ReadWrite = 3, PrivateAnonymous = 0x22;
+
+        [LibraryImport("libc", EntryPoint = "mmap")]
+        private static partial nint Map(nint address, nint length, int protection, int flags, int file, nint offset);
+
+        [LibraryImport("libc", EntryPoint = "mprotect")]
+        private static partial int Protect(nint address, nint length, int protection);
+
+        [LibraryImport("libc", EntryPoint = "munmap")]
+        private static partial int Unmap(nint address, nint length);
+    }
+}

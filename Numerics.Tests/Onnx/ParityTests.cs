@@ -1,0 +1,215 @@
+using System.Runtime.InteropServices;
+using Google.Protobuf;
+using OnnxLeNet.Onnx;
+using OnnxLeNet.Onnx.Schema;
+
+namespace OnnxLeNet.Numerics.Tests;
+
+/// <summary>The comparison that proves the export: it must fail where the paths differ.</summary>
+[TestClass]
+public sealed class ParityTests
+{
+    private static Tensor Rows(int classes, params float[] values) => new(new Shape(values.Length / classes, classes), values);
+
+    [TestMethod]
+    public void RelativeErrorIsTheLargestDifferenceOverTheReferencesLargestValue()
+    {
+        var row = Parity.Compare("x", Rows(3, 1, -7.75f, 2, 4, 0.5f, 1), Rows(3, 1, -8, 2, 4, 0.25f, 1), 0.04);
+        Assert.AreEqual("x", row.Input);
+        Assert.AreEqual(2, row.Samples);
+        Assert.AreEqual(0.25, row.MaxAbs);
+        Assert.AreEqual(0.25 / 8, row.MaxRel);
+        Assert.AreEqual(1, row.Top1Agreement);
+        Assert.IsTrue(row.Passed);
+    }
+
+    [TestMethod]
+    public void TheToleranceIsABoundItselfNotWithin()
+    {
+        Tensor own = Rows(2, 1, 4.25f), reference = Rows(2, 1, 4);
+        Assert.IsFalse(Parity.Compare("at", own, reference, 0.0625).Passed);
+        Assert.IsTrue(Parity.Compare("under", own, reference, 0.0626).Passed);
+        Assert.IsFalse(Parity.Compare("none", own, reference, double.NaN).Passed);
+    }
+
+    [TestMethod]
+    [DataRow(2, 3, 3, 2)]
+    [DataRow(2, 3, 1, 3)]
+    [DataRow(1, 4, 2, 2)]
+    public void OtherShapesAreAnErrorBeforeAnyNumber(int rows, int classes, int otherRows, int otherClasses)
+    {
+        var error = Assert.ThrowsExactly<ShapeException>(() =>
+            Parity.Compare("shapes", new Tensor(new Shape(rows, classes)), new Tensor(new Shape(otherRows, otherClasses)), 1));
+        Assert.Contains($"[{rows}, {classes}]", error.Message);
+        Assert.Contains($"[{otherRows}, {otherClasses}]", error.Message);
+    }
+
+    [TestMethod]
+    public void NothingToCompareIsAnError()
+    {
+        Assert.ThrowsExactly<ShapeException>(() => Parity.Compare("empty", new Tensor(new Shape(0, 3)), new Tensor(new Shape(0, 3)), 1));
+        Assert.ThrowsExactly<ShapeException>(() => Parity.Compare("row", new Tensor(new Shape(3)), new Tensor(new Shape(3)), 1));
+    }
+
+    [TestMethod]
+    [DynamicData(nameof(NotFinite))]
+    public void WhatIsNotFiniteNeverPasses(float own, float reference, int at)
+    {
+        float[] a = [1, 2, 3, 6, 5, 4], b = [1, 2, 3, 6, 5, 4];
+        (a[at], b[at]) = (own, reference);
+        var row = Parity.Compare("x", Rows(3, a), Rows(3, b), 1);
+        Assert.IsFalse(row.Passed, $"{row}");
+        Assert.IsFalse(new ParityReport("cpu", [row]).Passed);
+    }
+
+    [TestMethod]
+    public void EqualTensorsPassAndZerosToo()
+    {
+        Assert.IsTrue(Parity.Compare("equal", Rows(3, 1, 2, 3), Rows(3, 1, 2, 3), 1e-9).Passed);
+        Assert.IsTrue(Parity.Compare("zeros", Rows(2, 0, 0), Rows(2, 0, 0), 1e-9).Passed);
+        Assert.IsFalse(Parity.Compare("against zeros", Rows(2, 1e-30f, 0), Rows(2, 0, 0), 1e-5).Passed);
+        Assert.IsFalse(Parity.Compare("only zeros", Rows(2, 0, 0), Rows(2, 3, 1), 1e-5).Passed);
+    }
+
+    [TestMethod]
+    public void AnotherClassFailsHoweverSmallTheDifference()
+    {
+        float more = MathF.BitIncrement(1);
+        var row = Parity.Compare("close", Rows(2, 1, more, 5, 1, 1, 5, 5, 1), Rows(2, more, 1, 5, 1, 1, 5, 5, 1), 1e-5);
+        Assert.IsLessThan(1e-6, row.MaxRel);
+        Assert.AreEqual(0.75, row.Top1Agreement);
+        Assert.IsFalse(row.Passed);
+    }
+
+    [TestMethod]
+    public void AReportPassesIfThereAreRowsAndAllPass()
+    {
+        ParityRow good = new("good", 1, 0, 0, 1, 1e-5), bad = good with { Input = "bad", MaxRel = 1 };
+        Assert.IsFalse(new ParityReport("cpu", []).Passed);
+        Assert.IsTrue(new ParityReport("cpu", [good, good]).Passed);
+        Assert.IsFalse(new ParityReport("cpu", [good, bad]).Passed);
+        Assert.IsFalse(new ParityReport("cpu", [bad, good]).Passed);
+    }
+
+    [TestMethod]
+    [DataRow("lenet5")]
+    [DataRow("uneven")]
+    [DataRow("nested")]
+    public void ExportedNetworksPassOnRandomInput(string name)
+    {
+        var (network, sample) = OnnxNetworks.Get(name);
+        var rows = OnRandomInput(network, sample, OnnxExporter.Export(network, sample, name));
+        CollectionAssert.AreEqual((int[])[1, 7, 64], rows.Select(r => r.Samples).ToArray());
+        foreach (var row in rows)
+        {
+            Assert.IsTrue(row.Passed, $"{row}");
+            Assert.AreEqual(1e-5, row.Tolerance);
+        }
+    }
+
+    [TestMethod]
+    public void ANudgedWeightInTheFileIsFound()
+    {
+        var (network, sample) = OnnxNetworks.Get("lenet5");
+        AssertFound(network, sample, weights => weights[7] += 0.001f, "conv1.weight");
+        AssertFound(network, sample, weights => weights[3] += 0.001f, "fc3.bias");
+    }
+
+    [TestMethod]
+    public void ATransposedKernelInTheFileIsFound() => AssertFound(Padded(), new Shape(2, 8, 8), weights =>
+    {
+        for (int k = 0; k < weights.Length; k += 9)
+            for (int h = 0; h < 3; h++)
+                for (int w = 0; w < h; w++) (weights[k + 3 * h + w], weights[k + 3 * w + h]) = (weights[k + 3 * w + h], weights[k + 3 * h + w]);
+    }, "0.weight");
+
+    [TestMethod]
+    public void AConvolutionInPlaceOfTheCorrelationIsFound() => AssertFound(Padded(), new Shape(2, 8, 8), weights =>
+    {
+        for (int k = 0; k < weights.Length; k += 9) weights.Slice(k, 9).Reverse();
+    }, "0.weight");
+
+    /// <summary>On a square image, padding of height and width exchanged gives as many features: only the numbers tell.</summary>
+    [TestMethod]
+    public void SwappedPaddingInTheFileIsFound()
+    {
+        var network = Padded();
+        var model = OnnxExporter.Export(network, new Shape(2, 8, 8), "padded");
+        var pads = model.Graph.Node[0].Attribute.Single(a => a.Name == "pads").Ints;
+        CollectionAssert.AreEqual((long[])[1, 0, 1, 0], pads.ToArray());
+        pads.Clear();
+        pads.Add([0, 1, 0, 1]);
+        Assert.IsFalse(OnRandomInput(network, new Shape(2, 8, 8), model).Any(r => r.Passed));
+    }
+
+    [TestMethod]
+    public void AMissingReluInTheFileIsFound()
+    {
+        var network = Padded();
+        var model = OnnxExporter.Export(network, new Shape(2, 8, 8), "padded");
+        model.Graph.Node.Single(n => n.OpType == "Flatten").Input[0] = "0";
+        model.Graph.Node.Remove(model.Graph.Node.Single(n => n.OpType == "Relu"));
+        Assert.IsFalse(OnRandomInput(network, new Shape(2, 8, 8), model).Any(r => r.Passed));
+    }
+
+    /// <summary>More images than a call of ONNX Runtime takes, and not a multiple of it: every row must be at its place.</summary>
+    [TestMethod]
+    [DataRow(3)]
+    [DataRow(250)]
+    [DataRow(607)]
+    public void EveryImageOfADataSetIsCompared(int count)
+    {
+        var generator = new Generator(count);
+        var pixels = new byte[count * 4 * 5];
+        foreach (ref byte pixel in pixels.AsSpan()) pixel = (byte)generator.Next(256);
+        var data = new ImageDataset(new Shape(1, 4, 5), pixels, Enumerable.Range(0, count).Select(i => (byte)(i % 3)).ToArray(), new ImageTransform(1, 0.3, 0.4));
+        var network = new Sequential("Net");
+        network.Add("conv", new Conv2d(1, 2, (2, 3), generator: generator));
+        network.AddFunction(new Flatten());
+        network.Add("fc", new Linear(50, 3, generator: generator));
+        using var model = OrtModel.Load(OnnxExporter.Export(network, data.Sample, "data").ToByteArray());
+        var own = Inference.Logits(network, data);
+        var (row, logits) = Parity.OnData("data", own, data, model);
+        Assert.IsTrue(row.Passed, $"{row}");
+        Assert.AreEqual(count, row.Samples);
+        OnnxNetworks.AssertAgree("logits", own, logits, 1e-5);
+
+        own.Data[^1] += 1; // a fault in the last image alone
+        Assert.IsFalse(Parity.OnData("data", own, data, model).Row.Passed);
+    }
+
+    public static IEnumerable<object[]> NotFinite =>
+        from pair in new (float Own, float Reference)[]
+        {
+            (float.NaN, 2), (2, float.NaN), (float.NaN, float.NaN), (float.PositiveInfinity, 2), (2, float.PositiveInfinity),
+            (float.PositiveInfinity, float.PositiveInfinity), (float.NegativeInfinity, float.NegativeInfinity), (float.PositiveInfinity, float.NegativeInfinity),
+        }
+        from at in (int[])[0, 2, 5]
+        select new object[] { pair.Own, pair.Reference, at };
+
+    /// <summary>A square kernel on a square image, with padding in height only.</summary>
+    private static Sequential Padded()
+    {
+        var g = new Generator(21);
+        return [new Conv2d(2, 3, 3, padding: (1, 0), generator: g), new ReLU(), new Flatten(), new Linear(144, 4, generator: g)];
+    }
+
+    private delegate void Fault(Span<float> weights);
+
+    private static void AssertFound(Sequential network, Shape sample, Fault fault, string weight)
+    {
+        var model = OnnxExporter.Export(network, sample, "fault");
+        Assert.IsTrue(OnRandomInput(network, sample, model).All(r => r.Passed), "without the fault it passes");
+        var tensor = model.Graph.Initializer.Single(t => t.Name == weight);
+        byte[] bytes = tensor.RawData.ToByteArray();
+        fault(MemoryMarshal.Cast<byte, float>(bytes.AsSpan()));
+        tensor.RawData = ByteString.CopyFrom(bytes);
+        Assert.IsFalse(OnRandomInput(network, sample, model).Any(r => r.Passed), weight);
+    }
+
+    private static List<ParityRow> OnRandomInput(Module network, Shape sample, ModelProto file)
+    {
+        using var model = OrtModel.Load(file.ToByteArray());
+        return [.. Parity.OnRandomInput(network, sample, model)];
+    }
+}
