@@ -41,6 +41,9 @@ public sealed class Batch
     /// <summary>Whether a backward computes the gradient for this batch.</summary>
     public bool RequiresGrad { get; }
 
+    /// <summary>What made this batch: set on what the outermost forward returns.</summary>
+    public GradFn? GradFn { get; internal set; }
+
     /// <summary>From row-major order: an image tensor [N, C, H, W] becomes N samples of shape [C, H, W]. Copies.</summary>
     /// <exception cref="ShapeException">No axis for the samples.</exception>
     public static Batch FromTensor(Tensor tensor, bool requiresGrad = true)

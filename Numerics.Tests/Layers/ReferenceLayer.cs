@@ -202,10 +202,10 @@ internal static class ReferenceLoss
         int classes = x.Length / labels.Length, counted = 0;
         double loss = 0;
         var gradient = new double[x.Length];
-        foreach (int label in labels) counted += label == CrossEntropyLoss.IgnoreIndex ? 0 : 1;
+        foreach (int label in labels) counted += label == ClassLoss.DefaultIgnoreIndex ? 0 : 1;
         for (int n = 0; n < labels.Length; n++)
         {
-            if (labels[n] == CrossEntropyLoss.IgnoreIndex) continue;
+            if (labels[n] == ClassLoss.DefaultIgnoreIndex) continue;
             double[] row = x[(n * classes)..((n + 1) * classes)];
             double max = row.Max(), sum = row.Sum(value => Math.Exp(value - max));
             loss += (Math.Log(sum) + max - row[labels[n]]) / counted;

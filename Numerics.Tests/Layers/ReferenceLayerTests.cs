@@ -28,7 +28,7 @@ public sealed class ReferenceLayerTests
     {
         double[] x = Values.Uniform(3, 7 * 4).ToDouble();
         for (int i = 0; i < x.Length; i++) x[i] *= 5;
-        int[] labels = [0, 3, 1, 1, CrossEntropyLoss.IgnoreIndex, 2, 0];
+        int[] labels = [0, 3, 1, 1, ClassLoss.DefaultIgnoreIndex, 2, 0];
         AssertDerivative("loss", ReferenceLoss.CrossEntropy(x, labels).Gradient, x, () => ReferenceLoss.CrossEntropy(x, labels).Loss);
     }
 

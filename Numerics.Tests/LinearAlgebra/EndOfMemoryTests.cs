@@ -56,7 +56,7 @@ public sealed unsafe partial class EndOfMemoryTests
             MaxPooling.Forward(g, n, input, output, images, maxima, argmax);
             MaxPooling.Backward(g, n, input, output, maxima, argmax, images);
             Span<float> logits = new(a.Last(3 * n), 3 * n), gradient = new(b.Last(3 * n), 3 * n), losses = new(c.Last(n), n), largest = new(d.Last(n), n);
-            SoftmaxCrossEntropy.ForwardBackward(n, 3, logits, new int[n], 1, losses, largest, gradient);
+            SoftmaxCrossEntropy.ForwardBackward(n, 3, logits, new int[n], ClassLoss.DefaultIgnoreIndex, 1, losses, largest, gradient);
         }
     }
 

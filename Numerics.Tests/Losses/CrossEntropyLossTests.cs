@@ -16,7 +16,7 @@ public sealed class CrossEntropyLossTests
                 var logits = Values.Batch(samples, samples, new Shape(7));
                 for (int i = 0; i < logits.Values.Length; i++) logits.Values[i] *= 4;
                 int[] labels = Values.Labels(samples, samples, 7);
-                for (int n = 1; ignore && n < samples; n += 4) labels[n] = CrossEntropyLoss.IgnoreIndex;
+                for (int n = 1; ignore && n < samples; n += 4) labels[n] = ClassLoss.DefaultIgnoreIndex;
                 var loss = new CrossEntropyLoss();
                 double value = loss.Forward(logits, labels);
                 var (expected, gradient) = ReferenceLoss.CrossEntropy(logits.ToTensor().Data.ToDouble(), labels);
@@ -29,7 +29,7 @@ public sealed class CrossEntropyLossTests
     public void NoSampleThatCountsIsNotANumberAndHasNoGradient()
     {
         var loss = new CrossEntropyLoss();
-        int[] labels = [CrossEntropyLoss.IgnoreIndex, CrossEntropyLoss.IgnoreIndex];
+        int[] labels = [ClassLoss.DefaultIgnoreIndex, ClassLoss.DefaultIgnoreIndex];
         Assert.IsTrue(double.IsNaN(loss.Forward(Values.Batch(1, 2, new Shape(3)), labels)));
         CollectionAssert.AreEqual(new float[6], loss.Backward().Values);
     }

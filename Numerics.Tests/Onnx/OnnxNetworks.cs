@@ -12,6 +12,7 @@ internal static class OnnxNetworks
         ["pool"] = (Pool, new Shape(3, 9, 8)),
         ["dense"] = (Dense, new Shape(5)),
         ["image"] = (Image, new Shape(3, 6, 10)),
+        ["grouped"] = (Grouped, new Shape(4, 10, 7)),
     };
 
     /// <summary>Every network's name.</summary>
@@ -65,6 +66,20 @@ internal static class OnnxNetworks
         net.Add("fc1", new Linear(30, 11, bias: false, generator: g));
         net.AddFunction(new ReLU());
         net.Add("fc2", new Linear(11, 7, generator: g));
+        return net;
+    }
+
+    /// <summary>Groups, the second time one for each channel.</summary>
+    private static Sequential Grouped()
+    {
+        var g = new Generator(17);
+        var net = new Sequential("Net");
+        net.Add("conv1", new Conv2d(4, 6, (3, 2), groups: 2, generator: g));                             // [6, 8, 6]
+        net.AddFunction(new ReLU());
+        net.AddFunction(new MaxPool2d((3, 2), stride: (2, 3)));                                          // [6, 3, 2]
+        net.Add("conv2", new Conv2d(6, 12, (2, 3), padding: (0, 1), groups: 6, bias: false, generator: g)); // [12, 2, 2]
+        net.AddFunction(new Flatten());
+        net.Add("fc1", new Linear(48, 5, generator: g));
         return net;
     }
 

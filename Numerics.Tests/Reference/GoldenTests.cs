@@ -20,7 +20,7 @@ public sealed class GoldenTests
             string name = item.GetProperty("name").GetString()!;
             Module module = name switch
             {
-                "conv" => new Conv2d(Int(item, "in"), Int(item, "out"), Pair(item, "kernel"), Pair(item, "stride"), Pair(item, "padding"), Pair(item, "dilation"), Bool(item, "bias")),
+                "conv" => new Conv2d(Int(item, "in"), Int(item, "out"), Pair(item, "kernel"), Pair(item, "stride"), Pair(item, "padding"), Pair(item, "dilation"), bias: Bool(item, "bias")),
                 "pool" => new MaxPool2d(Pair(item, "kernel"), Pair(item, "stride"), Pair(item, "padding"), Pair(item, "dilation")),
                 _ => new Linear(Int(item, "in"), Int(item, "out"), Bool(item, "bias")),
             };

@@ -26,10 +26,7 @@ public sealed class Generator
     public ulong NextBits()
     {
         State += GoldenGamma;
-        ulong z = State;
-        z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9;
-        z = (z ^ (z >> 27)) * 0x94D049BB133111EB;
-        return z ^ (z >> 31);
+        return Mix(State);
     }
 
     /// <summary>Uniform in [0, 1), on a grid of 2⁻⁵³.</summary>
@@ -58,5 +55,15 @@ public sealed class Generator
     }
 
     /// <summary>A stream of its own for item <paramref name="index"/> of something, the same whoever computes it and when.</summary>
-    internal Generator Fork(long index) => new((long)(new Generator((long)State).NextBits() ^ (ulong)index * GoldenGamma));
+    internal Generator Fork(long index) => new((long)ForkState(index));
+
+    /// <summary>Where the stream of <see cref="Fork"/> begins.</summary>
+    internal ulong ForkState(long index) => Mix(Mix(State + GoldenGamma) ^ ((ulong)index * GoldenGamma));
+
+    private static ulong Mix(ulong z)
+    {
+        z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9;
+        z = (z ^ (z >> 27)) * 0x94D049BB133111EB;
+        return z ^ (z >> 31);
+    }
 }

@@ -12,6 +12,13 @@ internal static unsafe class Elementwise
         fixed (float* px = x, py = y) VectorKernel.Run(new AddKernel { X = px, Y = py, Count = y.Length });
     }
 
+    /// <summary>y ← y + a·x.</summary>
+    public static void AddScaled(float a, ReadOnlySpan<float> x, Span<float> y)
+    {
+        RequireSameLength(x.Length, y.Length);
+        for (int i = 0; i < y.Length; i++) y[i] += a * x[i];
+    }
+
     /// <summary>Σ x.</summary>
     public static float Sum(ReadOnlySpan<float> x)
     {
@@ -33,6 +40,13 @@ internal static unsafe class Elementwise
         RequireSameLength(y.Length, dx.Length);
         RequireSameLength(dy.Length, dx.Length);
         fixed (float* py = y, pdy = dy, pdx = dx) VectorKernel.Run(new ReluBackwardKernel { Y = py, Dy = pdy, Dx = pdx, Count = dx.Length });
+    }
+
+    /// <summary>y ← 1/(1 + e⁻ˣ).</summary>
+    public static void SigmoidForward(ReadOnlySpan<float> x, Span<float> y)
+    {
+        RequireSameLength(x.Length, y.Length);
+        fixed (float* px = x, py = y) VectorKernel.Run(new SigmoidKernel { X = px, Y = py, Count = y.Length });
     }
 
     private static void RequireSameLength(int a, int b)
@@ -103,6 +117,22 @@ internal static unsafe class Elementwise
             for (; i <= Count - S.Count; i += S.Count)
                 S.Store(Dx + i, S.And(S.GreaterThan(S.Load(Y + i), default), S.Load(Dy + i)));
             for (; i < Count; i++) Dx[i] = Y[i] > 0 ? Dy[i] : 0;
+        }
+    }
+
+    private struct SigmoidKernel : IVectorKernel
+    {
+        public float* X, Y;
+        public int Count;
+
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        public readonly void Run<S, V>() where S : struct, ISimd<V, float> where V : struct
+        {
+            V one = S.Create(1f);
+            int i = 0;
+            for (; i <= Count - S.Count; i += S.Count)
+                S.Store(Y + i, S.Divide(one, S.Add(one, S.Exp(S.Subtract(default, S.Load(X + i))))));
+            for (; i < Count; i++) Y[i] = 1 / (1 + MathF.Exp(-X[i]));
         }
     }
 }

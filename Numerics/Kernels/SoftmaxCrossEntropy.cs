@@ -13,11 +13,12 @@ internal static unsafe class SoftmaxCrossEntropy
     /// <param name="classes">C.</param>
     /// <param name="x">Logits [N × C].</param>
     /// <param name="labels">N classes, each 0 to C − 1, or the one to ignore.</param>
+    /// <param name="ignoreIndex">The label of samples to leave out.</param>
     /// <param name="scale">Factor of the gradient: 1/N of the whole batch for its mean.</param>
     /// <param name="losses">[N].</param>
     /// <param name="maxima">[N], the largest logit of each sample.</param>
     /// <param name="dx">[N × C].</param>
-    public static void ForwardBackward(int samples, int classes, ReadOnlySpan<float> x, ReadOnlySpan<int> labels, float scale,
+    public static void ForwardBackward(int samples, int classes, ReadOnlySpan<float> x, ReadOnlySpan<int> labels, int ignoreIndex, float scale,
         Span<float> losses, Span<float> maxima, Span<float> dx)
     {
         if (x.Length != samples * classes || dx.Length != x.Length || labels.Length != samples || losses.Length != samples || maxima.Length != samples)
@@ -26,7 +27,7 @@ internal static unsafe class SoftmaxCrossEntropy
             VectorKernel.Run(new Kernel { Samples = samples, Classes = classes, X = px, Scale = scale, Losses = pl, Maxima = pm, Dx = pdx });
         for (int n = 0; n < samples; n++)
         {
-            if (labels[n] == CrossEntropyLoss.IgnoreIndex)
+            if (labels[n] == ignoreIndex)
             {
                 losses[n] = 0;
                 for (int j = 0; j < classes; j++) dx[j * samples + n] = 0;

@@ -4,6 +4,7 @@ namespace OnnxLeNet.Numerics;
 /// Cross-correlation with a bank of filters: im2col and one product. The weight is (out, in, kH, kW) as in PyTorch; stored row-major it is,
 /// column-major, V [K × M] with K = in·kH·kW taps and M = out. With the columns U [N·P × K] of <see cref="Im2Col"/>:
 /// Y = U·V + b, dV = Uᵀ·dY, dU = dY·Vᵀ, dX = col2im(dU), db = sums of dY. Y [N·P × M] is, byte for byte, the next activation [N × M·P].
+/// With groups, each group's channels are neighbours in X, V and Y, and the formulas hold for each group on its own.
 /// </summary>
 public sealed class Conv2d : Module
 {
@@ -14,16 +15,21 @@ public sealed class Conv2d : Module
     /// <param name="stride">Steps between output positions; 1 if not given.</param>
     /// <param name="padding">Zeros on each side.</param>
     /// <param name="dilation">Distance between taps; 1 if not given.</param>
+    /// <param name="groups">Equal parts that input and output channels are cut into; filters see the channels of their part only.</param>
     /// <param name="bias">Whether a bias is added per filter.</param>
     /// <param name="generator">Where the starting values come from; <see cref="Generator.Default"/> if null.</param>
+    /// <exception cref="ArgumentOutOfRangeException">A size below 1, or channels that the groups do not divide.</exception>
     public Conv2d(int inChannels, int outChannels, Size2 kernelSize, Size2? stride = null, Size2? padding = null, Size2? dilation = null,
-        bool bias = true, Generator? generator = null)
+        int groups = 1, bool bias = true, Generator? generator = null)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(inChannels);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(outChannels);
-        (InChannels, OutChannels) = (inChannels, outChannels);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(groups);
+        if (inChannels % groups != 0 || outChannels % groups != 0)
+            throw new ArgumentOutOfRangeException(nameof(groups), groups, $"{inChannels} input and {outChannels} output channels cannot be cut into {groups} equal groups");
+        (InChannels, OutChannels, Groups) = (inChannels, outChannels, groups);
         Geometry = new WindowGeometry(kernelSize, stride ?? 1, padding ?? 0, dilation ?? 1);
-        Weight = Register("weight", new Parameter(outChannels, inChannels, kernelSize.H, kernelSize.W));
+        Weight = Register("weight", new Parameter(outChannels, inChannels / groups, kernelSize.H, kernelSize.W));
         if (bias) Bias = Register("bias", new Parameter(outChannels));
         Init.Default(Weight.Value, Bias?.Value, Taps, generator ?? Generator.Default);
     }
@@ -34,22 +40,31 @@ public sealed class Conv2d : Module
     /// <summary>Channels out.</summary>
     public int OutChannels { get; }
 
+    /// <summary>Equal parts of the channels that do not see each other.</summary>
+    public int Groups { get; }
+
     /// <summary>The window.</summary>
     public WindowGeometry Geometry { get; }
 
-    /// <summary>(out, in, kH, kW).</summary>
+    /// <summary>(out, in/groups, kH, kW).</summary>
     public Parameter Weight { get; }
 
     /// <summary>(out), or null.</summary>
     public Parameter? Bias { get; }
 
-    /// <summary>K: taps over all input channels.</summary>
-    private int Taps => InChannels * Geometry.Taps;
+    /// <summary>K: taps over the input channels of a group.</summary>
+    private int Taps => InChannels / Groups * Geometry.Taps;
 
     private sealed class State
     {
         public Batch? X, Y, Dx;
-        public float[]? Columns;
+        public Group[]? Groups;
+    }
+
+    /// <summary>A group's arrays on their own, which is how the products take them. A single group's are the whole ones, not copies.</summary>
+    private sealed class Group
+    {
+        public float[]? Columns, DColumns, Weight, Y, Dy, DWeight;
     }
 
     /// <inheritdoc/>
@@ -58,13 +73,20 @@ public sealed class Conv2d : Module
         var (oH, oW) = OutputSize(x);
         var kept = pass.Kept<State>(this);
         kept.X = x;
-        int rows = x.Count * oH * oW;
-        float[] columns = Buffer.Reuse(ref kept.Columns, checked(rows * Taps));
-        Im2Col.Forward(Geometry, x.Count, x.Sample, (oH, oW), x.Values, columns);
-        // Y[N·P×M] = U[N·P×K] · V[K×M] + b
-        var y = Buffer.Reuse(ref kept.Y, x.Count, OutChannels, oH, oW);
-        Buffer.FillColumns(y.Values, rows, Bias?.Value.Data);
-        Products.Multiply(false, false, columns, rows, Taps, Weight.Value.Data, Taps, OutChannels, Bias is null ? 0 : 1, y.Values);
+        kept.Groups ??= [.. Enumerable.Range(0, Groups).Select(_ => new Group())];
+        int rows = checked(x.Count * oH * oW), filters = OutChannels / Groups;
+        var y = Scratch.Reuse(ref kept.Y, x.Count, OutChannels, oH, oW, x.RequiresGrad || Weight.RequiresGrad || Bias is { RequiresGrad: true });
+        Scratch.FillColumns(y.Values, rows, Bias?.Value.Data);
+        for (int g = 0; g < Groups; g++)
+        {
+            var group = kept.Groups[g];
+            float[] columns = Scratch.Reuse(ref group.Columns, checked(rows * Taps));
+            Im2Col.Forward(Geometry, x.Count, GroupInput(x), (oH, oW), Part(x.Values, g), columns);
+            // Y[N·P×M] = U[N·P×K] · V[K×M] + b
+            float[] yPart = Take(y.Values, g, ref group.Y);
+            Products.Multiply(false, false, columns, rows, Taps, Take(Weight.Value.Data, g, ref group.Weight), Taps, filters, Bias is null ? 0 : 1, yPart);
+            Put(yPart, g, y.Values);
+        }
         return y;
     }
 
@@ -73,26 +95,67 @@ public sealed class Conv2d : Module
     {
         var kept = pass.Kept<State>(this);
         var x = kept.X!;
-        float[] columns = kept.Columns!;
-        int rows = columns.Length / Taps;
-        // dV[K×M] += Uᵀ[K×N·P] · dY[N·P×M]
-        float[] dWeight = Weight.Partial(pass, out float beta);
-        Products.Multiply(true, false, columns, rows, Taps, dy.Values, rows, OutChannels, beta, dWeight);
-        if (Bias is not null) Buffer.AddColumnSums(dy.Values, rows, Bias.Partial(pass, out beta), beta);
-        if (!x.RequiresGrad) return null;
-        // dU[N·P×K] = dY[N·P×M] · Vᵀ[M×K], over U, which has served; dX = col2im(dU)
-        Products.Multiply(false, true, dy.Values, rows, OutChannels, Weight.Value.Data, Taps, OutChannels, 0, columns);
-        var dx = Buffer.Reuse(ref kept.Dx, x.Count, x.Sample);
-        dx.Values.AsSpan().Clear();
-        Im2Col.Backward(Geometry, x.Count, x.Sample, (dy.Sample[1], dy.Sample[2]), columns, dx.Values);
+        int rows = dy.Values.Length / OutChannels, filters = OutChannels / Groups;
+        float[]? dWeight = null;
+        float weightBeta = 0;
+        if (Weight.RequiresGrad) dWeight = Weight.Partial(pass, out weightBeta);
+        if (Bias is { RequiresGrad: true }) Scratch.AddColumnSums(dy.Values, rows, Bias.Partial(pass, out float biasBeta), biasBeta);
+        Batch? dx = null;
+        if (x.RequiresGrad)
+        {
+            dx = Scratch.Reuse(ref kept.Dx, x.Count, x.Sample);
+            dx.Values.AsSpan().Clear();
+        }
+        for (int g = 0; g < Groups; g++)
+        {
+            var group = kept.Groups![g];
+            float[] columns = group.Columns!, dyPart = Take(dy.Values, g, ref group.Dy);
+            if (dWeight is not null)
+            {
+                // dV[K×M] += Uᵀ[K×N·P] · dY[N·P×M]
+                float[] dWeightPart = Take(dWeight, g, ref group.DWeight);
+                Products.Multiply(true, false, columns, rows, Taps, dyPart, rows, filters, weightBeta, dWeightPart);
+                Put(dWeightPart, g, dWeight);
+            }
+            if (dx is null) continue;
+            // dU[N·P×K] = dY[N·P×M] · Vᵀ[M×K], over U, which has served unless the graph is retained; dX = col2im(dU)
+            if (pass.RetainGraph) columns = Scratch.Reuse(ref group.DColumns, columns.Length);
+            Products.Multiply(false, true, dyPart, rows, filters, Take(Weight.Value.Data, g, ref group.Weight), Taps, filters, 0, columns);
+            Im2Col.Backward(Geometry, x.Count, GroupInput(x), (dy.Sample[1], dy.Sample[2]), columns, Part(dx.Values, g));
+        }
         return dx;
     }
+
+    /// <summary>The shape of a group's part of an input sample.</summary>
+    private Shape GroupInput(Batch x) => Groups == 1 ? x.Sample : new Shape(InChannels / Groups, x.Sample[1], x.Sample[2]);
+
+    /// <summary>A group's part of an array, in place.</summary>
+    private Span<float> Part(float[] whole, int group) => whole.AsSpan(group * (whole.Length / Groups), whole.Length / Groups);
+
+    /// <summary>A group's part of an array as an array of its own.</summary>
+    private float[] Take(float[] whole, int group, ref float[]? copy)
+    {
+        if (Groups == 1) return whole;
+        Part(whole, group).CopyTo(Scratch.Reuse(ref copy, whole.Length / Groups));
+        return copy!;
+    }
+
+    /// <summary>A group's part back to its place.</summary>
+    private void Put(float[] part, int group, float[] whole)
+    {
+        if (Groups > 1) part.CopyTo(Part(whole, group));
+    }
+
+    /// <inheritdoc/>
+    protected internal override GradFn GradFnFor(GradFn? input) =>
+        new("ConvolutionBackward0", this, [input, GradFn.Leaf("weight", Weight), GradFn.Leaf("bias", Bias)]);
 
     /// <inheritdoc/>
     protected override string Describe() =>
         $"{InChannels}, {OutChannels}, kernel_size={Geometry.Kernel.Pair}, stride={Geometry.Stride.Pair}"
         + (Geometry.Padding == 0 ? "" : $", padding={Geometry.Padding.Pair}")
         + (Geometry.Dilation == 1 ? "" : $", dilation={Geometry.Dilation.Pair}")
+        + (Groups == 1 ? "" : $", groups={Groups}")
         + (Bias is null ? ", bias=False" : "");
 
     private (int H, int W) OutputSize(Batch x)

@@ -1,16 +1,17 @@
 namespace OnnxLeNet.Numerics;
 
 /// <summary>A module's whole-batch forward and backward: the blocks' trips, side by side on all threads.</summary>
-internal sealed class Execution(Module module)
+internal sealed class Execution(Module module, Func<int, BlockPlan>? plans = null)
 {
     private BlockPlan plan;
     private Slot[] slots = [];
     private Batch? input, output;
     private bool kept;
+    private bool everKept;
 
-    private sealed class Slot(int lane)
+    private sealed class Slot(int lane, int block)
     {
-        public readonly Pass Pass = new(lane);
+        public readonly Pass Pass = new(lane, block);
         public Batch? X, Dy; // this block's rows of the whole batch's
         public Batch? Result; // what its trip returned, on the pass's buffers
     }
@@ -20,37 +21,56 @@ internal sealed class Execution(Module module)
         ArgumentNullException.ThrowIfNull(x);
         if (x.Count == 0) throw new ShapeException($"{module.Label}: a batch needs at least one sample");
         kept = false;
-        var blocks = new BlockPlan(x.Count);
+        var blocks = PlanFor(x.Count);
         if (blocks != plan)
         {
             plan = blocks;
             slots = new Slot[plan.Blocks];
             for (int lane = 0; lane < plan.Lanes; lane++)
                 for (int block = plan.FirstBlock(lane); block < plan.FirstBlock(lane + 1); block++)
-                    slots[block] = new Slot(lane);
+                    slots[block] = new Slot(lane, block);
         }
-        ForEachBlock((block, slot) => slot.Result = module.Forward(Rows(x, block, ref slot.X), slot.Pass));
+        // Every block draws from a stream of its own, whichever thread does it.
+        var random = new Generator((long)Generator.Default.NextBits());
+        ForEachBlock((block, slot) =>
+        {
+            slot.Pass.Random.State = random.ForkState(block);
+            slot.Result = module.Forward(Rows(x, block, ref slot.X), slot.Pass);
+        });
         input = x;
-        output = new Batch(x.Count, slots[0].Result!.Sample, slots[0].Result!.RequiresGrad);
+        var first = slots[0].Result!;
+        output = new Batch(plan.Blocks == 1 ? first.Count : x.Count, first.Sample, first.RequiresGrad)
+        {
+            GradFn = first.RequiresGrad ? module.GradFnFor(x.GradFn) : null,
+        };
         CopyResultsTo(output);
-        kept = true;
+        kept = everKept = true;
         return output;
     }
 
-    public Batch? Backward(Batch dy)
+    public Batch? Backward(Batch dy, bool retainGraph)
     {
         ArgumentNullException.ThrowIfNull(dy);
         if (!kept)
-            throw new InvalidOperationException($"{module.GetType().Name}: trying to go backward a second time; what the forward kept is released: run Forward again");
+        {
+            throw new InvalidOperationException(everKept
+                ? $"{module.GetType().Name}: trying to go backward a second time, but what the forward kept is released: retain the graph at the first, or run Forward again"
+                : $"{module.GetType().Name}: Backward needs a Forward before it");
+        }
         if (dy.Count != output!.Count || dy.Sample != output.Sample)
             throw new ShapeException($"{module.GetType().Name}: Forward returned {output.Sample.Prepend(output.Count)}, its gradient has shape {dy.Sample.Prepend(dy.Count)}");
-        kept = false;
+        kept = retainGraph;
         try
         {
-            ForEachBlock((block, slot) => slot.Result = module.Backward(Rows(dy, block, ref slot.Dy), slot.Pass));
+            ForEachBlock((block, slot) =>
+            {
+                slot.Pass.RetainGraph = retainGraph;
+                slot.Result = module.Backward(Rows(dy, block, ref slot.Dy), slot.Pass);
+            });
         }
         catch
         {
+            kept = false;
             foreach (var parameter in module.Parameters()) parameter.DropPartials();
             throw;
         }
@@ -60,6 +80,8 @@ internal sealed class Execution(Module module)
         CopyResultsTo(dx);
         return dx;
     }
+
+    private BlockPlan PlanFor(int samples) => plans?.Invoke(samples) ?? BlockPlan.For(module, samples);
 
     private void ForEachBlock(Action<int, Slot> body) => Workers.Run(plan.Lanes, lane =>
     {
@@ -76,7 +98,7 @@ internal sealed class Execution(Module module)
     {
         var (start, count) = plan.Block(block);
         if (count == whole.Count) return whole;
-        Buffer.Reuse(ref rows, count, whole.Sample, whole.RequiresGrad).CopyRowsFrom(whole, start);
+        Scratch.Reuse(ref rows, count, whole.Sample, whole.RequiresGrad).CopyRowsFrom(whole, start);
         return rows!;
     }
 }

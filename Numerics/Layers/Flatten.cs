@@ -28,4 +28,7 @@ public sealed class Flatten : Module
 
     /// <inheritdoc/>
     protected override string Describe() => "start_dim=1, end_dim=-1";
+
+    /// <inheritdoc/>
+    protected internal override GradFn GradFnFor(GradFn? input) => new("ReshapeAliasBackward0", this, [input]);
 }

@@ -46,9 +46,9 @@ public sealed class Linear : Module
                 + (x.Sample.Rank > 1 ? $", which flattened has {x.Sample.Count} features" : ""));
         var kept = pass.Kept<State>(this);
         kept.X = x;
-        var y = Buffer.Reuse(ref kept.Y, x.Count, OutFeatures);
+        var y = Scratch.Reuse(ref kept.Y, x.Count, OutFeatures, x.RequiresGrad || Weight.RequiresGrad || Bias is { RequiresGrad: true });
         // Y[N×out] = X[N×in] · V[in×out] + b
-        Buffer.FillColumns(y.Values, x.Count, Bias?.Value.Data);
+        Scratch.FillColumns(y.Values, x.Count, Bias?.Value.Data);
         Products.Multiply(false, false, x.Values, x.Count, InFeatures, Weight.Value.Data, InFeatures, OutFeatures, Bias is null ? 0 : 1, y.Values);
         return y;
     }
@@ -59,15 +59,22 @@ public sealed class Linear : Module
         var kept = pass.Kept<State>(this);
         var x = kept.X!;
         // dV[in×out] += Xᵀ[in×N] · dY[N×out]
-        float[] dWeight = Weight.Partial(pass, out float beta);
-        Products.Multiply(true, false, x.Values, x.Count, InFeatures, dy.Values, dy.Count, OutFeatures, beta, dWeight);
-        if (Bias is not null) Buffer.AddColumnSums(dy.Values, dy.Count, Bias.Partial(pass, out beta), beta);
+        if (Weight.RequiresGrad)
+        {
+            float[] dWeight = Weight.Partial(pass, out float beta);
+            Products.Multiply(true, false, x.Values, x.Count, InFeatures, dy.Values, dy.Count, OutFeatures, beta, dWeight);
+        }
+        if (Bias is { RequiresGrad: true }) Scratch.AddColumnSums(dy.Values, dy.Count, Bias.Partial(pass, out float biasBeta), biasBeta);
         if (!x.RequiresGrad) return null;
         // dX[N×in] = dY[N×out] · Vᵀ[out×in]
-        var dx = Buffer.Reuse(ref kept.Dx, x.Count, x.Sample);
+        var dx = Scratch.Reuse(ref kept.Dx, x.Count, x.Sample);
         Products.Multiply(false, true, dy.Values, dy.Count, OutFeatures, Weight.Value.Data, InFeatures, OutFeatures, 0, dx.Values);
         return dx;
     }
+
+    /// <inheritdoc/>
+    protected internal override GradFn GradFnFor(GradFn? input) => new("AddmmBackward0", this,
+        [GradFn.Leaf("bias", Bias), input, Weight.RequiresGrad ? new GradFn("TBackward0", null, [GradFn.Leaf("weight", Weight)]) : null]);
 
     /// <inheritdoc/>
     protected override string Describe() => $"in_features={InFeatures}, out_features={OutFeatures}, bias={(Bias is null ? "False" : "True")}";

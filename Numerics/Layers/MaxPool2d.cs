@@ -5,9 +5,9 @@ public sealed class MaxPool2d : Module
 {
     /// <summary>A pool; the stride is the kernel's size unless given.</summary>
     /// <exception cref="ArgumentOutOfRangeException">A size below 1, or padding of more than half the kernel.</exception>
-    public MaxPool2d(Size2 kernelSize, Size2? stride = null, Size2? padding = null, Size2? dilation = null)
+    public MaxPool2d(Size2 kernelSize, Size2? stride = null, Size2? padding = null, Size2? dilation = null, bool ceilMode = false)
     {
-        Geometry = new WindowGeometry(kernelSize, stride ?? kernelSize, padding ?? 0, dilation ?? 1);
+        Geometry = new WindowGeometry(kernelSize, stride ?? kernelSize, padding ?? 0, dilation ?? 1, ceilMode);
         if (Geometry.Padding.H > kernelSize.H / 2 || Geometry.Padding.W > kernelSize.W / 2)
             throw new ArgumentOutOfRangeException(nameof(padding), padding, $"the padding is at most half the kernel, {kernelSize}");
     }
@@ -24,11 +24,11 @@ public sealed class MaxPool2d : Module
     /// <inheritdoc/>
     public override Batch Forward(Batch x, Pass pass)
     {
-        var (oH, oW) = OutputSize(x);
+        var (oH, oW) = Pooling.OutputSize(this, Geometry, x);
         var kept = pass.Kept<State>(this);
         kept.X = x;
-        var y = Buffer.Reuse(ref kept.Y, x.Count, x.Sample[0], oH, oW, x.RequiresGrad);
-        float[] argmax = Buffer.Reuse(ref kept.Argmax, y.Values.Length);
+        var y = Scratch.Reuse(ref kept.Y, x.Count, x.Sample[0], oH, oW, x.RequiresGrad);
+        float[] argmax = Scratch.Reuse(ref kept.Argmax, y.Values.Length);
         MaxPooling.Forward(Geometry, x.Count, x.Sample, (oH, oW), x.Values, y.Values, argmax);
         return y;
     }
@@ -39,20 +39,16 @@ public sealed class MaxPool2d : Module
         var kept = pass.Kept<State>(this);
         var x = kept.X!;
         if (!x.RequiresGrad) return null;
-        var dx = Buffer.Reuse(ref kept.Dx, x.Count, x.Sample);
+        var dx = Scratch.Reuse(ref kept.Dx, x.Count, x.Sample);
         dx.Values.AsSpan().Clear();
         MaxPooling.Backward(Geometry, x.Count, x.Sample, (dy.Sample[1], dy.Sample[2]), dy.Values, kept.Argmax, dx.Values);
         return dx;
     }
 
-    private (int H, int W) OutputSize(Batch x)
-    {
-        if (x.Sample.Rank != 3) throw new ShapeException($"{Label} takes a batch [N, C, H, W], got {x.Sample.Prepend(x.Count)}");
-        try { return Geometry.Output(x.Sample[1], x.Sample[2]); }
-        catch (ShapeException error) { throw new ShapeException($"{Label}: {error.Message}"); }
-    }
-
     /// <inheritdoc/>
     protected override string Describe() =>
-        $"kernel_size={Geometry.Kernel}, stride={Geometry.Stride}, padding={Geometry.Padding}, dilation={Geometry.Dilation}, ceil_mode=False";
+        $"kernel_size={Geometry.Kernel}, stride={Geometry.Stride}, padding={Geometry.Padding}, dilation={Geometry.Dilation}, ceil_mode={(Geometry.CeilMode ? "True" : "False")}";
+
+    /// <inheritdoc/>
+    protected internal override GradFn GradFnFor(GradFn? input) => new("MaxPool2DWithIndicesBackward0", this, [input]);
 }

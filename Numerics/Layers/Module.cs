@@ -11,6 +11,7 @@ public abstract class Module
 {
     private readonly List<(string Name, Module Module)> children = [];
     private readonly List<(string Name, Parameter Parameter)> parameters = [];
+    private readonly List<(string Name, StateTensor Buffer)> buffers = [];
     private Execution? execution;
 
     /// <summary>Whether the module is in training mode; layers such as dropout behave differently then.</summary>
@@ -43,6 +44,34 @@ public abstract class Module
         return parameter;
     }
 
+    /// <summary>Makes something a buffer of this module: not trained, but part of its state dict.</summary>
+    /// <exception cref="ArgumentException">The name is empty, holds a dot or is taken.</exception>
+    protected StateTensor Register(string name, StateTensor buffer)
+    {
+        ArgumentNullException.ThrowIfNull(buffer);
+        RequireFreeName(name);
+        buffers.Add((name, buffer));
+        return buffer;
+    }
+
+    /// <summary>This module and all inside it that have a name, with their full names; its own is empty.</summary>
+    public IEnumerable<(string Name, Module Module)> NamedModules()
+    {
+        yield return ("", this);
+        foreach (var (name, child) in children)
+            foreach (var (inner, module) in child.NamedModules())
+                yield return (inner.Length == 0 ? name : $"{name}.{inner}", module);
+    }
+
+    /// <summary>Does something to every module inside this one, functions included, then to this one; returns it.</summary>
+    public Module Apply(Action<Module> action)
+    {
+        ArgumentNullException.ThrowIfNull(action);
+        foreach (var part in Parts) part.Apply(action);
+        action(this);
+        return this;
+    }
+
     /// <summary>All parameters with their full names, such as <c>conv1.weight</c>: own ones first, then the children's.</summary>
     public IEnumerable<(string Name, Parameter Parameter)> NamedParameters()
     {
@@ -50,6 +79,69 @@ public abstract class Module
         foreach (var (name, child) in children)
             foreach (var (inner, parameter) in child.NamedParameters())
                 yield return ($"{name}.{inner}", parameter);
+    }
+
+    /// <summary>All buffers with their full names, such as <c>bn.running_mean</c>.</summary>
+    public IEnumerable<(string Name, StateTensor Buffer)> NamedBuffers()
+    {
+        foreach (var own in buffers) yield return own;
+        foreach (var (name, child) in children)
+            foreach (var (inner, buffer) in child.NamedBuffers())
+                yield return ($"{name}.{inner}", buffer);
+    }
+
+    /// <summary>
+    /// The parameters and buffers by their full names, in PyTorch's order: of each module its parameters, its buffers, then its children's.
+    /// The tensors are the module's own, not copies.
+    /// </summary>
+    public StateDict StateDict()
+    {
+        var state = new StateDict();
+        AddState(state, "");
+        return state;
+    }
+
+    /// <summary>Copies a state dict's values into this module's parameters and buffers; all of them or, where something does not fit, none.</summary>
+    /// <param name="state">Names and tensors.</param>
+    /// <param name="strict">Whether the names must be exactly this module's.</param>
+    /// <returns>The names this module has and the state dict has not, and the other way round.</returns>
+    /// <exception cref="DataException">A tensor of another type or shape; or, if strict, names that are missing or unexpected: all listed.</exception>
+    public (IReadOnlyList<string> Missing, IReadOnlyList<string> Unexpected) LoadStateDict(StateDict state, bool strict = true)
+    {
+        ArgumentNullException.ThrowIfNull(state);
+        var own = StateDict();
+        string[] missing = [.. own.Names.Where(name => !state.TryGetValue(name, out _))];
+        string[] unexpected = [.. state.Names.Where(name => !own.TryGetValue(name, out _))];
+        var errors = new List<string>();
+        if (strict && missing.Length > 0) errors.Add($"missing: {string.Join(", ", missing)}");
+        if (strict && unexpected.Length > 0) errors.Add($"unexpected: {string.Join(", ", unexpected)}");
+        foreach (var (name, mine) in own)
+        {
+            if (state.TryGetValue(name, out var given) && (given.Type != mine.Type || given.Shape != mine.Shape))
+                errors.Add($"{name} is {given}, expected {mine}");
+        }
+        if (errors.Count > 0) throw new DataException($"the state dict does not fit {TypeName}: {string.Join("; ", errors)}");
+        foreach (var (name, mine) in own)
+        {
+            if (!state.TryGetValue(name, out var given)) continue;
+            if (mine.Type == ElementType.Int64) given.AsInt64().CopyTo(mine.AsInt64(), 0);
+            else given.AsTensor().Data.CopyTo(mine.AsTensor().Data, 0);
+        }
+        return (missing, unexpected);
+    }
+
+    private void AddState(StateDict state, string prefix)
+    {
+        foreach (var (name, parameter) in parameters) state.Add(prefix + name, parameter.Value);
+        foreach (var (name, buffer) in buffers) state.Add(prefix + name, buffer);
+        foreach (var (name, child) in children) child.AddState(state, $"{prefix}{name}.");
+    }
+
+    /// <summary>Lets training change the parameters, or keeps them as they are: a frozen one gets no gradient.</summary>
+    public Module RequiresGrad(bool requiresGrad = true)
+    {
+        foreach (var parameter in Parameters()) parameter.RequiresGrad = requiresGrad;
+        return this;
     }
 
     /// <summary>All parameters, in the order of <see cref="NamedParameters"/>.</summary>
@@ -78,6 +170,22 @@ public abstract class Module
     /// <summary>Every module this one runs: its children, and what it runs without a name.</summary>
     protected internal virtual IEnumerable<Module> Parts => children.Select(c => c.Module);
 
+    /// <summary>
+    /// Whether samples of a batch influence each other, as in batch norm's training: the batch then goes through as one block. By default,
+    /// whether those of any child do.
+    /// </summary>
+    protected internal virtual bool CouplesSamples
+    {
+        get
+        {
+            foreach (var (_, child) in children)
+            {
+                if (child.CouplesSamples) return true;
+            }
+            return false;
+        }
+    }
+
     /// <summary>One block forward. Keeps on the pass what the backward needs. The result belongs to the pass: the next trip overwrites it.</summary>
     /// <param name="x">[N × features].</param>
     /// <param name="pass">Where to keep.</param>
@@ -90,7 +198,7 @@ public abstract class Module
     /// </summary>
     public abstract Batch? Backward(Batch dy, Pass pass);
 
-    /// <summary>A batch forward, kept for <see cref="Backward(Batch)"/>. The result belongs to the caller.</summary>
+    /// <summary>A batch forward, kept for <see cref="Backward(Batch, bool)"/>. The result belongs to the caller.</summary>
     /// <param name="x">[N × features].</param>
     /// <returns>[N × features].</returns>
     /// <exception cref="ShapeException">The samples do not have the shape this module takes, or there are none.</exception>
@@ -102,16 +210,36 @@ public abstract class Module
 
     /// <summary>A tensor [N, C, H, W] or [N, F] forward: the batch's forward between two copies.</summary>
     /// <inheritdoc cref="Forward(Batch)"/>
-    public Tensor Forward(Tensor x) => Forward(Batch.FromTensor(x)).ToTensor();
+    public Tensor Forward(Tensor x)
+    {
+        ArgumentNullException.ThrowIfNull(x);
+        // A single axis is one sample of features, as torch.nn.Linear takes it.
+        return x.Shape.Rank == 1 ? Forward(Batch.FromTensor(x.Unsqueeze(0))).ToTensor().Squeeze(0) : Forward(Batch.FromTensor(x)).ToTensor();
+    }
 
     /// <summary>
-    /// The last forward's batch backward, once: returns dx, or null where its <c>RequiresGrad</c> was false, and adds to the gradients.
+    /// The last forward's batch backward: returns dx, or null where its <c>RequiresGrad</c> was false, and adds to the gradients.
+    /// Once, unless the graph is retained.
     /// </summary>
     /// <param name="dy">The gradient of the forward's result, of its shape.</param>
+    /// <param name="retainGraph">Whether what the forward kept stays for another backward.</param>
     /// <exception cref="InvalidOperationException">No forward before it, or a second backward of the same forward.</exception>
     /// <exception cref="ShapeException">Another shape than the forward's result.</exception>
-    public Batch? Backward(Batch dy) =>
-        (execution ?? throw new InvalidOperationException($"{GetType().Name}: Backward needs a Forward before it")).Backward(dy);
+    public Batch? Backward(Batch dy, bool retainGraph = false) =>
+        (execution ?? throw new InvalidOperationException($"{GetType().Name}: Backward needs a Forward before it")).Backward(dy, retainGraph);
+
+    /// <summary>The last forward's tensor backward, as <see cref="Backward(Batch, bool)"/>.</summary>
+    public Tensor? Backward(Tensor dy, bool retainGraph = false)
+    {
+        ArgumentNullException.ThrowIfNull(dy);
+        return dy.Shape.Rank == 1
+            ? Backward(Batch.FromTensor(dy.Unsqueeze(0)), retainGraph)?.ToTensor().Squeeze(0)
+            : Backward(Batch.FromTensor(dy), retainGraph)?.ToTensor();
+    }
+
+    /// <summary>This module's place in the backward chain behind what made its input: by default one step that leads to that and its parameters.</summary>
+    protected internal virtual GradFn GradFnFor(GradFn? input) =>
+        new($"{GetType().Name}Backward0", this, [input, .. parameters.Select(p => GradFn.Leaf(p.Name, p.Parameter))]);
 
     /// <summary>What stands in the printed form's brackets for a module without children.</summary>
     protected virtual string Describe() => "";
@@ -136,7 +264,7 @@ public abstract class Module
     {
         if (string.IsNullOrEmpty(name) || name.Contains('.', StringComparison.Ordinal))
             throw new ArgumentException($"'{name}' cannot be a name: it is empty or holds a dot", nameof(name));
-        if (children.Exists(c => c.Name == name) || parameters.Exists(p => p.Name == name))
+        if (children.Exists(c => c.Name == name) || parameters.Exists(p => p.Name == name) || buffers.Exists(b => b.Name == name))
             throw new ArgumentException($"{GetType().Name} already has '{name}'", nameof(name));
     }
 }

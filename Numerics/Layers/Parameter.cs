@@ -26,6 +26,9 @@ public sealed class Parameter
     /// <summary>The gradient, of the value's shape; null before the first backward. Backwards add to it.</summary>
     public Tensor? Grad { get; private set; }
 
+    /// <summary>Whether backwards compute its gradient; false for a frozen parameter.</summary>
+    public bool RequiresGrad { get; set; } = true;
+
     /// <summary>Makes an existing gradient zero and leaves a null one null.</summary>
     public void ZeroGrad() => Grad?.Data.AsSpan().Clear();
 

@@ -8,10 +8,19 @@ public sealed class Pass
 {
     private readonly Dictionary<object, object> kept = new(ReferenceEqualityComparer.Instance);
 
-    internal Pass(int lane) => Lane = lane;
+    internal Pass(int lane, int block = 0) => (Lane, Block) = (lane, block);
+
+    /// <summary>Random numbers for this trip: the same whichever thread makes it.</summary>
+    public Generator Random { get; } = new(0);
+
+    /// <summary>Whether what is kept must serve another backward after the next one.</summary>
+    public bool RetainGraph { get; internal set; }
 
     /// <summary>Which of the gradient's partial sums this pass adds to.</summary>
     internal int Lane { get; }
+
+    /// <summary>Which block of the batch this is; what a layer keeps from batch to batch, block 0 updates.</summary>
+    internal int Block { get; }
 
     /// <summary>The state of a layer on this pass, made at the first call.</summary>
     public T Kept<T>(object owner) where T : class, new()

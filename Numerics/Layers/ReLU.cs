@@ -1,30 +1,19 @@
 namespace OnnxLeNet.Numerics;
 
-/// <summary>y = max(x, 0); dx = dy where y &gt; 0, elsewhere 0.</summary>
-public sealed class ReLU : Module
+/// <summary>y = max(x, 0); dx = dy where y &gt; 0, elsewhere 0. A NaN stays one.</summary>
+/// <param name="inplace">Printed as PyTorch does; the engine reuses its buffers either way, and the result is the same.</param>
+public sealed class ReLU(bool inplace = false) : Activation
 {
-    private sealed class State
-    {
-        public Batch? Y, Dx;
-    }
+    /// <inheritdoc/>
+    protected override void Apply(ReadOnlySpan<float> x, Span<float> y) => Elementwise.ReluForward(x, y);
 
     /// <inheritdoc/>
-    public override Batch Forward(Batch x, Pass pass)
-    {
-        var kept = pass.Kept<State>(this);
-        var y = Buffer.Reuse(ref kept.Y, x.Count, x.Sample, x.RequiresGrad);
-        Elementwise.ReluForward(x.Values, y.Values);
-        return y;
-    }
+    protected override void ApplyBackward(ReadOnlySpan<float> x, ReadOnlySpan<float> y, ReadOnlySpan<float> dy, Span<float> dx) =>
+        Elementwise.ReluBackward(y, dy, dx);
 
     /// <inheritdoc/>
-    public override Batch? Backward(Batch dy, Pass pass)
-    {
-        var kept = pass.Kept<State>(this);
-        var y = kept.Y!;
-        if (!y.RequiresGrad) return null;
-        var dx = Buffer.Reuse(ref kept.Dx, y.Count, y.Sample);
-        Elementwise.ReluBackward(y.Values, dy.Values, dx.Values);
-        return dx;
-    }
+    protected override string Describe() => inplace ? "inplace=True" : "";
+
+    /// <inheritdoc/>
+    protected internal override GradFn GradFnFor(GradFn? input) => new("ReluBackward0", this, [input]);
 }

@@ -51,6 +51,19 @@ public class Sequential : Module, IEnumerable<Module>
     protected internal override IEnumerable<Module> Parts => chain;
 
     /// <inheritdoc/>
+    protected internal override bool CouplesSamples
+    {
+        get
+        {
+            foreach (var module in chain)
+            {
+                if (module.CouplesSamples) return true;
+            }
+            return false;
+        }
+    }
+
+    /// <inheritdoc/>
     protected override string TypeName => typeName ?? base.TypeName;
 
     /// <inheritdoc/>
@@ -66,6 +79,13 @@ public class Sequential : Module, IEnumerable<Module>
         Batch? gradient = dy;
         for (int i = chain.Count - 1; i >= 0 && gradient is not null; i--) gradient = chain[i].Backward(gradient, pass);
         return gradient;
+    }
+
+    /// <inheritdoc/>
+    protected internal override GradFn GradFnFor(GradFn? input)
+    {
+        foreach (var module in chain) input = module.GradFnFor(input);
+        return input ?? new GradFn("Identity", this, []);
     }
 
     /// <summary>The modules in the order they run.</summary>

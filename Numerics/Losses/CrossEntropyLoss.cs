@@ -1,70 +1,103 @@
 namespace OnnxLeNet.Numerics;
 
 /// <summary>
-/// The mean over the batch of −log softmax(logits)[label], and its gradient (softmax(logits) − onehot(label)) / N. Samples whose label is
-/// <see cref="IgnoreIndex"/> take no part in either, and are not counted.
+/// Cross-entropy of logits and class labels (PyTorch's). With log-probabilities ℓ = log softmax(x), class weights w and label smoothing ε, the
+/// loss of a sample of class y is (1 − ε)·w_y·(−ℓ_y) + ε/C·Σ_c w_c·(−ℓ_c), and its gradient for x_j is
+/// (1 − ε)·w_y·(p_j − [j = y]) + ε/C·(p_j·Σ_c w_c − w_j) with p = softmax(x). The mean divides by Σ w_y. Samples whose label is the one to
+/// ignore take no part.
 /// </summary>
-public sealed class CrossEntropyLoss
+public sealed class CrossEntropyLoss : ClassLoss
 {
-    /// <summary>The label of samples to leave out, as in PyTorch.</summary>
-    public const int IgnoreIndex = -100;
+    private readonly double weightSum;
 
-    private Batch? gradient;
-
-    private sealed class State
+    /// <summary>A loss with PyTorch's defaults.</summary>
+    /// <param name="weight">A factor for each class, or none.</param>
+    /// <param name="ignoreIndex">The label of samples to leave out.</param>
+    /// <param name="reduction">Mean by default.</param>
+    /// <param name="labelSmoothing">ε, 0 to 1: how much of the target is spread over all classes.</param>
+    /// <exception cref="ArgumentOutOfRangeException">A smoothing outside 0 to 1, or a weight that is negative or not finite.</exception>
+    public CrossEntropyLoss(float[]? weight = null, int ignoreIndex = DefaultIgnoreIndex, Reduction reduction = Reduction.Mean, double labelSmoothing = 0)
+        : base(weight, ignoreIndex, reduction)
     {
-        public Batch? DLogits;
-        public float[]? Losses, Maxima;
+        if (!(labelSmoothing >= 0 && labelSmoothing <= 1))
+            throw new ArgumentOutOfRangeException(nameof(labelSmoothing), labelSmoothing, "the label smoothing is a number from 0 to 1");
+        LabelSmoothing = labelSmoothing;
+        weightSum = weight?.Sum(w => (double)w) ?? 0;
     }
 
-    /// <summary>The loss of a whole batch.</summary>
-    /// <param name="logits">[N × classes].</param>
-    /// <param name="labels">N class numbers, each 0 to classes − 1 or <see cref="IgnoreIndex"/>.</param>
-    /// <returns>The mean in nats; not a number if every sample is left out.</returns>
-    /// <exception cref="ShapeException">The logits are not rows of classes, or not as many as the labels.</exception>
-    /// <exception cref="ArgumentOutOfRangeException">A label that is no class.</exception>
-    public double Forward(Batch logits, ReadOnlySpan<int> labels)
-    {
-        ArgumentNullException.ThrowIfNull(logits);
-        int counted = CountAndCheck(logits, labels);
-        return Block(logits, labels, 1f / counted, new Pass(0), out gradient) / counted;
-    }
+    /// <summary>ε.</summary>
+    public double LabelSmoothing { get; }
 
-    /// <summary>The gradient of the last forward's loss, once.</summary>
-    /// <returns>[N × classes].</returns>
-    /// <exception cref="InvalidOperationException">No forward before it.</exception>
-    public Batch Backward()
-    {
-        var result = gradient ?? throw new InvalidOperationException("CrossEntropyLoss: Backward needs a Forward before it, and goes backward once");
-        gradient = null;
-        return result;
-    }
+    private protected override string GradFnName => LabelSmoothing > 0 ? "AddBackward0" : "NllLossBackward0";
+
+    private protected override IReadOnlyList<GradFn?> Operands(Batch input) => [new GradFn("LogSoftmaxBackward0", this, [input.GradFn])];
 
     /// <summary>One block's sum of losses, and its gradient times <paramref name="scale"/>; the gradient belongs to the pass.</summary>
-    internal double Block(Batch logits, ReadOnlySpan<int> labels, float scale, Pass pass, out Batch dLogits)
+    internal override double Block(Batch logits, ReadOnlySpan<int> labels, float scale, Pass pass, out Batch dLogits)
     {
         var kept = pass.Kept<State>(this);
-        dLogits = Buffer.Reuse(ref kept.DLogits, logits.Count, logits.Sample);
-        float[] losses = Buffer.Reuse(ref kept.Losses, logits.Count);
-        SoftmaxCrossEntropy.ForwardBackward(logits.Count, logits.Sample[0], logits.Values, labels, scale, losses, Buffer.Reuse(ref kept.Maxima, logits.Count), dLogits.Values);
+        dLogits = Scratch.Reuse(ref kept.DInput, logits.Count, logits.Sample);
+        float[] losses = Scratch.Reuse(ref kept.Losses, logits.Count), maxima = Scratch.Reuse(ref kept.Maxima, logits.Count);
+        int samples = logits.Count, classes = logits.Sample[0];
+        SoftmaxCrossEntropy.ForwardBackward(samples, classes, logits.Values, labels, IgnoreIndex, Weight is null && LabelSmoothing == 0 ? scale : 1, losses, maxima, dLogits.Values);
+        if (Weight is not null || LabelSmoothing > 0) WeighAndSmooth(logits, labels, scale, losses, dLogits);
         double sum = 0;
         foreach (float loss in losses) sum += loss;
         return sum;
     }
 
-    /// <summary>Samples that count, after checking every label.</summary>
-    internal static int CountAndCheck(Batch logits, ReadOnlySpan<int> labels)
+    /// <summary>From the plain losses −ℓ_y and gradients p − onehot to the weighted and smoothed ones.</summary>
+    private void WeighAndSmooth(Batch logits, ReadOnlySpan<int> labels, float scale, float[] losses, Batch dLogits)
     {
-        if (logits.Sample.Rank != 1) throw new ShapeException($"CrossEntropyLoss takes logits [N, classes], got {logits.Sample.Prepend(logits.Count)}");
-        if (labels.Length != logits.Count) throw new ShapeException($"CrossEntropyLoss: {logits.Count} rows of logits and {labels.Length} labels");
-        int counted = 0;
-        for (int n = 0; n < labels.Length; n++)
+        int samples = logits.Count, classes = logits.Sample[0];
+        double all = Weight is null ? classes : weightSum;
+        for (int n = 0; n < samples; n++)
         {
-            if (labels[n] == IgnoreIndex) continue;
-            if ((uint)labels[n] >= (uint)logits.Sample[0])
-                throw new ArgumentOutOfRangeException(nameof(labels), labels[n], $"label {n} is {labels[n]}, the classes are 0 to {logits.Sample[0] - 1}");
-            counted++;
+            int y = labels[n];
+            if (y == IgnoreIndex) continue;
+            double own = (1 - LabelSmoothing) * (Weight?[y] ?? 1), spread = LabelSmoothing / classes, smooth = 0;
+            double label = logits.Values[y * samples + n];
+            for (int j = 0; j < classes; j++)
+            {
+                double w = Weight?[j] ?? 1;
+                smooth += w * (losses[n] + label - logits.Values[j * samples + n]); // −ℓ_j = −ℓ_y + x_y − x_j
+                ref float d = ref dLogits.Values[j * samples + n];
+                double hit = j == y ? 1 : 0, p = d + hit;
+                d = (float)(scale * (own * (p - hit) + spread * (p * all - w)));
+            }
+            losses[n] = (float)(own * losses[n] + spread * smooth);
         }
-        return counted;
+    }
+}
+
+/// <summary>−w_y·x_y of log-probabilities x, such as <see cref="LogSoftmax"/> returns; the mean divides by Σ w_y.</summary>
+public sealed class NLLLoss : ClassLoss
+{
+    /// <summary>A loss with PyTorch's defaults.</summary>
+    /// <param name="weight">A factor for each class, or none.</param>
+    /// <param name="ignoreIndex">The label of samples to leave out.</param>
+    /// <param name="reduction">Mean by default.</param>
+    /// <exception cref="ArgumentOutOfRangeException">A weight that is negative or not finite.</exception>
+    public NLLLoss(float[]? weight = null, int ignoreIndex = DefaultIgnoreIndex, Reduction reduction = Reduction.Mean) : base(weight, ignoreIndex, reduction) { }
+
+    private protected override string GradFnName => "NllLossBackward0";
+
+    internal override double Block(Batch input, ReadOnlySpan<int> labels, float scale, Pass pass, out Batch dInput)
+    {
+        var kept = pass.Kept<State>(this);
+        dInput = Scratch.Reuse(ref kept.DInput, input.Count, input.Sample);
+        dInput.Values.AsSpan().Clear();
+        float[] losses = Scratch.Reuse(ref kept.Losses, input.Count);
+        double sum = 0;
+        for (int n = 0; n < losses.Length; n++)
+        {
+            losses[n] = 0;
+            if (labels[n] == IgnoreIndex) continue;
+            float w = Weight?[labels[n]] ?? 1;
+            int at = labels[n] * input.Count + n;
+            dInput.Values[at] = -w * scale;
+            sum += losses[n] = -w * input.Values[at];
+        }
+        return sum;
     }
 }

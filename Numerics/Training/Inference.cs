@@ -14,7 +14,7 @@ public static class Inference
         ArgumentNullException.ThrowIfNull(data);
         int classes = RequireClassifier(network, data);
         var result = new Tensor(new Shape(data.Count, classes));
-        var plan = new BlockPlan(data.Count);
+        var plan = BlockPlan.For(network, data.Count);
         // As many slots as threads, whatever the number of lanes: nothing is kept from one lane to the next.
         var free = new ConcurrentBag<Slot>();
         Workers.Run(plan.Lanes, lane =>
@@ -26,7 +26,7 @@ public static class Inference
                 cancellation.ThrowIfCancellationRequested();
                 var (start, count) = plan.Block(block);
                 for (int n = 0; n < count; n++) indices[n] = start + n;
-                var x = Buffer.Reuse(ref slot.X, count, data.Sample, requiresGrad: false);
+                var x = Scratch.Reuse(ref slot.X, count, data.Sample, requiresGrad: false);
                 data.Gather(indices[..count], x, labels);
                 var logits = network.Forward(x, slot.Pass);
                 for (int n = 0; n < count; n++)

@@ -70,14 +70,17 @@ public sealed class Trainer
     // The step in progress.
     private BlockPlan plan;
     private readonly int[] indices;
+    private readonly Generator random;
+    private long steps;
 
     /// <summary>A trainer of a classifier with cross-entropy.</summary>
     /// <param name="network">Takes the data's images and returns logits.</param>
     /// <param name="data">Images and classes.</param>
     /// <param name="optimizer">Of the network's parameters.</param>
     /// <param name="largestBatch">The most images a step will be given.</param>
+    /// <param name="random">Where dropout draws from; <see cref="Generator.Default"/> if null.</param>
     /// <exception cref="ShapeException">The network does not take these images, or has fewer outputs than the data has classes.</exception>
-    public Trainer(Module network, ImageDataset data, Optimizer optimizer, int largestBatch)
+    public Trainer(Module network, ImageDataset data, Optimizer optimizer, int largestBatch, Generator? random = null)
     {
         ArgumentNullException.ThrowIfNull(network);
         ArgumentNullException.ThrowIfNull(data);
@@ -86,6 +89,7 @@ public sealed class Trainer
         Inference.RequireClassifier(network, data);
         (this.network, this.data, this.optimizer) = (network, data, optimizer);
         parameters = [.. network.Parameters()];
+        this.random = new Generator((long)(random ?? Generator.Default).NextBits());
         indices = new int[largestBatch];
         for (int lane = 0; lane < lanes.Length; lane++) lanes[lane] = new Lane(lane);
         runLane = RunLane;
@@ -109,7 +113,7 @@ public sealed class Trainer
         var loader = new DataLoader(data.Count, options.BatchSize, new Generator(options.Seed));
         var optimizer = new SGD(network.Parameters(), options.LearningRate, options.Momentum, weightDecay: options.WeightDecay);
         var schedule = new CosineAnnealingLR(optimizer, checked(options.Epochs * loader.Steps));
-        var trainer = new Trainer(network.Train(), data, optimizer, Math.Min(options.BatchSize, data.Count));
+        var trainer = new Trainer(network.Train(), data, optimizer, Math.Min(options.BatchSize, data.Count), new Generator(options.Seed).Fork(-1));
         List<double> losses = [], seconds = [];
         float[][] lastGood = trainer.CopyWeights();
         for (int epoch = 1; epoch <= options.Epochs; epoch++)
@@ -153,7 +157,8 @@ public sealed class Trainer
     public double Backward(ReadOnlySpan<int> batch)
     {
         batch.CopyTo(indices);
-        plan = new BlockPlan(batch.Length);
+        steps++;
+        plan = BlockPlan.For(network, batch.Length);
         try { Workers.Run(plan.Lanes, runLane); }
         catch
         {
@@ -181,6 +186,7 @@ public sealed class Trainer
             var (start, count) = plan.Block(block);
             var slot = lane.Slot(count, plan.Size, data.Sample);
             data.Gather(indices.AsSpan(start, count), slot.X!, slot.Labels);
+            slot.Pass.Random.State = random.ForkState((steps << 24) + block);
             var logits = network.Forward(slot.X!, slot.Pass);
             lane.LossSum += loss.Block(logits, slot.Labels, 1f / plan.Samples, slot.Pass, out var dLogits);
             network.Backward(dLogits, slot.Pass);

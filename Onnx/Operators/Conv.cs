@@ -11,17 +11,18 @@ internal static class Conv
         string[] inputs = layer.Bias is null
             ? [x, graph.Initializer($"{name}.weight", layer.Weight.Value)]
             : [x, graph.Initializer($"{name}.weight", layer.Weight.Value), graph.Initializer($"{name}.bias", layer.Bias.Value)];
-        return graph.Node("Conv", name, inputs, [.. Window.Attributes(layer.Geometry), GraphWriter.Int("group", 1)]);
+        return graph.Node("Conv", name, inputs, [.. Window.Attributes(layer.Geometry), GraphWriter.Int("group", layer.Groups)]);
     }
 
     public static Conv2d Import(NodeReader node)
     {
         var weight = node.Weight(1, rank: 4);
         var bias = node.Has(2) ? node.Weight(2, rank: 1) : null;
-        node.Require("group", node.Int("group", 1), 1);
+        long groups = node.Int("group", 1);
+        if (groups is < 1 or > int.MaxValue || groups * weight.Shape[1] > int.MaxValue) throw node.Refuse($"group is {groups}");
         var g = Window.Read(node, (weight.Shape[2], weight.Shape[3]));
         if (g.Kernel != (weight.Shape[2], weight.Shape[3])) throw node.Refuse($"kernel_shape is {g.Kernel}, the weight's shape is {weight.Shape}");
-        var layer = new Conv2d(weight.Shape[1], weight.Shape[0], g.Kernel, g.Stride, g.Padding, g.Dilation, bias is not null);
+        var layer = new Conv2d(weight.Shape[1] * (int)groups, weight.Shape[0], g.Kernel, g.Stride, g.Padding, g.Dilation, (int)groups, bias is not null);
         node.Fill(layer.Weight, weight);
         if (bias is not null) node.Fill(layer.Bias!, bias);
         return layer;

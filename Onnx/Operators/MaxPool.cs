@@ -5,8 +5,12 @@ namespace OnnxLeNet.Onnx.Operators;
 /// <summary>MaxPool ↔ <see cref="MaxPool2d"/>.</summary>
 internal static class MaxPool
 {
-    public static string Export(GraphWriter graph, string name, string x, MaxPool2d layer) =>
-        graph.Node("MaxPool", name, [x], [.. Window.Attributes(layer.Geometry), GraphWriter.Int("ceil_mode", 0), GraphWriter.Int("storage_order", 0)]);
+    public static string Export(GraphWriter graph, string name, string x, MaxPool2d layer)
+    {
+        // ONNX keeps a last window that begins in the border and PyTorch drops it: the same attribute means two sizes.
+        if (layer.Geometry.CeilMode) throw new OnnxException($"{layer} cannot be exported: ceil mode means another output size in ONNX");
+        return graph.Node("MaxPool", name, [x], [.. Window.Attributes(layer.Geometry), GraphWriter.Int("ceil_mode", 0), GraphWriter.Int("storage_order", 0)]);
+    }
 
     public static MaxPool2d Import(NodeReader node)
     {

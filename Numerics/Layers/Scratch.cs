@@ -1,7 +1,7 @@
 namespace OnnxLeNet.Numerics;
 
 /// <summary>What layers do with the buffers they keep on a pass.</summary>
-internal static class Buffer
+internal static class Scratch
 {
     /// <summary>The batch in <paramref name="slot"/> if it has this size, otherwise a new one in its place. Its content is undefined.</summary>
     public static Batch Reuse(ref Batch? slot, int count, Shape sample, bool requiresGrad = true)
@@ -12,9 +12,10 @@ internal static class Buffer
     }
 
     /// <summary>The batch in <paramref name="slot"/> with samples of so many features.</summary>
-    public static Batch Reuse(ref Batch? slot, int count, int features)
+    public static Batch Reuse(ref Batch? slot, int count, int features, bool requiresGrad = true)
     {
-        if (slot is null || slot.Count != count || slot.Matrix.ColumnCount != features) slot = new Batch(count, new Shape(features));
+        if (slot is null || slot.Count != count || slot.Matrix.ColumnCount != features || slot.RequiresGrad != requiresGrad)
+            slot = new Batch(count, new Shape(features), requiresGrad);
         return slot;
     }
 

@@ -1,0 +1,65 @@
+using System.Globalization;
+
+namespace OnnxLeNet.Numerics;
+
+/// <summary>
+/// In training each element becomes zero with probability p, and the others are divided by 1 − p (inverted dropout, so that evaluation
+/// is the identity): y = x·m, dx = dy·m with a mask m of 0 and 1/(1 − p).
+/// </summary>
+public sealed class Dropout : Module
+{
+    /// <summary>A layer with PyTorch's default probability.</summary>
+    /// <param name="p">Probability of an element to become zero, 0 to 1.</param>
+    /// <param name="inplace">Printed as PyTorch does; the result is the same.</param>
+    /// <exception cref="ArgumentOutOfRangeException">A probability outside 0 to 1.</exception>
+    public Dropout(double p = 0.5, bool inplace = false)
+    {
+        if (!(p >= 0 && p <= 1)) throw new ArgumentOutOfRangeException(nameof(p), p, "a probability is a number from 0 to 1");
+        (P, Inplace) = (p, inplace);
+    }
+
+    /// <summary>Probability of an element to become zero.</summary>
+    public double P { get; }
+
+    /// <summary>As given; the result does not depend on it.</summary>
+    public bool Inplace { get; }
+
+    private sealed class State
+    {
+        public Batch? X, Y, Dx;
+        public float[]? Mask;
+        public bool Masked;
+    }
+
+    /// <inheritdoc/>
+    public override Batch Forward(Batch x, Pass pass)
+    {
+        var kept = pass.Kept<State>(this);
+        (kept.X, kept.Masked) = (x, Training && P > 0);
+        if (!kept.Masked) return x;
+        var y = Scratch.Reuse(ref kept.Y, x.Count, x.Sample, x.RequiresGrad);
+        float[] mask = Scratch.Reuse(ref kept.Mask, x.Values.Length);
+        float scale = P < 1 ? (float)(1 / (1 - P)) : 0;
+        for (int i = 0; i < mask.Length; i++) mask[i] = pass.Random.NextDouble() < P ? 0 : scale;
+        for (int i = 0; i < mask.Length; i++) y.Values[i] = x.Values[i] * mask[i];
+        return y;
+    }
+
+    /// <inheritdoc/>
+    public override Batch? Backward(Batch dy, Pass pass)
+    {
+        var kept = pass.Kept<State>(this);
+        if (!kept.X!.RequiresGrad) return null;
+        if (!kept.Masked) return dy;
+        var dx = Scratch.Reuse(ref kept.Dx, dy.Count, dy.Sample);
+        for (int i = 0; i < dx.Values.Length; i++) dx.Values[i] = dy.Values[i] * kept.Mask![i];
+        return dx;
+    }
+
+    /// <inheritdoc/>
+    protected override string Describe() => $"p={P.ToString(CultureInfo.InvariantCulture)}, inplace={(Inplace ? "True" : "False")}";
+
+    /// <inheritdoc/>
+    protected internal override GradFn GradFnFor(GradFn? input) =>
+        Training && P > 0 ? new("MulBackward0", this, [input]) : input ?? new GradFn("Identity", this, []);
+}

@@ -1,0 +1,111 @@
+namespace OnnxLeNet.Numerics;
+
+/// <summary>A loss of a row of numbers per sample, one for each class, and the sample's class.</summary>
+public abstract class ClassLoss : Loss
+{
+    /// <summary>The label of samples to leave out unless another is named, as in PyTorch.</summary>
+    public const int DefaultIgnoreIndex = -100;
+
+    private protected ClassLoss(float[]? weight, int ignoreIndex, Reduction reduction) : base(reduction)
+    {
+        foreach (float w in weight ?? [])
+        {
+            if (!(w >= 0 && float.IsFinite(w))) throw new ArgumentOutOfRangeException(nameof(weight), w, "a class weight is a finite number of 0 or more");
+        }
+        (Weight, IgnoreIndex) = (weight, ignoreIndex);
+    }
+
+    /// <summary>A factor for each class, or null.</summary>
+    public float[]? Weight { get; }
+
+    /// <summary>The label of samples to leave out.</summary>
+    public int IgnoreIndex { get; }
+
+    private protected abstract string GradFnName { get; }
+
+    private protected sealed class State
+    {
+        public Batch? DInput;
+        public float[]? Losses, Maxima;
+    }
+
+    /// <summary>One block's sum of losses, and its gradient times <paramref name="scale"/>; the gradient belongs to the pass.</summary>
+    internal abstract double Block(Batch input, ReadOnlySpan<int> labels, float scale, Pass pass, out Batch dInput);
+
+    private protected virtual IReadOnlyList<GradFn?> Operands(Batch input) => [input.GradFn];
+
+    /// <summary>The mean or the sum over the samples, in nats.</summary>
+    /// <param name="input">[N × classes].</param>
+    /// <param name="labels">N class numbers, each 0 to classes − 1 or <see cref="IgnoreIndex"/>.</param>
+    /// <returns>Not a number for the mean of no samples.</returns>
+    /// <exception cref="ShapeException">The input is not rows of classes, or not as many as the labels or the class weights.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">A label that is no class.</exception>
+    public double Forward(Batch input, ReadOnlySpan<int> labels)
+    {
+        RequireReduction(true);
+        double divisor = Divisor(input, labels);
+        double sum = Run(input, labels, (float)(1 / divisor), new Pass(0));
+        return sum / divisor;
+    }
+
+    /// <summary>Refuses labels that are no whole numbers.</summary>
+    /// <exception cref="ArgumentException">Always: classes are integers.</exception>
+    public double Forward(Batch input, Tensor labels) => throw new ArgumentException(
+        $"{this} takes labels as integers, one class number per sample, got a floating-point tensor of shape {labels?.Shape}", nameof(labels));
+
+    /// <summary>The loss of every sample, without a reduction.</summary>
+    /// <inheritdoc cref="Forward(Batch, ReadOnlySpan{int})"/>
+    public float[] ForwardEach(Batch input, ReadOnlySpan<int> labels)
+    {
+        RequireReduction(false);
+        CheckLabels(input, labels);
+        var pass = new Pass(0);
+        Run(input, labels, 1, pass);
+        return pass.Kept<State>(this).Losses!;
+    }
+
+    /// <summary>The gradient of the last forward's losses for given gradients of each, once.</summary>
+    /// <exception cref="ShapeException">Not one for each sample.</exception>
+    public Batch Backward(ReadOnlySpan<float> dLosses)
+    {
+        RequireReduction(false);
+        var dx = TakeGradient();
+        if (dLosses.Length != dx.Count) throw new ShapeException($"{this}: {dx.Count} losses and {dLosses.Length} gradients");
+        for (int i = 0; i < dx.Values.Length; i++) dx.Values[i] *= dLosses[i % dx.Count];
+        return dx;
+    }
+
+    /// <summary>What the sum of losses is divided by, after checking every label: Σ w_y for the mean, else 1.</summary>
+    internal double Divisor(Batch input, ReadOnlySpan<int> labels)
+    {
+        CheckLabels(input, labels);
+        if (Reduction != Reduction.Mean) return 1;
+        double sum = 0;
+        foreach (int label in labels)
+        {
+            if (label != IgnoreIndex) sum += Weight?[label] ?? 1;
+        }
+        return sum;
+    }
+
+    private double Run(Batch input, ReadOnlySpan<int> labels, float scale, Pass pass)
+    {
+        double sum = Block(input, labels, scale, pass, out var dInput);
+        Keep(dInput, new GradFn(GradFnName, this, Operands(input)));
+        return sum;
+    }
+
+    private void CheckLabels(Batch input, ReadOnlySpan<int> labels)
+    {
+        ArgumentNullException.ThrowIfNull(input);
+        if (input.Sample.Rank != 1) throw new ShapeException($"{this} takes rows of classes [N, classes], got {input.Sample.Prepend(input.Count)}");
+        if (labels.Length != input.Count) throw new ShapeException($"{this}: {input.Count} rows and {labels.Length} labels");
+        int classes = input.Sample[0];
+        if (Weight is not null && Weight.Length != classes) throw new ShapeException($"{this} has {Weight.Length} class weights, the rows have {classes} classes");
+        for (int n = 0; n < labels.Length; n++)
+        {
+            if ((uint)labels[n] >= (uint)classes && labels[n] != IgnoreIndex)
+                throw new ArgumentOutOfRangeException(nameof(labels), labels[n], $"label {n} is {labels[n]}, the classes are 0 to {classes - 1}");
+        }
+    }
+}
