@@ -8,8 +8,6 @@ namespace OnnxLeNet.Numerics.Tests;
 [TestClass]
 public sealed class ReadmeTests
 {
-    private static readonly string Root = FindRoot();
-
     [TestMethod]
     public void TrainExportProve()
     {
@@ -85,9 +83,9 @@ public sealed class ReadmeTests
     [TestMethod]
     public void TheReadmeSaysWhatTheSourcesSay()
     {
-        string readme = File.ReadAllText(Path.Combine(Root, "README.md"));
-        string here = Lines(File.ReadAllText(Path.Combine(Root, "Numerics.Tests", "ReadmeTests.cs")));
-        string models = Lines(File.ReadAllText(Path.Combine(Root, "Scripts", "Models.fs")));
+        string readme = File.ReadAllText(Path.Combine(Repository.Root, "README.md"));
+        string here = Lines(File.ReadAllText(Path.Combine(Repository.Root, "Numerics.Tests", "ReadmeTests.cs")));
+        string models = Lines(File.ReadAllText(Path.Combine(Repository.Root, "Scripts", "Models.fs")));
         int blocks = 0;
         foreach (var (language, source) in new[] { ("csharp", here), ("fsharp", models) })
         {
@@ -103,11 +101,4 @@ public sealed class ReadmeTests
     /// <summary>Without indentation, empty lines and <c>using</c> lines.</summary>
     private static string Lines(string text) => string.Join('\n', text.Split('\n').Select(line => line.Trim())
         .Where(line => line.Length > 0 && !line.StartsWith("using OnnxLeNet", StringComparison.Ordinal) && !line.StartsWith("using MathNet", StringComparison.Ordinal)));
-
-    private static string FindRoot()
-    {
-        var folder = new DirectoryInfo(AppContext.BaseDirectory);
-        while (!File.Exists(Path.Combine(folder!.FullName, "OnnxLeNet.sln"))) folder = folder.Parent;
-        return folder.FullName;
-    }
 }

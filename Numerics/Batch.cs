@@ -18,13 +18,15 @@ public sealed class Batch
     public Batch(DenseMatrix matrix, Shape sample, bool requiresGrad = true)
     {
         ArgumentNullException.ThrowIfNull(matrix);
-        if (matrix.ColumnCount != sample.Count)
+        // Math.NET counts elements in 32 bits and lets them wrap.
+        if (matrix.ColumnCount != sample.Count || (long)matrix.RowCount * matrix.ColumnCount != matrix.Values.Length)
             throw new ShapeException($"samples of shape {sample} have {sample.Count} features, got a matrix of {matrix.RowCount}×{matrix.ColumnCount}");
         (Matrix, Sample, RequiresGrad) = (matrix, sample, requiresGrad);
     }
 
     /// <summary>A batch of <paramref name="count"/> samples, all zeros.</summary>
-    public Batch(int count, Shape sample, bool requiresGrad = true) : this(new DenseMatrix(count, sample.Count), sample, requiresGrad) { }
+    /// <exception cref="ShapeException">No samples, samples without features, or more elements than an array holds.</exception>
+    public Batch(int count, Shape sample, bool requiresGrad = true) : this(Zeros(count, sample), sample, requiresGrad) { }
 
     /// <summary>[N × features].</summary>
     public DenseMatrix Matrix { get; }
@@ -40,6 +42,9 @@ public sealed class Batch
 
     /// <summary>Whether a backward computes the gradient for this batch.</summary>
     public bool RequiresGrad { get; }
+
+    /// <summary>For a loss's gradient, the batch it is the gradient of; null for one that was made otherwise.</summary>
+    internal Batch? GradientOf { get; set; }
 
     /// <summary>What made this batch: set on what the outermost forward returns.</summary>
     public GradFn? GradFn { get; internal set; }
@@ -78,6 +83,13 @@ public sealed class Batch
     {
         for (int f = 0; f < Sample.Count; f++)
             Values.AsSpan(f * Count, Count).CopyTo(destination.Values.AsSpan(f * destination.Count + row));
+    }
+
+    private static DenseMatrix Zeros(int count, Shape sample)
+    {
+        if (count < 1 || sample.Count < 1 || (long)count * sample.Count > Array.MaxLength)
+            throw new ShapeException($"a batch has at least one sample of at least one element, and no more than an array holds: got {count} of {sample}");
+        return new DenseMatrix(count, sample.Count);
     }
 
     private static void Transpose(float[] source, float[] destination, int rows, int columns)

@@ -61,6 +61,9 @@ public sealed class Tensor
         return new Tensor(new Shape([.. Shape.Sizes[..axis], .. Shape.Sizes[(axis + 1)..]]), Data);
     }
 
+    /// <summary>PyTorch's printed form: <c>tensor([[ 0.0222, -0.1411]])</c>.</summary>
+    public override string ToString() => TensorText.Format(this);
+
     /// <summary>A copy with elements of its own.</summary>
     public Tensor Clone() => new(Shape, (float[])Data.Clone());
 }

@@ -60,6 +60,9 @@ public static class OnnxImporter
         return new ImportedModel(network, SampleShape(inputs[0]), OnnxFile.Metadata(model));
     }
 
+    /// <summary>Sequentials inside each other: networks nest a few deep, and everything that walks them recurses.</summary>
+    private const int MostLevels = 32;
+
     private static readonly Dictionary<string, Func<NodeReader, Module>> Operators = new()
     {
         ["Conv"] = Conv.Import,
@@ -87,6 +90,7 @@ public static class OnnxImporter
             return;
         }
         string[] names = path.Split('.');
+        if (names.Length > MostLevels) throw node.Refuse($"its name has {names.Length} levels, at most {MostLevels} are read");
         foreach (string name in names[..^1])
         {
             if (chain.Chain is [.., Sequential inner] && inner.Name == name) { chain = inner; continue; }

@@ -54,7 +54,10 @@ public static class Parity
             maxAbs = Math.Max(maxAbs, Math.Abs((double)own.Data[i] - reference.Data[i]));
             scale = Math.Max(scale, Math.Abs((double)reference.Data[i]));
         }
-        int agree = Inference.ArgMax(own).Zip(Inference.ArgMax(reference)).Count(pair => pair.First == pair.Second);
+        int classes = own.Shape[1];
+        bool IsFinite(Tensor logits, int row) => !logits.Data.AsSpan(row * classes, classes).ContainsAnyExceptInRange(float.MinValue, float.MaxValue);
+        int[] ownClasses = Inference.ArgMax(own), referenceClasses = Inference.ArgMax(reference);
+        int agree = Enumerable.Range(0, own.Shape[0]).Count(n => ownClasses[n] == referenceClasses[n] && IsFinite(own, n) && IsFinite(reference, n));
         double maxRel = maxAbs == 0 && double.IsFinite(scale) ? 0 : maxAbs / scale;
         return new ParityRow(input, own.Shape[0], maxAbs, maxRel, (double)agree / own.Shape[0], tolerance);
     }

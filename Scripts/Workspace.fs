@@ -39,5 +39,15 @@ let requireWritable option (folder: string) =
 
 /// The same for the folder of a file.
 let requireWritableFile option (file: string) =
+    if file = "" then raise (OnnxLeNetException $"{option} needs a file name, got an empty one")
     if Directory.Exists file then raise (OnnxLeNetException $"{option}: {file} is a folder, expected a file name")
+    // Files are replaced by renaming, which would put a plain file in place of a device or a link.
+    let info = FileInfo file
+    if
+        info.Exists
+        && (info.Attributes.HasFlag FileAttributes.Device
+            || info.Attributes.HasFlag FileAttributes.ReparsePoint
+            || file.StartsWith "/dev/")
+    then
+        raise (OnnxLeNetException $"{option}: {file} is a device or a link, expected the name of a file")
     requireWritable option (FileInfo(file).Directory |> Option.ofObj |> Option.map _.FullName |> Option.defaultValue "/")

@@ -17,7 +17,7 @@ public sealed class TrainerTests
         {
             int[] batch = [.. Enumerable.Range(0, samples).Select(n => n * 7 % 120)];
             Module trained = LayerCases.Chain(), plain = LayerCases.Chain();
-            double loss = new Trainer(trained, data, new SGD(trained.Parameters(), 0.1), samples).Backward(batch);
+            double loss = new Trainer(trained, data, samples).Backward(batch);
 
             var (x, labels) = data.Take(batch);
             var criterion = new CrossEntropyLoss();
@@ -38,7 +38,7 @@ public sealed class TrainerTests
         var network = LayerCases.Chain();
         var reference = ReferenceLayer.Of(network);
         int[] batch = [.. Enumerable.Range(0, 50)];
-        double loss = new Trainer(network, data, new SGD(network.Parameters(), 0.1), 64).Backward(batch);
+        double loss = new Trainer(network, data, 64).Backward(batch);
         var (x, labels) = data.Take(batch);
         var (expected, gradient) = ReferenceLoss.CrossEntropy(reference.Forward(x.ToTensor().Data.ToDouble(), 50, x.Sample).Y, labels);
         reference.Backward(gradient);
@@ -62,7 +62,7 @@ public sealed class TrainerTests
                 using var _ = new Settings(bits, threads);
                 var network = LayerCases.Chain();
                 var optimizer = new SGD(network.Parameters(), 0.05, 0.9, weightDecay: 1e-3);
-                var trainer = new Trainer(network, data, optimizer, samples);
+                var trainer = new Trainer(network, data, samples);
                 for (int step = 0; step < 4; step++)
                 {
                     optimizer.ZeroGrad();
@@ -85,7 +85,7 @@ public sealed class TrainerTests
                 var network = Networks.LeNet5(1);
                 var optimizer = new SGD(network.Parameters(), 0.01, 0.9);
                 var schedule = new CosineAnnealingLR(optimizer, 1000);
-                var trainer = new Trainer(network, data, optimizer, samples);
+                var trainer = new Trainer(network, data, samples);
                 int[] batch = [.. Enumerable.Range(0, samples)];
                 for (int warm = 0; warm < 5; warm++) Step();
                 long least = long.MaxValue; // what another thread of the process allocates is not the step's
@@ -113,7 +113,7 @@ public sealed class TrainerTests
         var data = Images(40);
         var network = LayerCases.Chain();
         var optimizer = new SGD(network.Parameters(), 0.1);
-        var trainer = new Trainer(network, data, optimizer, 40);
+        var trainer = new Trainer(network, data, 40);
         int[] batch = [.. Enumerable.Range(0, 40)];
         trainer.Backward(batch);
         float[] before = Gradients();
@@ -134,10 +134,10 @@ public sealed class TrainerTests
     {
         var data = Images(10);
         var optimizer = new SGD([new Parameter(1)], 0.1);
-        Failure.Of<ShapeException>(() => _ = new Trainer(Networks.LeNet5(1), data, optimizer, 8), "MaxPool2d", "1×2");
-        Failure.Of<ShapeException>(() => _ = new Trainer(new Sequential { new Flatten(), new Linear(238, 3) }, data, optimizer, 8), "labels 0 to 3", "[3]");
-        Failure.Of<ShapeException>(() => _ = new Trainer(new Sequential { new Conv2d(1, 4, 2) }, data, optimizer, 8), "labels 0 to 3", "[4, 13, 16]");
-        Failure.Of<ArgumentOutOfRangeException>(() => _ = new Trainer(LayerCases.Chain(), data, optimizer, 0));
+        Failure.Of<ShapeException>(() => _ = new Trainer(Networks.LeNet5(1), data, 8), "MaxPool2d", "1×2");
+        Failure.Of<ShapeException>(() => _ = new Trainer(new Sequential { new Flatten(), new Linear(238, 3) }, data, 8), "labels 0 to 3", "[3]");
+        Failure.Of<ShapeException>(() => _ = new Trainer(new Sequential { new Conv2d(1, 4, 2) }, data, 8), "labels 0 to 3", "[4, 13, 16]");
+        Failure.Of<ArgumentOutOfRangeException>(() => _ = new Trainer(LayerCases.Chain(), data, 0));
     }
 
     /// <summary>Images of noise for <see cref="LayerCases.Chain"/>, 1×14×17 in 4 classes, unless told otherwise.</summary>

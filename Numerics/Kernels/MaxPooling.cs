@@ -34,8 +34,8 @@ internal static unsafe class MaxPooling
 
     private static void Check(int samples, Shape input, (int H, int W) output, int x, int y, int argmax)
     {
-        int expected = samples * input[0] * output.H * output.W;
-        if (x != samples * input.Count || y != expected || argmax != expected)
+        long expected = (long)samples * input[0] * output.H * output.W;
+        if (x != (long)samples * input.Count || y != expected || argmax != expected)
             throw new ArgumentException($"pooling {samples} samples of {input}: arrays of {x}, {y} and {argmax} elements do not fit");
     }
 

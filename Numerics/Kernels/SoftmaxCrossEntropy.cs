@@ -21,7 +21,7 @@ internal static unsafe class SoftmaxCrossEntropy
     public static void ForwardBackward(int samples, int classes, ReadOnlySpan<float> x, ReadOnlySpan<int> labels, int ignoreIndex, float scale,
         Span<float> losses, Span<float> maxima, Span<float> dx)
     {
-        if (x.Length != samples * classes || dx.Length != x.Length || labels.Length != samples || losses.Length != samples || maxima.Length != samples)
+        if (x.Length != (long)samples * classes || dx.Length != x.Length || labels.Length != samples || losses.Length != samples || maxima.Length != samples)
             throw new ArgumentException($"cross-entropy of {samples}×{classes}: arrays of {x.Length}, {labels.Length}, {losses.Length} and {dx.Length} elements do not fit");
         fixed (float* px = x, pl = losses, pm = maxima, pdx = dx)
             VectorKernel.Run(new Kernel { Samples = samples, Classes = classes, X = px, Scale = scale, Losses = pl, Maxima = pm, Dx = pdx });

@@ -74,13 +74,15 @@ public sealed class Conv2d : Module
         var kept = pass.Kept<State>(this);
         kept.X = x;
         kept.Groups ??= [.. Enumerable.Range(0, Groups).Select(_ => new Group())];
-        int rows = checked(x.Count * oH * oW), filters = OutChannels / Groups;
+        if ((long)x.Count * oH * oW * Math.Max(Taps, OutChannels) > Array.MaxLength)
+            throw new ShapeException($"{Label}: the columns of {x.Count} samples of {x.Sample} have more elements than an array holds: use a smaller batch");
+        int rows = x.Count * oH * oW, filters = OutChannels / Groups;
         var y = Scratch.Reuse(ref kept.Y, x.Count, OutChannels, oH, oW, x.RequiresGrad || Weight.RequiresGrad || Bias is { RequiresGrad: true });
         Scratch.FillColumns(y.Values, rows, Bias?.Value.Data);
         for (int g = 0; g < Groups; g++)
         {
             var group = kept.Groups[g];
-            float[] columns = Scratch.Reuse(ref group.Columns, checked(rows * Taps));
+            float[] columns = Scratch.Reuse(ref group.Columns, rows * Taps);
             Im2Col.Forward(Geometry, x.Count, GroupInput(x), (oH, oW), Part(x.Values, g), columns);
             // Y[N·P×M] = U[N·P×K] · V[K×M] + b
             float[] yPart = Take(y.Values, g, ref group.Y);

@@ -57,6 +57,11 @@ internal sealed class Execution(Module module, Func<int, BlockPlan>? plans = nul
                 ? $"{module.GetType().Name}: trying to go backward a second time, but what the forward kept is released: retain the graph at the first, or run Forward again"
                 : $"{module.GetType().Name}: Backward needs a Forward before it");
         }
+        if (dy.GradientOf is { } of && of != output)
+        {
+            throw new InvalidOperationException($"{module.GetType().Name}: this gradient is of an earlier forward's result, and a later forward has replaced what was kept: "
+                + "go backward before the next Forward");
+        }
         if (dy.Count != output!.Count || dy.Sample != output.Sample)
             throw new ShapeException($"{module.GetType().Name}: Forward returned {output.Sample.Prepend(output.Count)}, its gradient has shape {dy.Sample.Prepend(dy.Count)}");
         kept = retainGraph;

@@ -42,6 +42,7 @@ internal static unsafe class Gemm<S, V, T> where S : struct, ISimd<V, T> where V
 
     // ---- outer: C += A[:,k] · B[k,:] ----
 
+    [SkipLocalsInit]
     private static void Outer(bool transposeA, bool transposeB, int m, int n, int k, T alpha, T* a, int lda, T* b, int ldb, T beta, T* c, int ldc)
     {
         int tileHeight = S.TileRows * S.Count;

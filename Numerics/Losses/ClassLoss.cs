@@ -91,7 +91,7 @@ public abstract class ClassLoss : Loss
     private double Run(Batch input, ReadOnlySpan<int> labels, float scale, Pass pass)
     {
         double sum = Block(input, labels, scale, pass, out var dInput);
-        Keep(dInput, new GradFn(GradFnName, this, Operands(input)));
+        Keep(dInput, input, new GradFn(GradFnName, this, Operands(input)));
         return sum;
     }
 

@@ -69,7 +69,7 @@ public abstract class ElementwiseLoss : Loss
             losses.Values[i] = (float)loss;
             dx.Values[i] = (float)(derivative * scale);
         }
-        Keep(dx, new GradFn(gradFnName, this, [input.GradFn]));
+        Keep(dx, input, new GradFn(gradFnName, this, [input.GradFn]));
         return losses;
     }
 }

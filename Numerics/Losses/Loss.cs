@@ -46,7 +46,11 @@ public abstract class Loss
     public override string ToString() => $"{GetType().Name}()";
 
     /// <summary>What Backward will return.</summary>
-    private protected void Keep(Batch? dx, GradFn? step) => (gradient, GradFn) = (dx, step);
+    private protected void Keep(Batch dx, Batch input, GradFn step)
+    {
+        dx.GradientOf = input;
+        (gradient, GradFn) = (dx, step);
+    }
 
     private protected Batch TakeGradient()
     {

@@ -61,7 +61,6 @@ public sealed class Trainer
 {
     private readonly Module network;
     private readonly ImageDataset data;
-    private readonly Optimizer optimizer;
     private readonly CrossEntropyLoss loss = new();
     private readonly Parameter[] parameters;
     private readonly Lane[] lanes = new Lane[BlockPlan.MostLanes];
@@ -76,18 +75,16 @@ public sealed class Trainer
     /// <summary>A trainer of a classifier with cross-entropy.</summary>
     /// <param name="network">Takes the data's images and returns logits.</param>
     /// <param name="data">Images and classes.</param>
-    /// <param name="optimizer">Of the network's parameters.</param>
     /// <param name="largestBatch">The most images a step will be given.</param>
     /// <param name="random">Where dropout draws from; <see cref="Generator.Default"/> if null.</param>
     /// <exception cref="ShapeException">The network does not take these images, or has fewer outputs than the data has classes.</exception>
-    public Trainer(Module network, ImageDataset data, Optimizer optimizer, int largestBatch, Generator? random = null)
+    public Trainer(Module network, ImageDataset data, int largestBatch, Generator? random = null)
     {
         ArgumentNullException.ThrowIfNull(network);
         ArgumentNullException.ThrowIfNull(data);
-        ArgumentNullException.ThrowIfNull(optimizer);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(largestBatch);
         Inference.RequireClassifier(network, data);
-        (this.network, this.data, this.optimizer) = (network, data, optimizer);
+        (this.network, this.data) = (network, data);
         parameters = [.. network.Parameters()];
         this.random = new Generator((long)(random ?? Generator.Default).NextBits());
         indices = new int[largestBatch];
@@ -113,7 +110,7 @@ public sealed class Trainer
         var loader = new DataLoader(data.Count, options.BatchSize, new Generator(options.Seed));
         var optimizer = new SGD(network.Parameters(), options.LearningRate, options.Momentum, weightDecay: options.WeightDecay);
         var schedule = new CosineAnnealingLR(optimizer, checked(options.Epochs * loader.Steps));
-        var trainer = new Trainer(network.Train(), data, optimizer, Math.Min(options.BatchSize, data.Count), new Generator(options.Seed).Fork(-1));
+        var trainer = new Trainer(network.Train(), data, Math.Min(options.BatchSize, data.Count), new Generator(options.Seed).Fork(-1));
         List<double> losses = [], seconds = [];
         float[][] lastGood = trainer.CopyWeights();
         for (int epoch = 1; epoch <= options.Epochs; epoch++)
@@ -131,7 +128,7 @@ public sealed class Trainer
                 double mean = trainer.Backward(batch);
                 if (!double.IsFinite(mean))
                 {
-                    for (int i = 0; i < lastGood.Length; i++) lastGood[i].CopyTo(trainer.parameters[i].Value.Data, 0);
+                    trainer.SetWeights(lastGood);
                     return new TrainingResult(TrainingOutcome.Diverged, losses, seconds, (epoch, step + 1));
                 }
                 optimizer.Step();
@@ -139,6 +136,12 @@ public sealed class Trainer
                 sum += mean * batch.Length;
                 seen += batch.Length;
                 progress?.Invoke(new TrainingProgress(epoch, options.Epochs, step + 1, loader.Steps, sum / seen, Stopwatch.GetElapsedTime(began).TotalSeconds));
+            }
+            // No loss of the epoch has seen its last update: this one does.
+            if (!trainer.WeightsAreFinite() || !double.IsFinite(trainer.Backward(loader.Indices(loader.Steps - 1))))
+            {
+                trainer.SetWeights(lastGood);
+                return new TrainingResult(TrainingOutcome.Diverged, losses, seconds, (epoch, loader.Steps));
             }
             seconds.Add(Stopwatch.GetElapsedTime(began).TotalSeconds);
             losses.Add(sum / seen);
@@ -156,6 +159,8 @@ public sealed class Trainer
     /// </summary>
     public double Backward(ReadOnlySpan<int> batch)
     {
+        if (batch.Length == 0 || batch.Length > indices.Length)
+            throw new ArgumentException($"a batch of {batch.Length} images; this trainer was made for 1 to {indices.Length}", nameof(batch));
         batch.CopyTo(indices);
         steps++;
         plan = BlockPlan.For(network, batch.Length);
@@ -176,6 +181,13 @@ public sealed class Trainer
     }
 
     private float[][] CopyWeights() => [.. parameters.Select(p => (float[])p.Value.Data.Clone())];
+
+    private void SetWeights(float[][] weights)
+    {
+        for (int i = 0; i < weights.Length; i++) weights[i].CopyTo(parameters[i].Value.Data, 0);
+    }
+
+    private bool WeightsAreFinite() => Array.TrueForAll(parameters, p => Array.TrueForAll(p.Value.Data, float.IsFinite));
 
     private void RunLane(int index)
     {

@@ -22,7 +22,7 @@ internal static class Conv
         if (groups is < 1 or > int.MaxValue || groups * weight.Shape[1] > int.MaxValue) throw node.Refuse($"group is {groups}");
         var g = Window.Read(node, (weight.Shape[2], weight.Shape[3]));
         if (g.Kernel != (weight.Shape[2], weight.Shape[3])) throw node.Refuse($"kernel_shape is {g.Kernel}, the weight's shape is {weight.Shape}");
-        var layer = new Conv2d(weight.Shape[1] * (int)groups, weight.Shape[0], g.Kernel, g.Stride, g.Padding, g.Dilation, (int)groups, bias is not null);
+        var layer = new Conv2d(weight.Shape[1] * (int)groups, weight.Shape[0], g.Kernel, g.Stride, g.Padding, g.Dilation, (int)groups, bias is not null, new Generator(0));
         node.Fill(layer.Weight, weight);
         if (bias is not null) node.Fill(layer.Bias!, bias);
         return layer;

@@ -21,7 +21,7 @@ internal static class Gemm
         node.Require("beta", node.Float("beta", 1), 1);
         node.Require("transA", node.Int("transA", 0), 0);
         node.Require("transB", node.Int("transB", 0), 1);
-        var layer = new Linear(weight.Shape[1], weight.Shape[0], bias is not null);
+        var layer = new Linear(weight.Shape[1], weight.Shape[0], bias is not null, new Generator(0));
         node.Fill(layer.Weight, weight);
         if (bias is not null) node.Fill(layer.Bias!, bias);
         return layer;

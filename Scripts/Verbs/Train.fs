@@ -18,9 +18,29 @@ open Spectre.Console
 
 let private invariant (x: float) = x.ToString("R", CultureInfo.InvariantCulture)
 
-/// The command that repeats this run, with what was left to defaults written out.
-let private commandOf (model: Models.Model) (o: TrainingOptions) =
-    $"train --model {model.Name} --epochs {o.Epochs} --batch-size {o.BatchSize} --lr {invariant o.LearningRate} --seed {o.Seed}"
+/// What a run is asked to do, checked.
+type private Job =
+    {
+        Out: Output
+        Model: Models.Model
+        Options: TrainingOptions
+        /// The data's own folder, or None for the MNIST that comes with the project.
+        DataFolder: string option
+        Ort: OrtOptions
+        Folder: string
+        Json: string option
+        MinAccuracy: float option
+    }
+
+/// The command that repeats a run, with what was left to defaults written out. A folder of data is named without its place.
+let private commandOf (job: Job) (data: IdxFolder) =
+    let o = job.Options
+    String.concat
+        " "
+        [ $"train --model {job.Model.Name}"
+          if job.DataFolder.IsSome then $"--data {data.Name}"
+          $"--epochs {o.Epochs} --batch-size {o.BatchSize} --lr {invariant o.LearningRate} --seed {o.Seed}"
+          if Products.Name <> "simd" then $"--provider {Products.Name}" ]
 
 let private options (args: ParseResults<TrainArgs>) =
     let defaults = TrainingOptions()
@@ -69,55 +89,171 @@ let private fit out (net: Sequential) (data: IdxFolder) (o: TrainingOptions) (ca
     else
         run ignore
 
-let private card
-    (name: string)
-    (model: Models.Model)
-    (o: TrainingOptions)
-    (dataName: string)
-    (test: float)
-    (hash: string)
-    (bytes: int64)
-    (parity: ParityReport)
-    =
+/// What is written beside a finished model.
+let private card (job: Job) (data: IdxFolder) (name: string) (test: float) (hash: string) (bytes: int64) (parity: ParityReport) =
     let whole = Seq.last parity.Rows
+    let sample = String.Join(", ", job.Model.Sample.Sizes.ToArray())
+    let transform = data.Train.Transform
     $"""# {name}.onnx
 
 | | |
 |---|---|
-| network | `{model.Name}`, {(model.Build(Generator 0L)).ParameterCount:N0} parameters |
-| command | `dotnet run --project Scripts -c Release -- {commandOf model o}` |
-| data | {dataName}, 28×28 padded to 32×32, then (x/255 − {invariant ImageTransform.Mnist.Mean})/{invariant ImageTransform.Mnist.Std} |
-| trained by | the engine, {Products.Provider}; the same command gives the same bytes at the same vector width |
+| network | `{job.Model.Name}`, {(job.Model.Build(Generator 0L)).ParameterCount:N0} parameters |
+| command | `dotnet run --project Scripts -c Release -- {commandOf job data}` |
+| data | {data.Name}, 28×28 padded to 32×32, then (x/255 − {invariant transform.Mean})/{invariant transform.Std} |
+| trained by | the engine, {Products.Provider}; on one platform, runtime and vector width the same command gives the same bytes |
 | test accuracy | {percent test} |
-| input, output | `{OnnxExporter.Input}` [{OnnxExporter.BatchAxis}, {String.Join(", ", model.Sample.Sizes.ToArray())}], `{OnnxExporter.Output}` [{OnnxExporter.BatchAxis}, classes], float32 |
+| input, output | `{OnnxExporter.Input}` [{OnnxExporter.BatchAxis}, {sample}], `{OnnxExporter.Output}` [{OnnxExporter.BatchAxis}, {data.Classes}], float32 |
 | opset, IR version | {OnnxExporter.Opset}, {OnnxExporter.IrVersion} |
 | engine against ONNX Runtime | {whole.Samples:N0} test images: {percent whole.Top1Agreement} same class, largest difference of a logit {scientific whole.MaxAbs} ({scientific whole.MaxRel} relative), on the {parity.Device} |
 | size | {bytes:N0} bytes |
 | SHA-256 | `{hash}` |
 """
 
-let run (args: ParseResults<TrainArgs>) =
-    let out = output (args.Contains TrainArgs.Quiet)
-    let model = Models.find (args.GetResult(Model, defaultValue = "lenet5"))
-    let o = options args
-    let floor = args.TryGetResult TrainArgs.MinAccuracy |> Option.map (share "--min-accuracy")
-    configure (args.TryGetResult TrainArgs.Threads) (args.TryGetResult TrainArgs.Provider)
-    let ort = ortOptions (args.TryGetResult TrainArgs.Device)
-    let folder = args.GetResult(Out, defaultValue = Workspace.modelsFolder)
-    Workspace.requireWritable "--out" folder
-    args.TryGetResult TrainArgs.Json |> Option.iter (Workspace.requireWritableFile "--json")
-    let net = model.Build(Generator o.Seed)
-    // A device that is not there, or a part of it, is told now and not after the training.
-    use _ = OrtModel.Load(Google.Protobuf.MessageExtensions.ToByteArray(OnnxExporter.Export(net, model.Sample, model.Name)), ort)
-    let data = load model (dataFolder (args.TryGetResult TrainArgs.Data))
-    let name = $"{model.Name}-{data.Name}"
-    let finished, partial = Path.Combine(folder, name + ".onnx"), Path.Combine(folder, name + ".partial.onnx")
+/// Writes the network as an ONNX file; returns the engine's logits of the test images, their accuracy and the file's hash.
+let private export (job: Job) (data: IdxFolder) (net: Sequential) epochs (path: string) =
+    let logits = Inference.Logits(net, data.Test)
+    let test = accuracy data.Test logits
+    let metadata =
+        [ Metadata.classes, String.Join(",", seq { 0 .. data.Classes - 1 })
+          yield! Metadata.ofTransform data.Train.Transform
+          "test.accuracy", invariant test
+          "data", data.Name
+          "command", commandOf job data
+          "seed", string job.Options.Seed
+          "epochs", string epochs ]
+    logits, test, OnnxFile.Write(OnnxExporter.Export(net, job.Model.Sample, job.Model.Name, dict metadata), path)
 
-    line out (string net)
-    line out ""
+let private jsonOf (job: Job) (data: IdxFolder) (result: TrainingResult) (seconds: float) (extra: (string * objnull) list) =
+    let process' = Process.GetCurrentProcess()
+    let images = float (data.Train.Count * result.SecondsPerEpoch.Count)
+    json
+        [ "epochs", box job.Options.Epochs
+          "seed", job.Options.Seed
+          "threads", Workers.Threads
+          "provider", Products.Name
+          "data", data.Name
+          "batchSize", job.Options.BatchSize
+          "outcome", (string result.Outcome).ToLowerInvariant()
+          "trainSeconds", seconds
+          "wallSeconds", (DateTime.Now - process'.StartTime).TotalSeconds
+          "secondsPerEpoch", jsonArray result.SecondsPerEpoch
+          "imagesPerSecond", box (images / Seq.sum result.SecondsPerEpoch) // no epoch: NaN, and so null
+          "peakMemoryBytes",
+          (match process'.PeakWorkingSet64 with
+           | 0L -> null
+           | bytes -> box bytes) // 0 where the system does not tell
+          "loss", jsonArray result.Losses
+          yield! extra ]
+
+/// Runs the file in ONNX Runtime and compares: the proof is of the file itself.
+let private prove (job: Job) (data: IdxFolder) (net: Sequential) (logits: Tensor) (path: string) =
+    use model = OrtModel.Load(path, job.Ort)
+    let struct (onData, ortLogits) = Parity.OnData($"{data.Name} test images", logits, data.Test, model)
+    let parity = ParityReport(model.DeviceName, [| yield! Parity.OnRandomInput(net, job.Model.Sample, model, job.Options.Seed); onData |])
+    line job.Out ""
+    line job.Out $"test accuracy   engine {percent (accuracy data.Test logits)}   ONNX Runtime {percent (accuracy data.Test ortLogits)}"
+    line job.Out ""
+    line job.Out $"engine against ONNX Runtime on {model.DeviceName}"
+    parityTable job.Out parity
+    line job.Out ""
+    parity
+
+let private parityFields (parity: ParityReport) =
+    let onData = Seq.last parity.Rows
+    json
+        [ "device", box parity.Device
+          "samples", onData.Samples
+          "maxAbs", onData.MaxAbs
+          "maxRel", onData.MaxRel
+          "top1Agreement", onData.Top1Agreement
+          "passed", parity.Passed
+          "rows", parityRows parity ]
+
+/// Exports, proves, and gives the finished model's name to the file only if all of it holds.
+let private finish (job: Job) (data: IdxFolder) (net: Sequential) (result: TrainingResult) write =
+    let name = $"{job.Model.Name}-{data.Name}"
+    let finished, unproven = Path.Combine(job.Folder, name + ".onnx"), Path.Combine(job.Folder, name + ".unproven.onnx")
+    let logits, test, hash = export job data net result.Losses.Count unproven
+    let parity = prove job data net logits unproven
+    let accurate = job.MinAccuracy |> Option.forall (fun least -> test >= least)
+    let passed = parity.Passed && accurate
+    let path = if passed then finished else unproven
+    let bytes = (FileInfo unproven).Length
+    if passed then
+        let text = card job data name test hash bytes parity
+        File.Move(unproven, finished, overwrite = true)
+        AtomicFile.Write(Path.Combine(job.Folder, name + ".md"), text)
+        File.Delete(Path.Combine(job.Folder, name + ".partial.onnx"))
+    line job.Out $"{Workspace.display path}   {bytes:N0} bytes   sha256 {hash[..15]}…"
+    let seconds = Seq.sum result.SecondsPerEpoch
     line
-        out
-        $"{net.ParameterCount:N0} parameters, {data.Train.Count:N0} training images, batch size {o.BatchSize}, seed {o.Seed}, {Workers.Threads} thread(s), {Products.Provider}"
+        job.Out
+        $"{seconds / float result.SecondsPerEpoch.Count:F2} s per epoch, {float (data.Train.Count * result.SecondsPerEpoch.Count) / seconds:N0} images/s, peak memory {Process.GetCurrentProcess().PeakWorkingSet64 / 1048576L} MB"
+    write [ "model", box (Workspace.display path); "sha256", hash; "testAccuracy", test; "parity", parityFields parity ]
+    let kept = $"the file is left as {Workspace.display unproven}, and {Workspace.display finished} was not touched"
+    if not parity.Passed then
+        error $"the engine and ONNX Runtime do not agree; {kept}"
+    elif not accurate then
+        error $"the test accuracy {percent test} is below --min-accuracy {percent job.MinAccuracy.Value}; {kept}"
+    if passed then Exit.done' else Exit.fallsShort
+
+/// Training that ended early: what is done is kept beside the finished model, not in its place.
+let private endEarly (job: Job) (data: IdxFolder) (net: Sequential) (result: TrainingResult) write =
+    let partial = Path.Combine(job.Folder, $"{job.Model.Name}-{data.Name}.partial.onnx")
+    let struct (epoch, step) = result.StoppedAt.Value
+    let keep () =
+        let _, test, _ = export job data net result.Losses.Count partial
+        test
+    match result.Outcome with
+    | TrainingOutcome.Diverged ->
+        error
+            $"the loss or a weight is not a number or infinite at epoch {epoch}, step {step}: training stopped. A smaller --lr than {invariant job.Options.LearningRate} is the usual cure."
+        if result.Losses.Count > 0 then
+            let test = keep ()
+            message job.Out $"The weights of epoch {result.Losses.Count}, test accuracy {percent test}, are in {Workspace.display partial}."
+            write [ "model", box (Workspace.display partial); "testAccuracy", test ]
+        else
+            write [ "model", null ]
+        Exit.fallsShort
+    | _ ->
+        let test = keep ()
+        message
+            job.Out
+            $"Interrupted at epoch {epoch}, step {step}. The weights so far, test accuracy {percent test}, are in {Workspace.display partial}."
+        write [ "model", box (Workspace.display partial); "testAccuracy", test ]
+        Exit.interrupted
+
+let private jobOf (args: ParseResults<TrainArgs>) =
+    let job =
+        { Out = output (args.Contains TrainArgs.Quiet)
+          Model = Models.find (args.GetResult(Model, defaultValue = "lenet5"))
+          Options = options args
+          DataFolder = args.TryGetResult TrainArgs.Data
+          Ort = ortOptions (args.TryGetResult TrainArgs.Device)
+          Folder = args.GetResult(Out, defaultValue = Workspace.modelsFolder)
+          Json = args.TryGetResult TrainArgs.Json
+          MinAccuracy = args.TryGetResult TrainArgs.MinAccuracy |> Option.map (share "--min-accuracy") }
+    configure (args.TryGetResult TrainArgs.Threads) (args.TryGetResult TrainArgs.Provider)
+    Workspace.requireWritable "--out" job.Folder
+    job.Json |> Option.iter (Workspace.requireWritableFile "--json")
+    job
+
+/// A device that is not there, or a part of it, is told before the training and not after it.
+let private requireDevice (job: Job) (net: Sequential) =
+    let model = OnnxExporter.Export(net, job.Model.Sample, job.Model.Name)
+    (OrtModel.Load(Google.Protobuf.MessageExtensions.ToByteArray model, job.Ort)).Dispose()
+
+let run (args: ParseResults<TrainArgs>) =
+    let job = jobOf args
+    let net = job.Model.Build(Generator job.Options.Seed)
+    requireDevice job net
+    let data = load job.Model (dataFolder job.DataFolder)
+    line job.Out (string net)
+    line job.Out ""
+    line
+        job.Out
+        $"{net.ParameterCount:N0} parameters, {data.Train.Count:N0} training images, batch size {job.Options.BatchSize}, seed {job.Options.Seed}, {Workers.Threads} thread(s), {Products.Provider}"
     use cancel = new CancellationTokenSource()
     let stop (signal: PosixSignalContext) =
         // The first signal stops between two steps, a second one ends the process as usual.
@@ -126,101 +262,11 @@ let run (args: ParseResults<TrainArgs>) =
     use _ = PosixSignalRegistration.Create(PosixSignal.SIGINT, stop)
     use _ = PosixSignalRegistration.Create(PosixSignal.SIGTERM, stop)
     let began = Stopwatch.GetTimestamp()
-    let result = fit out net data o cancel.Token
+    let result = fit job.Out net data job.Options cancel.Token
     let seconds = Stopwatch.GetElapsedTime(began).TotalSeconds
     net.Eval() |> ignore
-
-    let export path =
-        let logits = Inference.Logits(net, data.Test)
-        let test = accuracy data.Test logits
-        let metadata =
-            [ Metadata.classes, String.Join(",", seq { 0 .. data.Classes - 1 })
-              yield! Metadata.ofTransform data.Train.Transform
-              "test.accuracy", invariant test
-              "data", data.Name
-              "command", commandOf model o
-              "seed", string o.Seed
-              "epochs", string result.Losses.Count ]
-        let proto = OnnxExporter.Export(net, model.Sample, model.Name, dict metadata)
-        logits, test, OnnxFile.Write(proto, path)
-
-    let fields (extra: (string * (objnull)) list) =
-        json
-            [ "epochs", box o.Epochs
-              "seed", o.Seed
-              "threads", Workers.Threads
-              "provider", Products.Name
-              "data", data.Name
-              "batchSize", o.BatchSize
-              "outcome", (string result.Outcome).ToLowerInvariant()
-              "trainSeconds", seconds
-              "secondsPerEpoch", jsonArray result.SecondsPerEpoch
-              "imagesPerSecond", box (float (data.Train.Count * result.SecondsPerEpoch.Count) / Seq.sum result.SecondsPerEpoch) // no epoch: NaN, and so null
-              "peakMemoryBytes", Process.GetCurrentProcess().PeakWorkingSet64
-              "loss", jsonArray result.Losses
-              yield! extra ]
-    let writeFields (extra: (string * objnull) list) = args.TryGetResult TrainArgs.Json |> Option.iter (fun file -> writeJson file (fields extra))
-
-    let stoppedAt () =
-        let struct (epoch, step) = result.StoppedAt.Value
-        $"epoch {epoch}, step {step}"
-
-    match result.Outcome with
-    | TrainingOutcome.Diverged ->
-        error
-            $"the loss is not a number or infinite at {stoppedAt ()}: training stopped. A smaller --lr than {invariant o.LearningRate} is the usual cure."
-        if result.Losses.Count > 0 then
-            let _, test, _ = export partial
-            message out $"The weights of epoch {result.Losses.Count}, test accuracy {percent test}, are in {Workspace.display partial}."
-        writeFields [ "model", (if result.Losses.Count > 0 then box (Workspace.display partial) else null) ]
-        Exit.fallsShort
-    | TrainingOutcome.Interrupted ->
-        let _, test, _ = export partial
-        message out $"Interrupted at {stoppedAt ()}. The weights so far, test accuracy {percent test}, are in {Workspace.display partial}."
-        writeFields [ "model", box (Workspace.display partial); "testAccuracy", test ]
-        Exit.interrupted
-    | _ ->
-        // The proof is of the file itself; only then does it take the finished model's name.
-        let unproven = Path.Combine(folder, name + ".unproven.onnx")
-        let logits, test, hash = export unproven
-        use ortModel = OrtModel.Load(unproven, ort)
-        let struct (onData, ortLogits) = Parity.OnData($"{data.Name} test images", logits, data.Test, ortModel)
-        let parity = ParityReport(ortModel.DeviceName, [| yield! Parity.OnRandomInput(net, model.Sample, ortModel, o.Seed); onData |])
-        line out ""
-        line out $"test accuracy   engine {percent test}   ONNX Runtime {percent (accuracy data.Test ortLogits)}"
-        line out ""
-        line out $"engine against ONNX Runtime on {ortModel.DeviceName}"
-        parityTable out parity
-        line out ""
-        let path = if parity.Passed then finished else unproven
-        if parity.Passed then
-            File.Move(unproven, finished, overwrite = true)
-            AtomicFile.Write(Path.Combine(folder, name + ".md"), card name model o data.Name test hash (FileInfo finished).Length parity)
-            File.Delete partial
-        line out $"{Workspace.display path}   {(FileInfo path).Length:N0} bytes   sha256 {hash[..15]}…"
-        line
-            out
-            $"{Seq.sum result.SecondsPerEpoch / float o.Epochs:F2} s per epoch, {float (data.Train.Count * o.Epochs) / Seq.sum result.SecondsPerEpoch:N0} images/s, peak memory {Process.GetCurrentProcess().PeakWorkingSet64 / 1048576L} MB"
-        writeFields
-            [ "model", box (Workspace.display path)
-              "sha256", hash
-              "testAccuracy", test
-              "parity",
-              json
-                  [ "device", parity.Device
-                    "samples", onData.Samples
-                    "maxAbs", onData.MaxAbs
-                    "maxRel", onData.MaxRel
-                    "top1Agreement", onData.Top1Agreement
-                    "passed", parity.Passed
-                    "rows", parityRows parity ] ]
-        if not parity.Passed then
-            error
-                $"the engine and ONNX Runtime do not agree; the file is left as {Workspace.display unproven}, and {Workspace.display finished} was not touched"
-            Exit.fallsShort
-        else
-            match floor with
-            | Some least when test < least ->
-                error $"the test accuracy {percent test} is below --min-accuracy {percent least}"
-                Exit.fallsShort
-            | _ -> Exit.done'
+    let write extra = job.Json |> Option.iter (fun file -> writeJson file (jsonOf job data result seconds extra))
+    if result.Outcome = TrainingOutcome.Completed then
+        finish job data net result write
+    else
+        endEarly job data net result write
