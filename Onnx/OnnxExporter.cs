@@ -36,7 +36,7 @@ public static class OnnxExporter
     {
         ArgumentNullException.ThrowIfNull(network);
         ArgumentException.ThrowIfNullOrEmpty(name);
-        var result = network.Forward(new Batch(1, sample, requiresGrad: false)).Sample;
+        var result = Inference.Run(network, new Batch(1, sample, requiresGrad: false)).Sample;
         var graph = new GraphWriter(name, Names(network, ""));
         string last = Add(graph, network, path: "", Input);
         if (graph.Graph.Node.Count == 0) throw new OnnxException($"{network} has no layers to export");

@@ -72,7 +72,7 @@ public static class Parity
         {
             var x = new Tensor(sample.Prepend(size));
             for (int i = 0; i < x.Data.Length; i++) x.Data[i] = (float)generator.NextNormal();
-            yield return Compare($"random, batch {size}", network.Forward(x), model.Run(x), Tolerance(model));
+            yield return Compare($"random, batch {size}", Inference.Run(network, Batch.FromTensor(x)).ToTensor(), model.Run(x), Tolerance(model));
         }
     }
 

@@ -42,7 +42,10 @@ public sealed class InitTests
         // One generator through several layers: none repeats another's.
         var generator = new Generator(3);
         CollectionAssert.AreNotEqual(new Linear(5, 4, generator: generator).Weight.Value.Data, new Linear(5, 4, generator: generator).Weight.Value.Data);
+        // Without one, layers draw from the thread's own, one after the other.
+        Generator.ManualSeed(0);
         Close.AssertSameBits("none given", new Linear(5, 4).Weight.Value.Data, new Linear(5, 4, generator: new Generator(0)).Weight.Value.Data);
+        CollectionAssert.AreNotEqual(new Linear(5, 4).Weight.Value.Data, new Linear(5, 4).Weight.Value.Data);
 
         static float[] Weights(long seed) => [.. Networks.LeNet5(seed).Parameters().SelectMany(p => p.Value.Data)];
     }

@@ -21,10 +21,33 @@ internal static class LayerCases
         ["pool (1, 2)"] = (() => new MaxPool2d((1, 2)), new Shape(2, 3, 8)),
         ["pool, overlapping"] = (() => new MaxPool2d((3, 2), (1, 1), (1, 1)), new Shape(2, 5, 4)),
         ["pool, everything uneven"] = (() => new MaxPool2d((2, 3), (3, 2), (1, 0), (1, 2)), new Shape(2, 7, 9)),
+        ["conv, 2 groups"] = (() => new Conv2d(4, 6, (3, 2), (1, 2), (1, 0), groups: 2, generator: new Generator(15)), new Shape(4, 6, 5)),
+        ["conv, depthwise, uneven"] = (() => new Conv2d(3, 6, (2, 3), (2, 1), (0, 2), (3, 1), groups: 3, bias: false, generator: new Generator(16)), new Shape(3, 7, 4)),
+        ["pool, ceil mode"] = (() => new MaxPool2d((3, 2), (2, 3), (1, 0), ceilMode: true), new Shape(2, 6, 7)),
+        ["pool, ceil mode, a window left out"] = (() => new MaxPool2d((2, 3), (3, 4), 1, ceilMode: true), new Shape(2, 3, 5)),
+        ["average pool"] = (() => new AvgPool2d((3, 2), (1, 2), (1, 0)), new Shape(2, 5, 7)),
+        ["average pool, ceil mode"] = (() => new AvgPool2d((3, 2), (2, 3), 1, ceilMode: true), new Shape(3, 6, 8)),
+        ["average pool, without its padding"] = (() => new AvgPool2d((3, 2), (2, 3), 1, ceilMode: true, countIncludePad: false), new Shape(3, 6, 8)),
+        ["average pool to 1"] = (() => new AdaptiveAvgPool2d(1), new Shape(3, 4, 5)),
+        ["average pool to (3, 2)"] = (() => new AdaptiveAvgPool2d((3, 2)), new Shape(2, 5, 7)),
+        ["batch norm of images"] = (() => Uneven(new BatchNorm2d(3)), new Shape(3, 4, 5)),
+        ["batch norm, not affine"] = (() => new BatchNorm2d(2, affine: false), new Shape(2, 3, 4)),
+        ["batch norm of rows"] = (() => Uneven(new BatchNorm1d(4, eps: 0.01)), new Shape(4, 3)),
+        ["batch norm, evaluation"] = (() => Uneven(new BatchNorm2d(3)).Eval(), new Shape(3, 2, 4)),
+        ["sigmoid"] = (() => new Sigmoid(), new Shape(3, 4, 5)),
+        ["tanh"] = (() => new Tanh(), new Shape(3, 4, 5)),
+        ["gelu"] = (() => new GELU(), new Shape(3, 4, 5)),
+        ["leaky relu"] = (() => new LeakyReLU(0.2), new Shape(3, 4, 5)),
+        ["softmax"] = (() => new Softmax(dim: -1), new Shape(7)),
+        ["softmax of images"] = (() => new Softmax(), new Shape(4, 3, 2)),
+        ["log softmax"] = (() => new LogSoftmax(), new Shape(7)),
+        ["log softmax of images"] = (() => new LogSoftmax(), new Shape(4, 3, 2)),
+        ["dropout, evaluation"] = (() => new Dropout().Eval(), new Shape(3, 4, 5)),
         ["relu"] = (() => new ReLU(), new Shape(3, 4, 5)),
         ["flatten"] = (() => new Flatten(), new Shape(3, 4, 5)),
         ["chain"] = (Chain, new Shape(1, 14, 17)),
         ["nested chain"] = (Nested, new Shape(2, 6, 8)),
+        ["normalized chain"] = (Normalized, new Shape(2, 7, 9)),
     };
 
     public static IEnumerable<string> Names => All.Keys;
@@ -60,5 +83,25 @@ internal static class LayerCases
             new Flatten(),
             new Sequential { new Linear(72, 5, generator: generator) },
         };
+    }
+
+    /// <summary>What came with batch norm, in training, with groups and smooth activations: 2×7×9 to 5 log-probabilities.</summary>
+    public static Sequential Normalized()
+    {
+        var generator = new Generator(17);
+        return new Sequential
+        {
+            new Conv2d(2, 4, (3, 2), bias: false, generator: generator), Uneven(new BatchNorm2d(4)), new GELU(), new AvgPool2d((2, 1), (1, 2)),
+            new Conv2d(4, 6, (2, 3), groups: 2, generator: generator), new Tanh(), new AdaptiveAvgPool2d((2, 1)), new Flatten(),
+            new Linear(12, 5, generator: generator), new LogSoftmax(),
+        };
+    }
+
+    /// <summary>No channel with the factor, the offset or the running estimates of another.</summary>
+    private static BatchNorm Uneven(BatchNorm norm)
+    {
+        for (int c = 0; c < norm.NumFeatures; c++)
+            (norm.Weight!.Value.Data[c], norm.Bias!.Value.Data[c], norm.RunningMean![c], norm.RunningVar![c]) = (0.7f + 0.5f * c, 0.3f - 0.2f * c, 0.4f * c - 0.3f, 0.5f + 0.6f * c);
+        return norm;
     }
 }

@@ -18,6 +18,9 @@ public sealed class LayerTests
 
     public static IEnumerable<string> Layers => LayerCases.Names;
 
+    /// <summary>Those whose samples do not see each other.</summary>
+    public static IEnumerable<string> LayersOfSamples => LayerCases.Names.Where(name => !LayerCases.Make(name).CouplesSamples);
+
     [TestMethod]
     [DynamicData(nameof(LayersAndImplementations))]
     public void AgainstTheReference(string name, string implementation)
@@ -96,7 +99,7 @@ public sealed class LayerTests
     }
 
     [TestMethod]
-    [DynamicData(nameof(Layers))]
+    [DynamicData(nameof(LayersOfSamples))]
     public void GradientsOfHalfBatchesAddUpToThatOfTheWhole(string name)
     {
         const int Samples = 48;

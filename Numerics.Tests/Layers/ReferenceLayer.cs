@@ -12,7 +12,17 @@ internal abstract class ReferenceLayer
         Conv2d conv => new Conv(conv),
         Linear linear => new Dense(linear),
         MaxPool2d pool => new Pool(pool.Geometry),
-        ReLU => new Relu(),
+        AvgPool2d pool => new Average(pool.Geometry, pool.CountIncludePad),
+        AdaptiveAvgPool2d pool => new Adaptive(pool.OutputSize),
+        BatchNorm norm => new Norm(norm),
+        ReLU => new Each(x => Math.Max(x, 0), x => x > 0 ? 1 : 0),
+        LeakyReLU leaky => new Each(x => x > 0 ? x : leaky.NegativeSlope * x, x => x > 0 ? 1 : leaky.NegativeSlope),
+        Sigmoid => new Each(x => 1 / (1 + Math.Exp(-x)), x => 1 / ((1 + Math.Exp(-x)) * (1 + Math.Exp(x)))),
+        Tanh => new Each(Math.Tanh, x => 1 / (Math.Cosh(x) * Math.Cosh(x))),
+        GELU => new Each(x => x * Phi(x), x => Phi(x) + x * Math.Exp(-x * x / 2) / Math.Sqrt(2 * Math.PI)),
+        Softmax => new Channels(log: false),
+        LogSoftmax => new Channels(log: true),
+        Dropout { Training: false } => new Each(x => x, _ => 1),
         Flatten => new Flat(),
         Sequential sequential => new Chain([.. sequential.Chain.Select(Of)]),
         _ => throw new ArgumentException($"no reference for {module}", nameof(module)),
@@ -44,14 +54,35 @@ internal abstract class ReferenceLayer
     }
 
     private static (int H, int W) Output(WindowGeometry g, int h, int w) =>
-        ((h + 2 * g.Padding.H - g.Dilation.H * (g.Kernel.H - 1) - 1) / g.Stride.H + 1, (w + 2 * g.Padding.W - g.Dilation.W * (g.Kernel.W - 1) - 1) / g.Stride.W + 1);
+        (Windows(h, g.Kernel.H, g.Stride.H, g.Padding.H, g.Dilation.H, g.CeilMode), Windows(w, g.Kernel.W, g.Stride.W, g.Padding.W, g.Dilation.W, g.CeilMode));
+
+    /// <summary>Windows are counted while they fit; in ceil mode one more, if something is left for it and it begins before the right-hand border.</summary>
+    private static int Windows(int size, int kernel, int stride, int padding, int dilation, bool ceilMode)
+    {
+        int extent = dilation * (kernel - 1) + 1, count = 0;
+        while (count * stride + extent <= size + 2 * padding) count++;
+        bool left = (count - 1) * stride + extent < size + 2 * padding, begins = count * stride - padding < size;
+        return ceilMode && left && begins ? count + 1 : count;
+    }
+
+    /// <summary>The standard normal distribution, by its Taylor series: ½ + φ(x)·(x + x³/3 + x⁵/(3·5) + …).</summary>
+    private static double Phi(double x)
+    {
+        double sum = 0, term = x;
+        for (int k = 3; Math.Abs(term) > 1e-18; k += 2)
+        {
+            sum += term;
+            term *= x * x / k;
+        }
+        return 0.5 + sum * Math.Exp(-x * x / 2) / Math.Sqrt(2 * Math.PI);
+    }
 
     private sealed class Conv(Conv2d layer) : ReferenceLayer
     {
         private readonly double[] weight = layer.Weight.Value.Data.ToDouble();
         private readonly double[]? bias = layer.Bias?.Value.Data.ToDouble();
         private readonly WindowGeometry g = layer.Geometry;
-        private readonly int inputs = layer.InChannels, filters = layer.OutChannels;
+        private readonly int inputs = layer.InChannels, filters = layer.OutChannels, groups = layer.Groups;
         private double[] x = [], dWeight = [], dBias = [];
         private (int N, int H, int W, int Positions) size;
 
@@ -84,7 +115,11 @@ internal abstract class ReferenceLayer
 
         private void ForEach(Action<int, int, int> term) => ForEachTap(g, size.N, inputs, size.H, size.W, (n, c, p, tap, place) =>
         {
-            for (int m = 0; m < filters; m++) term(place, (m * inputs + c) * g.Taps + tap, (n * filters + m) * size.Positions + p);
+            int ofGroup = inputs / groups;
+            for (int m = 0; m < filters; m++)
+            {
+                if (m / (filters / groups) == c / ofGroup) term(place, (m * ofGroup + c % ofGroup) * g.Taps + tap, (n * filters + m) * size.Positions + p);
+            }
         });
     }
 
@@ -158,17 +193,174 @@ internal abstract class ReferenceLayer
         }
     }
 
-    private sealed class Relu : ReferenceLayer
+    private sealed class Average(WindowGeometry g, bool countIncludePad) : ReferenceLayer
+    {
+        private (int N, int C, int H, int W) size;
+
+        public override (double[], Shape) Forward(double[] x, int samples, Shape sample)
+        {
+            size = (samples, sample[0], sample[1], sample[2]);
+            var (oH, oW) = Output(g, size.H, size.W);
+            var y = new double[samples * size.C * oH * oW];
+            ForEach((xi, yi, count) => y[yi] += x[xi] / count);
+            return (y, new Shape(size.C, oH, oW));
+        }
+
+        public override double[] Backward(double[] dy)
+        {
+            var dx = new double[size.N * size.C * size.H * size.W];
+            ForEach((xi, yi, count) => dx[xi] += dy[yi] / count);
+            return dx;
+        }
+
+        private void ForEach(Action<int, int, int> term)
+        {
+            var (oH, oW) = Output(g, size.H, size.W);
+            ForEachTap(g, size.N, size.C, size.H, size.W, (n, c, p, _, place) =>
+            {
+                // Places that count: inside the image, or inside its padding too, but never beyond that.
+                int border = countIncludePad ? 1 : 0, count = 0;
+                for (int tap = 0; tap < g.Taps; tap++)
+                {
+                    int h = p / oW * g.Stride.H - g.Padding.H + tap / g.Kernel.W, w = p % oW * g.Stride.W - g.Padding.W + tap % g.Kernel.W;
+                    bool inH = h >= -border * g.Padding.H && h < size.H + border * g.Padding.H, inW = w >= -border * g.Padding.W && w < size.W + border * g.Padding.W;
+                    if (inH && inW) count++;
+                }
+                term(place, (n * size.C + c) * oH * oW + p, count);
+            });
+        }
+    }
+
+    private sealed class Adaptive(Size2 output) : ReferenceLayer
+    {
+        private (int Planes, int H, int W) size;
+
+        public override (double[], Shape) Forward(double[] x, int samples, Shape sample)
+        {
+            size = (samples * sample[0], sample[1], sample[2]);
+            var y = new double[size.Planes * output.H * output.W];
+            ForEach((xi, yi, factor) => y[yi] += x[xi] * factor);
+            return (y, new Shape(sample[0], output.H, output.W));
+        }
+
+        public override double[] Backward(double[] dy)
+        {
+            var dx = new double[size.Planes * size.H * size.W];
+            ForEach((xi, yi, factor) => dx[xi] += dy[yi] * factor);
+            return dx;
+        }
+
+        private void ForEach(Action<int, int, double> term)
+        {
+            for (int plane = 0; plane < size.Planes; plane++)
+                for (int p = 0; p < output.H * output.W; p++)
+                {
+                    int[] rows = Places(p / output.W, output.H, size.H), columns = Places(p % output.W, output.W, size.W);
+                    foreach (int h in rows)
+                        foreach (int w in columns)
+                            term((plane * size.H + h) * size.W + w, plane * output.H * output.W + p, 1.0 / (rows.Length * columns.Length));
+                }
+        }
+
+        /// <summary>The input's places i that lie, as intervals [i, i + 1), at least partly in the output place's part of the whole.</summary>
+        private static int[] Places(int place, int places, int size) =>
+            [.. Enumerable.Range(0, size).Where(i => (i + 1) * places > place * size && i * places < (place + 1) * size)];
+    }
+
+    private sealed class Norm(BatchNorm layer) : ReferenceLayer
+    {
+        private readonly double[]? weight = layer.Weight?.Value.Data.ToDouble(), bias = layer.Bias?.Value.Data.ToDouble();
+        private readonly double[]? means = layer.Training ? null : layer.RunningMean!.ToDouble(), variances = layer.Training ? null : layer.RunningVar!.ToDouble();
+        private readonly int channels = layer.NumFeatures;
+        private readonly double eps = layer.Eps;
+        private double[] xHat = [], scale = [], dWeight = [], dBias = [];
+        private int places;
+
+        public override IReadOnlyList<double[]> Parameters => weight is null ? [] : [weight, bias!];
+
+        public override IReadOnlyList<double[]> Gradients => weight is null ? [] : [dWeight, dBias];
+
+        public override (double[], Shape) Forward(double[] x, int samples, Shape sample)
+        {
+            places = sample.Count / channels;
+            (xHat, scale) = (new double[x.Length], new double[channels]);
+            var y = new double[x.Length];
+            for (int c = 0; c < channels; c++)
+            {
+                int[] own = Own(c, x.Length);
+                double mean = means?[c] ?? own.Average(i => x[i]), variance = variances?[c] ?? own.Average(i => (x[i] - mean) * (x[i] - mean));
+                scale[c] = 1 / Math.Sqrt(variance + eps);
+                foreach (int i in own)
+                {
+                    xHat[i] = (x[i] - mean) * scale[c];
+                    y[i] = xHat[i] * (weight?[c] ?? 1) + (bias?[c] ?? 0);
+                }
+            }
+            return (y, sample);
+        }
+
+        public override double[] Backward(double[] dy)
+        {
+            var dx = new double[dy.Length];
+            (dWeight, dBias) = (new double[channels], new double[channels]);
+            for (int c = 0; c < channels; c++)
+            {
+                int[] own = Own(c, dy.Length);
+                (dWeight[c], dBias[c]) = (own.Sum(i => dy[i] * xHat[i]), own.Sum(i => dy[i]));
+                double factor = (weight?[c] ?? 1) * scale[c];
+                foreach (int i in own) dx[i] = factor * (means is null ? dy[i] - (dBias[c] + xHat[i] * dWeight[c]) / own.Length : dy[i]);
+            }
+            return dx;
+        }
+
+        private int[] Own(int c, int length) => [.. Enumerable.Range(0, length).Where(i => i / places % channels == c)];
+    }
+
+    private sealed class Channels(bool log) : ReferenceLayer
+    {
+        private double[] p = [];
+        private int channels, places;
+
+        public override (double[], Shape) Forward(double[] x, int samples, Shape sample)
+        {
+            (channels, places) = (sample[0], sample.Count / sample[0]);
+            p = new double[x.Length];
+            foreach (int[] row in Rows())
+            {
+                double sum = row.Sum(i => Math.Exp(x[i]));
+                foreach (int i in row) p[i] = Math.Exp(x[i]) / sum;
+            }
+            return (log ? Array.ConvertAll(p, Math.Log) : (double[])p.Clone(), sample);
+        }
+
+        public override double[] Backward(double[] dy)
+        {
+            var dx = new double[dy.Length];
+            foreach (int[] row in Rows())
+            {
+                // dp_i/dx_j = p_i·([i = j] − p_j), and d log p_i/dx_j = [i = j] − p_j
+                foreach (int j in row) dx[j] = row.Sum(i => dy[i] * (log ? 1 : p[i]) * ((i == j ? 1 : 0) - p[j]));
+            }
+            return dx;
+        }
+
+        private IEnumerable<int[]> Rows() =>
+            from n in Enumerable.Range(0, p.Length / (channels * places))
+            from place in Enumerable.Range(0, places)
+            select Enumerable.Range(0, channels).Select(c => (n * channels + c) * places + place).ToArray();
+    }
+
+    private sealed class Each(Func<double, double> f, Func<double, double> derivative) : ReferenceLayer
     {
         private double[] x = [];
 
         public override (double[], Shape) Forward(double[] x, int samples, Shape sample)
         {
             this.x = x;
-            return (Array.ConvertAll(x, value => value > 0 ? value : 0), sample);
+            return ([.. x.Select(f)], sample);
         }
 
-        public override double[] Backward(double[] dy) => [.. dy.Select((gradient, i) => x[i] > 0 ? gradient : 0)];
+        public override double[] Backward(double[] dy) => [.. dy.Select((gradient, i) => gradient * derivative(x[i]))];
     }
 
     private sealed class Flat : ReferenceLayer

@@ -19,7 +19,8 @@ public sealed class CosineAnnealingLRTests
         }
         Close.Assert("at the end", [last], [optimizer.LearningRate], 0, 1e-15);
         schedule.Step();
-        Close.Assert("past the end", [last], [optimizer.LearningRate], 0, 1e-15);
+        double risen = last + 0.5 * (first - last) * (1 + Math.Cos(Math.PI * (steps + 1) / steps));
+        Close.Assert("past the end it rises again", [risen], [optimizer.LearningRate], 1e-12, 1e-15);
     }
 
     [TestMethod]

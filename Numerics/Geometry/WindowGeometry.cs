@@ -71,8 +71,9 @@ public sealed record WindowGeometry
     private static long Output(int size, int kernel, int stride, int padding, int dilation, bool ceilMode)
     {
         long room = size + 2L * padding - Extent(kernel, dilation);
+        if (ceilMode) room += stride - 1;
         if (room < 0) return 0;
-        long count = (ceilMode ? room + stride - 1 : room) / stride + 1;
+        long count = room / stride + 1;
         // A window that would begin in the right-hand border is left out, as in PyTorch.
         return ceilMode && (count - 1) * stride >= size + padding ? count - 1 : count;
     }

@@ -1,5 +1,3 @@
-using System.Globalization;
-
 namespace OnnxLeNet.Numerics;
 
 /// <summary>
@@ -56,9 +54,7 @@ public abstract class BatchNorm : Module
     public long NumBatchesTracked => batches?.AsInt64()[0] ?? 0;
 
     /// <inheritdoc/>
-    protected internal override bool CouplesSamples => UsesBatchStatistics;
-
-    private bool UsesBatchStatistics => Training || runningMean is null;
+    protected internal override bool CouplesSamples => Training || runningMean is null;
 
     private sealed class State
     {
@@ -77,12 +73,13 @@ public abstract class BatchNorm : Module
         if (x.Sample[0] != NumFeatures) throw new ShapeException($"{Label} takes {NumFeatures} channels, got samples of shape {x.Sample}");
         int count = x.Values.Length / NumFeatures; // M
         var kept = pass.Kept<State>(this);
-        (kept.X, kept.OfBatch) = (x, UsesBatchStatistics);
-        if (kept.OfBatch && count == 1 && Training)
+        bool training = Training && !pass.Evaluating;
+        (kept.X, kept.OfBatch) = (x, training || runningMean is null);
+        if (count == 1 && training)
             throw new ShapeException($"{Label}: training needs more than one value per channel, got {x.Sample.Prepend(x.Count)}");
         float[] mean = Scratch.Reuse(ref kept.Mean, NumFeatures), scale = Scratch.Reuse(ref kept.Scale, NumFeatures);
         var y = Scratch.Reuse(ref kept.Y, x.Count, x.Sample, x.RequiresGrad || Weight is { RequiresGrad: true } || Bias is { RequiresGrad: true });
-        if (Training && batches is not null && pass.Block == 0) batches.AsInt64()[0]++;
+        if (training && batches is not null && pass.Block == 0) batches.AsInt64()[0]++;
         double step = Momentum ?? 1.0 / Math.Max(1, NumBatchesTracked);
         for (int c = 0; c < NumFeatures; c++)
         {
@@ -91,7 +88,7 @@ public abstract class BatchNorm : Module
             if (kept.OfBatch)
             {
                 (mu, variance) = MeanAndVariance(xc);
-                if (Training && RunningMean is not null && pass.Block == 0)
+                if (training && RunningMean is not null && pass.Block == 0)
                 {
                     RunningMean[c] = (float)((1 - step) * RunningMean[c] + step * mu);
                     RunningVar![c] = (float)((1 - step) * RunningVar[c] + step * variance * count / (count - 1));
@@ -142,8 +139,8 @@ public abstract class BatchNorm : Module
 
     /// <inheritdoc/>
     protected override string Describe() =>
-        $"{NumFeatures}, eps={PythonNumber(Eps)}, momentum={(Momentum is { } m ? PythonNumber(m) : "None")}, affine={(Weight is null ? "False" : "True")}, "
-        + $"track_running_stats={(runningMean is null ? "False" : "True")}";
+        $"{NumFeatures}, eps={Python.Float(Eps)}, momentum={(Momentum is { } m ? Python.Float(m) : "None")}, affine={Python.Bool(Weight is not null)}, "
+        + $"track_running_stats={Python.Bool(runningMean is not null)}";
 
     /// <inheritdoc/>
     protected internal override GradFn GradFnFor(GradFn? input) =>
@@ -157,10 +154,6 @@ public abstract class BatchNorm : Module
         foreach (float value in x) squares += (value - mean) * (value - mean);
         return (mean, squares / x.Length);
     }
-
-    /// <summary>1e-05, as Python writes it.</summary>
-    private static string PythonNumber(double value) =>
-        value != 0 && Math.Abs(value) < 1e-4 ? value.ToString("0.################e-00", CultureInfo.InvariantCulture) : value.ToString(CultureInfo.InvariantCulture);
 }
 
 /// <summary>Batch normalization of [N, C] or [N, C, L].</summary>

@@ -1,5 +1,3 @@
-using System.Globalization;
-
 namespace OnnxLeNet.Numerics;
 
 /// <summary>
@@ -35,7 +33,7 @@ public sealed class Dropout : Module
     public override Batch Forward(Batch x, Pass pass)
     {
         var kept = pass.Kept<State>(this);
-        (kept.X, kept.Masked) = (x, Training && P > 0);
+        (kept.X, kept.Masked) = (x, Training && !pass.Evaluating && P > 0);
         if (!kept.Masked) return x;
         var y = Scratch.Reuse(ref kept.Y, x.Count, x.Sample, x.RequiresGrad);
         float[] mask = Scratch.Reuse(ref kept.Mask, x.Values.Length);
@@ -57,7 +55,7 @@ public sealed class Dropout : Module
     }
 
     /// <inheritdoc/>
-    protected override string Describe() => $"p={P.ToString(CultureInfo.InvariantCulture)}, inplace={(Inplace ? "True" : "False")}";
+    protected override string Describe() => $"p={Python.Float(P)}, inplace={Python.Bool(Inplace)}";
 
     /// <inheritdoc/>
     protected internal override GradFn GradFnFor(GradFn? input) =>

@@ -1,5 +1,3 @@
-using System.Globalization;
-
 namespace OnnxLeNet.Numerics;
 
 /// <summary>y = x where x &gt; 0, elsewhere a·x; dx = dy or a·dy.</summary>
@@ -31,7 +29,7 @@ public sealed class LeakyReLU : Activation
     }
 
     /// <inheritdoc/>
-    protected override string Describe() => $"negative_slope={NegativeSlope.ToString(CultureInfo.InvariantCulture)}";
+    protected override string Describe() => $"negative_slope={Python.Float(NegativeSlope)}";
 
     /// <inheritdoc/>
     protected internal override GradFn GradFnFor(GradFn? input) => new("LeakyReluBackward0", this, [input]);

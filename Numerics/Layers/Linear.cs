@@ -73,9 +73,12 @@ public sealed class Linear : Module
     }
 
     /// <inheritdoc/>
-    protected internal override GradFn GradFnFor(GradFn? input) => new("AddmmBackward0", this,
-        [GradFn.Leaf("bias", Bias), input, Weight.RequiresGrad ? new GradFn("TBackward0", null, [GradFn.Leaf("weight", Weight)]) : null]);
+    protected internal override GradFn GradFnFor(GradFn? input)
+    {
+        var weight = Weight.RequiresGrad ? new GradFn("TBackward0", null, [GradFn.Leaf("weight", Weight)]) : null;
+        return Bias is null ? new("MmBackward0", this, [input, weight]) : new("AddmmBackward0", this, [GradFn.Leaf("bias", Bias), input, weight]);
+    }
 
     /// <inheritdoc/>
-    protected override string Describe() => $"in_features={InFeatures}, out_features={OutFeatures}, bias={(Bias is null ? "False" : "True")}";
+    protected override string Describe() => $"in_features={InFeatures}, out_features={OutFeatures}, bias={Python.Bool(Bias is not null)}";
 }

@@ -47,7 +47,7 @@ public sealed class MaxPool2d : Module
 
     /// <inheritdoc/>
     protected override string Describe() =>
-        $"kernel_size={Geometry.Kernel}, stride={Geometry.Stride}, padding={Geometry.Padding}, dilation={Geometry.Dilation}, ceil_mode={(Geometry.CeilMode ? "True" : "False")}";
+        $"kernel_size={Geometry.Kernel}, stride={Geometry.Stride}, padding={Geometry.Padding}, dilation={Geometry.Dilation}, ceil_mode={Python.Bool(Geometry.CeilMode)}";
 
     /// <inheritdoc/>
     protected internal override GradFn GradFnFor(GradFn? input) => new("MaxPool2DWithIndicesBackward0", this, [input]);

@@ -198,7 +198,10 @@ public abstract class Module
     /// </summary>
     public abstract Batch? Backward(Batch dy, Pass pass);
 
-    /// <summary>A batch forward, kept for <see cref="Backward(Batch, bool)"/>. The result belongs to the caller.</summary>
+    /// <summary>
+    /// A batch forward, kept for <see cref="Backward(Batch, bool)"/>. The result belongs to the caller. For one thread at a time;
+    /// <see cref="Inference.Run"/> is for several, and keeps nothing.
+    /// </summary>
     /// <param name="x">[N × features].</param>
     /// <returns>[N × features].</returns>
     /// <exception cref="ShapeException">The samples do not have the shape this module takes, or there are none.</exception>

@@ -8,7 +8,10 @@ public sealed class Pass
 {
     private readonly Dictionary<object, object> kept = new(ReferenceEqualityComparer.Instance);
 
-    internal Pass(int lane, int block = 0) => (Lane, Block) = (lane, block);
+    internal Pass(int lane, int block = 0, bool evaluating = false) => (Lane, Block, Evaluating) = (lane, block, evaluating);
+
+    /// <summary>Whether this trip is in evaluation mode whatever the modules are in: that of <see cref="Inference"/>.</summary>
+    public bool Evaluating { get; }
 
     /// <summary>Random numbers for this trip: the same whichever thread makes it.</summary>
     public Generator Random { get; } = new(0);

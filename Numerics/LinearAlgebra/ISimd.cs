@@ -25,6 +25,7 @@ internal unsafe interface ISimd<V, T> where T : unmanaged
     static abstract V Multiply(V a, V b);
     static abstract V Divide(V a, V b);
     static abstract V Max(V a, V b);
+    static abstract V Sqrt(V a);
     static abstract V Exp(V a);
     static abstract V Log(V a);
     static abstract T Sum(V a);
@@ -61,6 +62,7 @@ internal readonly unsafe struct Simd512<T> : ISimd<Vector512<T>, T> where T : un
     public static Vector512<T> Multiply(Vector512<T> a, Vector512<T> b) => a * b;
     public static Vector512<T> Divide(Vector512<T> a, Vector512<T> b) => a / b;
     public static Vector512<T> Max(Vector512<T> a, Vector512<T> b) => Vector512.Max(a, b);
+    public static Vector512<T> Sqrt(Vector512<T> a) => Vector512.Sqrt(a);
     public static T Sum(Vector512<T> a) => Vector512.Sum(a);
     public static Vector512<T> GreaterThan(Vector512<T> a, Vector512<T> b) => Vector512.GreaterThan(a, b);
     public static Vector512<T> AreEqual(Vector512<T> a, Vector512<T> b) => Vector512.Equals(a, b);
@@ -96,6 +98,7 @@ internal readonly unsafe struct Simd256<T> : ISimd<Vector256<T>, T> where T : un
     public static Vector256<T> Multiply(Vector256<T> a, Vector256<T> b) => a * b;
     public static Vector256<T> Divide(Vector256<T> a, Vector256<T> b) => a / b;
     public static Vector256<T> Max(Vector256<T> a, Vector256<T> b) => Vector256.Max(a, b);
+    public static Vector256<T> Sqrt(Vector256<T> a) => Vector256.Sqrt(a);
     public static T Sum(Vector256<T> a) => Vector256.Sum(a);
     public static Vector256<T> GreaterThan(Vector256<T> a, Vector256<T> b) => Vector256.GreaterThan(a, b);
     public static Vector256<T> AreEqual(Vector256<T> a, Vector256<T> b) => Vector256.Equals(a, b);
@@ -131,6 +134,7 @@ internal readonly unsafe struct Simd128<T> : ISimd<Vector128<T>, T> where T : un
     public static Vector128<T> Multiply(Vector128<T> a, Vector128<T> b) => a * b;
     public static Vector128<T> Divide(Vector128<T> a, Vector128<T> b) => a / b;
     public static Vector128<T> Max(Vector128<T> a, Vector128<T> b) => Vector128.Max(a, b);
+    public static Vector128<T> Sqrt(Vector128<T> a) => Vector128.Sqrt(a);
     public static T Sum(Vector128<T> a) => Vector128.Sum(a);
     public static Vector128<T> GreaterThan(Vector128<T> a, Vector128<T> b) => Vector128.GreaterThan(a, b);
     public static Vector128<T> AreEqual(Vector128<T> a, Vector128<T> b) => Vector128.Equals(a, b);

@@ -51,6 +51,8 @@ public abstract class ElementwiseLoss : Loss
         return dx;
     }
 
+    private protected virtual GradFn GradFnFor(GradFn? input) => new(gradFnName, this, [input]);
+
     private Batch Run(Batch input, Batch target, out double sum)
     {
         ArgumentNullException.ThrowIfNull(input);
@@ -69,7 +71,7 @@ public abstract class ElementwiseLoss : Loss
             losses.Values[i] = (float)loss;
             dx.Values[i] = (float)(derivative * scale);
         }
-        Keep(dx, input, new GradFn(gradFnName, this, [input.GradFn]));
+        Keep(dx, input, GradFnFor(input.GradFn));
         return losses;
     }
 }
@@ -87,8 +89,15 @@ public sealed class MSELoss(Reduction reduction = Reduction.Mean) : ElementwiseL
 
 /// <summary>|x − t|; at zero the derivative is 0.</summary>
 /// <param name="reduction">Mean over all elements by default.</param>
-public sealed class L1Loss(Reduction reduction = Reduction.Mean) : ElementwiseLoss(reduction, "L1LossBackward0")
+public sealed class L1Loss(Reduction reduction = Reduction.Mean) : ElementwiseLoss(reduction, "AbsBackward0")
 {
+    // PyTorch has no step of its own for it: a difference, its absolute value, and what reduces them.
+    private protected override GradFn GradFnFor(GradFn? input)
+    {
+        var each = new GradFn("AbsBackward0", this, [new GradFn("SubBackward0", this, [input])]);
+        return Reduction == Reduction.None ? each : new GradFn($"{Reduction}Backward0", this, [each]);
+    }
+
     private protected override (double Loss, double Derivative) Each(float x, float target, int feature)
     {
         double difference = (double)x - target;

@@ -2,31 +2,36 @@ namespace OnnxLeNet.Numerics;
 
 /// <summary>
 /// A learning rate that falls along half a cosine, from the optimizer's own to a last one, over a number of steps
-/// (Loshchilov and Hutter 2017, without restarts).
+/// (Loshchilov and Hutter 2017, without restarts): η = last + (η₀ − last)·(1 + cos(π·t/T))/2. Past T it rises again, as PyTorch's does.
 /// </summary>
-public sealed class CosineAnnealingLR
+public sealed class CosineAnnealingLR : LRScheduler
 {
-    private readonly Optimizer optimizer;
-    private readonly double first, last;
-    private readonly int steps;
-    private int done;
+    private double last;
+    private int steps;
 
-    /// <summary>A schedule of so many steps that begins at the optimizer's rate.</summary>
-    /// <param name="optimizer">Whose rate it sets.</param>
-    /// <param name="steps">T_max: calls of <see cref="Step"/> until the last rate.</param>
-    /// <param name="last">eta_min.</param>
-    public CosineAnnealingLR(Optimizer optimizer, int steps, double last = 0)
+    /// <summary>A schedule of so many steps that begins at the optimizer's rates.</summary>
+    /// <param name="optimizer">Whose rates it sets.</param>
+    /// <param name="steps">T_max: calls of <see cref="LRScheduler.Step"/> until the last rate.</param>
+    /// <param name="last">eta_min, of every group.</param>
+    /// <exception cref="ArgumentOutOfRangeException">A number out of its range.</exception>
+    public CosineAnnealingLR(Optimizer optimizer, int steps, double last = 0) : base(optimizer)
     {
-        ArgumentNullException.ThrowIfNull(optimizer);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(steps);
-        ArgumentOutOfRangeException.ThrowIfNegative(last);
-        (this.optimizer, this.steps, first, this.last) = (optimizer, steps, optimizer.LearningRate, last);
+        (this.steps, this.last) = (steps, Require.AtLeastZero(last, nameof(last)));
+        Step();
     }
 
-    /// <summary>Sets the rate for the next step of the optimizer.</summary>
-    public void Step()
-    {
-        done = Math.Min(done + 1, steps);
-        optimizer.LearningRate = last + (first - last) * (1 + Math.Cos(Math.PI * done / steps)) / 2;
-    }
+    // One step after the bottom there is nothing to multiply up from, so the difference is added.
+    private protected override double NextRate(int group, double rate) =>
+        LastEpoch == 0 ? rate
+        : (LastEpoch - 1L - steps) % (2L * steps) == 0 ? rate + (BaseRate(group) - last) * (1 - Math.Cos(Math.PI / steps)) / 2
+        : (1 + Math.Cos(Math.PI * LastEpoch / steps)) / (1 + Math.Cos(Math.PI * (LastEpoch - 1) / steps)) * (rate - last) + last;
+
+    private protected override double FirstRate(int group) => last + (BaseRate(group) - last) * (1 + Math.Cos(0)) / 2;
+
+    private protected override IEnumerable<StateField> Settings(string prefix) =>
+    [
+        StateField.Count($"{prefix}T_max", () => steps, value => steps = (int)value, least: 1, most: int.MaxValue),
+        StateField.Number($"{prefix}eta_min", () => last, value => last = value),
+    ];
 }

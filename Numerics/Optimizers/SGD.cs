@@ -8,63 +8,64 @@ namespace OnnxLeNet.Numerics;
 /// </summary>
 public sealed class SGD : Optimizer
 {
-    private readonly float[]?[] velocities;
-
-    /// <summary>An optimizer with PyTorch's defaults.</summary>
+    /// <summary>An optimizer of one group, with PyTorch's defaults.</summary>
     /// <param name="parameters">What it changes.</param>
     /// <param name="lr">Learning rate η.</param>
     /// <param name="momentum">μ.</param>
     /// <param name="dampening">τ.</param>
     /// <param name="weightDecay">λ, an L2 penalty.</param>
     /// <param name="nesterov">Whether to look ahead along the velocity; wants momentum and no dampening.</param>
+    /// <exception cref="ArgumentException">No parameters, one that is there twice, or Nesterov without what it wants.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">A number out of its range.</exception>
+    [OverloadResolutionPriority(1)] // an empty list is one of parameters
     public SGD(IEnumerable<Parameter> parameters, double lr, double momentum = 0, double dampening = 0, double weightDecay = 0, bool nesterov = false)
-        : base(parameters, lr)
+        : this([new ParameterGroup(parameters)], lr, momentum, dampening, weightDecay, nesterov) { }
+
+    /// <summary>An optimizer of groups; the numbers are for groups that have none of their own.</summary>
+    /// <param name="groups">What it changes; no parameter twice.</param>
+    /// <param name="lr">Learning rate η; without it every group must have its own.</param>
+    /// <param name="momentum">μ.</param>
+    /// <param name="dampening">τ.</param>
+    /// <param name="weightDecay">λ, an L2 penalty.</param>
+    /// <param name="nesterov">Whether to look ahead along the velocity; wants momentum and no dampening.</param>
+    /// <exception cref="ArgumentException">No group, no parameters, one in two groups, or a group that has what SGD has not.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">A number out of its range.</exception>
+    public SGD(IEnumerable<ParameterGroup> groups, double? lr = null, double momentum = 0, double dampening = 0, double weightDecay = 0, bool nesterov = false)
+        : base(groups, ["momentum_buffer"], [(Hyper.LearningRate, lr), (Hyper.Momentum, momentum), (Hyper.Dampening, dampening),
+            (Hyper.WeightDecay, weightDecay), (Hyper.Nesterov, nesterov ? 1 : 0)])
+    { }
+
+    /// <summary>μ of the first group.</summary>
+    public double Momentum => ParameterGroups[0].Momentum;
+
+    /// <summary>τ of the first group.</summary>
+    public double Dampening => ParameterGroups[0].Dampening;
+
+    /// <summary>λ of the first group.</summary>
+    public double WeightDecay => ParameterGroups[0].WeightDecay;
+
+    /// <summary>Whether the first group looks ahead.</summary>
+    public bool Nesterov => ParameterGroups[0].Nesterov;
+
+    private protected override unsafe void Update(ParameterGroup group, float[] w, float[] g, ParameterState state)
     {
-        Momentum = RequireAtLeastZero(momentum, nameof(momentum));
-        Dampening = double.IsFinite(dampening) ? dampening : throw new ArgumentOutOfRangeException(nameof(dampening), dampening, "dampening is a finite number");
-        WeightDecay = RequireAtLeastZero(weightDecay, nameof(weightDecay));
-        if (nesterov && (momentum == 0 || dampening != 0)) throw new ArgumentException("Nesterov momentum requires a momentum and zero dampening", nameof(nesterov));
-        Nesterov = nesterov;
-        velocities = new float[]?[Parameters.Count];
+        bool first = state.Buffers[0] is null;
+        fixed (float* pw = w, pg = g, pv = state.Buffer(0, group.Momentum != 0))
+            VectorKernel.Run(new Kernel
+            {
+                W = pw,
+                G = pg,
+                V = pv,
+                Count = w.Length,
+                Rate = -(float)group.LearningRate,
+                Decay = (float)group.WeightDecay,
+                Momentum = (float)group.Momentum,
+                Fresh = first ? 1 : (float)(1 - group.Dampening),
+                LookAhead = group.Nesterov,
+            });
     }
 
-    /// <summary>μ.</summary>
-    public double Momentum { get; }
-
-    /// <summary>τ.</summary>
-    public double Dampening { get; }
-
-    /// <summary>λ.</summary>
-    public double WeightDecay { get; }
-
-    /// <summary>Whether it looks ahead.</summary>
-    public bool Nesterov { get; }
-
-    /// <inheritdoc/>
-    public override unsafe void Step()
-    {
-        for (int i = 0; i < Parameters.Count; i++)
-        {
-            if (Parameters[i].Grad is not { } grad) continue;
-            bool first = velocities[i] is null;
-            float[] velocity = velocities[i] ??= new float[Momentum == 0 ? 0 : grad.Data.Length];
-            fixed (float* w = Parameters[i].Value.Data, g = grad.Data, v = velocity)
-                VectorKernel.Run(new StepKernel
-                {
-                    W = w,
-                    G = g,
-                    V = v,
-                    Count = grad.Data.Length,
-                    Rate = -(float)LearningRate,
-                    Decay = (float)WeightDecay,
-                    Momentum = (float)Momentum,
-                    Fresh = first ? 1 : 1 - (float)Dampening,
-                    LookAhead = Nesterov,
-                });
-        }
-    }
-
-    private unsafe struct StepKernel : IVectorKernel
+    private unsafe struct Kernel : IVectorKernel
     {
         public float* W, G, V;
         public int Count;
@@ -78,8 +79,9 @@ public sealed class SGD : Optimizer
             int i = 0;
             for (; i <= Count - S.Count; i += S.Count)
             {
-                TV w = S.Load(W + i), g = S.MultiplyAdd(decay, w, S.Load(G + i));
-                if (Momentum != 0)
+                TV w = S.Load(W + i), g = S.Load(G + i);
+                if (Decay != 0) g = S.MultiplyAdd(decay, w, g);
+                if (V is not null)
                 {
                     TV v = S.MultiplyAdd(momentum, S.Load(V + i), S.Multiply(fresh, g));
                     S.Store(V + i, v);
@@ -89,8 +91,8 @@ public sealed class SGD : Optimizer
             }
             for (; i < Count; i++)
             {
-                float g = MathF.FusedMultiplyAdd(Decay, W[i], G[i]);
-                if (Momentum != 0)
+                float g = Decay != 0 ? MathF.FusedMultiplyAdd(Decay, W[i], G[i]) : G[i];
+                if (V is not null)
                 {
                     V[i] = MathF.FusedMultiplyAdd(Momentum, V[i], Fresh * g);
                     g = LookAhead ? MathF.FusedMultiplyAdd(Momentum, V[i], g) : V[i];
