@@ -19,6 +19,7 @@ type TrainArgs =
     | [<Unique>] Provider of NAME: string
     | [<Unique>] Device of DEVICE: string
     | [<Unique; CustomCommandLine "--min-accuracy">] MinAccuracy of SHARE: float
+    | [<Unique>] Resume of CHECKPOINT: string
     | [<Unique>] Out of DIR: string
     | [<Unique>] Json of FILE: string
     | [<Unique>] Quiet
@@ -36,6 +37,7 @@ type TrainArgs =
             | Provider _ -> "who computes the engine's matrix products: simd (default), managed, mathnet-cuda."
             | Device _ -> "where ONNX Runtime runs: cpu (default), cuda or cuda:N."
             | MinAccuracy _ -> "fail (exit code 1) below this test accuracy, 0 to 1."
+            | Resume _ -> "go on from a checkpoint that an earlier run left; the result is that of a run that never stopped."
             | Out _ -> "folder of the finished model and its card (default: models)."
             | Json _ -> "write the results as one JSON object."
             | Quiet -> "print nothing but errors."

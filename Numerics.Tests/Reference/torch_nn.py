@@ -211,6 +211,8 @@ layers = [
     layer("AvgPool2d", (2, 1, 6, 8), kernel_size=(3, 2), stride=(2, 3), padding=(1, 1), ceil_mode=True, count_include_pad=False),
     layer("AvgPool2d", (2, 2, 3, 5), kernel_size=(2, 3), stride=(3, 4), padding=(1, 1), ceil_mode=True),
     layer("AvgPool2d", (17, 1, 3, 4), kernel_size=(3, 2), stride=(1, 3), ceil_mode=True),
+    layer("AvgPool2d", (2, 2, 2, 5), kernel_size=3, stride=2, ceil_mode=True),
+    layer("AvgPool2d", (3, 2, 2, 5), kernel_size=(5, 3), stride=2, padding=(1, 0), ceil_mode=True, count_include_pad=False),
     layer("AdaptiveAvgPool2d", (2, 3, 5, 7), output_size=1),
     layer("AdaptiveAvgPool2d", (3, 2, 5, 7), output_size=(3, 2)),
     layer("AdaptiveAvgPool2d", (2, 2, 3, 4), output_size=(5, 4)),
@@ -228,7 +230,7 @@ layers = [
     layer("BatchNorm1d", [(5, 4), (2, 4), (7, 4)], num_features=4),
     layer("BatchNorm1d", [(3, 2, 5), (1, 2, 4)], num_features=2, momentum=None, affine=False),
     layer("BatchNorm1d", (6, 3), train=False, num_features=3, momentum=1.0),
-    # Activations, far into where they are flat too.
+    # Activations; ActivationTests.cs goes far into where they are flat.
     layer("ReLU", (3, 2, 4, 5)), layer("ReLU", (19, 3), inplace=True), layer("Sigmoid", (3, 2, 4, 5)), layer("Tanh", (3, 2, 4, 5)),
     layer("GELU", (3, 2, 4, 5)), layer("LeakyReLU", (3, 2, 4, 5)), layer("LeakyReLU", (19, 3), negative_slope=0.25),
     layer("LeakyReLU", (2, 3), negative_slope=1.0), layer("LeakyReLU", (2, 3), negative_slope=1e-5),

@@ -1,4 +1,6 @@
 using System.Runtime.CompilerServices;
+using System.Security.Cryptography;
+using System.Text;
 
 namespace OnnxLeNet.Numerics;
 
@@ -7,6 +9,7 @@ public sealed class ImageDataset
 {
     private readonly ReadOnlyMemory<byte> pixels, labels;
     private readonly float[] values = new float[256];
+    private string? fingerprint;
 
     /// <summary>A data set of images [C, H, W], one after the other, and their labels.</summary>
     /// <param name="image">The shape of a stored image.</param>
@@ -41,6 +44,9 @@ public sealed class ImageDataset
 
     /// <summary>What a gathered image goes through.</summary>
     public ImageTransform Transform { get; }
+
+    /// <summary>A hash of the images, the labels and what they go through, by which a checkpoint knows its data again.</summary>
+    public string Fingerprint => fingerprint ??= ComputeFingerprint();
 
     /// <summary>The class of an image.</summary>
     public int Label(int index) => labels.Span[index];
@@ -94,6 +100,15 @@ public sealed class ImageDataset
         var classes = new int[indices.Length];
         Gather(indices, x, classes);
         return (x, classes);
+    }
+
+    private string ComputeFingerprint()
+    {
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        hash.AppendData(Encoding.UTF8.GetBytes($"{Stored} {Transform}"));
+        hash.AppendData(labels.Span);
+        hash.AppendData(pixels.Span);
+        return Convert.ToHexStringLower(hash.GetHashAndReset());
     }
 
     /// <summary>The first images.</summary>

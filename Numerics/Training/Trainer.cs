@@ -22,6 +22,9 @@ public sealed record TrainingOptions
 
     /// <summary>Seed of the order of the images.</summary>
     public long Seed { get; init; } = 1;
+
+    /// <summary>The least time between two checkpoints within an epoch. It changes nothing in the result, and is no part of one.</summary>
+    public TimeSpan CheckpointEvery { get; init; } = TimeSpan.FromSeconds(5);
 }
 
 /// <summary>How far training is, after a step.</summary>
@@ -70,7 +73,7 @@ public sealed class Trainer
     private BlockPlan plan;
     private readonly int[] indices;
     private readonly Generator random;
-    private long steps;
+    private long trips;
 
     /// <summary>A trainer of a classifier with cross-entropy.</summary>
     /// <param name="network">Takes the data's images and returns logits.</param>
@@ -98,9 +101,12 @@ public sealed class Trainer
     /// <param name="options">How.</param>
     /// <param name="progress">Called after every step.</param>
     /// <param name="epochEnded">Called after every epoch with its number, outside the time measured, with the network in evaluation mode.</param>
+    /// <param name="checkpoint">Called with the state of things after every epoch, every few seconds, and when training is interrupted.</param>
+    /// <param name="resume">Where to go on; the result, to the bit, is that of a run that never stopped.</param>
     /// <param name="cancellation">Stops training between two steps.</param>
-    public static TrainingResult Fit(Module network, ImageDataset data, TrainingOptions options,
-        Action<TrainingProgress>? progress = null, Action<int>? epochEnded = null, CancellationToken cancellation = default)
+    /// <exception cref="DataException">The checkpoint is of other options, another network or other data.</exception>
+    public static TrainingResult Fit(Module network, ImageDataset data, TrainingOptions options, Action<TrainingProgress>? progress = null,
+        Action<int>? epochEnded = null, Action<Checkpoint>? checkpoint = null, Checkpoint? resume = null, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(options);
         ArgumentNullException.ThrowIfNull(data);
@@ -112,17 +118,39 @@ public sealed class Trainer
         var schedule = new CosineAnnealingLR(optimizer, checked(options.Epochs * loader.Steps));
         var trainer = new Trainer(network.Train(), data, Math.Min(options.BatchSize, data.Count), new Generator(options.Seed).Fork(-1));
         List<double> losses = [], seconds = [];
-        float[][] lastGood = trainer.CopyWeights();
-        for (int epoch = 1; epoch <= options.Epochs; epoch++)
+        int epoch = 1, step = 0;
+        double sum = 0;
+        if (resume is not null)
         {
+            if (resume.Options != options with { CheckpointEvery = resume.Options.CheckpointEvery }) throw new DataException($"the checkpoint is of a run with {resume.Options}, this one has {options}");
+            if (resume.DataFingerprint != data.Fingerprint) throw new DataException("the checkpoint is of a run on other data");
+            if (resume.Step > loader.Steps) throw new DataException($"the checkpoint is at step {resume.Step} of {loader.Steps}");
+            network.LoadStateDict(resume.Model);
+            optimizer.LoadState(resume.Optimizer);
+            schedule.LoadState(resume.Schedule);
+            (epoch, step, trainer.trips, sum) = (resume.Epoch, resume.Step, resume.Trips, resume.LossSum);
+            losses.AddRange(resume.Losses);
+            seconds.AddRange(resume.Seconds);
+        }
+        float[][] lastGood = trainer.CopyWeights();
+        long lastCheckpoint = Stopwatch.GetTimestamp();
+        void Save()
+        {
+            checkpoint?.Invoke(new Checkpoint(options, network.StateDict(), optimizer.State(), schedule.State(), epoch, step, trainer.trips, sum, [.. losses], [.. seconds], data.Fingerprint));
+            lastCheckpoint = Stopwatch.GetTimestamp();
+        }
+        for (; epoch <= options.Epochs; epoch++, step = 0, sum = 0)
+        {
+            if (step == 0 && epoch > 1) Save();
             long began = Stopwatch.GetTimestamp();
             loader.Shuffle(epoch);
-            double sum = 0;
-            int seen = 0;
-            for (int step = 0; step < loader.Steps; step++)
+            while (step < loader.Steps)
             {
                 if (cancellation.IsCancellationRequested)
+                {
+                    Save();
                     return new TrainingResult(TrainingOutcome.Interrupted, losses, seconds, (epoch, step));
+                }
                 var batch = loader.Indices(step);
                 optimizer.ZeroGrad();
                 double mean = trainer.Backward(batch);
@@ -134,21 +162,23 @@ public sealed class Trainer
                 optimizer.Step();
                 schedule.Step();
                 sum += mean * batch.Length;
-                seen += batch.Length;
-                progress?.Invoke(new TrainingProgress(epoch, options.Epochs, step + 1, loader.Steps, sum / seen, Stopwatch.GetElapsedTime(began).TotalSeconds));
+                step++;
+                int seen = Math.Min(step * options.BatchSize, data.Count);
+                progress?.Invoke(new TrainingProgress(epoch, options.Epochs, step, loader.Steps, sum / seen, Stopwatch.GetElapsedTime(began).TotalSeconds));
+                if (checkpoint is not null && Stopwatch.GetElapsedTime(lastCheckpoint) > options.CheckpointEvery) Save();
             }
-            // No loss of the epoch has seen its last update: this one does.
-            if (!trainer.WeightsAreFinite() || !double.IsFinite(trainer.Backward(loader.Indices(loader.Steps - 1))))
+            // No loss of the epoch has seen its last update: this look does.
+            if (!trainer.WeightsAreFinite() || !trainer.OutputsAreFinite(loader.Indices(loader.Steps - 1)))
             {
                 trainer.SetWeights(lastGood);
                 return new TrainingResult(TrainingOutcome.Diverged, losses, seconds, (epoch, loader.Steps));
             }
             seconds.Add(Stopwatch.GetElapsedTime(began).TotalSeconds);
-            losses.Add(sum / seen);
+            losses.Add(sum / data.Count);
             lastGood = trainer.CopyWeights();
             network.Eval();
-            epochEnded?.Invoke(epoch);
-            network.Train();
+            try { epochEnded?.Invoke(epoch); }
+            finally { network.Train(); }
         }
         return new TrainingResult(TrainingOutcome.Completed, losses, seconds, null);
     }
@@ -162,7 +192,7 @@ public sealed class Trainer
         if (batch.Length == 0 || batch.Length > indices.Length)
             throw new ArgumentException($"a batch of {batch.Length} images; this trainer was made for 1 to {indices.Length}", nameof(batch));
         batch.CopyTo(indices);
-        steps++;
+        trips++;
         plan = BlockPlan.For(network, batch.Length);
         try { Workers.Run(plan.Lanes, runLane); }
         catch
@@ -189,6 +219,8 @@ public sealed class Trainer
 
     private bool WeightsAreFinite() => Array.TrueForAll(parameters, p => Array.TrueForAll(p.Value.Data, float.IsFinite));
 
+    private bool OutputsAreFinite(ReadOnlySpan<int> batch) => Array.TrueForAll(Inference.Run(network, data.Take(batch).Images).Values, float.IsFinite);
+
     private void RunLane(int index)
     {
         var lane = lanes[index];
@@ -198,7 +230,7 @@ public sealed class Trainer
             var (start, count) = plan.Block(block);
             var slot = lane.Slot(count, plan.Size, data.Sample);
             data.Gather(indices.AsSpan(start, count), slot.X!, slot.Labels);
-            slot.Pass.Random.State = random.ForkState((steps << 24) + block);
+            slot.Pass.Random.State = random.ForkState((trips << 24) + block);
             var logits = network.Forward(slot.X!, slot.Pass);
             lane.LossSum += loss.Block(logits, slot.Labels, 1f / plan.Samples, slot.Pass, out var dLogits);
             network.Backward(dLogits, slot.Pass);

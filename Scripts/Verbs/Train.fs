@@ -24,6 +24,7 @@ type private Job =
         Out: Output
         Model: Models.Model
         Options: TrainingOptions
+        Resume: Checkpoint option
         /// The data's own folder, or None for the MNIST that comes with the project.
         DataFolder: string option
         Ort: OrtOptions
@@ -42,8 +43,20 @@ let private commandOf (job: Job) (data: IdxFolder) =
           $"--epochs {o.Epochs} --batch-size {o.BatchSize} --lr {invariant o.LearningRate} --seed {o.Seed}"
           if Products.Name <> "simd" then $"--provider {Products.Name}" ]
 
-let private options (args: ParseResults<TrainArgs>) =
-    let defaults = TrainingOptions()
+/// What a checkpoint remembers beside the numbers.
+module private Note =
+    let model = "model"
+    let width = "vector width"
+    let provider = "provider"
+
+let private checkpointFile (job: Job) (data: IdxFolder) = Path.Combine(job.Folder, $"{job.Model.Name}-{data.Name}.checkpoint")
+
+/// The options of the run, which are the checkpoint's own where there is one.
+let private options (args: ParseResults<TrainArgs>) (resume: Checkpoint option) =
+    let defaults =
+        match resume with
+        | Some checkpoint -> checkpoint.Options
+        | None -> TrainingOptions()
     let lr = args.GetResult(Lr, defaultValue = defaults.LearningRate)
     if not (Double.IsFinite lr) || lr < 0.0 then badOption "--lr" lr "a finite number of 0 or more"
     TrainingOptions(
@@ -52,6 +65,11 @@ let private options (args: ParseResults<TrainArgs>) =
         LearningRate = lr,
         Seed = args.GetResult(TrainArgs.Seed, defaultValue = defaults.Seed)
     )
+    |> fun asked ->
+        match resume with
+        | Some checkpoint when asked <> checkpoint.Options ->
+            raise (OnnxLeNetException $"--resume goes on with the checkpoint's own options, {checkpoint.Options}; leave out what differs")
+        | _ -> asked
 
 let private load (model: Models.Model) folder =
     let data = IdxFolder.Load(folder, ImageTransform.Mnist)
@@ -60,7 +78,11 @@ let private load (model: Models.Model) folder =
     data
 
 /// Trains with a moving bar in a terminal and a line per epoch everywhere.
-let private fit out (net: Sequential) (data: IdxFolder) (o: TrainingOptions) (cancel: CancellationToken) =
+let private fit (job: Job) (net: Sequential) (data: IdxFolder) (cancel: CancellationToken) =
+    let out, o, file = job.Out, job.Options, checkpointFile job data
+    let save (checkpoint: Checkpoint) =
+        let notes = dict [ Note.model, job.Model.Name; Note.width, string SimdWidth.Bits; Note.provider, Products.Name ]
+        checkpoint.WithNotes(notes).Save file
     let mutable last = TrainingProgress()
     let epochLine epoch =
         let test = accuracy data.Test (Inference.Logits(net, data.Test))
@@ -74,6 +96,8 @@ let private fit out (net: Sequential) (data: IdxFolder) (o: TrainingOptions) (ca
                 last <- p
                 report p),
             epochLine,
+            save,
+            Option.toObj job.Resume,
             cancel
         )
     if out.Live then
@@ -185,6 +209,7 @@ let private finish (job: Job) (data: IdxFolder) (net: Sequential) (result: Train
         File.Move(unproven, finished, overwrite = true)
         AtomicFile.Write(Path.Combine(job.Folder, name + ".md"), text)
         File.Delete(Path.Combine(job.Folder, name + ".partial.onnx"))
+        File.Delete(checkpointFile job data)
     line job.Out $"{Workspace.display path}   {bytes:N0} bytes   sha256 {hash[..15]}…"
     let seconds = Seq.sum result.SecondsPerEpoch
     line
@@ -220,15 +245,26 @@ let private endEarly (job: Job) (data: IdxFolder) (net: Sequential) (result: Tra
         let test = keep ()
         message
             job.Out
-            $"Interrupted at epoch {epoch}, step {step}. The weights so far, test accuracy {percent test}, are in {Workspace.display partial}."
+            $"Interrupted at epoch {epoch}, step {step}. The weights so far, test accuracy {percent test}, are in {Workspace.display partial}; go on with --resume {Workspace.display (checkpointFile job data)}"
         write [ "model", box (Workspace.display partial); "testAccuracy", test ]
         Exit.interrupted
 
 let private jobOf (args: ParseResults<TrainArgs>) =
+    let resume = args.TryGetResult TrainArgs.Resume |> Option.map Checkpoint.Load
+    let note key =
+        resume
+        |> Option.bind (fun checkpoint ->
+            match checkpoint.Notes.TryGetValue key with
+            | true, text -> Some text
+            | _ -> None)
+    let model = args.GetResult(Model, defaultValue = defaultArg (note Note.model) "lenet5")
+    if note Note.model |> Option.exists ((<>) model) then
+        badOption "--model" model $"{(note Note.model).Value}, the checkpoint's"
     let job =
-        { Out = output (args.Contains TrainArgs.Quiet)
-          Model = Models.find (args.GetResult(Model, defaultValue = "lenet5"))
-          Options = options args
+        { Resume = resume
+          Out = output (args.Contains TrainArgs.Quiet)
+          Model = Models.find model
+          Options = options args resume
           DataFolder = args.TryGetResult TrainArgs.Data
           Ort = ortOptions (args.TryGetResult TrainArgs.Device)
           Folder = args.GetResult(Out, defaultValue = Workspace.modelsFolder)
@@ -237,6 +273,11 @@ let private jobOf (args: ParseResults<TrainArgs>) =
     configure (args.TryGetResult TrainArgs.Threads) (args.TryGetResult TrainArgs.Provider)
     Workspace.requireWritable "--out" job.Folder
     job.Json |> Option.iter (Workspace.requireWritableFile "--json")
+    for key, now in [ Note.width, string SimdWidth.Bits; Note.provider, Products.Name ] do
+        match note key with
+        | Some before when before <> now ->
+            message job.Out $"the checkpoint was made with {key} {before}, this run has {now}: results will differ in their last bits"
+        | _ -> ()
     job
 
 /// A device that is not there, or a part of it, is told before the training and not after it.
@@ -262,7 +303,7 @@ let run (args: ParseResults<TrainArgs>) =
     use _ = PosixSignalRegistration.Create(PosixSignal.SIGINT, stop)
     use _ = PosixSignalRegistration.Create(PosixSignal.SIGTERM, stop)
     let began = Stopwatch.GetTimestamp()
-    let result = fit job.Out net data job.Options cancel.Token
+    let result = fit job net data cancel.Token
     let seconds = Stopwatch.GetElapsedTime(began).TotalSeconds
     net.Eval() |> ignore
     let write extra = job.Json |> Option.iter (fun file -> writeJson file (jsonOf job data result seconds extra))

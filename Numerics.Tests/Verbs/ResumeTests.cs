@@ -1,0 +1,55 @@
+namespace OnnxLeNet.Numerics.Tests;
+
+[TestClass]
+public sealed class ResumeTests
+{
+    [TestMethod]
+    public void KilledAtRandomMomentsAndResumedTheFileIsTheSame()
+    {
+        using var folder = new TemporaryFolder();
+        string data = SmallMnist.Write(folder), checkpoint = folder["killed/lenet5-small.checkpoint"];
+        string[] run = ["--data", data, "--epochs", "150", "--seed", "4", "--quiet"];
+        Program.Run([.. run, "--out", folder["whole"]]).MustExit(0);
+
+        var random = new Random(7);
+        int resumed = 0;
+        for (int kill = 0; kill < 8; kill++)
+        {
+            bool from = File.Exists(checkpoint);
+            using var process = Program.Start([.. from ? ["--resume", checkpoint, "--data", data, "--quiet"] : run, "--out", folder["killed"]]);
+            if (process.WaitForExit(random.Next(300, 1600))) break; // it got to the end
+            process.Kill();
+            process.WaitForExit();
+            if (from) resumed++;
+        }
+        Assert.IsGreaterThan(1, resumed, "no kill hit a resumed run");
+        if (!File.Exists(folder["killed/lenet5-small.onnx"]))
+            Program.Run("--resume", checkpoint, "--data", data, "--out", folder["killed"]).MustExit(0);
+        CollectionAssert.AreEqual(File.ReadAllBytes(folder["whole/lenet5-small.onnx"]), File.ReadAllBytes(folder["killed/lenet5-small.onnx"]));
+        Assert.IsFalse(File.Exists(checkpoint), "a finished run needs no checkpoint");
+    }
+
+    [TestMethod]
+    public void WhatDoesNotFitTheCheckpointIsRefused()
+    {
+        using var folder = new TemporaryFolder();
+        string data = SmallMnist.Write(folder), checkpoint = folder["out/lenet5-small.checkpoint"];
+        using (var process = Program.Start("--data", data, "--epochs", "100000", "--out", folder["out"]))
+        {
+            while (process.StandardOutput.ReadLine() is { } line && !line.Contains("epoch  3/", StringComparison.Ordinal)) { }
+            process.Kill();
+            process.WaitForExit();
+        }
+        Assert.IsTrue(File.Exists(checkpoint));
+        Program.Run("--resume", checkpoint, "--data", data, "--epochs", "7", "--out", folder["out"]).MustExit(2).MustSay("leave out what differs");
+        Program.Run("--resume", checkpoint, "--data", data, "--lr", "0.5", "--out", folder["out"]).MustExit(2).MustSay("leave out what differs");
+        Program.Run("--resume", checkpoint, "--out", folder["out"]).MustExit(2).MustSay("other data");
+        Program.Run("--resume", folder["nowhere"], "--data", data, "--out", folder["out"]).MustExit(2).MustSay("nowhere");
+        byte[] bytes = File.ReadAllBytes(checkpoint);
+        foreach (int length in new[] { 0, 4, 100, bytes.Length / 2, bytes.Length - 1 })
+        {
+            File.WriteAllBytes(folder["cut"], bytes[..length]);
+            Program.Run("--resume", folder["cut"], "--data", data, "--out", folder["out"]).MustExit(2).MustSay("cut");
+        }
+    }
+}

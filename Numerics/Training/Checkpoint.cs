@@ -1,0 +1,132 @@
+using System.Globalization;
+
+namespace OnnxLeNet.Numerics;
+
+/// <summary>
+/// Everything a training run needs to go on as if it had never stopped: weights and buffers, the optimizer's and the schedule's state, the place
+/// in the shuffled epoch, and how far the random streams are. In a file it is a safetensors state dict; doubles are stored as their bits.
+/// </summary>
+/// <param name="Options">How the run trains.</param>
+/// <param name="Model">The network's parameters and buffers.</param>
+/// <param name="Optimizer">The optimizer's state.</param>
+/// <param name="Schedule">The schedule's state.</param>
+/// <param name="Epoch">The epoch in progress, from 1.</param>
+/// <param name="Step">Updates done in it.</param>
+/// <param name="Trips">Batches that have gone through the network; dropout draws by their number.</param>
+/// <param name="LossSum">Sum of the losses of the epoch's images so far.</param>
+/// <param name="Losses">Mean loss of each complete epoch.</param>
+/// <param name="Seconds">Time of each complete epoch.</param>
+/// <param name="DataFingerprint">Of the data it was trained on.</param>
+public sealed record Checkpoint(
+    TrainingOptions Options, StateDict Model, OptimizerState Optimizer, OptimizerState Schedule, int Epoch, int Step, long Trips, double LossSum,
+    IReadOnlyList<double> Losses, IReadOnlyList<double> Seconds, string DataFingerprint)
+{
+    private const string Format = "OnnxLeNet checkpoint 1";
+
+    /// <summary>What else the run is to remember, such as the name of its model.</summary>
+    public IReadOnlyDictionary<string, string> Notes { get; init; } = new Dictionary<string, string>();
+
+    /// <summary>The same with other notes.</summary>
+    public Checkpoint WithNotes(IDictionary<string, string> notes) => this with { Notes = new Dictionary<string, string>(notes) };
+
+    /// <summary>Writes the checkpoint; whoever looks sees the old file or the whole new one.</summary>
+    public void Save(string path)
+    {
+        var state = new StateDict();
+        foreach (var (name, tensor) in Model) state.Add($"model.{name}", tensor);
+        AddState(state, "optimizer", Optimizer);
+        AddState(state, "schedule", Schedule);
+        state.Add("progress", StateTensor.Of(new Shape(3), [Epoch, Step, Trips]));
+        state.Add("progress.numbers", Bits([LossSum, .. Losses, .. Seconds]));
+        var metadata = new Dictionary<string, string>
+        {
+            ["format"] = Format,
+            ["optimizer"] = Optimizer.Kind,
+            ["schedule"] = Schedule.Kind,
+            ["data"] = DataFingerprint,
+            ["options"] = string.Join(' ', Options.Epochs, Options.BatchSize, Number(Options.LearningRate), Number(Options.Momentum), Number(Options.WeightDecay), Options.Seed),
+        };
+        foreach (var (key, value) in Notes) metadata.Add($"note.{key}", value);
+        SafeTensors.Write(state, path, metadata);
+    }
+
+    /// <summary>Reads a checkpoint.</summary>
+    /// <exception cref="DataException">The file is missing, damaged or no checkpoint.</exception>
+    public static Checkpoint Load(string path)
+    {
+        var metadata = SafeTensors.ReadMetadata(path);
+        if (!metadata.TryGetValue("format", out string? format) || format != Format)
+            throw new DataException($"{path} is no checkpoint of this program: its format is '{format ?? "not stated"}', expected '{Format}'");
+        var state = SafeTensors.Read(path, allowNonFinite: true);
+        try
+        {
+            string[] o = metadata["options"].Split(' ');
+            double Real(int i) => double.Parse(o[i], CultureInfo.InvariantCulture);
+            var options = new TrainingOptions
+            {
+                Epochs = int.Parse(o[0], CultureInfo.InvariantCulture),
+                BatchSize = int.Parse(o[1], CultureInfo.InvariantCulture),
+                LearningRate = Real(2),
+                Momentum = Real(3),
+                WeightDecay = Real(4),
+                Seed = long.Parse(o[5], CultureInfo.InvariantCulture),
+            };
+            var model = new StateDict();
+            foreach (var (name, tensor) in state)
+            {
+                if (name.StartsWith("model.", StringComparison.Ordinal)) model.Add(name["model.".Length..], tensor);
+            }
+            long[] progress = state["progress"].AsInt64();
+            double[] numbers = [.. state["progress.numbers"].AsInt64().Select(BitConverter.Int64BitsToDouble)];
+            int complete = (numbers.Length - 1) / 2;
+            if (progress.Length != 3 || numbers.Length != 2 * complete + 1 || progress[0] != complete + 1 || progress[1] < 0 || progress[1] > int.MaxValue || progress[2] < 0)
+                throw new DataException($"{path}: its progress does not add up");
+            return new Checkpoint(options, model, ReadState(state, "optimizer", metadata["optimizer"]), ReadState(state, "schedule", metadata["schedule"]),
+                (int)progress[0], (int)progress[1], progress[2], numbers[0], numbers[1..(complete + 1)], numbers[(complete + 1)..], metadata["data"])
+            {
+                Notes = metadata.Where(m => m.Key.StartsWith("note.", StringComparison.Ordinal)).ToDictionary(m => m.Key["note.".Length..], m => m.Value),
+            };
+        }
+        catch (Exception error) when (error is FormatException or OverflowException or KeyNotFoundException or IndexOutOfRangeException or ArgumentException)
+        {
+            throw new DataException($"{path} is a damaged checkpoint: {error.Message}", error);
+        }
+    }
+
+    private static void AddState(StateDict state, string prefix, OptimizerState owner)
+    {
+        foreach (var entry in owner.Entries)
+        {
+            (string kind, StateTensor value) = entry switch
+            {
+                TensorEntry tensor => ("tensor", StateTensor.Of(tensor.Value)),
+                CountEntry count => ("count", StateTensor.Of(count.Value)),
+                NumberEntry number => ("number", Bits([number.Value])),
+                _ => throw new InvalidOperationException($"a state entry of an unknown kind: {entry}"),
+            };
+            state.Add($"{prefix}.{kind}.{entry.Name}", value);
+        }
+    }
+
+    private static OptimizerState ReadState(StateDict state, string prefix, string kind)
+    {
+        var entries = new List<StateEntry>();
+        foreach (var (name, value) in state)
+        {
+            string[] parts = name.Split('.', 3);
+            if (parts[0] != prefix || parts.Length < 3) continue;
+            entries.Add(parts[1] switch
+            {
+                "tensor" => new TensorEntry(parts[2], value.AsTensor()),
+                "count" => new CountEntry(parts[2], value.AsInt64()[0]),
+                "number" => new NumberEntry(parts[2], BitConverter.Int64BitsToDouble(value.AsInt64()[0])),
+                _ => throw new DataException($"a checkpoint's entry '{name}' is of an unknown kind"),
+            });
+        }
+        return new OptimizerState(kind, entries);
+    }
+
+    private static StateTensor Bits(double[] values) => StateTensor.Of(new Shape(values.Length), [.. values.Select(BitConverter.DoubleToInt64Bits)]);
+
+    private static string Number(double value) => value.ToString("R", CultureInfo.InvariantCulture);
+}
