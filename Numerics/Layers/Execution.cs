@@ -41,7 +41,7 @@ internal sealed class Execution(Module module, Func<int, BlockPlan>? plans = nul
         var first = slots[0].Result!;
         output = new Batch(plan.Blocks == 1 ? first.Count : x.Count, first.Sample, first.RequiresGrad)
         {
-            GradFn = first.RequiresGrad ? module.GradFnFor(x.GradFn) : null,
+            GradFn = first.RequiresGrad ? module.GradFnFor(x.GradFn ?? (x.RequiresGrad ? GradFn.Input : null)) : null,
         };
         CopyResultsTo(output);
         kept = everKept = true;

@@ -22,7 +22,7 @@ public sealed class Flatten : Module
     {
         var kept = pass.Kept<State>(this);
         if (!kept.X!.RequiresGrad) return null;
-        if (kept.Dy != dy) (kept.Dy, kept.Dx) = (dy, dy.Reshape(kept.X.Sample));
+        if (kept.Dy != dy || kept.Dx!.Sample != kept.X.Sample) (kept.Dy, kept.Dx) = (dy, dy.Reshape(kept.X.Sample));
         return kept.Dx;
     }
 

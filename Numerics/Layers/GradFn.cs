@@ -12,6 +12,9 @@ public sealed record GradFn(string Name, object? Module, IReadOnlyList<GradFn?> 
     /// <summary>The parameter of a leaf.</summary>
     public Parameter? Parameter { get; private init; }
 
+    /// <summary>The end of the chain at an input whose gradient is wanted.</summary>
+    internal static GradFn Input { get; } = new("AccumulateGrad", null, []);
+
     /// <summary>The end of the chain at a parameter: where its gradient adds up; null if it is frozen.</summary>
     public static GradFn? Leaf(string name, Parameter? parameter) =>
         parameter is null || !parameter.RequiresGrad ? null : new GradFn("AccumulateGrad", name, []) { Parameter = parameter };

@@ -42,8 +42,8 @@ public class Sequential : Module, IEnumerable<Module>
     public void AddFunction(Module function)
     {
         RequireNew(function);
-        if (function.Parameters().Any())
-            throw new ArgumentException($"{function} has parameters, which need a name: add it by one", nameof(function));
+        if (function.Parameters().Any() || function.NamedBuffers().Any())
+            throw new ArgumentException($"{function} has parameters or buffers, which need a name: add it by one", nameof(function));
         chain.Add(function);
     }
 
@@ -84,7 +84,12 @@ public class Sequential : Module, IEnumerable<Module>
     /// <inheritdoc/>
     protected internal override GradFn GradFnFor(GradFn? input)
     {
-        foreach (var module in chain) input = module.GradFnFor(input);
+        foreach (var module in chain)
+        {
+            var step = module.GradFnFor(input);
+            // A step that leads to nothing that needs a gradient is none.
+            input = ReferenceEquals(step, input) || step.NextFunctions.Any(next => next is not null) ? step : null;
+        }
         return input ?? new GradFn("Identity", this, []);
     }
 

@@ -43,6 +43,7 @@ public abstract class ClassLoss : Loss
     public double Forward(Batch input, ReadOnlySpan<int> labels)
     {
         RequireReduction(true);
+        Forget();
         double divisor = Divisor(input, labels);
         double sum = Run(input, labels, (float)(1 / divisor), new Pass(0));
         return sum / divisor;
@@ -58,6 +59,7 @@ public abstract class ClassLoss : Loss
     public float[] ForwardEach(Batch input, ReadOnlySpan<int> labels)
     {
         RequireReduction(false);
+        Forget();
         CheckLabels(input, labels);
         var pass = new Pass(0);
         Run(input, labels, 1, pass);
@@ -69,8 +71,9 @@ public abstract class ClassLoss : Loss
     public Batch Backward(ReadOnlySpan<float> dLosses)
     {
         RequireReduction(false);
-        var dx = TakeGradient();
+        var dx = Gradient;
         if (dLosses.Length != dx.Count) throw new ShapeException($"{this}: {dx.Count} losses and {dLosses.Length} gradients");
+        TakeGradient();
         for (int i = 0; i < dx.Values.Length; i++) dx.Values[i] *= dLosses[i % dx.Count];
         return dx;
     }

@@ -44,9 +44,10 @@ public abstract class ElementwiseLoss : Loss
     {
         ArgumentNullException.ThrowIfNull(dLosses);
         RequireReduction(false);
-        var dx = TakeGradient();
+        var dx = Gradient;
         if (dLosses.Count != dx.Count || dLosses.Sample != dx.Sample)
             throw new ShapeException($"{this}: the losses have shape {dx.Sample.Prepend(dx.Count)}, their gradient {dLosses.Sample.Prepend(dLosses.Count)}");
+        TakeGradient();
         for (int i = 0; i < dx.Values.Length; i++) dx.Values[i] *= dLosses.Values[i];
         return dx;
     }
@@ -57,6 +58,7 @@ public abstract class ElementwiseLoss : Loss
     {
         ArgumentNullException.ThrowIfNull(input);
         ArgumentNullException.ThrowIfNull(target);
+        Forget();
         if (input.Count != target.Count || input.Sample != target.Sample)
             throw new ShapeException($"{this} takes an input and a target of the same shape, got {input.Sample.Prepend(input.Count)} and {target.Sample.Prepend(target.Count)}");
         Check(input, target);

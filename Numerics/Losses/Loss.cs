@@ -52,10 +52,15 @@ public abstract class Loss
         (gradient, GradFn) = (dx, step);
     }
 
+    /// <summary>Forgets the forward before: one that is refused leaves nothing to go backward from.</summary>
+    private protected void Forget() => (gradient, GradFn) = (null, null);
+
+    private protected Batch Gradient => gradient ?? throw new InvalidOperationException(
+        $"{this}: Backward needs a Forward before it, and goes backward once: trying a second time needs another Forward");
+
     private protected Batch TakeGradient()
     {
-        var result = gradient ?? throw new InvalidOperationException(
-            $"{this}: Backward needs a Forward before it, and goes backward once: trying a second time needs another Forward");
+        var result = Gradient;
         gradient = null;
         return result;
     }
