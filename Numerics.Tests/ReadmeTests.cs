@@ -15,7 +15,7 @@ public sealed class ReadmeTests
         string mnist = SmallMnist.Write(folder), file = folder["lenet5.onnx"];
 
         // README: train, export, prove
-        var data = IdxFolder.Load(mnist, ImageTransform.Mnist);
+        var data = ImageFolder.Load(mnist, ImageTransform.Mnist);
 
         var g = new Generator(seed: 1);
         var net = new Sequential("Net");
@@ -47,7 +47,7 @@ public sealed class ReadmeTests
     public void OneStepByHand()
     {
         using var folder = new TemporaryFolder();
-        var data = IdxFolder.Load(SmallMnist.Write(folder), ImageTransform.Mnist);
+        var data = ImageFolder.Load(SmallMnist.Write(folder), ImageTransform.Mnist);
         var net = Networks.LeNet5(seed: 1);
 
         // README: one step by hand

@@ -6,17 +6,27 @@ open OnnxLeNet.Numerics
 type Model =
     {
         Name: string
-        /// The shape of one input sample, [C, H, W].
+        /// The shape of one input sample, [C, H, W] or [F].
         Sample: Shape
         /// Builds the network with starting weights from a generator.
         Build: Generator -> Sequential
     }
+
+    /// Whether `train` can train it: images in, a row of class scores out, and something to learn.
+    member model.Trains =
+        let net = model.Build(Generator 0L)
+        model.Sample.Rank = 3
+        && net.ParameterCount > 0
+        && (net.Forward(Batch(1, model.Sample, requiresGrad = false))).Sample.Rank = 1
 
 let private named name (layer: Module) (net: Sequential) =
     net.Add(name, layer)
     net
 let private call (layer: Module) (net: Sequential) =
     net.AddFunction layer
+    net
+let private add (layer: Module) (net: Sequential) =
+    net.Add layer
     net
 
 /// LeNet-5 (LeCun et al. 1998) as PyTorch's tutorial has it: ReLU and max pooling, three linear layers.
@@ -39,10 +49,131 @@ let lenet5 =
             |> call (ReLU())
             |> named "fc3" (Linear(84, 10, generator = g)) }
 
-let all = [ lenet5 ]
+/// The same with 3×3 kernels, which leave 6×6 for the first linear layer.
+let lenet3 =
+    { Name = "lenet3"
+      Sample = Shape(1, 32, 32)
+      Build =
+        fun g ->
+            Sequential "Net"
+            |> named "conv1" (Conv2d(1, 6, 3, generator = g))
+            |> call (ReLU())
+            |> call (MaxPool2d(Size2(2, 2)))
+            |> named "conv2" (Conv2d(6, 16, 3, generator = g))
+            |> call (ReLU())
+            |> call (MaxPool2d 2)
+            |> call (Flatten())
+            |> named "fc1" (Linear(16 * 6 * 6, 120, generator = g))
+            |> call (ReLU())
+            |> named "fc2" (Linear(120, 84, generator = g))
+            |> call (ReLU())
+            |> named "fc3" (Linear(84, 10, generator = g)) }
+
+/// The same with 5×5 kernels and pools that are not square: (1, 2) halves the width only, (4, 2) quarters the height.
+let lenetRect =
+    { Name = "lenet-rect"
+      Sample = Shape(1, 32, 32)
+      Build =
+        fun g ->
+            Sequential "Net"
+            |> named "conv1" (Conv2d(1, 6, 5, generator = g))
+            |> call (ReLU())
+            |> call (MaxPool2d(Size2(1, 2)))
+            |> named "conv2" (Conv2d(6, 16, 5, generator = g))
+            |> call (ReLU())
+            |> call (MaxPool2d(Size2(4, 2)))
+            |> call (Flatten())
+            |> named "fc1" (Linear(16 * 6 * 5, 120, generator = g))
+            |> call (ReLU())
+            |> named "fc2" (Linear(120, 84, generator = g))
+            |> call (ReLU())
+            |> named "fc3" (Linear(84, 10, generator = g)) }
+
+/// A network for colour images of two nested Sequentials. A second kernel of 6 leaves 4×4 where the classifier takes 5×5: its first layer
+/// then refuses any batch.
+let lenetRgbWithKernel (second: int) (g: Generator) =
+    Sequential "Net"
+    |> named
+        "features"
+        (Sequential()
+         |> add (Conv2d(3, 6, 5, generator = g))
+         |> add (ReLU())
+         |> add (MaxPool2d(2, 2))
+         |> add (Conv2d(6, 16, second, generator = g))
+         |> add (ReLU())
+         |> add (MaxPool2d(2, 2)))
+    |> call (Flatten())
+    |> named
+        "classifier"
+        (Sequential()
+         |> add (Linear(16 * 5 * 5, 120, generator = g))
+         |> add (ReLU())
+         |> add (Linear(120, 84, generator = g))
+         |> add (ReLU())
+         |> add (Linear(84, 10, generator = g)))
+
+/// The network for colour images, with the kernel that fits.
+let lenetRgb = { Name = "lenet-rgb"; Sample = Shape(3, 32, 32); Build = lenetRgbWithKernel 5 }
+
+/// Three features, four hidden ones, one result.
+let perceptron =
+    { Name = "perceptron"
+      Sample = Shape 3
+      Build =
+        fun g ->
+            Sequential "Perceptron"
+            |> named "layer1" (Linear(3, 4, generator = g))
+            |> call (Sigmoid())
+            |> named "layer2" (Linear(4, 1, generator = g)) }
+
+/// One weight and one bias: gradients that can be checked in one's head.
+let linear1 =
+    { Name = "linear1"
+      Sample = Shape 1
+      Build = fun g -> Sequential "Net" |> named "fc" (Linear(1, 1, generator = g)) }
+
+/// A 3×3 filter that sharpens: 1 in the middle, −1/9 around it. Grey images of any size; the sample's is one of them.
+let sharpen =
+    { Name = "sharpen"
+      Sample = Shape(1, 200, 200)
+      Build =
+        fun g ->
+            let conv = Conv2d(1, 1, Size2(3, 3), 1, bias = false, generator = g)
+            System.Array.Fill(conv.Weight.Value.Data, -1f / 9f)
+            conv.Weight.Value[0, 0, 1, 1] <- 1f
+            Sequential() |> named "conv" conv }
+
+/// The mean of every 2×2 pixels; nothing to learn.
+let avgPool =
+    { Name = "avgpool"
+      Sample = Shape(1, 200, 200)
+      Build = fun _ -> Sequential() |> named "pool" (AvgPool2d(2, 2)) }
+
+/// A Sequential built by names, one at a time.
+let bnSequential =
+    { Name = "bn-sequential"
+      Sample = Shape(3, 4, 4)
+      Build =
+        fun g ->
+            Sequential()
+            |> named "conv" (Conv2d(3, 3, 3, generator = g))
+            |> named "bn" (BatchNorm2d 3)
+            |> named "activation" (ReLU()) }
+
+/// The same by position, with any normalization in the middle: BatchNorm1d does not fit behind a convolution, and says so.
+let bnByPosition (normalization: Module) (g: Generator) = Sequential() |> add (Conv2d(3, 3, 3, generator = g)) |> add normalization |> add (ReLU())
+
+let all = [ lenet5; lenet3; lenetRect; lenetRgb; perceptron; linear1; sharpen; avgPool; bnSequential ]
+
+let private oneOf (models: Model list) name =
+    let names = models |> List.map _.Name |> String.concat ", "
+    match all |> List.tryFind (fun m -> m.Name = name) with
+    | Some model when List.contains name (models |> List.map _.Name) -> model
+    | Some _ -> invalidArg "model" $"'{name}' is no classifier of images that can be trained: choose one of {names}"
+    | None -> invalidArg "model" $"there is no model '{name}': choose one of {names}"
 
 /// The model of that name, or an error that lists the names there are.
-let find name =
-    match all |> List.tryFind (fun m -> m.Name = name) with
-    | Some model -> model
-    | None -> invalidArg "model" $"""there is no model '{name}': choose one of {all |> List.map _.Name |> String.concat ", "}"""
+let get name = oneOf all name
+
+/// The model of that name to be trained, or an error that lists those that can be.
+let find name = oneOf (all |> List.filter _.Trains) name

@@ -101,10 +101,32 @@ type DoctorArgs =
             | Json _ -> "write the results as one JSON object."
             | Quiet -> "print nothing but errors."
 
+[<CliPrefix(CliPrefix.DoubleDash); RequireQualifiedAccess>]
+type WalkthroughArgs =
+    | [<MainCommand; Unique>] Name of NAME: string
+    | [<Unique>] List
+    | [<Unique>] Image of FILE: string
+    | [<Unique>] Seed of N: int64
+    | [<Unique>] Out of DIR: string
+    | [<Unique>] Json of FILE: string
+    | [<Unique>] Quiet
+
+    interface IArgParserTemplate with
+        member arg.Usage =
+            match arg with
+            | Name _ -> "the walkthrough, by its name or its document's number."
+            | List -> "print the names, one a line."
+            | Image _ -> "a grey image (PGM) to filter (default: a drawn one)."
+            | Seed _ -> "seed of the starting weights and of the random input."
+            | Out _ -> "folder of the images and weights it writes (default: they are not kept)."
+            | Json _ -> "write the checks as one JSON object."
+            | Quiet -> "print nothing but errors."
+
 type Verb =
     | [<CliPrefix(CliPrefix.None)>] Train of ParseResults<TrainArgs>
     | [<CliPrefix(CliPrefix.None)>] Evaluate of ParseResults<EvaluateArgs>
     | [<CliPrefix(CliPrefix.None)>] Validate of ParseResults<ValidateArgs>
+    | [<CliPrefix(CliPrefix.None)>] Walkthrough of ParseResults<WalkthroughArgs>
     | [<CliPrefix(CliPrefix.None)>] Doctor of ParseResults<DoctorArgs>
 
     interface IArgParserTemplate with
@@ -113,4 +135,5 @@ type Verb =
             | Train _ -> "train a network, export it, run it in ONNX Runtime, prove that both agree (the default)."
             | Evaluate _ -> "accuracy and confusion matrix of a model file on a data set."
             | Validate _ -> "compare the engine with ONNX Runtime on a model file."
+            | Walkthrough _ -> "a document about networks, step by step."
             | Doctor _ -> "what this machine has, what is missing and how to get it."

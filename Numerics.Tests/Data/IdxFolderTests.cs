@@ -21,12 +21,12 @@ public sealed class IdxFolderTests
                     else folder.Write(name, bytes);
                 }
                 if (sums) WriteSums(folder, files);
-                var data = IdxFolder.Load(folder.Path, Plain);
+                var data = ImageFolder.Load(folder.Path, Plain);
                 Assert.AreEqual(Path.GetFileName(folder.Path), data.Name);
                 Assert.AreEqual((6, 3, 3), (data.Train.Count, data.Test.Count, data.Classes));
                 Assert.AreEqual(new Shape(1, 5, 4), data.Train.Stored);
                 Assert.AreEqual(2, data.Train.Label(2));
-                Assert.AreEqual(3, IdxFolder.LoadTest(folder.Path, Plain).Count);
+                Assert.AreEqual(3, ImageFolder.LoadTest(folder.Path, Plain).Count);
             }
     }
 
@@ -34,7 +34,7 @@ public sealed class IdxFolderTests
     public void AMissingFolderOrFileIsNamed()
     {
         using var folder = new TemporaryFolder();
-        Failure.Of<DataException>(() => IdxFolder.Load(folder["none"], Plain), "there is no folder", "none");
+        Failure.Of<DataException>(() => ImageFolder.Load(folder["none"], Plain), "there is no folder", "none");
         foreach (string missing in Idx.DataSet().Keys)
             Refused(files => files.Remove(missing), missing, ".gz");
     }
@@ -76,19 +76,19 @@ public sealed class IdxFolderTests
         foreach (var (name, bytes) in good) folder.Write(name, bytes);
 
         WriteSums(folder, good, name => "*" + name, upper: true); // as sha256sum --binary writes
-        IdxFolder.Load(folder.Path, Plain);
+        ImageFolder.Load(folder.Path, Plain);
 
         var other = Idx.DataSet();
         other["t10k-images-idx3-ubyte"][30] ^= 1;
         WriteSums(folder, other);
-        Failure.Of<DataException>(() => IdxFolder.Load(folder.Path, Plain), "t10k-images-idx3-ubyte", "SHA-256", "SHA256SUMS");
+        Failure.Of<DataException>(() => ImageFolder.Load(folder.Path, Plain), "t10k-images-idx3-ubyte", "SHA-256", "SHA256SUMS");
 
         other.Remove("t10k-images-idx3-ubyte");
         WriteSums(folder, other);
-        Failure.Of<DataException>(() => IdxFolder.Load(folder.Path, Plain), "SHA256SUMS", "no sum for t10k-images-idx3-ubyte");
+        Failure.Of<DataException>(() => ImageFolder.Load(folder.Path, Plain), "SHA256SUMS", "no sum for t10k-images-idx3-ubyte");
 
         File.WriteAllText(folder["SHA256SUMS"], "");
-        Failure.Of<DataException>(() => IdxFolder.Load(folder.Path, Plain), "no sum for train-images-idx3-ubyte");
+        Failure.Of<DataException>(() => ImageFolder.Load(folder.Path, Plain), "no sum for train-images-idx3-ubyte");
     }
 
     private static void WriteSums(TemporaryFolder folder, Dictionary<string, byte[]> files, Func<string, string>? decorate = null, bool upper = false) =>
@@ -104,6 +104,6 @@ public sealed class IdxFolderTests
         var files = Idx.DataSet();
         damage(files);
         foreach (var (name, bytes) in files) folder.Write(name, bytes);
-        Failure.Of<DataException>(() => IdxFolder.Load(folder.Path, Plain), parts);
+        Failure.Of<DataException>(() => ImageFolder.Load(folder.Path, Plain), parts);
     }
 }

@@ -6,9 +6,9 @@ internal static class Repository
     public static string Root { get; } = FindRoot();
 
     /// <summary>The MNIST that comes with the repository, read once.</summary>
-    public static IdxFolder Mnist => LoadedMnist.Value;
+    public static ImageFolder Mnist => LoadedMnist.Value;
 
-    private static readonly Lazy<IdxFolder> LoadedMnist = new(() => IdxFolder.Load(Path.Combine(Root, "Scripts", "data", "mnist"), ImageTransform.Mnist));
+    private static readonly Lazy<ImageFolder> LoadedMnist = new(() => ImageFolder.Load(Path.Combine(Root, "Scripts", "data", "mnist"), ImageTransform.Mnist));
 
     private static string FindRoot()
     {

@@ -128,6 +128,9 @@ public sealed record ImageTransform(int Padding, double Mean, double Std)
     /// <summary>MNIST brought to 32×32 with its usual mean and standard deviation.</summary>
     public static ImageTransform Mnist { get; } = new(2, 0.1307, 0.3081);
 
+    /// <summary>CIFAR-10 as it is, with the mean and standard deviation of all its pixels.</summary>
+    public static ImageTransform Cifar10 { get; } = new(0, 0.4734, 0.2516);
+
     /// <summary>What a stored byte becomes.</summary>
     public float Normalize(int value) => (float)((value / 255.0 - Mean) / Std);
 }

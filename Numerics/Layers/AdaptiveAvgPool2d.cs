@@ -50,7 +50,7 @@ public sealed class AdaptiveAvgPool2d : Module
     protected override string Describe() => $"output_size={OutputSize}";
 
     /// <inheritdoc/>
-    protected internal override GradFn GradFnFor(GradFn? input) => new(OutputSize == 1 ? "MeanBackward1" : "AdaptiveAvgPool2DBackward0", this, [input]);
+    public override GradFn GradFnFor(GradFn? input) => new(OutputSize == 1 ? "MeanBackward1" : "AdaptiveAvgPool2DBackward0", this, [input]);
 
     /// <summary>Every input place with every output place whose window it is in, as offsets of runs of N, and one over that window's size.</summary>
     private void ForEachTap(Batch x, Action<int, int, float> body)

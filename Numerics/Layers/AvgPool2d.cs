@@ -57,5 +57,5 @@ public sealed class AvgPool2d : Module
     protected override string Describe() => $"kernel_size={Geometry.Kernel}, stride={Geometry.Stride}, padding={Geometry.Padding}";
 
     /// <inheritdoc/>
-    protected internal override GradFn GradFnFor(GradFn? input) => new("AvgPool2DBackward0", this, [input]);
+    public override GradFn GradFnFor(GradFn? input) => new("AvgPool2DBackward0", this, [input]);
 }

@@ -143,7 +143,7 @@ public abstract class BatchNorm : Module
         + $"track_running_stats={Python.Bool(runningMean is not null)}";
 
     /// <inheritdoc/>
-    protected internal override GradFn GradFnFor(GradFn? input) =>
+    public override GradFn GradFnFor(GradFn? input) =>
         new("NativeBatchNormBackward0", this, [input, GradFn.Leaf("weight", Weight), GradFn.Leaf("bias", Bias)]);
 
     private static (double Mean, double Variance) MeanAndVariance(ReadOnlySpan<float> x)

@@ -149,7 +149,7 @@ public sealed class Conv2d : Module
     }
 
     /// <inheritdoc/>
-    protected internal override GradFn GradFnFor(GradFn? input) =>
+    public override GradFn GradFnFor(GradFn? input) =>
         new("ConvolutionBackward0", this, [input, GradFn.Leaf("weight", Weight), GradFn.Leaf("bias", Bias)]);
 
     /// <inheritdoc/>

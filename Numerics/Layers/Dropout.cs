@@ -58,6 +58,6 @@ public sealed class Dropout : Module
     protected override string Describe() => $"p={Python.Float(P)}, inplace={Python.Bool(Inplace)}";
 
     /// <inheritdoc/>
-    protected internal override GradFn GradFnFor(GradFn? input) =>
+    public override GradFn GradFnFor(GradFn? input) =>
         Training && P > 0 ? new("MulBackward0", this, [input]) : input ?? new GradFn("Identity", this, []);
 }

@@ -102,7 +102,7 @@ internal sealed class Execution(Module module, Func<int, BlockPlan>? plans = nul
     private Batch Rows(Batch whole, int block, ref Batch? rows)
     {
         var (start, count) = plan.Block(block);
-        if (count == whole.Count) return whole;
+        if (plan.Blocks == 1 || count == whole.Count) return whole; // the rows of a lone block may be other than samples
         Scratch.Reuse(ref rows, count, whole.Sample, whole.RequiresGrad).CopyRowsFrom(whole, start);
         return rows!;
     }

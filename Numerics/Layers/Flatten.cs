@@ -30,5 +30,5 @@ public sealed class Flatten : Module
     protected override string Describe() => "start_dim=1, end_dim=-1";
 
     /// <inheritdoc/>
-    protected internal override GradFn GradFnFor(GradFn? input) => new("ReshapeAliasBackward0", this, [input]);
+    public override GradFn GradFnFor(GradFn? input) => new("ReshapeAliasBackward0", this, [input]);
 }

@@ -24,7 +24,7 @@ public sealed class GELU : Activation
     protected override string Describe() => "approximate='none'";
 
     /// <inheritdoc/>
-    protected internal override GradFn GradFnFor(GradFn? input) => new("GeluBackward0", this, [input]);
+    public override GradFn GradFnFor(GradFn? input) => new("GeluBackward0", this, [input]);
 
     private static double Phi(double x) => 0.5 * SpecialFunctions.Erfc(-x / Math.Sqrt(2));
 }

@@ -32,5 +32,5 @@ public sealed class LeakyReLU : Activation
     protected override string Describe() => $"negative_slope={Python.Float(NegativeSlope)}";
 
     /// <inheritdoc/>
-    protected internal override GradFn GradFnFor(GradFn? input) => new("LeakyReluBackward0", this, [input]);
+    public override GradFn GradFnFor(GradFn? input) => new("LeakyReluBackward0", this, [input]);
 }

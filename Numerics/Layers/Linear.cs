@@ -73,7 +73,7 @@ public sealed class Linear : Module
     }
 
     /// <inheritdoc/>
-    protected internal override GradFn GradFnFor(GradFn? input)
+    public override GradFn GradFnFor(GradFn? input)
     {
         var weight = Weight.RequiresGrad ? new GradFn("TBackward0", null, [GradFn.Leaf("weight", Weight)]) : null;
         return Bias is null ? new("MmBackward0", this, [input, weight]) : new("AddmmBackward0", this, [GradFn.Leaf("bias", Bias), input, weight]);

@@ -50,5 +50,5 @@ public sealed class MaxPool2d : Module
         $"kernel_size={Geometry.Kernel}, stride={Geometry.Stride}, padding={Geometry.Padding}, dilation={Geometry.Dilation}, ceil_mode={Python.Bool(Geometry.CeilMode)}";
 
     /// <inheritdoc/>
-    protected internal override GradFn GradFnFor(GradFn? input) => new("MaxPool2DWithIndicesBackward0", this, [input]);
+    public override GradFn GradFnFor(GradFn? input) => new("MaxPool2DWithIndicesBackward0", this, [input]);
 }

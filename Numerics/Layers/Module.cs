@@ -241,7 +241,7 @@ public abstract class Module
     }
 
     /// <summary>This module's place in the backward chain behind what made its input: by default one step that leads to that and its parameters.</summary>
-    protected internal virtual GradFn GradFnFor(GradFn? input) =>
+    public virtual GradFn GradFnFor(GradFn? input) =>
         new($"{GetType().Name}Backward0", this, [input, .. parameters.Select(p => GradFn.Leaf(p.Name, p.Parameter))]);
 
     /// <summary>What stands in the printed form's brackets for a module without children.</summary>

@@ -32,6 +32,20 @@ public sealed class Parameter
     /// <summary>Makes an existing gradient zero and leaves a null one null.</summary>
     public void ZeroGrad() => Grad?.Data.AsSpan().Clear();
 
+    /// <summary>Adds a block's share to the gradient, from the backward of a module of one's own; nothing if the parameter is frozen.</summary>
+    /// <param name="pass">The block's.</param>
+    /// <param name="share">As many numbers as the value has.</param>
+    /// <exception cref="ShapeException">Another number.</exception>
+    public void AddGrad(Pass pass, ReadOnlySpan<float> share)
+    {
+        ArgumentNullException.ThrowIfNull(pass);
+        if (share.Length != Value.Data.Length) throw new ShapeException($"a gradient of {share.Length} elements for a parameter of {Value.Shape}");
+        if (!RequiresGrad) return;
+        float[] sum = Partial(pass, out float beta);
+        if (beta == 0) share.CopyTo(sum);
+        else Elementwise.Add(share, sum);
+    }
+
     /// <summary>
     /// The array a lane adds its share of the gradient to, and the factor β for what is in it: 0 the first time, then 1.
     /// The shares become part of the gradient when the backward ends.

@@ -15,5 +15,5 @@ public sealed class ReLU(bool inplace = false) : Activation
     protected override string Describe() => inplace ? "inplace=True" : "";
 
     /// <inheritdoc/>
-    protected internal override GradFn GradFnFor(GradFn? input) => new("ReluBackward0", this, [input]);
+    public override GradFn GradFnFor(GradFn? input) => new("ReluBackward0", this, [input]);
 }

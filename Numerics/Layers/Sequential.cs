@@ -82,7 +82,7 @@ public class Sequential : Module, IEnumerable<Module>
     }
 
     /// <inheritdoc/>
-    protected internal override GradFn GradFnFor(GradFn? input)
+    public override GradFn GradFnFor(GradFn? input)
     {
         foreach (var module in chain)
         {

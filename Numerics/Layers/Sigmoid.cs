@@ -13,5 +13,5 @@ public sealed class Sigmoid : Activation
     }
 
     /// <inheritdoc/>
-    protected internal override GradFn GradFnFor(GradFn? input) => new("SigmoidBackward0", this, [input]);
+    public override GradFn GradFnFor(GradFn? input) => new("SigmoidBackward0", this, [input]);
 }

@@ -25,7 +25,7 @@ public sealed class Softmax : ChannelNormalization
     }
 
     /// <inheritdoc/>
-    protected internal override GradFn GradFnFor(GradFn? input) => new("SoftmaxBackward0", this, [input]);
+    public override GradFn GradFnFor(GradFn? input) => new("SoftmaxBackward0", this, [input]);
 }
 
 /// <summary>
@@ -52,7 +52,7 @@ public sealed class LogSoftmax : ChannelNormalization
     }
 
     /// <inheritdoc/>
-    protected internal override GradFn GradFnFor(GradFn? input) => new("LogSoftmaxBackward0", this, [input]);
+    public override GradFn GradFnFor(GradFn? input) => new("LogSoftmaxBackward0", this, [input]);
 }
 
 /// <summary>What softmax and log softmax share: for every sample and place, the largest channel and Σ e^{x − max}.</summary>

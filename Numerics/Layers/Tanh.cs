@@ -16,5 +16,5 @@ public sealed class Tanh : Activation
     }
 
     /// <inheritdoc/>
-    protected internal override GradFn GradFnFor(GradFn? input) => new("TanhBackward0", this, [input]);
+    public override GradFn GradFnFor(GradFn? input) => new("TanhBackward0", this, [input]);
 }

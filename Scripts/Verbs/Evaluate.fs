@@ -22,7 +22,7 @@ let run (args: ParseResults<EvaluateArgs>) =
 
     let metadata = OnnxFile.Metadata(OnnxFile.Read file)
     let folder = dataFolder (args.TryGetResult EvaluateArgs.Data)
-    let data = IdxFolder.LoadTest(folder, Metadata.transform metadata)
+    let data = ImageFolder.LoadTest(folder, Metadata.transform metadata)
     let logits, device =
         match engine with
         | Engine.Own ->
@@ -40,7 +40,7 @@ let run (args: ParseResults<EvaluateArgs>) =
     predicted |> Array.iteri (fun i c -> confusion[data.Label i, c] <- confusion[data.Label i, c] + 1)
     let right = accuracy data logits
 
-    line out $"{Workspace.display file}   {data.Count:N0} test images of {IdxFolder.FolderName folder}   {device}"
+    line out $"{Workspace.display file}   {data.Count:N0} test images of {ImageFolder.FolderName folder}   {device}"
     line out $"accuracy {percent right}   {data.Count - (int (System.Math.Round(right * float data.Count)))} wrong"
     line out ""
     table
@@ -59,7 +59,7 @@ let run (args: ParseResults<EvaluateArgs>) =
                 [ "model", Workspace.display file
                   "engine", (if engine = Engine.Own then "own" else "onnxruntime")
                   "device", string ort.Device
-                  "data", IdxFolder.FolderName folder
+                  "data", ImageFolder.FolderName folder
                   "samples", data.Count
                   "accuracy", right
                   "confusion", jsonArray [ for l in 0 .. classes - 1 -> jsonArray [ for c in 0 .. classes - 1 -> confusion[l, c] ] ] ]))

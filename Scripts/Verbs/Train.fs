@@ -34,7 +34,7 @@ type private Job =
     }
 
 /// The command that repeats a run, with what was left to defaults written out. A folder of data is named without its place.
-let private commandOf (job: Job) (data: IdxFolder) =
+let private commandOf (job: Job) (data: ImageFolder) =
     let o = job.Options
     String.concat
         " "
@@ -49,7 +49,7 @@ module private Note =
     let width = "vector width"
     let provider = "provider"
 
-let private checkpointFile (job: Job) (data: IdxFolder) = Path.Combine(job.Folder, $"{job.Model.Name}-{data.Name}.checkpoint")
+let private checkpointFile (job: Job) (data: ImageFolder) = Path.Combine(job.Folder, $"{job.Model.Name}-{data.Name}.checkpoint")
 
 /// The options of the run, which are the checkpoint's own where there is one.
 let private options (args: ParseResults<TrainArgs>) (resume: Checkpoint option) =
@@ -72,13 +72,13 @@ let private options (args: ParseResults<TrainArgs>) (resume: Checkpoint option) 
         | _ -> asked
 
 let private load (model: Models.Model) folder =
-    let data = IdxFolder.Load(folder, ImageTransform.Mnist)
+    let data = ImageFolder.Load(folder, ImageFolder.UsualTransform folder)
     if data.Train.Sample <> model.Sample then
         raise (OnnxLeNetException $"{folder}: {model.Name} takes images of {model.Sample}, these are {data.Train.Stored}, padded {data.Train.Sample}")
     data
 
 /// Trains with a moving bar in a terminal and a line per epoch everywhere.
-let private fit (job: Job) (net: Sequential) (data: IdxFolder) (cancel: CancellationToken) =
+let private fit (job: Job) (net: Sequential) (data: ImageFolder) (cancel: CancellationToken) =
     let out, o, file = job.Out, job.Options, checkpointFile job data
     let save (checkpoint: Checkpoint) =
         let notes = dict [ Note.model, job.Model.Name; Note.width, string SimdWidth.Bits; Note.provider, Products.Name ]
@@ -114,7 +114,7 @@ let private fit (job: Job) (net: Sequential) (data: IdxFolder) (cancel: Cancella
         run ignore
 
 /// What is written beside a finished model.
-let private card (job: Job) (data: IdxFolder) (name: string) (test: float) (hash: string) (bytes: int64) (parity: ParityReport) =
+let private card (job: Job) (data: ImageFolder) (name: string) (test: float) (hash: string) (bytes: int64) (parity: ParityReport) =
     let whole = Seq.last parity.Rows
     let sample = String.Join(", ", job.Model.Sample.Sizes.ToArray())
     let transform = data.Train.Transform
@@ -124,7 +124,7 @@ let private card (job: Job) (data: IdxFolder) (name: string) (test: float) (hash
 |---|---|
 | network | `{job.Model.Name}`, {(job.Model.Build(Generator 0L)).ParameterCount:N0} parameters |
 | command | `dotnet run --project Scripts -c Release -- {commandOf job data}` |
-| data | {data.Name}, 28×28 padded to 32×32, then (x/255 − {invariant transform.Mean})/{invariant transform.Std} |
+| data | {data.Name}, {data.Train.Stored} padded to {data.Train.Sample}, then (x/255 − {invariant transform.Mean})/{invariant transform.Std} |
 | trained by | the engine, {Products.Provider}; on one platform, runtime and vector width the same command gives the same bytes |
 | test accuracy | {percent test} |
 | input, output | `{OnnxExporter.Input}` [{OnnxExporter.BatchAxis}, {sample}], `{OnnxExporter.Output}` [{OnnxExporter.BatchAxis}, {data.Classes}], float32 |
@@ -135,7 +135,7 @@ let private card (job: Job) (data: IdxFolder) (name: string) (test: float) (hash
 """
 
 /// Writes the network as an ONNX file; returns the engine's logits of the test images, their accuracy and the file's hash.
-let private export (job: Job) (data: IdxFolder) (net: Sequential) epochs (path: string) =
+let private export (job: Job) (data: ImageFolder) (net: Sequential) epochs (path: string) =
     let logits = Inference.Logits(net, data.Test)
     let test = accuracy data.Test logits
     let metadata =
@@ -148,7 +148,7 @@ let private export (job: Job) (data: IdxFolder) (net: Sequential) epochs (path: 
           "epochs", string epochs ]
     logits, test, OnnxFile.Write(OnnxExporter.Export(net, job.Model.Sample, job.Model.Name, dict metadata), path)
 
-let private jsonOf (job: Job) (data: IdxFolder) (result: TrainingResult) (seconds: float) (extra: (string * objnull) list) =
+let private jsonOf (job: Job) (data: ImageFolder) (result: TrainingResult) (seconds: float) (extra: (string * objnull) list) =
     let process' = Process.GetCurrentProcess()
     let images = float (data.Train.Count * result.SecondsPerEpoch.Count)
     json
@@ -171,7 +171,7 @@ let private jsonOf (job: Job) (data: IdxFolder) (result: TrainingResult) (second
           yield! extra ]
 
 /// Runs the file in ONNX Runtime and compares: the proof is of the file itself.
-let private prove (job: Job) (data: IdxFolder) (net: Sequential) (logits: Tensor) (path: string) =
+let private prove (job: Job) (data: ImageFolder) (net: Sequential) (logits: Tensor) (path: string) =
     use model = OrtModel.Load(path, job.Ort)
     let struct (onData, ortLogits) = Parity.OnData($"{data.Name} test images", logits, data.Test, model)
     let parity = ParityReport(model.DeviceName, [| yield! Parity.OnRandomInput(net, job.Model.Sample, model, job.Options.Seed); onData |])
@@ -195,7 +195,7 @@ let private parityFields (parity: ParityReport) =
           "rows", parityRows parity ]
 
 /// Exports, proves, and gives the finished model's name to the file only if all of it holds.
-let private finish (job: Job) (data: IdxFolder) (net: Sequential) (result: TrainingResult) write =
+let private finish (job: Job) (data: ImageFolder) (net: Sequential) (result: TrainingResult) write =
     let name = $"{job.Model.Name}-{data.Name}"
     let finished, unproven = Path.Combine(job.Folder, name + ".onnx"), Path.Combine(job.Folder, name + ".unproven.onnx")
     let logits, test, hash = export job data net result.Losses.Count unproven
@@ -224,7 +224,7 @@ let private finish (job: Job) (data: IdxFolder) (net: Sequential) (result: Train
     if passed then Exit.done' else Exit.fallsShort
 
 /// Training that ended early: what is done is kept beside the finished model, not in its place.
-let private endEarly (job: Job) (data: IdxFolder) (net: Sequential) (result: TrainingResult) write =
+let private endEarly (job: Job) (data: ImageFolder) (net: Sequential) (result: TrainingResult) write =
     let partial = Path.Combine(job.Folder, $"{job.Model.Name}-{data.Name}.partial.onnx")
     let struct (epoch, step) = result.StoppedAt.Value
     let keep () =

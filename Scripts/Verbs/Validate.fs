@@ -22,13 +22,13 @@ let run (args: ParseResults<ValidateArgs>) =
         |> Seq.toList
 
     let onData folder =
-        let data = IdxFolder.LoadTest(folder, Metadata.transform imported.Metadata)
+        let data = ImageFolder.LoadTest(folder, Metadata.transform imported.Metadata)
         if args.Contains ValidateArgs.Data then imported.RequireInput data.Sample
         if data.Sample <> imported.Sample then
-            message out $"{IdxFolder.FolderName folder} is left out: the model takes {imported.Sample}, not {data.Sample}"
+            message out $"{ImageFolder.FolderName folder} is left out: the model takes {imported.Sample}, not {data.Sample}"
             []
         else
-            let struct (row, _) = Parity.OnData($"{IdxFolder.FolderName folder} test images", Inference.Logits(net, data), data, model)
+            let struct (row, _) = Parity.OnData($"{ImageFolder.FolderName folder} test images", Inference.Logits(net, data), data, model)
             [ row ]
     let data =
         match args.TryGetResult ValidateArgs.Data with

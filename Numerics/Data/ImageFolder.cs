@@ -3,32 +3,37 @@ using System.Security.Cryptography;
 namespace OnnxLeNet.Numerics;
 
 /// <summary>
-/// A folder in the form of MNIST: training and test images and labels as IDX files, each plain or gzipped (<c>.gz</c>). Where the folder
-/// has a file <c>SHA256SUMS</c>, the decompressed bytes of each file must have the sum it states.
+/// A folder of training and test images: in the form of MNIST, images and labels as IDX files, each plain or gzipped (<c>.gz</c>), or in that of
+/// <see cref="CifarFolder"/>. Where a folder of IDX files has a file <c>SHA256SUMS</c>, the decompressed bytes of each must have the sum it states.
 /// </summary>
 /// <param name="Name">The folder's own name.</param>
 /// <param name="Train">The training images.</param>
 /// <param name="Test">The test images.</param>
-public sealed record IdxFolder(string Name, ImageDataset Train, ImageDataset Test)
+public sealed record ImageFolder(string Name, ImageDataset Train, ImageDataset Test)
 {
     private const string SumsFile = "SHA256SUMS";
 
     /// <summary>Number of classes over both parts.</summary>
     public int Classes => Math.Max(Train.Classes, Test.Classes);
 
-    /// <summary>Reads and checks all four files.</summary>
+    /// <summary>Reads and checks all files.</summary>
     /// <exception cref="DataException">A file is missing or damaged, its sum is wrong, or the files do not belong together.</exception>
-    public static IdxFolder Load(string folder, ImageTransform transform)
+    public static ImageFolder Load(string folder, ImageTransform transform)
     {
-        var (train, test) = (LoadPart(folder, "train", transform), LoadPart(folder, "t10k", transform));
+        var (train, test) = CifarFolder.IsOne(folder) ? CifarFolder.Load(folder, transform)
+            : (LoadPart(folder, "train", transform), LoadPart(folder, "t10k", transform));
         if (train.Stored != test.Stored)
             throw new DataException($"{folder}: training images are {train.Stored}, test images are {test.Stored}");
-        return new IdxFolder(FolderName(folder), train, test);
+        return new ImageFolder(FolderName(folder), train, test);
     }
 
-    /// <summary>Reads and checks the test files alone.</summary>
+    /// <summary>Reads and checks the test part alone.</summary>
     /// <inheritdoc cref="Load"/>
-    public static ImageDataset LoadTest(string folder, ImageTransform transform) => LoadPart(folder, "t10k", transform);
+    public static ImageDataset LoadTest(string folder, ImageTransform transform) =>
+        CifarFolder.IsOne(folder) ? CifarFolder.LoadTest(folder, transform) : LoadPart(folder, "t10k", transform);
+
+    /// <summary>What images of a folder's form usually go through.</summary>
+    public static ImageTransform UsualTransform(string folder) => CifarFolder.IsOne(folder) ? ImageTransform.Cifar10 : ImageTransform.Mnist;
 
     /// <summary>The name a folder gives its data set.</summary>
     public static string FolderName(string folder) => new DirectoryInfo(folder).Name;

@@ -1,0 +1,55 @@
+/// walkthrough: a document about networks, step by step, with the engine's own numbers.
+module OnnxLeNet.Scripts.Verbs.Walkthrough
+
+open Argu
+open OnnxLeNet.Numerics
+open OnnxLeNet.Scripts
+open OnnxLeNet.Scripts.Options
+open OnnxLeNet.Scripts.Terminal
+open OnnxLeNet.Scripts.Verbs.Common
+open OnnxLeNet.Scripts.Walkthroughs
+
+let private choose (name: string option) =
+    let names = Catalog.all |> List.map (fun w -> $"{w.Name} ({w.Document})") |> String.concat ", "
+    match name with
+    | None -> raise (OnnxLeNetException $"name a walkthrough: {names}")
+    | Some name ->
+        match Catalog.tryFind name with
+        | Some walkthrough -> walkthrough
+        | None -> raise (OnnxLeNetException $"there is no walkthrough '{name}': choose one of {names}")
+
+let run (args: ParseResults<WalkthroughArgs>) =
+    let out = output (args.Contains WalkthroughArgs.Quiet)
+    if args.Contains WalkthroughArgs.List then
+        for walkthrough in Catalog.all do
+            line out walkthrough.Name
+        Exit.done'
+    else
+        let walkthrough = choose (args.TryGetResult WalkthroughArgs.Name)
+        let folder = args.TryGetResult WalkthroughArgs.Out
+        folder |> Option.iter (Workspace.requireWritable "--out")
+        args.TryGetResult WalkthroughArgs.Json |> Option.iter (Workspace.requireWritableFile "--json")
+        let checks =
+            walkthrough
+            |> Catalog.run
+                (line out)
+                { Seed = args.GetResult(WalkthroughArgs.Seed, defaultValue = Catalog.defaults.Seed)
+                  Image = args.TryGetResult WalkthroughArgs.Image
+                  Folder = folder }
+        let failed =
+            [ for struct (what, holds) in checks do
+                  if not holds then what ]
+        args.TryGetResult WalkthroughArgs.Json
+        |> Option.iter (fun path ->
+            writeJson
+                path
+                (json
+                    [ "name", walkthrough.Name
+                      "document", walkthrough.Document
+                      "passed", failed.IsEmpty
+                      "checks", jsonArray [ for struct (what, holds) in checks -> json [ "what", what; "passed", holds ] ] ]))
+        if failed.IsEmpty then
+            Exit.done'
+        else
+            error $"""{failed.Length} check(s) failed: {String.concat "; " failed}"""
+            Exit.fallsShort
