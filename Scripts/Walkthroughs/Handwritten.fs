@@ -6,19 +6,11 @@ open MathNet.Numerics.LinearAlgebra
 open MathNet.Numerics.LinearAlgebra.Single
 open OnnxLeNet.Numerics
 
-/// A parameter [rows, columns] of normal random numbers, and a way for a backward to add to its gradient.
-type private Weight(rows: int, columns: int, generator: Generator) =
-    // A product with the identity: what a Linear adds to its weight's gradient is then just what it is given.
-    let leaf = OnnxLeNet.Numerics.Linear(columns, rows, bias = false, generator = generator)
-    let identity = Batch(DenseMatrix.CreateIdentity columns, Shape columns, requiresGrad = false)
-    do Init.Normal(leaf.Weight.Value, 0.0, 1.0, generator)
-    member _.Parameter = leaf.Weight
-    /// [columns × rows]: the numbers, row by row, are this matrix column by column.
-    member _.Transposed = DenseMatrix(columns, rows, leaf.Weight.Value.Data)
-    /// Adds a gradient, transposed likewise.
-    member _.AddGrad(pass: Pass, transposed: Matrix<float32>) =
-        leaf.Forward(identity, pass) |> ignore
-        leaf.Backward(Batch(DenseMatrix.OfMatrix transposed, Shape rows), pass) |> ignore
+/// A parameter [rows, columns] of normal random numbers.
+let private normal (rows: int) (columns: int) generator =
+    let parameter = Parameter(rows, columns)
+    Init.Normal(parameter.Value, 0.0, 1.0, generator)
+    parameter
 
 type State() =
     member val X: Batch | null = null with get, set
@@ -26,11 +18,10 @@ type State() =
 /// A fully connected layer with weight [out, in] and bias [out, 1].
 type Linear(inFeatures: int, outFeatures: int, generator: Generator) as this =
     inherit Module()
-    let w = Weight(outFeatures, inFeatures, generator)
-    let b = Weight(outFeatures, 1, generator)
-    do
-        this.Register("w", w.Parameter) |> ignore
-        this.Register("b", b.Parameter) |> ignore
+    let w = this.Register("w", normal outFeatures inFeatures generator)
+    let b = this.Register("b", normal outFeatures 1 generator)
+    /// wᵀ [in×out]: the weight's numbers, row by row, are this matrix column by column.
+    let transposed () = DenseMatrix(inFeatures, outFeatures, w.Value.Data)
 
     /// A row holds one feature of all samples, so rows must stay together.
     override _.CouplesSamples = true
@@ -39,20 +30,20 @@ type Linear(inFeatures: int, outFeatures: int, generator: Generator) as this =
         if x.Count <> inFeatures || x.Sample.Rank <> 1 then
             raise (ShapeException $"{layer.Label} takes {inFeatures} features × m, got {x.Sample.Prepend x.Count}")
         (pass.Kept<State> layer).X <- x
-        let y = w.Transposed.TransposeThisAndMultiply x.Matrix
-        y.MapIndexedInplace(fun row _ value -> value + b.Parameter.Value.Data[row])
+        let y = (transposed ()).TransposeThisAndMultiply x.Matrix
+        y.MapIndexedInplace(fun row _ value -> value + b.Value.Data[row])
         Batch(DenseMatrix.OfMatrix y, x.Sample)
 
     override layer.Backward(dy: Batch, pass: Pass) : Batch | null =
         let x = nonNull (pass.Kept<State> layer).X
         // dw[out×in] += dY · Xᵀ, db[out×1] += row sums of dY, dX[in×m] = wᵀ · dY
-        w.AddGrad(pass, x.Matrix.TransposeAndMultiply dy.Matrix)
-        b.AddGrad(pass, (dy.Matrix.RowSums()).ToRowMatrix())
-        if x.RequiresGrad then Batch(DenseMatrix.OfMatrix(w.Transposed.Multiply dy.Matrix), x.Sample) else null
+        w.AddGrad(pass, (x.Matrix.TransposeAndMultiply dy.Matrix).ToColumnMajorArray())
+        b.AddGrad(pass, (dy.Matrix.RowSums()).ToArray())
+        if x.RequiresGrad then Batch(DenseMatrix.OfMatrix((transposed ()).Multiply dy.Matrix), x.Sample) else null
 
     /// Its place in the backward chain: the sum, and before it the product.
     member layer.Step(input: GradFn | null) =
-        GradFn("AddBackward0", layer, [| GradFn("MmBackward0", layer, [| GradFn.Leaf("w", w.Parameter); input |]); GradFn.Leaf("b", b.Parameter) |])
+        GradFn("AddBackward0", layer, [| GradFn("MmBackward0", layer, [| GradFn.Leaf("w", w); input |]); GradFn.Leaf("b", b) |])
     override layer.GradFnFor(input: GradFn | null) = layer.Step input
 
 /// Two of them with a sigmoid between.
