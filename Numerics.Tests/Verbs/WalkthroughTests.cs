@@ -135,7 +135,7 @@ public sealed class WalkthroughTests
         "(conv): Conv2d(3, 3,", "(bn): BatchNorm2d(3, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True)", "(activation): ReLU()",
         "torch.Size([1, 3, 2, 2])", "error: 1: BatchNorm1d(3,", "error: a ModuleList", "<NllLossBackward0>", "error: CrossEntropyLoss() takes labels as integers",
         "(3): Conv2d(6, 16, kernel_size=(6, 6), stride=(1, 1))",
-        "error: 0: Linear(in_features=400, out_features=120, bias=True) takes samples of shape [400], got [256]", "a batch of 25 is refused",
+        "error: classifier.0: Linear(in_features=400, out_features=120, bias=True) takes samples of shape [400], got [256]", "a batch of 25 is refused",
         "Parameter containing:", "'net.features.parameters()'", "lr 0.001, 4 parameters\nlr 0.01, 6 parameters\n", "lr 0.0002\nlr 0.001\n",
         "features.0.weight\nfeatures.0.bias\nfeatures.3.weight\n", "classifier.4.bias\n", "## cuda()", "2 replicas, 6 rows gathered");
 

@@ -13,12 +13,16 @@ public abstract class Module
     private readonly List<(string Name, Parameter Parameter)> parameters = [];
     private readonly List<(string Name, StateTensor Buffer)> buffers = [];
     private Execution? execution;
+    private Module? parent;
 
     /// <summary>Whether the module is in training mode; layers such as dropout behave differently then.</summary>
     public bool Training { get; private set; } = true;
 
     /// <summary>The name it was registered by, or null for an outermost one.</summary>
     public string? Name { get; private set; }
+
+    /// <summary>The name with those of the modules around it, classifier.0; null for an outermost one.</summary>
+    private string? FullName => Name is null ? null : parent?.FullName is { } outer ? $"{outer}.{Name}" : Name;
 
     /// <summary>The direct children in order of registration.</summary>
     public IReadOnlyList<(string Name, Module Module)> Children => children;
@@ -30,7 +34,7 @@ public abstract class Module
         ArgumentNullException.ThrowIfNull(module);
         RequireFreeName(name);
         children.Add((name, module));
-        module.Name = name;
+        (module.Name, module.parent) = (name, this);
         return module;
     }
 
@@ -260,8 +264,8 @@ public abstract class Module
         return text.Append(')').ToString();
     }
 
-    /// <summary>How this module is called in errors: its name, if it has one, and its printed form.</summary>
-    protected internal string Label => Name is null ? ToString() : $"{Name}: {ToString()}";
+    /// <summary>How this module is called in errors: its full name, if it has one, and its printed form.</summary>
+    protected internal string Label => FullName is null ? ToString() : $"{FullName}: {ToString()}";
 
     private void RequireFreeName(string name)
     {
