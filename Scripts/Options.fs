@@ -9,19 +9,19 @@ type Engine =
 
 [<CliPrefix(CliPrefix.DoubleDash)>]
 type TrainArgs =
-    | [<Unique>] Model of NAME: string
-    | [<Unique>] Data of DIR: string
-    | [<Unique>] Epochs of N: int
-    | [<Unique; CustomCommandLine "--batch-size">] BatchSize of N: int
-    | [<Unique>] Lr of RATE: float
-    | [<Unique>] Seed of N: int64
-    | [<Unique>] Threads of N: int
-    | [<Unique>] Provider of NAME: string
-    | [<Unique>] Device of DEVICE: string
-    | [<Unique; CustomCommandLine "--min-accuracy">] MinAccuracy of SHARE: float
-    | [<Unique>] Resume of CHECKPOINT: string
-    | [<Unique>] Out of DIR: string
-    | [<Unique>] Json of FILE: string
+    | [<Unique; EqualsAssignmentOrSpaced>] Model of NAME: string
+    | [<Unique; EqualsAssignmentOrSpaced>] Data of DIR: string
+    | [<Unique; EqualsAssignmentOrSpaced>] Epochs of N: int
+    | [<Unique; EqualsAssignmentOrSpaced; CustomCommandLine "--batch-size">] BatchSize of N: int
+    | [<Unique; EqualsAssignmentOrSpaced>] Lr of RATE: float
+    | [<Unique; EqualsAssignmentOrSpaced>] Seed of N: int64
+    | [<Unique; EqualsAssignmentOrSpaced>] Threads of N: int
+    | [<Unique; EqualsAssignmentOrSpaced>] Provider of NAME: string
+    | [<Unique; EqualsAssignmentOrSpaced>] Device of DEVICE: string
+    | [<Unique; EqualsAssignmentOrSpaced; CustomCommandLine "--min-accuracy">] MinAccuracy of SHARE: float
+    | [<Unique; EqualsAssignmentOrSpaced>] Resume of CHECKPOINT: string
+    | [<Unique; EqualsAssignmentOrSpaced>] Out of DIR: string
+    | [<Unique; EqualsAssignmentOrSpaced>] Json of FILE: string
     | [<Unique>] Quiet
 
     interface IArgParserTemplate with
@@ -45,13 +45,13 @@ type TrainArgs =
 [<CliPrefix(CliPrefix.DoubleDash)>]
 type EvaluateArgs =
     | [<MainCommand; ExactlyOnce>] File of FILE: string
-    | [<Unique>] Data of DIR: string
-    | [<Unique>] Engine of Engine
-    | [<Unique>] Threads of N: int
-    | [<Unique>] Provider of NAME: string
-    | [<Unique>] Device of DEVICE: string
-    | [<Unique; CustomCommandLine "--min-accuracy">] MinAccuracy of SHARE: float
-    | [<Unique>] Json of FILE: string
+    | [<Unique; EqualsAssignmentOrSpaced>] Data of DIR: string
+    | [<Unique; EqualsAssignmentOrSpaced>] Engine of Engine
+    | [<Unique; EqualsAssignmentOrSpaced>] Threads of N: int
+    | [<Unique; EqualsAssignmentOrSpaced>] Provider of NAME: string
+    | [<Unique; EqualsAssignmentOrSpaced>] Device of DEVICE: string
+    | [<Unique; EqualsAssignmentOrSpaced; CustomCommandLine "--min-accuracy">] MinAccuracy of SHARE: float
+    | [<Unique; EqualsAssignmentOrSpaced>] Json of FILE: string
     | [<Unique>] Quiet
 
     interface IArgParserTemplate with
@@ -70,12 +70,12 @@ type EvaluateArgs =
 [<CliPrefix(CliPrefix.DoubleDash)>]
 type ValidateArgs =
     | [<MainCommand; ExactlyOnce>] File of FILE: string
-    | [<Unique>] Data of DIR: string
-    | [<Unique>] Seed of N: int64
-    | [<Unique>] Threads of N: int
-    | [<Unique>] Provider of NAME: string
-    | [<Unique>] Device of DEVICE: string
-    | [<Unique>] Json of FILE: string
+    | [<Unique; EqualsAssignmentOrSpaced>] Data of DIR: string
+    | [<Unique; EqualsAssignmentOrSpaced>] Seed of N: int64
+    | [<Unique; EqualsAssignmentOrSpaced>] Threads of N: int
+    | [<Unique; EqualsAssignmentOrSpaced>] Provider of NAME: string
+    | [<Unique; EqualsAssignmentOrSpaced>] Device of DEVICE: string
+    | [<Unique; EqualsAssignmentOrSpaced>] Json of FILE: string
     | [<Unique>] Quiet
 
     interface IArgParserTemplate with
@@ -92,7 +92,7 @@ type ValidateArgs =
 
 [<CliPrefix(CliPrefix.DoubleDash)>]
 type DoctorArgs =
-    | [<Unique>] Json of FILE: string
+    | [<Unique; EqualsAssignmentOrSpaced>] Json of FILE: string
     | [<Unique>] Quiet
 
     interface IArgParserTemplate with
@@ -105,10 +105,10 @@ type DoctorArgs =
 type WalkthroughArgs =
     | [<MainCommand; Unique>] Name of NAME: string
     | [<Unique>] List
-    | [<Unique>] Image of FILE: string
-    | [<Unique>] Seed of N: int64
-    | [<Unique>] Out of DIR: string
-    | [<Unique>] Json of FILE: string
+    | [<Unique; EqualsAssignmentOrSpaced>] Image of FILE: string
+    | [<Unique; EqualsAssignmentOrSpaced>] Seed of N: int64
+    | [<Unique; EqualsAssignmentOrSpaced>] Out of DIR: string
+    | [<Unique; EqualsAssignmentOrSpaced>] Json of FILE: string
     | [<Unique>] Quiet
 
     interface IArgParserTemplate with

@@ -27,9 +27,8 @@ let private sentence (e: exn) =
 
 [<EntryPoint>]
 let main argv =
-    // Numbers look the same whatever the machine's language.
-    Globalization.CultureInfo.DefaultThreadCurrentCulture <- Globalization.CultureInfo.InvariantCulture
-    Globalization.CultureInfo.CurrentCulture <- Globalization.CultureInfo.InvariantCulture
+    // A Windows console has another encoding of its own, without ×, − and ….
+    if OperatingSystem.IsWindows() then Console.OutputEncoding <- Text.Encoding.UTF8
     try
         match (parser.ParseCommandLine(withVerb argv)).GetSubCommand() with
         | Train args -> Train.run args
@@ -56,6 +55,8 @@ See --help for the verbs, and VERB --help for a verb's options."""
     | :? OnnxLeNetException
     | :? ArgumentException
     | :? IOException
+    | :? OutOfMemoryException
+    | :? OverflowException
     | :? UnauthorizedAccessException as e ->
         Terminal.error (sentence e)
         Exit.badInput

@@ -28,6 +28,7 @@ let display (path: string) =
 
 /// Fails now, before hours of work, if a file could not be written in this folder later.
 let requireWritable option (folder: string) =
+    if folder = "" then raise (OnnxLeNetException $"{option} needs the name of a folder, got an empty one")
     try
         Directory.CreateDirectory folder |> ignore
         let probe = Path.Combine(folder, $".{Guid.NewGuid():N}.tmp")

@@ -11,6 +11,7 @@ public sealed class BadInputTests
     [DataRow(2, "train --nope", "unrecognized argument: '--nope'")]
     [DataRow(2, "--model lenet99", "there is no model 'lenet99'", "lenet5")]
     [DataRow(2, "--epochs 0", "--epochs must be 1 or more, got 0")]
+    [DataRow(2, "--epochs=0", "--epochs must be 1 or more, got 0")]
     [DataRow(2, "--batch-size 0", "--batch-size must be 1 or more, got 0")]
     [DataRow(2, "--lr -1", "--lr must be a finite number of 0 or more, got -1")]
     [DataRow(2, "--lr NaN", "--lr must be a finite number of 0 or more, got NaN")]
