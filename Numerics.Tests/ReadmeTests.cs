@@ -28,7 +28,9 @@ public sealed class ReadmeTests
         net.AddFunction(new Flatten());
         net.Add("fc1", new Linear(400, 120, generator: g));
         net.AddFunction(new ReLU());
-        net.Add("fc2", new Linear(120, 10, generator: g));
+        net.Add("fc2", new Linear(120, 84, generator: g));
+        net.AddFunction(new ReLU());
+        net.Add("fc3", new Linear(84, 10, generator: g));
 
         Trainer.Fit(net, data.Train, new TrainingOptions { Epochs = 2, BatchSize = 64, LearningRate = 0.05 });
         var logits = Inference.Logits(net.Eval(), data.Test);
@@ -62,6 +64,24 @@ public sealed class ReadmeTests
         // end
 
         Assert.IsLessThan(before, loss.Forward(net.Forward(images), labels));
+    }
+
+    [TestMethod]
+    public void StateAndGradientCheck()
+    {
+        using var folder = new TemporaryFolder();
+        string pth = folder["net.pth"];
+        var net = new Sequential { new Conv2d(1, 2, 5, stride: 3), new Tanh(), new Flatten(), new Linear(200, 3) };
+        var (images, _) = Repository.Mnist.Train.Take([0, 1]);
+
+        // README: state and gradient check
+        PyTorchFile.Write(net.StateDict(), pth);
+        net.LoadStateDict(PyTorchFile.Read(pth));
+        foreach (var row in GradientCheck.Run(net, images))
+            Console.WriteLine($"{row.Name}: {row.Passed}");
+        // end
+
+        Assert.IsTrue(GradientCheck.Run(net, images).All(row => row.Passed));
     }
 
     [TestMethod]

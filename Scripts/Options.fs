@@ -19,6 +19,7 @@ type TrainArgs =
     | [<Unique; EqualsAssignmentOrSpaced>] Provider of NAME: string
     | [<Unique; EqualsAssignmentOrSpaced>] Device of DEVICE: string
     | [<Unique; EqualsAssignmentOrSpaced; CustomCommandLine "--min-accuracy">] MinAccuracy of SHARE: float
+    | [<Unique; EqualsAssignmentOrSpaced; CustomCommandLine "--hold-out">] HoldOut of N: int
     | [<Unique; EqualsAssignmentOrSpaced>] Resume of CHECKPOINT: string
     | [<Unique; EqualsAssignmentOrSpaced>] Out of DIR: string
     | [<Unique; EqualsAssignmentOrSpaced>] Json of FILE: string
@@ -37,6 +38,7 @@ type TrainArgs =
             | Provider _ -> "who computes the engine's matrix products: simd (default), managed, mathnet-cuda."
             | Device _ -> "where ONNX Runtime runs: cpu (default), cuda or cuda:N."
             | MinAccuracy _ -> "fail (exit code 1) below this test accuracy, 0 to 1."
+            | HoldOut _ -> "keep the last N training images out and report on them instead of the test images: for choosing settings."
             | Resume _ -> "go on from a checkpoint that an earlier run left; the result is that of a run that never stopped."
             | Out _ -> "folder of the finished model and its card (default: models)."
             | Json _ -> "write the results as one JSON object."

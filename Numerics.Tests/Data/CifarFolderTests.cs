@@ -37,6 +37,9 @@ public sealed class CifarFolderTests
         Failure.Of<DataException>(() => ImageFolder.Load(folder.Path, ImageTransform.Cifar10), "record 1", "label 10");
         File.WriteAllBytes(folder["data_batch_1.bin"], Records(1, 3));
         Failure.Of<DataException>(() => ImageFolder.Load(folder.Path, ImageTransform.Cifar10), "test_batch.bin");
+        File.WriteAllBytes(folder["test_batch.bin"], Records(1, 3));
+        File.WriteAllBytes(folder["data_batch_3.bin"], Records(1, 3));
+        Failure.Of<DataException>(() => ImageFolder.Load(folder.Path, ImageTransform.Cifar10), "has data_batch_3.bin but no data_batch_2.bin");
     }
 
     /// <summary>The document's network on images of the CIFAR form: it trains, is exported, and both paths agree.</summary>

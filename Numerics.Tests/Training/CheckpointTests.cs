@@ -23,13 +23,39 @@ public sealed class CheckpointTests
         Trainer.Fit(Network(), data, options, progress: _ => { if (++steps == stopAfter) stop.Cancel(); }, checkpoint: c => (last = c).Save(folder["c"]), cancellation: stop.Token);
         Assert.AreEqual((stopAfter / 5 + 1, stopAfter % 5), last!.Step == 5 ? (last.Epoch + 1, 0) : (last.Epoch, last.Step));
 
-        var resumed = Network(seed: 99);
-        var actual = Trainer.Fit(resumed, data, options, resume: Checkpoint.Load(folder["c"]));
-        CollectionAssert.AreEqual(expected.Losses.ToArray(), actual.Losses.ToArray());
-        foreach (var (name, tensor) in whole.StateDict())
+        foreach (var checkpoint in new[] { last, Checkpoint.Load(folder["c"]) })
         {
-            if (tensor.Type == ElementType.Int64) CollectionAssert.AreEqual(tensor.AsInt64(), resumed.StateDict()[name].AsInt64(), name);
-            else CollectionAssert.AreEqual(tensor.AsTensor().Data, resumed.StateDict()[name].AsTensor().Data, name);
+            var resumed = Network(seed: 99);
+            var actual = Trainer.Fit(resumed, data, options, resume: checkpoint);
+            CollectionAssert.AreEqual(expected.Losses.ToArray(), actual.Losses.ToArray());
+            AssertSame(whole.StateDict(), resumed.StateDict());
+        }
+    }
+
+    [TestMethod]
+    public void DivergenceAfterResumingGoesBackToTheLastCompleteEpochToo()
+    {
+        var data = Repository.Mnist.Train.First(96);
+        var options = new TrainingOptions { Epochs = 3, BatchSize = 48, CheckpointEvery = TimeSpan.Zero };
+        Checkpoint? middle = null;
+        StateDict? good = null;
+        var net = Network();
+        Trainer.Fit(net, data, options, epochEnded: epoch => { if (epoch == 1) good = net.StateDict().Clone(); }, checkpoint: c => { if ((c.Epoch, c.Step) == (2, 1)) middle = c; });
+        foreach (var (_, tensor) in middle!.Model)
+        {
+            if (tensor.Type == ElementType.Float32) tensor.AsTensor().Data.AsSpan().Fill(float.NaN);
+        }
+        var resumed = Network(seed: 99);
+        Assert.AreEqual(TrainingOutcome.Diverged, Trainer.Fit(resumed, data, options, resume: middle).Outcome);
+        AssertSame(good!, resumed.StateDict());
+    }
+
+    private static void AssertSame(StateDict expected, StateDict actual)
+    {
+        foreach (var (name, tensor) in expected)
+        {
+            if (tensor.Type == ElementType.Int64) CollectionAssert.AreEqual(tensor.AsInt64(), actual[name].AsInt64(), name);
+            else CollectionAssert.AreEqual(tensor.AsTensor().Data, actual[name].AsTensor().Data, name);
         }
     }
 

@@ -27,6 +27,19 @@ public sealed class ResumeTests
             Program.Run("--resume", checkpoint, "--data", data, "--out", folder["killed"]).MustExit(0);
         CollectionAssert.AreEqual(File.ReadAllBytes(folder["whole/lenet5-small.onnx"]), File.ReadAllBytes(folder["killed/lenet5-small.onnx"]));
         Assert.IsFalse(File.Exists(checkpoint), "a finished run needs no checkpoint");
+        string[] left = [.. Directory.GetFiles(folder["killed"]).Select(f => Path.GetFileName(f)).Where(name => !name.EndsWith(".tmp", StringComparison.Ordinal)).Order()];
+        CollectionAssert.AreEqual(new[] { "lenet5-small.md", "lenet5-small.onnx" }, left);
+    }
+
+    [TestMethod]
+    public void HeldOutImagesTakeTheTestImagesPlace()
+    {
+        using var folder = new TemporaryFolder();
+        string data = SmallMnist.Write(folder);
+        Program.Run("--data", data, "--epochs", "1", "--hold-out", "140", "--out", folder["out"], "--json", folder["run.json"]).MustExit(0);
+        Assert.AreEqual(140, (int)folder.Json("run.json")["parity"]!["samples"]!);
+        Assert.Contains("--hold-out 140", File.ReadAllText(folder["out/lenet5-small-held-out.md"]), StringComparison.Ordinal);
+        Program.Run("--data", data, "--hold-out", "640", "--out", folder["out"]).MustExit(2).MustSay("less than the 640 training images");
     }
 
     [TestMethod]

@@ -7,7 +7,7 @@ namespace OnnxLeNet.Numerics;
 /// </summary>
 public static class CifarFolder
 {
-    private const int Side = 32, Channels = 3, Record = 1 + Channels * Side * Side, Classes = 10;
+    private const int Side = 32, Channels = 3, Record = 1 + Channels * Side * Side, Classes = 10, Batches = 5;
 
     /// <summary>Whether a folder is in this form.</summary>
     public static bool IsOne(string folder) => Find(folder, "data_batch_1.bin") is not null || Find(folder, "test_batch.bin") is not null;
@@ -18,6 +18,11 @@ public static class CifarFolder
     {
         var train = new List<string>();
         while (Find(folder, $"data_batch_{train.Count + 1}.bin") is { } file) train.Add(file);
+        for (int later = train.Count + 2; later <= Batches; later++)
+        {
+            if (Find(folder, $"data_batch_{later}.bin") is { } file)
+                throw new DataException($"{folder} has {Path.GetFileName(file)} but no data_batch_{train.Count + 1}.bin");
+        }
         if (train.Count == 0) throw new DataException($"{folder} has neither data_batch_1.bin nor data_batch_1.bin.gz");
         return (Read(train, transform), LoadTest(folder, transform));
     }

@@ -56,6 +56,9 @@ public abstract class BatchNorm : Module
     /// <inheritdoc/>
     protected internal override bool CouplesSamples => Training || runningMean is null;
 
+    /// <inheritdoc/>
+    protected internal override bool CouplesSamplesInEvaluation => runningMean is null;
+
     private sealed class State
     {
         public Batch? X, Y, Dx;

@@ -40,9 +40,18 @@ public static class GradientCheck
         ArgumentNullException.ThrowIfNull(x);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(most);
         var generator = new Generator(seed);
-        var saved = module.StateDict().Select(entry => entry.Value.Type == ElementType.Float32 ? (Array)entry.Value.AsTensor().Data.Clone() : (Array)entry.Value.AsInt64().Clone()).ToList();
-        var gradients = module.Parameters().Select(p => p.Grad?.Clone()).ToList();
+        var saved = module.StateDict().Clone();
+        var gradients = module.Parameters().Select(p => (Parameter: p, Grad: p.Grad?.Clone())).ToList();
+        try { return Check(module, x, generator, most); }
+        finally
+        {
+            module.LoadStateDict(saved);
+            foreach (var (parameter, grad) in gradients) parameter.RestoreGrad(grad);
+        }
+    }
 
+    private static List<GradientCheckRow> Check(Module module, Batch x, Generator generator, int most)
+    {
         var input = new Batch(x.Count, x.Sample);
         x.Values.CopyTo(input.Values, 0);
         module.ZeroGrad();
@@ -66,17 +75,7 @@ public static class GradientCheck
         }
         // A gradient that is zero but for rounding, as a bias before batch norm has, is compared with what the others are like.
         double least = tensors.Count == 0 ? 0 : 1e-3 * tensors.Max(t => t.Backward.Max(g => Math.Abs((double)g)));
-        var rows = tensors.ConvertAll(t => Compare(t.Name, t.Values, t.Backward, least, Loss, generator, most));
-
-        foreach (var (before, entry) in saved.Zip(module.StateDict()))
-            before.CopyTo(entry.Value.Type == ElementType.Float32 ? entry.Value.AsTensor().Data : entry.Value.AsInt64(), 0);
-        foreach (var (before, parameter) in gradients.Zip(module.Parameters()))
-        {
-            if (parameter.Grad is not { } grad) continue;
-            if (before is null) grad.Data.AsSpan().Clear();
-            else before.Data.CopyTo(grad.Data, 0);
-        }
-        return rows;
+        return tensors.ConvertAll(t => Compare(t.Name, t.Values, t.Backward, least, Loss, generator, most));
     }
 
     private static GradientCheckRow Compare(string name, float[] values, float[] backward, double least, Func<double> loss, Generator generator, int most)

@@ -190,6 +190,9 @@ public abstract class Module
         }
     }
 
+    /// <summary>The same in evaluation, whatever mode the modules are in; by default as <see cref="CouplesSamples"/>.</summary>
+    protected internal virtual bool CouplesSamplesInEvaluation => CouplesSamples;
+
     /// <summary>One block forward. Keeps on the pass what the backward needs. The result belongs to the pass: the next trip overwrites it.</summary>
     /// <param name="x">[N × features].</param>
     /// <param name="pass">Where to keep.</param>

@@ -69,6 +69,9 @@ public sealed class Parameter
         }
     }
 
+    /// <summary>Puts a gradient back as it was, null included.</summary>
+    internal void RestoreGrad(Tensor? grad) => Grad = grad;
+
     /// <summary>Forgets the lanes' shares, after a backward that did not end.</summary>
     internal void DropPartials() => begun.AsSpan().Clear();
 }

@@ -64,6 +64,9 @@ public class Sequential : Module, IEnumerable<Module>
     }
 
     /// <inheritdoc/>
+    protected internal override bool CouplesSamplesInEvaluation => chain.Exists(module => module.CouplesSamplesInEvaluation);
+
+    /// <inheritdoc/>
     protected override string TypeName => typeName ?? base.TypeName;
 
     /// <inheritdoc/>

@@ -38,6 +38,15 @@ public sealed class StateDict : IReadOnlyCollection<KeyValuePair<string, StateTe
     /// <inheritdoc cref="Add(string, StateTensor)"/>
     public void Add(string name, Tensor tensor) => Add(name, StateTensor.Of(tensor));
 
+    /// <summary>The same names with copies of the tensors.</summary>
+    public StateDict Clone()
+    {
+        var copy = new StateDict();
+        foreach (var (name, tensor) in entries)
+            copy.Add(name, tensor.Type == ElementType.Int64 ? StateTensor.Of(tensor.Shape, (long[])tensor.AsInt64().Clone()) : StateTensor.Of(tensor.AsTensor().Clone()));
+        return copy;
+    }
+
     /// <summary>Finds the tensor of a name.</summary>
     public bool TryGetValue(string name, [MaybeNullWhen(false)] out StateTensor tensor) => byName.TryGetValue(name, out tensor);
 

@@ -12,7 +12,8 @@ internal readonly record struct BlockPlan(int Samples, int Size)
     public const int MostLanes = 16;
 
     /// <summary>The plan for a module: blocks of 32, of 16 in small batches so that two threads share them, or one where samples meet.</summary>
-    public static BlockPlan For(Module module, int samples) => new(samples, module.CouplesSamples ? samples : samples >= 64 ? 32 : 16);
+    public static BlockPlan For(Module module, int samples, bool evaluating = false) =>
+        new(samples, (evaluating ? module.CouplesSamplesInEvaluation : module.CouplesSamples) ? samples : samples >= 64 ? 32 : 16);
 
     public int Blocks => (int)(((long)Samples + Size - 1) / Size);
 

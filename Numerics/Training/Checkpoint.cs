@@ -8,18 +8,20 @@ namespace OnnxLeNet.Numerics;
 /// </summary>
 /// <param name="Options">How the run trains.</param>
 /// <param name="Model">The network's parameters and buffers.</param>
+/// <param name="Good">The same as they were after the last complete epoch, or at the start: what divergence goes back to.</param>
 /// <param name="Optimizer">The optimizer's state.</param>
 /// <param name="Schedule">The schedule's state.</param>
 /// <param name="Epoch">The epoch in progress, from 1.</param>
 /// <param name="Step">Updates done in it.</param>
 /// <param name="Trips">Batches that have gone through the network; dropout draws by their number.</param>
 /// <param name="LossSum">Sum of the losses of the epoch's images so far.</param>
+/// <param name="EpochSeconds">Time the epoch has taken so far.</param>
 /// <param name="Losses">Mean loss of each complete epoch.</param>
 /// <param name="Seconds">Time of each complete epoch.</param>
 /// <param name="DataFingerprint">Of the data it was trained on.</param>
 public sealed record Checkpoint(
-    TrainingOptions Options, StateDict Model, OptimizerState Optimizer, OptimizerState Schedule, int Epoch, int Step, long Trips, double LossSum,
-    IReadOnlyList<double> Losses, IReadOnlyList<double> Seconds, string DataFingerprint)
+    TrainingOptions Options, StateDict Model, StateDict Good, OptimizerState Optimizer, OptimizerState Schedule, int Epoch, int Step, long Trips,
+    double LossSum, double EpochSeconds, IReadOnlyList<double> Losses, IReadOnlyList<double> Seconds, string DataFingerprint)
 {
     private const string Format = "OnnxLeNet checkpoint 1";
 
@@ -34,10 +36,11 @@ public sealed record Checkpoint(
     {
         var state = new StateDict();
         foreach (var (name, tensor) in Model) state.Add($"model.{name}", tensor);
+        foreach (var (name, tensor) in Good) state.Add($"good.{name}", tensor);
         AddState(state, "optimizer", Optimizer);
         AddState(state, "schedule", Schedule);
         state.Add("progress", StateTensor.Of(new Shape(3), [Epoch, Step, Trips]));
-        state.Add("progress.numbers", Bits([LossSum, .. Losses, .. Seconds]));
+        state.Add("progress.numbers", Bits([LossSum, EpochSeconds, .. Losses, .. Seconds]));
         var metadata = new Dictionary<string, string>
         {
             ["format"] = Format,
@@ -71,18 +74,14 @@ public sealed record Checkpoint(
                 WeightDecay = Real(4),
                 Seed = long.Parse(o[5], CultureInfo.InvariantCulture),
             };
-            var model = new StateDict();
-            foreach (var (name, tensor) in state)
-            {
-                if (name.StartsWith("model.", StringComparison.Ordinal)) model.Add(name["model.".Length..], tensor);
-            }
             long[] progress = state["progress"].AsInt64();
             double[] numbers = [.. state["progress.numbers"].AsInt64().Select(BitConverter.Int64BitsToDouble)];
-            int complete = (numbers.Length - 1) / 2;
-            if (progress.Length != 3 || numbers.Length != 2 * complete + 1 || progress[0] != complete + 1 || progress[1] < 0 || progress[1] > int.MaxValue || progress[2] < 0)
+            int complete = (numbers.Length - 2) / 2;
+            if (progress.Length != 3 || numbers.Length != 2 * complete + 2 || progress[0] != complete + 1 || complete >= options.Epochs || progress[1] is < 0 or > int.MaxValue
+                || progress[2] < 0 || !Array.TrueForAll(numbers, n => double.IsFinite(n) && n >= 0))
                 throw new DataException($"{path}: its progress does not add up");
-            return new Checkpoint(options, model, ReadState(state, "optimizer", metadata["optimizer"]), ReadState(state, "schedule", metadata["schedule"]),
-                (int)progress[0], (int)progress[1], progress[2], numbers[0], numbers[1..(complete + 1)], numbers[(complete + 1)..], metadata["data"])
+            return new Checkpoint(options, Part(state, "model."), Part(state, "good."), ReadState(state, "optimizer", metadata["optimizer"]), ReadState(state, "schedule", metadata["schedule"]),
+                (int)progress[0], (int)progress[1], progress[2], numbers[0], numbers[1], numbers[2..(complete + 2)], numbers[(complete + 2)..], metadata["data"])
             {
                 Notes = metadata.Where(m => m.Key.StartsWith("note.", StringComparison.Ordinal)).ToDictionary(m => m.Key["note.".Length..], m => m.Value),
             };
@@ -91,6 +90,16 @@ public sealed record Checkpoint(
         {
             throw new DataException($"{path} is a damaged checkpoint: {error.Message}", error);
         }
+    }
+
+    private static StateDict Part(StateDict state, string prefix)
+    {
+        var part = new StateDict();
+        foreach (var (name, tensor) in state)
+        {
+            if (name.StartsWith(prefix, StringComparison.Ordinal)) part.Add(name[prefix.Length..], tensor);
+        }
+        return part;
     }
 
     private static void AddState(StateDict state, string prefix, OptimizerState owner)

@@ -81,7 +81,7 @@ public static class Inference
     /// <summary>All blocks on all threads, with as many slots as threads: nothing is kept from one lane to the next.</summary>
     private static void ForEachBlock(Module network, int samples, Action<int, int, Slot> body, CancellationToken cancellation)
     {
-        var plan = BlockPlan.For(network, samples);
+        var plan = BlockPlan.For(network, samples, evaluating: true);
         var free = new ConcurrentBag<Slot>();
         Workers.Run(plan.Lanes, lane =>
         {

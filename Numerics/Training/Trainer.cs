@@ -119,31 +119,46 @@ public sealed class Trainer
         var trainer = new Trainer(network.Train(), data, Math.Min(options.BatchSize, data.Count), new Generator(options.Seed).Fork(-1));
         List<double> losses = [], seconds = [];
         int epoch = 1, step = 0;
-        double sum = 0;
+        double sum = 0, elapsed = 0; // elapsed: what the epoch took before it was resumed
         if (resume is not null)
         {
             if (resume.Options != options with { CheckpointEvery = resume.Options.CheckpointEvery }) throw new DataException($"the checkpoint is of a run with {resume.Options}, this one has {options}");
             if (resume.DataFingerprint != data.Fingerprint) throw new DataException("the checkpoint is of a run on other data");
-            if (resume.Step > loader.Steps) throw new DataException($"the checkpoint is at step {resume.Step} of {loader.Steps}");
-            network.LoadStateDict(resume.Model);
-            optimizer.LoadState(resume.Optimizer);
-            schedule.LoadState(resume.Schedule);
-            (epoch, step, trainer.trips, sum) = (resume.Epoch, resume.Step, resume.Trips, resume.LossSum);
+            if (resume.Epoch < 1 || resume.Epoch > options.Epochs || resume.Step < 0 || resume.Step > loader.Steps)
+                throw new DataException($"the checkpoint is at epoch {resume.Epoch}, step {resume.Step}, of {options.Epochs} epochs of {loader.Steps} steps");
+            var before = network.StateDict().Clone();
+            try
+            {
+                network.LoadStateDict(resume.Good);
+                network.LoadStateDict(resume.Model);
+                optimizer.LoadState(resume.Optimizer);
+                schedule.LoadState(resume.Schedule);
+            }
+            catch (OnnxLeNetException error)
+            {
+                network.LoadStateDict(before); // nothing stays loaded halfway
+                throw new DataException($"the checkpoint does not fit this run: {error.Message}", error);
+            }
+            (epoch, step, trainer.trips, sum, elapsed) = (resume.Epoch, resume.Step, resume.Trips, resume.LossSum, resume.EpochSeconds);
             losses.AddRange(resume.Losses);
             seconds.AddRange(resume.Seconds);
         }
-        float[][] lastGood = trainer.CopyWeights();
-        long lastCheckpoint = Stopwatch.GetTimestamp();
+        var lastGood = resume?.Good.Clone() ?? network.StateDict().Clone();
+        long lastCheckpoint = Stopwatch.GetTimestamp(), began = lastCheckpoint;
+        double EpochSeconds() => elapsed + Stopwatch.GetElapsedTime(began).TotalSeconds;
         void Save()
         {
-            checkpoint?.Invoke(new Checkpoint(options, network.StateDict(), optimizer.State(), schedule.State(), epoch, step, trainer.trips, sum, [.. losses], [.. seconds], data.Fingerprint));
+            checkpoint?.Invoke(new Checkpoint(options, network.StateDict().Clone(), lastGood.Clone(), optimizer.State(), schedule.State(), epoch, step, trainer.trips, sum,
+                step == 0 ? 0 : EpochSeconds(), [.. losses], [.. seconds], data.Fingerprint));
             lastCheckpoint = Stopwatch.GetTimestamp();
         }
-        for (; epoch <= options.Epochs; epoch++, step = 0, sum = 0)
+        void Report() => progress?.Invoke(new TrainingProgress(epoch, options.Epochs, step, loader.Steps, sum / Math.Min((long)step * options.BatchSize, data.Count), EpochSeconds()));
+        for (; epoch <= options.Epochs; epoch++, step = 0, sum = 0, elapsed = 0)
         {
             if (step == 0 && epoch > 1) Save();
-            long began = Stopwatch.GetTimestamp();
+            began = Stopwatch.GetTimestamp();
             loader.Shuffle(epoch);
+            if (step > 0) Report();
             while (step < loader.Steps)
             {
                 if (cancellation.IsCancellationRequested)
@@ -156,26 +171,25 @@ public sealed class Trainer
                 double mean = trainer.Backward(batch);
                 if (!double.IsFinite(mean))
                 {
-                    trainer.SetWeights(lastGood);
+                    network.LoadStateDict(lastGood);
                     return new TrainingResult(TrainingOutcome.Diverged, losses, seconds, (epoch, step + 1));
                 }
                 optimizer.Step();
                 schedule.Step();
                 sum += mean * batch.Length;
                 step++;
-                int seen = Math.Min(step * options.BatchSize, data.Count);
-                progress?.Invoke(new TrainingProgress(epoch, options.Epochs, step, loader.Steps, sum / seen, Stopwatch.GetElapsedTime(began).TotalSeconds));
+                Report();
                 if (checkpoint is not null && Stopwatch.GetElapsedTime(lastCheckpoint) > options.CheckpointEvery) Save();
             }
             // No loss of the epoch has seen its last update: this look does.
             if (!trainer.WeightsAreFinite() || !trainer.OutputsAreFinite(loader.Indices(loader.Steps - 1)))
             {
-                trainer.SetWeights(lastGood);
+                network.LoadStateDict(lastGood);
                 return new TrainingResult(TrainingOutcome.Diverged, losses, seconds, (epoch, loader.Steps));
             }
-            seconds.Add(Stopwatch.GetElapsedTime(began).TotalSeconds);
+            seconds.Add(EpochSeconds());
             losses.Add(sum / data.Count);
-            lastGood = trainer.CopyWeights();
+            lastGood = network.StateDict().Clone();
             network.Eval();
             try { epochEnded?.Invoke(epoch); }
             finally { network.Train(); }
@@ -210,14 +224,7 @@ public sealed class Trainer
         return sum / batch.Length;
     }
 
-    private float[][] CopyWeights() => [.. parameters.Select(p => (float[])p.Value.Data.Clone())];
-
-    private void SetWeights(float[][] weights)
-    {
-        for (int i = 0; i < weights.Length; i++) weights[i].CopyTo(parameters[i].Value.Data, 0);
-    }
-
-    private bool WeightsAreFinite() => Array.TrueForAll(parameters, p => Array.TrueForAll(p.Value.Data, float.IsFinite));
+    private bool WeightsAreFinite() => network.StateDict().All(entry => entry.Value.Type == ElementType.Int64 || Array.TrueForAll(entry.Value.AsTensor().Data, float.IsFinite));
 
     private bool OutputsAreFinite(ReadOnlySpan<int> batch) => Array.TrueForAll(Inference.Run(network, data.Take(batch).Images).Values, float.IsFinite);
 

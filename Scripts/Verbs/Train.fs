@@ -25,6 +25,9 @@ type private Job =
         Model: Models.Model
         Options: TrainingOptions
         Resume: Checkpoint option
+        ResumedFrom: string option
+        /// Training images that take the test images' place.
+        HoldOut: int
         /// The data's own folder, or None for the MNIST that comes with the project.
         DataFolder: string option
         Ort: OrtOptions
@@ -40,6 +43,7 @@ let private commandOf (job: Job) (data: ImageFolder) =
         " "
         [ $"train --model {job.Model.Name}"
           if job.DataFolder.IsSome then $"--data {data.Name}"
+          if job.HoldOut > 0 then $"--hold-out {job.HoldOut}"
           $"--epochs {o.Epochs} --batch-size {o.BatchSize} --lr {invariant o.LearningRate} --seed {o.Seed}"
           if Products.Name <> "simd" then $"--provider {Products.Name}" ]
 
@@ -76,6 +80,27 @@ let private load (model: Models.Model) folder =
     if data.Train.Sample <> model.Sample then
         raise (OnnxLeNetException $"{folder}: {model.Name} takes images of {model.Sample}, these are {data.Train.Stored}, padded {data.Train.Sample}")
     data
+
+/// The last training images in the test images' place, under a name that no finished model has.
+let private holdOut count (data: ImageFolder) =
+    if count = 0 then
+        data
+    elif count >= data.Train.Count then
+        badOption "--hold-out" count $"less than the {data.Train.Count} training images"
+    else
+        let kept = data.Train.Count - count
+        ImageFolder($"{data.Name}-held-out", data.Train.Slice(0, kept), data.Train.Slice(kept, count))
+
+/// The command that goes on from where a run was stopped.
+let private resumeCommand (job: Job) (data: ImageFolder) =
+    String.concat
+        " "
+        [ $"train --resume {Workspace.display (checkpointFile job data)}"
+          match job.DataFolder with
+          | Some folder -> $"--data {folder}"
+          | None -> ()
+          if job.HoldOut > 0 then $"--hold-out {job.HoldOut}"
+          if job.Folder <> Workspace.modelsFolder then $"--out {Workspace.display job.Folder}" ]
 
 /// Trains with a moving bar in a terminal and a line per epoch everywhere.
 let private fit (job: Job) (net: Sequential) (data: ImageFolder) (cancel: CancellationToken) =
@@ -210,6 +235,7 @@ let private finish (job: Job) (data: ImageFolder) (net: Sequential) (result: Tra
         AtomicFile.Write(Path.Combine(job.Folder, name + ".md"), text)
         File.Delete(Path.Combine(job.Folder, name + ".partial.onnx"))
         File.Delete(checkpointFile job data)
+        job.ResumedFrom |> Option.iter File.Delete
     line job.Out $"{Workspace.display path}   {bytes:N0} bytes   sha256 {hash[..15]}…"
     let seconds = Seq.sum result.SecondsPerEpoch
     line
@@ -245,7 +271,7 @@ let private endEarly (job: Job) (data: ImageFolder) (net: Sequential) (result: T
         let test = keep ()
         message
             job.Out
-            $"Interrupted at epoch {epoch}, step {step}. The weights so far, test accuracy {percent test}, are in {Workspace.display partial}; go on with --resume {Workspace.display (checkpointFile job data)}"
+            $"Interrupted at epoch {epoch}, step {step}. The weights so far, test accuracy {percent test}, are in {Workspace.display partial}; go on with {resumeCommand job data}"
         write [ "model", box (Workspace.display partial); "testAccuracy", test ]
         Exit.interrupted
 
@@ -262,10 +288,12 @@ let private jobOf (args: ParseResults<TrainArgs>) =
         badOption "--model" model $"{(note Note.model).Value}, the checkpoint's"
     let job =
         { Resume = resume
+          ResumedFrom = args.TryGetResult TrainArgs.Resume
           Out = output (args.Contains TrainArgs.Quiet)
           Model = Models.find model
           Options = options args resume
           DataFolder = args.TryGetResult TrainArgs.Data
+          HoldOut = args.TryGetResult HoldOut |> Option.map (atLeastOne "--hold-out") |> Option.defaultValue 0
           Ort = ortOptions (args.TryGetResult TrainArgs.Device)
           Folder = args.GetResult(Out, defaultValue = Workspace.modelsFolder)
           Json = args.TryGetResult TrainArgs.Json
@@ -289,7 +317,7 @@ let run (args: ParseResults<TrainArgs>) =
     let job = jobOf args
     let net = job.Model.Build(Generator job.Options.Seed)
     requireDevice job net
-    let data = load job.Model (dataFolder job.DataFolder)
+    let data = load job.Model (dataFolder job.DataFolder) |> holdOut job.HoldOut
     line job.Out (string net)
     line job.Out ""
     line
