@@ -2,7 +2,7 @@ namespace OnnxLeNet.Numerics;
 
 /// <summary>
 /// A seeded stream of random numbers: SplitMix64 (Steele, Lea, Flood 2014). Its whole state is one number, so that a checkpoint holds it,
-/// and the stream is the same on every machine and runtime.
+/// and its bits are the same on every machine and runtime; normal numbers go through the platform's logarithm and cosine.
 /// </summary>
 public sealed class Generator
 {

@@ -7,8 +7,8 @@ namespace OnnxLeNet.Numerics;
 /// It is two register tiles and the loops around them:
 /// the <b>outer</b> tile keeps 6 columns of up to 4 vectors of C in registers and adds a column of A times a row of B to it per step of k;
 /// the <b>dot</b> tile keeps 4×6 inner products and runs down k, for a transposed A, whose columns are contiguous in k.
-/// Every element is the same chain of fused multiply-adds wherever in the matrix it lies, so a product cut into pieces of rows or columns
-/// has the same bits as the whole.
+/// Within one of the two ways every element is the same chain of operations wherever in the matrix it lies. A product cut into pieces of rows
+/// or columns therefore has the bits of the whole, as long as no piece has so few rows that it alone goes the other way.
 /// </summary>
 internal static unsafe class Gemm<S, V, T> where S : struct, ISimd<V, T> where V : struct where T : unmanaged, System.Numerics.INumber<T>
 {
