@@ -1,3 +1,4 @@
+using System.Numerics;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 
@@ -57,6 +58,43 @@ public sealed unsafe partial class EndOfMemoryTests
             MaxPooling.Backward(g, n, input, output, maxima, argmax, images);
             Span<float> logits = new(a.Last(3 * n), 3 * n), gradient = new(b.Last(3 * n), 3 * n), losses = new(c.Last(n), n), largest = new(d.Last(n), n);
             SoftmaxCrossEntropy.ForwardBackward(n, 3, logits, new int[n], ClassLoss.DefaultIgnoreIndex, 1, losses, largest, gradient);
+        }
+    }
+
+    [TestMethod]
+    [DynamicData(nameof(Widths))]
+    public void VectorOperationsReadNothingPastTheirArrays(int bits)
+    {
+        if (!OperatingSystem.IsLinux()) Assert.Inconclusive("mmap's constants are Linux's");
+        using var _ = new Settings(bits);
+        using Pages a = new(), b = new(), c = new();
+        for (int n = 0; n <= 150; n++)
+        {
+            RunVectorOperations<float>(a.Last(n), b.Last(n), c.Last(n), n);
+            RunVectorOperations<double>((double*)a.Last(2 * n), (double*)b.Last(2 * n), (double*)c.Last(2 * n), n);
+        }
+    }
+
+    private static void RunVectorOperations<T>(T* x, T* y, T* result, int n) where T : unmanaged, INumber<T>
+    {
+        Pointwise<VectorOperations.Add>();
+        Pointwise<VectorOperations.Subtract>();
+        Pointwise<VectorOperations.Multiply>();
+        Pointwise<VectorOperations.Divide>();
+        Pointwise<VectorOperations.Scale>();
+        Pointwise<VectorOperations.AddScaled>();
+        Pointwise<VectorOperations.AddAbsolute>();
+        Reduction<VectorOperations.SumOfProducts>();
+        Reduction<VectorOperations.SumOfAbsolutes>();
+        Reduction<VectorOperations.LargestAbsolute>();
+
+        void Pointwise<O>() where O : struct, VectorOperations.IPointwise =>
+            VectorKernel.Run<VectorOperations.PointwiseKernel<O, T>, T>(new VectorOperations.PointwiseKernel<O, T> { X = x, Y = y, Result = result, Alpha = T.One, Count = n });
+
+        void Reduction<O>() where O : struct, VectorOperations.IReduction
+        {
+            T sum;
+            VectorKernel.Run<VectorOperations.ReductionKernel<O, T>, T>(new VectorOperations.ReductionKernel<O, T> { X = x, Y = y, Result = &sum, Count = n });
         }
     }
 

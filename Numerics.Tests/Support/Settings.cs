@@ -19,7 +19,7 @@ internal sealed class Settings : IDisposable
     public void Dispose()
     {
         (SimdWidth.Bits, Workers.Threads, LinearAlgebraControl.Provider) = (bits, threads, mathNet);
-        if (Products.Names.Contains(name)) Products.Use(name);
+        if (Products.Names.Contains(name.Split(':')[0])) Products.Use(name);
         else Products.Provider = provider;
     }
 }
@@ -31,10 +31,17 @@ internal static class Implementations
     public static IEnumerable<int> Widths { get; } = [.. new[] { 128, 256, 512 }.Where(bits => bits <= SimdWidth.Widest)];
 
     /// <summary>Providers of products, ours at every width.</summary>
-    public static IEnumerable<string> Names { get; } = [.. Widths.Select(bits => $"simd {bits}"), "managed"];
+    public static IEnumerable<string> Names { get; } = [.. Widths.Select(bits => $"simd {bits}"), "managed", "cblas"];
 
-    /// <summary>Runs on one of <see cref="Names"/> until disposed.</summary>
-    public static Settings Use(string name) => name.Split(' ') is [var provider, var bits]
-        ? new Settings(bits: int.Parse(bits, System.Globalization.CultureInfo.InvariantCulture), provider: provider)
-        : new Settings(provider: name);
+    /// <summary>Runs on one of <see cref="Names"/> until disposed; inconclusive, with the reason, where the provider's library is not on this machine.</summary>
+    public static Settings Use(string name)
+    {
+        try
+        {
+            return name.Split(' ') is [var provider, var bits]
+                ? new Settings(bits: int.Parse(bits, System.Globalization.CultureInfo.InvariantCulture), provider: provider)
+                : new Settings(provider: name);
+        }
+        catch (MissingPartException missing) { throw new AssertInconclusiveException(missing.Message); }
+    }
 }

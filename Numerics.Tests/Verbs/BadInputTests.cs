@@ -20,6 +20,10 @@ public sealed class BadInputTests
     [DataRow(2, "--threads 10000", "--threads must be 1 to 256, got 10000")]
     [DataRow(2, "--min-accuracy 99", "--min-accuracy must be a share from 0 to 1, got 99")]
     [DataRow(2, "--provider abacus", "--provider must be one of simd", "abacus")]
+    [DataRow(2, "--provider simd:512", "there is no provider 'simd:512'", "cblas:LIBRARY")]
+    [DataRow(2, "--provider cblas:", "needs the name or the path of a library")]
+    [DataRow(3, "--provider cblas:no-such-blas", "no-such-blas: not found", "To get one")]
+    [DataRow(3, "--provider cblas:{0}/file", "no library that can be loaded here")]
     [DataRow(3, "--provider mathnet-cuda", "MathNet.Numerics.Providers.CUDA")]
     [DataRow(2, "--device tpu", "device 'tpu'", "cpu, cuda")]
     [DataRow(2, "--data {0}/nowhere", "there is no folder", "nowhere")]
@@ -54,6 +58,28 @@ public sealed class BadInputTests
         Assert.StartsWith("error: ", run.Errors, StringComparison.Ordinal);
         Assert.AreEqual("", run.Output);
         CollectionAssert.AreEqual(before, folder.Files);
+    }
+
+    [TestMethod]
+    [DataRow(2, "ONNXLENET_SIMD_WIDTH", "1024", "ONNXLENET_SIMD_WIDTH is 1024", "128, 256 or 512")]
+    [DataRow(2, "ONNXLENET_SIMD_WIDTH", "0", "ONNXLENET_SIMD_WIDTH is 0", "128, 256 or 512")]
+    [DataRow(2, "ONNXLENET_SIMD_WIDTH", "wide", "ONNXLENET_SIMD_WIDTH is 'wide'", "128, 256 or 512")]
+    [DataRow(3, "ONNXLENET_CBLAS", "/nowhere/libblas.so", "'/nowhere/libblas.so' (from ONNXLENET_CBLAS)", "not found")]
+    public void BadEnvironmentVariablesAreTold(int code, string variable, string value, params string[] said)
+    {
+        using var folder = new TemporaryFolder();
+        Program.Run([(variable, value)], "--out", folder.Path, "--provider", code == 3 ? "cblas" : "simd").MustExit(code).MustSay(said);
+        Assert.IsEmpty(folder.Files);
+    }
+
+    /// <summary>A width that exists, forced on a processor without it: .NET is told to use no vector instructions beyond the first.</summary>
+    [TestMethod]
+    public void AWidthTheProcessorLacksIsToldAndRefused()
+    {
+        using var folder = new TemporaryFolder();
+        Program.Run([("DOTNET_EnableHWIntrinsic", "0"), ("ONNXLENET_SIMD_WIDTH", "256")], "--out", folder.Path)
+            .MustExit(2).MustSay("ONNXLENET_SIMD_WIDTH is 256", "at most 128 on this processor");
+        Assert.IsEmpty(folder.Files);
     }
 
     [TestMethod]

@@ -15,9 +15,19 @@ internal sealed record Program(int ExitCode, string Output, string Errors)
         return Finish(process);
     }
 
-    public static Process Start(params string[] arguments)
+    /// <summary>The same with environment variables set.</summary>
+    public static Program Run(IEnumerable<(string Name, string Value)> environment, params string[] arguments)
+    {
+        using var process = Start(environment, arguments);
+        return Finish(process);
+    }
+
+    public static Process Start(params string[] arguments) => Start([], arguments);
+
+    private static Process Start(IEnumerable<(string Name, string Value)> environment, string[] arguments)
     {
         var info = new ProcessStartInfo("dotnet", [Assembly, .. arguments]) { RedirectStandardOutput = true, RedirectStandardError = true };
+        foreach (var (name, value) in environment) info.Environment[name] = value;
         return Process.Start(info)!;
     }
 

@@ -7,12 +7,12 @@ using MathNet.Numerics.Providers.LinearAlgebra;
 namespace OnnxLeNet.Numerics;
 
 /// <summary>
-/// A Math.NET linear algebra provider in pure C# whose float and double products run on the processor's vector units.
+/// A Math.NET linear algebra provider in pure C# whose float and double products and vector operations run on the processor's vector units.
 /// <c>LinearAlgebraControl.Provider = SimdLinearAlgebraProvider.Instance;</c> speeds up every <c>Matrix&lt;float&gt;</c> and
 /// <c>Matrix&lt;double&gt;</c> of a program. Decompositions and complex numbers are Math.NET's managed ones.
 /// </summary>
 public sealed class SimdLinearAlgebraProvider : ILinearAlgebraProvider,
-    IForwardToManaged<float>, IForwardToManaged<double>, IForwardToManaged<Complex>, IForwardToManaged<Complex32>
+    IVectorOperations<float>, IVectorOperations<double>, IForwardToManaged<Complex>, IForwardToManaged<Complex32>
 {
     /// <summary>Products of fewer multiply-adds than this are done before another thread is awake.</summary>
     private const long WorthThreads = 1 << 20;
@@ -57,17 +57,7 @@ public sealed class SimdLinearAlgebraProvider : ILinearAlgebraProvider,
     private static void Product<T>(Transpose transposeA, Transpose transposeB, T alpha, T[] a, int rowsA, int columnsA,
         T[] b, int rowsB, int columnsB, T beta, T[] c) where T : unmanaged, INumber<T>
     {
-        bool ta = transposeA != Transpose.DontTranspose, tb = transposeB != Transpose.DontTranspose;
-        (int m, int k) = ta ? (columnsA, rowsA) : (rowsA, columnsA);
-        (int kB, int n) = tb ? (columnsB, rowsB) : (rowsB, columnsB);
-        RequireLength(a, rowsA, columnsA, nameof(a));
-        RequireLength(b, rowsB, columnsB, nameof(b));
-        if (k != kB)
-            throw new ArgumentOutOfRangeException(nameof(b), $"product of [{m}×{k}] and [{kB}×{n}]: the inner dimensions must be equal");
-        RequireLength(c, m, n, nameof(c));
-        if (ReferenceEquals(c, a) || ReferenceEquals(c, b))
-            throw new ArgumentException("a product cannot be written over one of its operands: give it a result array of its own", nameof(c));
-
+        var (ta, tb, m, n, k) = ProductShape.Check(transposeA, transposeB, a, rowsA, columnsA, b, rowsB, columnsB, c);
         if ((long)m * n * k < WorthThreads || Workers.Threads == 1 || Workers.InsideBlock)
             Piece(ta, tb, m, n, k, alpha, a, rowsA, b, rowsB, beta, c, 0, m, 0, n);
         else
@@ -105,12 +95,5 @@ public sealed class SimdLinearAlgebraProvider : ILinearAlgebraProvider,
                 default: Gemm<Simd128<T>, Vector128<T>, T>.Multiply(ta, tb, rows, columns, k, alpha, aPiece, lda, bPiece, ldb, beta, cPiece, m); break;
             }
         }
-    }
-
-    private static void RequireLength<T>(T[] array, int rows, int columns, string name)
-    {
-        ArgumentNullException.ThrowIfNull(array, name);
-        if (rows < 0 || columns < 0 || (long)rows * columns != array.LongLength)
-            throw new ArgumentException($"array {name} has {array.Length} elements, its stated size is {rows}×{columns}", name);
     }
 }

@@ -19,7 +19,7 @@ public static class SimdWidth
     public static int Bits
     {
         get => bits != 0 ? bits : bits = FromEnvironment();
-        set => bits = Check(value, nameof(value));
+        set => bits = Check(value, nameof(Bits));
     }
 
     private static int FromEnvironment()
@@ -27,9 +27,9 @@ public static class SimdWidth
         string? text = Environment.GetEnvironmentVariable(Variable);
         if (string.IsNullOrEmpty(text)) return Widest;
         return int.TryParse(text, out int width) ? Check(width, Variable)
-            : throw new ArgumentOutOfRangeException(Variable, text, "the vector width is 128, 256 or 512 bits");
+            : throw new ArgumentOutOfRangeException(Variable, $"{Variable} is '{text}': the vector width is 128, 256 or 512 bits");
     }
 
     private static int Check(int width, string name) => width is 128 or 256 or 512 && width <= Widest ? width
-        : throw new ArgumentOutOfRangeException(name, width, $"the vector width is 128, 256 or 512 bits, and at most {Widest} on this processor");
+        : throw new ArgumentOutOfRangeException(name, $"{name} is {width}: the vector width is 128, 256 or 512 bits, and at most {Widest} on this processor");
 }

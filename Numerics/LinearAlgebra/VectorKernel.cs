@@ -2,23 +2,29 @@ using System.Runtime.Intrinsics;
 
 namespace OnnxLeNet.Numerics;
 
-/// <summary>An operation on float arrays written once for all vector widths; its arguments are its fields.</summary>
-internal interface IVectorKernel
+/// <summary>An operation on arrays of float or double written once for all vector widths; its arguments are its fields.</summary>
+internal interface IVectorKernel<T> where T : unmanaged
 {
     /// <summary>Does the operation with vectors <typeparamref name="V"/>.</summary>
-    void Run<S, V>() where S : struct, ISimd<V, float> where V : struct;
+    void Run<S, V>() where S : struct, ISimd<V, T> where V : struct;
 }
+
+/// <summary>One on float arrays, as the layers' are.</summary>
+internal interface IVectorKernel : IVectorKernel<float>;
 
 internal static class VectorKernel
 {
+    /// <summary>Runs a kernel on floats at the width in use.</summary>
+    public static void Run<K>(K kernel) where K : struct, IVectorKernel => Run<K, float>(kernel);
+
     /// <summary>Runs a kernel at the width in use.</summary>
-    public static void Run<K>(K kernel) where K : struct, IVectorKernel
+    public static void Run<K, T>(K kernel) where K : struct, IVectorKernel<T> where T : unmanaged
     {
         switch (SimdWidth.Bits)
         {
-            case 512: kernel.Run<Simd512<float>, Vector512<float>>(); break;
-            case 256: kernel.Run<Simd256<float>, Vector256<float>>(); break;
-            default: kernel.Run<Simd128<float>, Vector128<float>>(); break;
+            case 512: kernel.Run<Simd512<T>, Vector512<T>>(); break;
+            case 256: kernel.Run<Simd256<T>, Vector256<T>>(); break;
+            default: kernel.Run<Simd128<T>, Vector128<T>>(); break;
         }
     }
 }

@@ -32,7 +32,8 @@ let configure (threads: int option) (provider: string option) =
     | Some n -> Workers.Threads <- n
     | None -> ()
     match provider with
-    | Some name when not (Seq.contains name Products.Names) -> badOption "--provider" name ("one of " + String.Join(", ", Products.Names))
+    | Some name when not (Seq.contains (Array.head (name.Split ':')) Products.Names) ->
+        badOption "--provider" name ("one of " + String.Join(", ", Products.Names) + ", cblas:LIBRARY")
     | Some name -> Products.Use name
     | None -> ()
 
