@@ -10,6 +10,12 @@ namespace OnnxLeNet.Onnx;
 /// <param name="Metadata">What was stored with the model.</param>
 public sealed record ImportedModel(Sequential Network, Shape Sample, IReadOnlyDictionary<string, string> Metadata)
 {
+    /// <summary>
+    /// The layers in the order they run, each with the name of the graph's value that it returns; null where the graph has no such value, inside a node
+    /// that is several layers.
+    /// </summary>
+    public required IReadOnlyList<(Module Layer, string? Value)> Layers { get; init; }
+
     /// <summary>Checks that samples are of the shape the model takes.</summary>
     /// <exception cref="ShapeException">They are not.</exception>
     public void RequireInput(Shape sample)
@@ -44,6 +50,7 @@ public static class OnnxImporter
             throw new OnnxException($"the graph has {inputs.Count} inputs and {graph.Output.Count} outputs; a chain has one of each");
 
         var network = new Sequential("Net");
+        var layers = new List<(Module, string?)>();
         string value = inputs[0].Name;
         foreach (var proto in graph.Node)
         {
@@ -55,9 +62,10 @@ public static class OnnxImporter
             node.Done();
             Add(network, layer, layer.Parameters().Any() ? node.LayerName() : "", node);
             value = proto.Output[0];
+            layers.Add((layer, value));
         }
         if (value != graph.Output[0].Name) throw new OnnxException($"the graph's output '{graph.Output[0].Name}' is not what its last node returns, '{value}'");
-        return new ImportedModel(network, SampleShape(inputs[0]), OnnxFile.Metadata(model));
+        return new ImportedModel(network, SampleShape(inputs[0]), OnnxFile.Metadata(model)) { Layers = layers };
     }
 
     /// <summary>Sequentials inside each other: networks nest a few deep, and everything that walks them recurses.</summary>
