@@ -41,11 +41,13 @@ public sealed class OrtDeviceTests
     [DataRow("no_such_option", "1", "no_such_option")]
     [DataRow("device_id", "0", "Device")]
     [DataRow("use_tf32", "1", "UseTf32")]
-    [DataRow("enable_cuda_graph", "1", "enable_cuda_graph")]
-    [DataRow("GPU_MEM_LIMIT", "1", "GPU_MEM_LIMIT")]
-    [DataRow("gpu_mem_limit", "-1", "gpu_mem_limit")]
-    [DataRow("gpu_mem_limit", "", "gpu_mem_limit")]
-    [DataRow("cudnn_conv_algo_search", "exhaustive", "EXHAUSTIVE")]
+    [DataRow("enable_cuda_graph", "1", "CudaGraph")]
+    [DataRow("gpu_mem_limit", "1", "GpuMemoryLimit")]
+    [DataRow("cudnn_conv_algo_search", "EXHAUSTIVE", "CudnnSearch")]
+    [DataRow("PREFER_NHWC", "1", "PREFER_NHWC")]
+    [DataRow("prefer_nhwc", "-1", "0 or 1")]
+    [DataRow("prefer_nhwc", "", "0 or 1")]
+    [DataRow("arena_extend_strategy", "knextpoweroftwo", "kNextPowerOfTwo")]
     public void UnknownCudaOptionsAreRefusedBeforeNativeCode(string key, string value, string part)
     {
         foreach (var device in (OrtDevice[])[OrtDevice.Cpu, OrtDevice.Cuda()])
@@ -59,8 +61,33 @@ public sealed class OrtDeviceTests
     [TestMethod]
     public void OptionsOutOfRangeAreRefused()
     {
-        Assert.ThrowsExactly<OnnxException>(() => OrtModel.Load(Small, new OrtOptions { IntraOpThreads = -1 }));
-        Assert.ThrowsExactly<OnnxException>(() => OrtModel.Load(Small, new OrtOptions { Device = OrtDevice.Cuda(-1) }));
+        foreach (var device in (OrtDevice[])[OrtDevice.Cpu, OrtDevice.Cuda()])
+        {
+            Refused(new OrtOptions { Device = device, IntraOpThreads = -1 }, "IntraOpThreads is -1");
+            Refused(new OrtOptions { Device = device, GpuMemoryLimit = -1 }, "GpuMemoryLimit is -1");
+            Refused(new OrtOptions { Device = device, CudnnSearch = (CudnnSearch)3 }, "Exhaustive or Heuristic or Default");
+        }
+        Refused(new OrtOptions { Device = OrtDevice.Cuda(-1) }, "cuda:-1");
+        Refused(new OrtOptions { CudaGraph = true }, "the device is cpu");
+
+        static void Refused(OrtOptions options, string part) => Failure.Of<OnnxException>(() => OrtModel.Load(Small, options), part);
+    }
+
+    /// <summary>What the CUDA provider is told, by its own names: TF32 off unless asked for, and no limit where none is set.</summary>
+    [TestMethod]
+    public void OptionsBecomeTheProvidersOwn()
+    {
+        CollectionAssert.AreEquivalent(
+            (string[])["use_tf32=0", "cudnn_conv_algo_search=EXHAUSTIVE", "enable_cuda_graph=0"], Options(new OrtOptions()));
+        CollectionAssert.AreEquivalent(
+            (string[])["use_tf32=1", "cudnn_conv_algo_search=HEURISTIC", "enable_cuda_graph=1", "gpu_mem_limit=5000000000", "prefer_nhwc=1"],
+            Options(new OrtOptions
+            {
+                Device = OrtDevice.Cuda(), UseTf32 = true, CudnnSearch = CudnnSearch.Heuristic, CudaGraph = true, GpuMemoryLimit = 5_000_000_000,
+                CudaOptions = new Dictionary<string, string> { ["prefer_nhwc"] = "1" },
+            }));
+
+        static string[] Options(OrtOptions options) => [.. options.CudaProviderOptions().Select(o => $"{o.Key}={o.Value}")];
     }
 
     [TestMethod]
@@ -94,6 +121,68 @@ public sealed class OrtDeviceTests
         }
         using var cpu = OrtModel.Load(Small); // and the processor serves as before
         Assert.HasCount(3, cpu.Run(new float[54], 1));
+    }
+
+    /// <summary>What an error says of a missing part, the program's own diagnosis says before anyone asks.</summary>
+    [TestMethod]
+    public void DoctorSaysTheSame()
+    {
+        using var folder = new TemporaryFolder();
+        Program.Run("doctor", "--quiet", "--json", folder["parts.json"]).MustExit(0);
+        var doctor = folder.Json("parts.json")["parts"]!.AsArray().ToDictionary(p => (string)p!["name"]!, p => p!);
+        var missing = CudaDiagnosis.Probe().Parts.Where(p => !p.Found).ToArray();
+        if (missing.Length == 0) Assert.Inconclusive("everything for CUDA is here: no part is missing");
+        string error = Assert.ThrowsExactly<MissingDeviceException>(() => OrtModel.Load(Small, new OrtOptions { Device = OrtDevice.Cuda() })).Message;
+        foreach (var part in missing.Where(p => !p.OnlyForConvolutions || p.Name.Contains("cudnn", StringComparison.OrdinalIgnoreCase)))
+        {
+            Assert.IsFalse((bool)doctor[part.Name]["found"]!, part.Name);
+            foreach (string key in (string[])["name", "detail", "howToGet"]) Assert.Contains((string)doctor[part.Name][key]!, error, StringComparison.Ordinal);
+        }
+    }
+
+    /// <summary>The version wanted stands in each file's name, and the places looked at beside it.</summary>
+    [TestMethod]
+    public void MissingLibrariesAreNamedWithVersionAndPlace()
+    {
+        if (!OperatingSystem.IsLinux()) Assert.Inconclusive("the names are those of Linux");
+        var parts = CudaDiagnosis.Probe().Parts;
+        foreach (string file in (string[])["libonnxruntime_providers_cuda.so", "libcuda.so.1", "libcudart.so.13", "libcublas.so.13", "libcublasLt.so.13", "libcurand.so.10", "libcudnn.so.9"])
+        {
+            var part = parts.Single(p => p.Name.Contains($"({file})", StringComparison.Ordinal));
+            if (!part.Found) Assert.Contains(file == "libonnxruntime_providers_cuda.so" ? AppContext.BaseDirectory : "LD_LIBRARY_PATH", part.Detail, StringComparison.Ordinal);
+        }
+    }
+
+    [TestMethod]
+    public void MemoryOfAGpuWithoutTheCudaRuntimeIsAnErrorThatNamesIt()
+    {
+        if (CudaDiagnosis.Probe().Parts.Single(p => p.Name.StartsWith("CUDA runtime", StringComparison.Ordinal)).Found) Assert.Inconclusive("the CUDA runtime is here");
+        Failure.Of<MissingDeviceException>(() => new CudaMemory(0, 4).Dispose(), "cudart");
+    }
+
+    /// <summary>A binding on a GPU, plain and as a CUDA graph: the same numbers as the processor's, run after run, with what is in the input then.</summary>
+    [TestMethod]
+    [DataRow(false)]
+    [DataRow(true)]
+    public void OnAGpuABindingAgrees(bool cudaGraph)
+    {
+        RequireGpu();
+        var (network, sample) = OnnxNetworks.Get("lenet5");
+        byte[] file = OnnxExporter.Export(network, sample, "lenet5").ToByteArray();
+        using var cpu = OrtModel.Load(file);
+        using var gpu = OrtModel.Load(file, new OrtOptions { Device = OrtDevice.Cuda(), CudaGraph = cudaGraph });
+        using OrtBinding one = gpu.Bind(1), seven = gpu.Bind(7);
+        for (int run = 0; run < 4; run++)
+        {
+            foreach (var bound in (OrtBinding[])[one, seven])
+            {
+                var x = OnnxNetworks.Random(sample.Prepend((int)bound.InputShape[0]), 10 + run);
+                x.Data.CopyTo(bound.Input);
+                bound.Run();
+                OnnxNetworks.AssertAgree($"run {run}", cpu.Run(x), new Tensor(new Shape(x.Shape[0], 10), bound.Output.ToArray()), 1e-4);
+                OnnxNetworks.AssertAgree($"plain run {run}", cpu.Run(x), gpu.Run(x), 1e-4);
+            }
+        }
     }
 
     [TestMethod]

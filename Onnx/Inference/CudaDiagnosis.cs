@@ -73,6 +73,7 @@ public sealed record CudaDiagnosis(IReadOnlyList<CudaPart> Parts, IReadOnlyList<
         }
     }
 
-    private static string Versioned(string stem, int version) =>
+    /// <summary>The file name of a library of CUDA on this system.</summary>
+    internal static string Versioned(string stem, int version) =>
         OperatingSystem.IsWindows() ? $"{stem}64_{version}.dll" : $"lib{stem}.so.{version}";
 }

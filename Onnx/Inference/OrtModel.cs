@@ -7,7 +7,9 @@ namespace OnnxLeNet.Onnx;
 
 /// <summary>
 /// A model in ONNX Runtime, with one float input (such as images, N·C·H·W) and one or more outputs. Tensors are row-major and stay the
-/// caller's memory: on the processor nothing is copied. Runs may overlap, on one model from several threads.
+/// caller's memory: on the processor nothing is copied. Runs may overlap, on one model from several threads. For many runs of one size,
+/// <see cref="Bind"/>: such a run allocates nothing. All of a model runs on the device asked for, or <see cref="Load(string, OrtOptions)"/> fails;
+/// <see cref="OrtPlacement"/> lists the nodes.
 /// </summary>
 public sealed class OrtModel : IDisposable
 {
@@ -16,12 +18,14 @@ public sealed class OrtModel : IDisposable
     private readonly string[] inputNames;
     private readonly string[] outputNames;
     private readonly UseCount uses;
+    private readonly bool cudaGraph;
+    private int cudaGraphs;
     private Plan? lastPlan;
 
     /// <summary>Shapes of one run, checked; kept for the next one, which mostly has the same.</summary>
     private sealed record Plan(long[] Input, long[]? Output, long InputLength, long OutputLength);
 
-    private OrtModel(InferenceSession session, OrtModelMetadata metadata, string source, OrtDevice device, string deviceName)
+    private OrtModel(InferenceSession session, OrtModelMetadata metadata, string source, OrtOptions options, string deviceName)
     {
         OrtTensorInfo[] inputs = [.. session.InputNames.Select(name => OrtTensorInfo.From(name, session.InputMetadata[name]))];
         OrtTensorInfo[] outputs = [.. session.OutputNames.Select(name => OrtTensorInfo.From(name, session.OutputMetadata[name]))];
@@ -29,11 +33,15 @@ public sealed class OrtModel : IDisposable
         {
             throw new OnnxException($"{source} takes {List(inputs)} and gives {List(outputs)}: expected one float input, and an output.");
         }
-        this.session = session;
-        (Metadata, Source, Device, DeviceName, Input, Outputs) = (metadata, source, device, deviceName, inputs[0], outputs);
+        (this.session, cudaGraph) = (session, options.CudaGraph);
+        (Metadata, Source, Device, DeviceName, Input, Outputs) = (metadata, source, options.Device, deviceName, inputs[0], outputs);
         inputNames = [Input.Name];
         outputNames = [Output.Name];
         runOptions = new RunOptions { LogSeverityLevel = OrtLoggingLevel.ORT_LOGGING_LEVEL_ERROR };
+        if (cudaGraph)
+        {
+            runOptions.AddRunConfigEntry("gpu_graph_id", "-1");  // runs with buffers of their own are not recorded
+        }
         uses = new UseCount(source, () =>
         {
             runOptions.Dispose();
@@ -96,16 +104,12 @@ public sealed class OrtModel : IDisposable
     public void Run(ReadOnlyMemory<float> input, ReadOnlySpan<long> shape, Memory<float> output)
     {
         var plan = PlanFor(input.Length, shape);
-        if (!Output.IsFloat || plan.Output is null)
-        {
-            var why = Output.IsFloat ? "has no known size" : "is not float";
-            throw new OnnxException($"{Source}: output {Output} {why}, so it cannot go into given memory. Use RunOutputs instead.");
-        }
+        RequireFloatOutput(plan);
         if (plan.OutputLength != output.Length)
         {
             throw new OnnxException(
                 $"{Source}: the memory for output {Output} holds {output.Length} values: "
-                + $"expected {plan.OutputLength}, for the shape [{string.Join(", ", plan.Output)}].");
+                + $"expected {plan.OutputLength}, for the shape [{string.Join(", ", plan.Output!)}].");
         }
         using var use = uses.Enter();
         try
@@ -128,11 +132,7 @@ public sealed class OrtModel : IDisposable
     public float[] Run(float[] input, int batch)
     {
         ArgumentNullException.ThrowIfNull(input);
-        var shape = Input.Shape.ToArray();
-        if (shape.Length > 0)
-        {
-            shape[0] = batch;
-        }
+        var shape = ShapeOf(batch);
         var output = new float[PlanFor(input.Length, shape).OutputLength];
         Run(input, shape, output);
         return output;
@@ -182,8 +182,68 @@ public sealed class OrtModel : IDisposable
         }
     }
 
-    /// <summary>Releases the session, once the runs under way are done. A later run is an error; a second call does nothing.</summary>
+    /// <summary>
+    /// Binds the model to memory of its own for batches of one size, so that runs allocate nothing; with <see cref="OrtOptions.CudaGraph"/>, they
+    /// are one launch each. Runs once, on zeros.
+    /// </summary>
+    /// <param name="batch">How many samples: the size of the input's first axis. Its other axes must be fixed.</param>
+    /// <exception cref="OnnxException">A size does not fit the model, the memory is not there, or ONNX Runtime fails.</exception>
+    /// <exception cref="ObjectDisposedException">The model has been disposed.</exception>
+    public OrtBinding Bind(int batch = 1)
+    {
+        var plan = PlanFor(null, ShapeOf(batch));
+        RequireFloatOutput(plan);
+        if (Math.Max(plan.InputLength, plan.OutputLength) > Array.MaxLength)
+        {
+            throw new OnnxException($"{Source}: a batch of {batch} has more values than an array holds.");
+        }
+        uses.Begin();  // until the binding is disposed
+        try
+        {
+            return new OrtBinding(this, plan.Input, plan.Output!, (int)plan.InputLength, (int)plan.OutputLength, cudaGraph ? Interlocked.Increment(ref cudaGraphs) : null);
+        }
+        catch (OnnxRuntimeException e)
+        {
+            uses.End();
+            throw Failed(e);
+        }
+        catch
+        {
+            uses.End();
+            throw;
+        }
+    }
+
+    /// <summary>Runs batches of these sizes once each, on zeros: what only a first run of a size costs (on a GPU, cuDNN's search) is then paid.</summary>
+    /// <param name="batches">Sizes of the input's first axis. Its other axes must be fixed.</param>
+    /// <exception cref="OnnxException">A size does not fit the model, or ONNX Runtime fails.</exception>
+    /// <exception cref="ObjectDisposedException">The model has been disposed.</exception>
+    public void WarmUp(params ReadOnlySpan<int> batches)
+    {
+        foreach (var batch in batches)
+        {
+            var plan = PlanFor(null, ShapeOf(batch));
+            using var use = uses.Enter();
+            try
+            {
+                using var x = CreateInput(new float[plan.InputLength], plan);
+                session.Run(runOptions, inputNames, [x], outputNames).Dispose();
+            }
+            catch (OnnxRuntimeException e)
+            {
+                throw Failed(e);
+            }
+        }
+    }
+
+    /// <summary>Releases the session, once the runs under way and the bindings are done. A later run is an error; a second call does nothing.</summary>
     public void Dispose() => uses.Dispose();
+
+    internal InferenceSession Session => session;
+
+    internal UseCount.Use Enter() => uses.Enter();
+
+    internal void Release() => uses.End();
 
     private static OrtModel Create(ModelProto proto, string source, OrtOptions? options, Func<SessionOptions, InferenceSession> open)
     {
@@ -197,7 +257,13 @@ public sealed class OrtModel : IDisposable
             {
                 IntraOpNumThreads = options.IntraOpThreads,
                 LogSeverityLevel = OrtLoggingLevel.ORT_LOGGING_LEVEL_ERROR,
+                GraphOptimizationLevel = options.Optimize ? GraphOptimizationLevel.ORT_ENABLE_ALL : GraphOptimizationLevel.ORT_DISABLE_ALL,
             };
+            if (options.ProfilePrefix is not null)
+            {
+                settings.ProfileOutputPathPrefix = options.ProfilePrefix;
+                settings.EnableProfiling = true;
+            }
             var deviceName = "cpu";
             if (options.Device.Type == OrtDeviceType.Cuda)
             {
@@ -205,7 +271,7 @@ public sealed class OrtModel : IDisposable
                 deviceName = $"{options.Device} ({CudaProvider.Append(settings, options, convolutions)})";
             }
             session = open(settings);
-            return new OrtModel(session, OrtModelMetadata.From(proto), source, options.Device, deviceName);
+            return new OrtModel(session, OrtModelMetadata.From(proto), source, options, deviceName);
         }
         catch (OnnxRuntimeException e)
         {
@@ -222,7 +288,27 @@ public sealed class OrtModel : IDisposable
         }
     }
 
-    private Plan PlanFor(int length, ReadOnlySpan<long> shape)
+    private long[] ShapeOf(int batch)
+    {
+        var shape = Input.Shape.ToArray();
+        if (shape.Length > 0)
+        {
+            shape[0] = batch;
+        }
+        return shape;
+    }
+
+    private void RequireFloatOutput(Plan plan)
+    {
+        if (!Output.IsFloat || plan.Output is null)
+        {
+            var why = Output.IsFloat ? "has no known size" : "is not float";
+            throw new OnnxException($"{Source}: output {Output} {why}, so it cannot go into given memory. Use RunOutputs instead.");
+        }
+    }
+
+    /// <summary>The shapes of a run; <paramref name="length"/> values of input have come, or none yet.</summary>
+    private Plan PlanFor(int? length, ReadOnlySpan<long> shape)
     {
         var plan = Volatile.Read(ref lastPlan);
         if (plan is null || !shape.SequenceEqual(plan.Input))
@@ -242,7 +328,7 @@ public sealed class OrtModel : IDisposable
             }
             Volatile.Write(ref lastPlan, plan);
         }
-        return length == plan.InputLength
+        return length is null || length == plan.InputLength
             ? plan
             : throw new OnnxException(
                 $"{Source}: {length} input values came: expected {plan.InputLength}, for the shape [{string.Join(", ", plan.Input)}].");
@@ -262,5 +348,5 @@ public sealed class OrtModel : IDisposable
     private static OrtValue CreateInput(ReadOnlyMemory<float> input, Plan plan) =>
         OrtValue.CreateTensorValueFromMemory(OrtMemoryInfo.DefaultInstance, MemoryMarshal.AsMemory(input), plan.Input);
 
-    private OnnxException Failed(OnnxRuntimeException e) => new($"{Source} failed on device {DeviceName}: {OnnxException.OneLine(e)}", e);
+    internal OnnxException Failed(OnnxRuntimeException e) => new($"{Source} failed on device {DeviceName}: {OnnxException.OneLine(e)}", e);
 }

@@ -44,6 +44,19 @@ public readonly record struct OrtDevice(OrtDeviceType Type, int Index)
     public override string ToString() => Type == OrtDeviceType.Cpu ? "cpu" : $"cuda:{Index}";
 }
 
+/// <summary>How cuDNN chooses the algorithm of a convolution, at the first run of each input shape.</summary>
+public enum CudnnSearch
+{
+    /// <summary>Times all of them: ONNX Runtime's own default; the choice, and so the last bits, may differ from process to process.</summary>
+    Exhaustive,
+
+    /// <summary>By rules of thumb: a quick first run.</summary>
+    Heuristic,
+
+    /// <summary>Always the same one.</summary>
+    Default,
+}
+
 /// <summary>How a model is run. The defaults are right for comparing with another engine: the processor, full float32 precision.</summary>
 public sealed record OrtOptions
 {
@@ -53,22 +66,36 @@ public sealed record OrtOptions
     /// <summary>Threads inside one operator; 0 leaves it to ONNX Runtime (all cores). For a tiny model at batch 1, 1 is fastest.</summary>
     public int IntraOpThreads { get; init; }
 
+    /// <summary>Whether ONNX Runtime may rewrite the graph, as a convolution and the ReLU behind it into one node. Without, each node runs as it is written.</summary>
+    public bool Optimize { get; init; } = true;
+
     /// <summary>Whether a GPU may round the factors of products to TF32 (10 bits of mantissa): faster, and no longer comparable at 1e-4.</summary>
     public bool UseTf32 { get; init; }
 
+    /// <summary>Bytes that the model may take of a GPU's memory for its tensors; 0 for no limit.</summary>
+    public long GpuMemoryLimit { get; init; }
+
+    /// <summary>How cuDNN chooses the algorithms of convolutions.</summary>
+    public CudnnSearch CudnnSearch { get; init; }
+
+    /// <summary>
+    /// Whether a binding (<see cref="OrtModel.Bind"/>) records its run as one CUDA graph and replays it: one launch instead of one for each node. The
+    /// other ways to run bring buffers of their own each time and are not recorded.
+    /// </summary>
+    public bool CudaGraph { get; init; }
+
     /// <summary>
     /// More options of the CUDA provider, by ONNX Runtime's names; not used on the processor. Only known names and values are let through:
-    /// an option that the provider does not know ends the process. Left out on purpose is enable_cuda_graph, since a captured graph keeps
-    /// the addresses of its first run while each <see cref="OrtModel.Run(ReadOnlyMemory{float}, ReadOnlySpan{long}, Memory{float})"/>
-    /// brings its own buffers.
+    /// an option that the provider does not know ends the process.
     /// </summary>
     public IReadOnlyDictionary<string, string> CudaOptions { get; init; } = FrozenDictionary<string, string>.Empty;
 
+    /// <summary>Where ONNX Runtime writes its profile, the start of a file name; null for none.</summary>
+    internal string? ProfilePrefix { get; init; }
+
     private static readonly FrozenDictionary<string, string[]> AllowedCudaOptions = new Dictionary<string, string[]>
     {
-        ["gpu_mem_limit"] = [],  // any count of bytes
         ["arena_extend_strategy"] = ["kNextPowerOfTwo", "kSameAsRequested"],
-        ["cudnn_conv_algo_search"] = ["EXHAUSTIVE", "HEURISTIC", "DEFAULT"],
         ["cudnn_conv_use_max_workspace"] = ["0", "1"],
         ["cudnn_conv1d_pad_to_nc1d"] = ["0", "1"],
         ["do_copy_in_default_stream"] = ["0", "1"],
@@ -86,22 +113,54 @@ public sealed record OrtOptions
         {
             throw new OnnxException($"IntraOpThreads is {IntraOpThreads}: expected 0 (ONNX Runtime decides) or a number of threads.");
         }
+        if (GpuMemoryLimit < 0)
+        {
+            throw new OnnxException($"GpuMemoryLimit is {GpuMemoryLimit}: expected 0 (no limit) or a count of bytes.");
+        }
+        if (!Enum.IsDefined(CudnnSearch))
+        {
+            throw new OnnxException($"CudnnSearch is {CudnnSearch}: expected {string.Join(" or ", Enum.GetNames<CudnnSearch>())}.");
+        }
+        if (Device.Type == OrtDeviceType.Cpu && CudaGraph)
+        {
+            throw new OnnxException("CudaGraph is set and the device is cpu: a CUDA graph runs on a GPU. Set Device to it.");
+        }
         foreach (var (key, value) in CudaOptions)
         {
             if (!AllowedCudaOptions.TryGetValue(key, out var allowed))
             {
-                var instead = key switch { "device_id" => " Set Device for it.", "use_tf32" => " Set UseTf32 for it.", _ => "" };
+                var property = key switch
+                {
+                    "device_id" => nameof(Device),
+                    "use_tf32" => nameof(UseTf32),
+                    "gpu_mem_limit" => nameof(GpuMemoryLimit),
+                    "cudnn_conv_algo_search" => nameof(CudnnSearch),
+                    "enable_cuda_graph" => nameof(CudaGraph),
+                    _ => null,
+                };
+                var instead = property is null ? "" : $" Set {property} for it.";
                 throw new OnnxException($"CUDA option '{key}' is not one of: {string.Join(", ", AllowedCudaOptions.Keys.Order())}.{instead}");
             }
-            var fits = allowed.Length > 0 ? allowed.Contains(value) : ulong.TryParse(value, NumberStyles.None, CultureInfo.InvariantCulture, out _);
-            if (!fits)
+            if (!allowed.Contains(value))
             {
-                var expected = allowed.Length > 0 ? string.Join(" or ", allowed) : "a count of bytes";
-                throw new OnnxException($"CUDA option {key} is '{value}': expected {expected}.");
+                throw new OnnxException($"CUDA option {key} is '{value}': expected {string.Join(" or ", allowed)}.");
             }
         }
     }
 
     /// <summary>The options for the CUDA provider, all but the device.</summary>
-    internal Dictionary<string, string> CudaProviderOptions() => new(CudaOptions) { ["use_tf32"] = UseTf32 ? "1" : "0" };
+    internal Dictionary<string, string> CudaProviderOptions()
+    {
+        var options = new Dictionary<string, string>(CudaOptions)
+        {
+            ["use_tf32"] = UseTf32 ? "1" : "0",
+            ["cudnn_conv_algo_search"] = CudnnSearch.ToString().ToUpperInvariant(),
+            ["enable_cuda_graph"] = CudaGraph ? "1" : "0",
+        };
+        if (GpuMemoryLimit > 0)
+        {
+            options["gpu_mem_limit"] = GpuMemoryLimit.ToString(CultureInfo.InvariantCulture);
+        }
+        return options;
+    }
 }

@@ -15,11 +15,19 @@ internal sealed class UseCount(string name, Action release) : IDisposable
     /// <exception cref="ObjectDisposedException">The owner has let go.</exception>
     public Use Enter()
     {
+        Begin();
+        return new Use(this);
+    }
+
+    /// <summary>Begins a use that lasts until <see cref="End"/>.</summary>
+    /// <exception cref="ObjectDisposedException">The owner has let go.</exception>
+    public void Begin()
+    {
         for (var seen = Volatile.Read(ref users); seen > 0 && Volatile.Read(ref disposed) == 0; seen = Volatile.Read(ref users))
         {
             if (Interlocked.CompareExchange(ref users, seen + 1, seen) == seen)
             {
-                return new Use(this);
+                return;
             }
         }
         throw new ObjectDisposedException(name);
@@ -30,11 +38,12 @@ internal sealed class UseCount(string name, Action release) : IDisposable
     {
         if (Interlocked.Exchange(ref disposed, 1) == 0)
         {
-            Exit();
+            End();
         }
     }
 
-    private void Exit()
+    /// <summary>Ends what <see cref="Begin"/> began.</summary>
+    public void End()
     {
         if (Interlocked.Decrement(ref users) == 0)
         {
@@ -46,6 +55,6 @@ internal sealed class UseCount(string name, Action release) : IDisposable
     public readonly ref struct Use(UseCount owner)
     {
         /// <summary>Ends the use.</summary>
-        public void Dispose() => owner.Exit();
+        public void Dispose() => owner.End();
     }
 }
