@@ -9,13 +9,16 @@ namespace OnnxLeNet.Onnx;
 /// A graph as it is written: nodes in the order they run, each with one output named like the node (with a number where the graph's own
 /// input or output has that name), and the weights.
 /// </summary>
-internal sealed class GraphWriter(string name, IEnumerable<string> layers)
+internal sealed class GraphWriter(string name, IEnumerable<string> layers, int opset)
 {
     // The layers' own names are taken from the start: a function must not get one before its layer comes.
     private readonly HashSet<string> names = [.. layers];
     private readonly HashSet<string> values = [OnnxExporter.Input, OnnxExporter.Output];
 
     public GraphProto Graph { get; } = new() { Name = name };
+
+    /// <summary>The operator set that the nodes are written for: some operators have another form in an older one.</summary>
+    public int Opset { get; } = opset;
 
     /// <summary>Adds a node and returns the name of its output.</summary>
     public string Node(string opType, string name, string[] inputs, params AttributeProto[] attributes)
@@ -32,24 +35,29 @@ internal sealed class GraphWriter(string name, IEnumerable<string> layers)
     }
 
     /// <summary>Adds a weight and returns its name.</summary>
-    public string Initializer(string name, Tensor value)
+    public string Initializer(string name, Tensor value) =>
+        Initializer(name, TensorProto.Types.DataType.Float, value.Shape.Sizes, MemoryMarshal.AsBytes(value.Data.AsSpan()));
+
+    /// <summary>Adds a single number and returns its name.</summary>
+    public string Scalar(string name, float value) => Initializer(name, TensorProto.Types.DataType.Float, [], MemoryMarshal.AsBytes([value]));
+
+    /// <summary>Adds a row of whole numbers, such as a shape, and returns its name.</summary>
+    public string Integers(string name, params ReadOnlySpan<long> values) =>
+        Initializer(name, TensorProto.Types.DataType.Int64, [values.Length], MemoryMarshal.AsBytes(values));
+
+    private string Initializer(string name, TensorProto.Types.DataType type, ReadOnlySpan<int> dims, ReadOnlySpan<byte> data)
     {
         if (!names.Add(name)) throw new OnnxException($"two weights are named '{name}'");
-        var tensor = new TensorProto { Name = name, DataType = (int)TensorProto.Types.DataType.Float };
-        foreach (int size in value.Shape.Sizes) tensor.Dims.Add(size);
+        var tensor = new TensorProto { Name = name, DataType = (int)type };
+        foreach (int size in dims) tensor.Dims.Add(size);
         if (!BitConverter.IsLittleEndian) throw new PlatformNotSupportedException("weights are written as they lie in memory, which ONNX wants little-endian");
-        tensor.RawData = ByteString.CopyFrom(MemoryMarshal.AsBytes(value.Data.AsSpan()));
+        tensor.RawData = ByteString.CopyFrom(data);
         Graph.Initializer.Add(tensor);
         return name;
     }
 
     /// <summary>A name that is free: the stem and the first number that makes it so.</summary>
-    public string FreeName(string stem)
-    {
-        int number = 1;
-        while (names.Contains($"{stem}{number}")) number++;
-        return $"{stem}{number}";
-    }
+    public string FreeName(string stem) => OnnxExporter.FreeName(stem, names.Contains);
 
     public void RenameOutput(string from, string to)
     {
@@ -61,6 +69,9 @@ internal sealed class GraphWriter(string name, IEnumerable<string> layers)
     public static AttributeProto Int(string name, long value) => new() { Name = name, Type = AttributeProto.Types.AttributeType.Int, I = value };
 
     public static AttributeProto Float(string name, float value) => new() { Name = name, Type = AttributeProto.Types.AttributeType.Float, F = value };
+
+    public static AttributeProto Text(string name, string value) =>
+        new() { Name = name, Type = AttributeProto.Types.AttributeType.String, S = ByteString.CopyFromUtf8(value) };
 
     public static AttributeProto Ints(string name, params ReadOnlySpan<long> values)
     {

@@ -1,57 +1,133 @@
-using System.Buffers.Binary;
 using OnnxLeNet.Numerics;
 using OnnxLeNet.Onnx.Schema;
 
 namespace OnnxLeNet.Onnx;
 
-/// <summary>A node as it is read, with its attributes checked off: one that nobody asked for is an error, not ignored.</summary>
+/// <summary>
+/// A node as an operator reads it: its attributes, each checked off, since one that nobody asked for is an error, not ignored; its weights; and the
+/// shape of the samples that come in.
+/// </summary>
 internal sealed class NodeReader
 {
+    private readonly GraphReader graph;
     private readonly Dictionary<string, AttributeProto> attributes = [];
-    private readonly IReadOnlyDictionary<string, TensorProto> initializers;
+    private readonly Shape? sample;
 
-    public NodeReader(NodeProto node, IReadOnlyDictionary<string, TensorProto> initializers)
+    public NodeReader(GraphReader graph, NodeProto node, Shape? sample)
     {
-        (Node, this.initializers) = (node, initializers);
+        (this.graph, Node, this.sample) = (graph, node, sample);
         foreach (var attribute in node.Attribute)
             if (!attributes.TryAdd(attribute.Name, attribute)) throw Refuse($"attribute '{attribute.Name}' stands twice");
     }
 
     public NodeProto Node { get; }
 
+    /// <summary>The version of the operators.</summary>
+    public int Opset => graph.Opset;
+
+    /// <summary>The samples' number where the file fixes it.</summary>
+    public long? Batch => graph.Batch;
+
+    /// <summary>The nodes behind this one that its layer stands for too, such as the Add behind a MatMul.</summary>
+    public List<NodeReader> Followers { get; } = [];
+
+    /// <summary>The shape of a sample that comes in.</summary>
+    /// <exception cref="UnknownShapeException">A node before this one was refused.</exception>
+    public Shape Sample => sample ?? throw new UnknownShapeException();
+
     /// <summary>Whether the node has an input number <paramref name="index"/>.</summary>
     public bool Has(int index) => index < Node.Input.Count && Node.Input[index].Length > 0;
 
-    /// <summary>The weight that is input number <paramref name="index"/>, as floats.</summary>
-    public Tensor Weight(int index, int rank)
+    /// <summary>Input number <paramref name="index"/> where it is a constant; null where it is none.</summary>
+    public Constant? Constant(int index) => Has(index) ? graph.Constant(Node.Input[index]) : null;
+
+    /// <summary>The weight that is input number <paramref name="index"/>.</summary>
+    public Constant Weight(int index)
     {
         if (!Has(index)) throw Refuse($"input {index} is missing");
-        if (!initializers.TryGetValue(Node.Input[index], out var tensor)) throw Refuse($"input {index}, '{Node.Input[index]}', is no weight stored in the file");
-        if (tensor.Dims.Count != rank) throw Refuse($"weight '{tensor.Name}' has {tensor.Dims.Count} axes, expected {rank}");
-        return Floats(tensor);
+        var constant = graph.Constant(Node.Input[index]) ?? throw Refuse($"input {index}, '{Node.Input[index]}', is no weight stored in the file");
+        if (!constant.IsFloat) throw Refuse($"weight '{constant.Name}' is of type {constant.Type}; Float, Float16 and Double are read");
+        if (constant.Count == 0) throw Refuse($"weight '{constant.Name}' has no elements, its shape is {constant.Shape}");
+        return constant;
     }
+
+    /// <summary>The weight that is input number <paramref name="index"/>, of so many axes.</summary>
+    public Constant Weight(int index, int rank)
+    {
+        var constant = Weight(index);
+        if (constant.Dims.Length != rank) throw Refuse($"weight '{constant.Name}' has {constant.Dims.Length} axes, expected {rank}");
+        return constant;
+    }
+
+    /// <summary>
+    /// Only consumer of what this node (with its followers) returns, where it is of the given operator: it is then read together with this node.
+    /// </summary>
+    public NodeReader? Follow(string opType)
+    {
+        var last = Followers.Count > 0 ? Followers[^1].Node : Node;
+        if (graph.OnlyConsumer(last) is not { } next || next.OpType != opType) return null;
+        Followers.Add(new NodeReader(graph, next, sample));
+        return Followers[^1];
+    }
+
+    /// <summary>Gives the last follower back: it is a node of its own after all.</summary>
+    public void Unfollow() => Followers.RemoveAt(Followers.Count - 1);
 
     /// <summary>What the weight's name says of the layer, <c>conv1</c> from <c>conv1.weight</c>; else the node's name; else its output's.</summary>
     public string LayerName()
     {
-        string name = Node.Input[1];
+        string name = Node.Input.Select(graph.Constant).FirstOrDefault(c => c is not null)?.Name ?? "";
         if (name.EndsWith(".weight", StringComparison.Ordinal) && name.Length > ".weight".Length) return name[..^".weight".Length];
         return Node.Name.Length > 0 ? Node.Name : Node.Output[0];
     }
 
+    /// <summary>Checks an attribute off that was read by other means.</summary>
+    public void Skip(string name) => attributes.Remove(name);
+
+    public bool HasAttribute(string name) => attributes.ContainsKey(name);
+
     public long Int(string name, long defaultValue) => Take(name, AttributeProto.Types.AttributeType.Int)?.I ?? defaultValue;
 
-    public float Float(string name, float defaultValue) => Take(name, AttributeProto.Types.AttributeType.Float)?.F ?? defaultValue;
+    /// <summary>An attribute that is 0 or 1.</summary>
+    public bool Flag(string name)
+    {
+        long value = Int(name, 0);
+        return value is 0 or 1 ? value == 1 : throw Refuse($"attribute '{name}' is {value}, it is 0 or 1");
+    }
+
+    public float Float(string name, float defaultValue)
+    {
+        float value = Take(name, AttributeProto.Types.AttributeType.Float)?.F ?? defaultValue;
+        return float.IsFinite(value) ? value : throw Refuse($"attribute '{name}' is {value}, expected a finite number");
+    }
+
+    /// <summary>A float attribute as the number that a person wrote: 1e-5, not 9.999999747378752e-06.</summary>
+    public double Decimal(string name, float defaultValue) => Shortest(Float(name, defaultValue));
+
+    /// <summary>The double of fewest digits that is this float.</summary>
+    public static double Shortest(float value) =>
+        double.Parse(value.ToString("R", System.Globalization.CultureInfo.InvariantCulture), System.Globalization.CultureInfo.InvariantCulture);
 
     public string Text(string name, string defaultValue) => Take(name, AttributeProto.Types.AttributeType.String)?.S.ToStringUtf8() ?? defaultValue;
 
-    /// <summary>A list attribute of exactly so many numbers that fit an int.</summary>
+    /// <summary>A list attribute of numbers of any sign, or null where there is none.</summary>
+    public long[]? Longs(string name) => Take(name, AttributeProto.Types.AttributeType.Ints)?.Ints.ToArray();
+
+    /// <summary>A list attribute of exactly so many numbers of 0 or more that fit an int.</summary>
     public int[] Ints(string name, params int[] defaultValue)
     {
-        if (Take(name, AttributeProto.Types.AttributeType.Ints) is not { } attribute) return defaultValue;
-        if (attribute.Ints.Count != defaultValue.Length) throw Refuse($"attribute '{name}' has {attribute.Ints.Count} numbers, expected {defaultValue.Length}");
-        if (attribute.Ints.Any(i => i is < 0 or > int.MaxValue)) throw Refuse($"attribute '{name}' has a number out of range");
-        return [.. attribute.Ints.Select(i => (int)i)];
+        if (Longs(name) is not { } values) return defaultValue;
+        if (values.Length != defaultValue.Length) throw Refuse($"attribute '{name}' has {values.Length} numbers, expected {defaultValue.Length}");
+        if (values.Any(i => i is < 0 or > int.MaxValue)) throw Refuse($"attribute '{name}' has a number out of range");
+        return [.. values.Select(i => (int)i)];
+    }
+
+    /// <summary>An axis as an attribute, counted from the end where it is negative, made one of 0 to the rank; the samples' axis counts.</summary>
+    public int Axis(string name, long defaultValue, int rank)
+    {
+        long axis = Int(name, defaultValue);
+        if (axis < -rank || axis > rank) throw Refuse($"attribute '{name}' is {axis}, the input has {rank} axes");
+        return (int)(axis < 0 ? axis + rank : axis);
     }
 
     /// <summary>An attribute that must have one value.</summary>
@@ -60,24 +136,27 @@ internal sealed class NodeReader
         if (!EqualityComparer<T>.Default.Equals(actual, expected)) throw Refuse($"attribute '{name}' is {actual}, only {expected} is supported");
     }
 
-    /// <summary>Copies a weight of the file into a parameter of the layer made for it.</summary>
-    public void Fill(Parameter parameter, Tensor weight)
+    /// <summary>Copies a weight of the file into a parameter of the layer made for it, times a factor.</summary>
+    public void Fill(Parameter parameter, Constant weight, float factor = 1)
     {
-        if (parameter.Value.Shape != weight.Shape) throw Refuse($"a weight has the shape {weight.Shape}, expected {parameter.Value.Shape}");
-        weight.Data.CopyTo(parameter.Value.Data, 0);
+        if (parameter.Value.Shape.Count != weight.Count) throw Refuse($"weight '{weight.Name}' has the shape {weight.Shape}, expected {parameter.Value.Shape}");
+        weight.CopyTo(parameter.Value.Data);
+        if (factor == 1) return;
+        foreach (ref float value in parameter.Value.Data.AsSpan()) value *= factor;
     }
 
-    /// <summary>Ends the reading: no attribute may be left.</summary>
+    /// <summary>Checks that the node has no more than so many inputs, and so many outputs.</summary>
+    public void RequireArity(int inputs, int outputs = 1)
+    {
+        if (Node.Input.Count > inputs) throw Refuse($"it has {Node.Input.Count} inputs, expected at most {inputs}");
+        if (Node.Output.Skip(outputs).Any(o => o.Length > 0)) throw Refuse($"it has {Node.Output.Count} outputs, only the first is supported");
+    }
+
+    /// <summary>Ends the reading: no attribute may be left, here or in a follower.</summary>
     public void Done()
     {
         if (attributes.Count > 0) throw Refuse($"attribute '{attributes.Keys.First()}' is not supported");
-    }
-
-    /// <summary>Checks that the node has no more than so many inputs, and one output.</summary>
-    public void RequireArity(int inputs)
-    {
-        if (Node.Input.Count > inputs) throw Refuse($"it has {Node.Input.Count} inputs, expected at most {inputs}");
-        if (Node.Output.Count > 1) throw Refuse($"it has {Node.Output.Count} outputs, only the first is supported");
+        foreach (var follower in Followers) follower.Done();
     }
 
     private AttributeProto? Take(string name, AttributeProto.Types.AttributeType type)
@@ -88,27 +167,14 @@ internal sealed class NodeReader
     }
 
     public OnnxException Refuse(string why) => new($"node '{Node.Name}' ({Node.OpType}): {why}");
+}
 
-    private Tensor Floats(TensorProto tensor)
-    {
-        if (tensor.DataType != (int)TensorProto.Types.DataType.Float)
-            throw Refuse($"weight '{tensor.Name}' is of type {(TensorProto.Types.DataType)tensor.DataType}, only Float is supported");
-        if (tensor.ExternalData.Count > 0 || tensor.DataLocation == TensorProto.Types.DataLocation.External)
-            throw Refuse($"weight '{tensor.Name}' lies in another file; only weights inside the model are read");
-        long count = 1;
-        foreach (long size in tensor.Dims)
-        {
-            if (size is < 1 or > int.MaxValue || (count *= size) > Array.MaxLength) throw Refuse($"weight '{tensor.Name}' has an impossible shape [{string.Join(", ", tensor.Dims)}]");
-        }
-        var result = new float[tensor.RawData.Length > 0 ? tensor.RawData.Length / sizeof(float) : tensor.FloatData.Count];
-        if (result.Length != count || (tensor.RawData.Length > 0 && tensor.RawData.Length != count * sizeof(float)))
-            throw Refuse($"weight '{tensor.Name}' of shape [{string.Join(", ", tensor.Dims)}] needs {count} numbers, the file has {result.Length}");
-        if (tensor.RawData.Length > 0)
-        {
-            var bytes = tensor.RawData.Span;
-            for (int i = 0; i < result.Length; i++) result[i] = BinaryPrimitives.ReadSingleLittleEndian(bytes[(i * sizeof(float))..]);
-        }
-        else tensor.FloatData.CopyTo(result, 0);
-        return new Tensor(new Shape([.. tensor.Dims.Select(d => (int)d)]), result);
-    }
+/// <summary>A node's samples have no known shape, because a node before it was refused: it is then left out of the reading, not refused itself.</summary>
+internal sealed class UnknownShapeException : Exception;
+
+/// <summary>What a node becomes: its layers in the order they run (none for one that changes nothing), and the shape of a sample of the result.</summary>
+internal sealed record ImportedLayer(Shape Output, params Module[] Layers)
+{
+    /// <summary>Where the last layer is a view of what the node's own layer returns, the shape of that.</summary>
+    public Shape? Inner { get; init; }
 }

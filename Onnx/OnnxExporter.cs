@@ -16,6 +16,9 @@ public static class OnnxExporter
     /// <summary>The format version that goes with <see cref="Opset"/>.</summary>
     public const int IrVersion = 8;
 
+    /// <summary>Who the file says wrote it.</summary>
+    public const string Producer = "OnnxLeNet";
+
     /// <summary>The name of the graph's input.</summary>
     public const string Input = "input";
 
@@ -36,18 +39,17 @@ public static class OnnxExporter
     {
         ArgumentNullException.ThrowIfNull(network);
         ArgumentException.ThrowIfNullOrEmpty(name);
-        var result = Inference.Run(network, new Batch(1, sample, requiresGrad: false)).Sample;
-        var graph = new GraphWriter(name, Names(network, ""));
-        string last = Add(graph, network, path: "", Input);
+        var graph = new GraphWriter(name, Names(network, ""), Opset);
+        var (last, y) = Add(graph, network, path: "", (Input, new Batch(1, sample, requiresGrad: false)));
         if (graph.Graph.Node.Count == 0) throw new OnnxException($"{network} has no layers to export");
         graph.RenameOutput(last, Output);
         graph.Graph.Input.Add(GraphWriter.FloatValue(Input, BatchAxis, sample));
-        graph.Graph.Output.Add(GraphWriter.FloatValue(Output, BatchAxis, result));
+        graph.Graph.Output.Add(GraphWriter.FloatValue(Output, BatchAxis, y.Sample));
 
         var model = new ModelProto
         {
             IrVersion = IrVersion,
-            ProducerName = "OnnxLeNet",
+            ProducerName = Producer,
             ProducerVersion = typeof(OnnxExporter).Assembly.GetName().Version!.ToString(3),
             Graph = graph.Graph,
         };
@@ -65,25 +67,65 @@ public static class OnnxExporter
     private static IEnumerable<string> Names(Module module, string prefix) =>
         module.Children.SelectMany(child => Names(child.Module, $"{prefix}{child.Name}.").Prepend(prefix + child.Name));
 
-    /// <summary>Adds a module's nodes behind the value x; returns the name of its result. A layer without a name gets its operator's and a number.</summary>
-    private static string Add(GraphWriter graph, Module module, string path, string x)
+    /// <summary>
+    /// Adds a module's nodes behind the value x, which comes with a sample's result so far; returns its own. A layer without a name gets its operator's and
+    /// a number.
+    /// </summary>
+    private static (string Name, Batch Batch) Add(GraphWriter graph, Module module, string path, (string Name, Batch Batch) x)
     {
-        string Name(string stem) => path.Length > 0 ? path : graph.FreeName(stem);
-        switch (module)
+        if (module is Sequential chain)
         {
-            case Sequential chain:
-                foreach (var child in chain.Chain)
-                {
-                    bool named = chain.Children.Any(c => c.Module == child);
-                    x = Add(graph, child, !named ? "" : path.Length > 0 ? $"{path}.{child.Name}" : child.Name!, x);
-                }
-                return x;
-            case Conv2d conv: return Conv.Export(graph, Name("conv"), x, conv);
-            case Linear linear: return Operators.Gemm.Export(graph, Name("linear"), x, linear);
-            case MaxPool2d pool: return MaxPool.Export(graph, Name("maxpool"), x, pool);
-            case ReLU: return Relu.Export(graph, Name("relu"), x);
-            case Numerics.Flatten: return Operators.Flatten.Export(graph, Name("flatten"), x);
-            default: throw new OnnxException($"{module} has no form in ONNX");
+            foreach (var child in chain.Chain)
+            {
+                bool named = chain.Children.Any(c => c.Module == child);
+                x = Add(graph, child, !named ? "" : path.Length > 0 ? $"{path}.{child.Name}" : child.Name!, x);
+            }
+            return x;
         }
+        var y = Inference.Run(module, x.Batch);
+        return (Add(graph, module, path, x.Name, x.Batch.Sample), y);
+    }
+
+    private static string Add(GraphWriter graph, Module module, string path, string x, Shape sample)
+    {
+        string name = path.Length > 0 ? path : graph.FreeName(Stem(module));
+        return module switch
+        {
+            Conv2d conv => Conv.Export(graph, name, x, conv),
+            Linear linear => Operators.Gemm.Export(graph, name, x, linear),
+            MaxPool2d pool => MaxPool.Export(graph, name, x, pool, sample),
+            AvgPool2d pool => AveragePool.Export(graph, name, x, pool, sample),
+            AdaptiveAvgPool2d pool => AveragePool.Export(graph, name, x, pool, sample),
+            BatchNorm norm => BatchNormalization.Export(graph, name, x, norm),
+            ReLU relu => Activations.Export(graph, name, x, relu),
+            LeakyReLU leaky => Activations.Export(graph, name, x, leaky),
+            Sigmoid sigmoid => Activations.Export(graph, name, x, sigmoid),
+            Tanh tanh => Activations.Export(graph, name, x, tanh),
+            GELU gelu => Gelu.Export(graph, name, x, gelu),
+            ChannelNormalization softmax => Operators.Softmax.Export(graph, name, x, softmax, sample),
+            Numerics.Flatten flatten => Shapes.Export(graph, name, x, flatten),
+            Numerics.Reshape reshape => Shapes.Export(graph, name, x, reshape),
+            Permute permute => Shapes.Export(graph, name, x, permute),
+            Numerics.Dropout => x, // in inference it changes nothing
+            _ => throw new OnnxException($"{module} has no form in ONNX"),
+        };
+    }
+
+    /// <summary>What the names of layers of this kind begin with where they have none of their own.</summary>
+    internal static string Stem(Module module) => module switch
+    {
+        Conv2d => "conv",
+        MaxPool2d => "maxpool",
+        AvgPool2d or AdaptiveAvgPool2d => "avgpool",
+        BatchNorm => "bn",
+        _ => module.GetType().Name.ToLowerInvariant(),
+    };
+
+    /// <summary>The stem and the first number that makes a name of it that is not taken.</summary>
+    internal static string FreeName(string stem, Func<string, bool> taken)
+    {
+        int number = 1;
+        while (taken($"{stem}{number}")) number++;
+        return $"{stem}{number}";
     }
 }

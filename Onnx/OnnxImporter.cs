@@ -6,7 +6,7 @@ namespace OnnxLeNet.Onnx;
 
 /// <summary>A network read from an ONNX model.</summary>
 /// <param name="Network">Its layers, with the model's weights.</param>
-/// <param name="Sample">The shape of one input sample.</param>
+/// <param name="Sample">The shape of one input sample, as the file's input has it.</param>
 /// <param name="Metadata">What was stored with the model.</param>
 public sealed record ImportedModel(Sequential Network, Shape Sample, IReadOnlyDictionary<string, string> Metadata)
 {
@@ -16,6 +16,12 @@ public sealed record ImportedModel(Sequential Network, Shape Sample, IReadOnlyDi
     /// </summary>
     public required IReadOnlyList<(Module Layer, string? Value)> Layers { get; init; }
 
+    /// <summary>
+    /// Nodes at the model's end that only pick from the network's result, such as ArgMax, each by operator and name. The network ends before them, so that it
+    /// can be trained.
+    /// </summary>
+    public IReadOnlyList<string> Ending { get; init; } = [];
+
     /// <summary>Checks that samples are of the shape the model takes.</summary>
     /// <exception cref="ShapeException">They are not.</exception>
     public void RequireInput(Shape sample)
@@ -24,66 +30,85 @@ public sealed record ImportedModel(Sequential Network, Shape Sample, IReadOnlyDi
     }
 }
 
-/// <summary>Reads an ONNX model whose graph is a chain of Conv, Relu, MaxPool, Flatten and Gemm as a network that runs and trains in the engine.</summary>
+/// <summary>
+/// Reads an ONNX model as a network that runs and trains in the engine. The graph must be a chain: constants and shape arithmetic are computed, MatMul and Add
+/// become one layer, a border becomes a convolution's padding; what remains takes one value and returns one. The samples lie along the first axis, of a
+/// size that is open or fixed. Weights of float16 and double become float32.
+/// </summary>
 public static class OnnxImporter
 {
+    /// <summary>The oldest operator set that is read.</summary>
+    public const int OldestOpset = 7;
+
+    /// <summary>The newest operator set that is read.</summary>
+    public const int NewestOpset = 26;
+
+    /// <summary>Sequentials inside each other: networks nest a few deep, and everything that walks them recurses.</summary>
+    private const int MostLevels = 32;
+
+    /// <summary>Layers of a network: adding one looks at all before it.</summary>
+    private const int MostLayers = 4096;
+
+    private static readonly Dictionary<string, Func<NodeReader, ImportedLayer>> Layers = new()
+    {
+        ["Conv"] = Conv.Import,
+        ["Gemm"] = Operators.Gemm.Import,
+        ["MatMul"] = Operators.Gemm.ImportMatMul,
+        ["Relu"] = Activations.ImportRelu,
+        ["LeakyRelu"] = Activations.ImportLeakyRelu,
+        ["Sigmoid"] = Activations.ImportSigmoid,
+        ["Tanh"] = Activations.ImportTanh,
+        ["Gelu"] = Gelu.Import,
+        ["Div"] = Gelu.ImportFormula,
+        ["Softmax"] = Operators.Softmax.Import,
+        ["LogSoftmax"] = Operators.Softmax.ImportLog,
+        ["MaxPool"] = MaxPool.Import,
+        ["AveragePool"] = AveragePool.Import,
+        ["GlobalAveragePool"] = AveragePool.ImportGlobal,
+        ["BatchNormalization"] = BatchNormalization.Import,
+        ["Dropout"] = Operators.Dropout.Import,
+        ["Flatten"] = Shapes.ImportFlatten,
+        ["Reshape"] = Shapes.ImportReshape,
+        ["Squeeze"] = Shapes.ImportSqueeze,
+        ["Unsqueeze"] = Shapes.ImportUnsqueeze,
+        ["Transpose"] = Shapes.ImportTranspose,
+        ["Pad"] = Pad.Import,
+        ["Identity"] = node => Unchanged(node),
+        ["Cast"] = Cast,
+    };
+
+    /// <summary>The operators that become layers, or parts of one.</summary>
+    public static IEnumerable<string> LayerOperators => Layers.Keys;
+
     /// <summary>Reads a model file.</summary>
     /// <inheritdoc cref="Import(ModelProto)"/>
     public static ImportedModel Import(string path) => Import(OnnxFile.Read(path));
 
     /// <summary>Reads a model.</summary>
-    /// <exception cref="OnnxException">An operator, attribute or form of graph that is not supported; all unknown operators in one message.</exception>
+    /// <exception cref="OnnxException">An operator, attribute or form of graph that is not supported: all such nodes in one message.</exception>
     public static ImportedModel Import(ModelProto model)
     {
-        ArgumentNullException.ThrowIfNull(model);
-        var graph = model.Graph ?? throw new OnnxException("the model has no graph");
-        var unknown = graph.Node.Where(n => !Operators.ContainsKey(n.OpType) || n.Domain is not ("" or "ai.onnx")).ToList();
-        if (unknown.Count > 0)
-            throw new OnnxException("the engine has no layers for " + string.Join(", ", unknown.Select(n => $"{n.OpType} (node '{n.Name}')"))
-                + $"; it reads {string.Join(", ", Operators.Keys)}");
-
-        var initializers = new Dictionary<string, TensorProto>();
-        foreach (var tensor in graph.Initializer)
-            if (!initializers.TryAdd(tensor.Name, tensor)) throw new OnnxException($"two weights are named '{tensor.Name}'");
-        var inputs = graph.Input.Where(i => !initializers.ContainsKey(i.Name)).ToList();
-        if (inputs.Count != 1 || graph.Output.Count != 1)
-            throw new OnnxException($"the graph has {inputs.Count} inputs and {graph.Output.Count} outputs; a chain has one of each");
-
+        OnnxChecker.Check(model);
+        var reader = new ChainReader(model, Layers);
+        var chain = reader.Read();
+        if (chain.Count > MostLayers) throw new OnnxException($"the graph is a chain of {chain.Count} layers; at most {MostLayers} are read");
+        // Our own files name every node by its layer: a number behind the operator's name is a function's, all else a layer's.
+        bool ours = model.ProducerName == OnnxExporter.Producer;
         var network = new Sequential("Net");
-        var layers = new List<(Module, string?)>();
-        string value = inputs[0].Name;
-        foreach (var proto in graph.Node)
+        var names = new HashSet<string>();
+        foreach (var (layer, node, _) in chain)
         {
-            var node = new NodeReader(proto, initializers);
-            if (proto.Input.Count == 0 || proto.Input[0] != value || proto.Output.Count == 0)
-                throw node.Refuse($"it does not take '{value}', what the node before it returns; only a chain of nodes is read");
-            node.RequireArity(proto.OpType is "Conv" or "Gemm" ? 3 : 1);
-            var layer = Read(node);
-            node.Done();
-            Add(network, layer, layer.Parameters().Any() ? node.LayerName() : "", node);
-            value = proto.Output[0];
-            layers.Add((layer, value));
+            string own = (node.Followers.Count > 0 ? node.Followers[^1].Node : node.Node).Name;
+            bool named = layer.Parameters().Any() || (ours && own.Length > 0 && own != OnnxExporter.FreeName(OnnxExporter.Stem(layer), names.Contains));
+            string path = !named ? "" : layer.Parameters().Any() ? node.LayerName() : own;
+            Add(network, layer, path, node);
+            names.Add(own);
         }
-        if (value != graph.Output[0].Name) throw new OnnxException($"the graph's output '{graph.Output[0].Name}' is not what its last node returns, '{value}'");
-        return new ImportedModel(network, SampleShape(inputs[0]), OnnxFile.Metadata(model)) { Layers = layers };
-    }
-
-    /// <summary>Sequentials inside each other: networks nest a few deep, and everything that walks them recurses.</summary>
-    private const int MostLevels = 32;
-
-    private static readonly Dictionary<string, Func<NodeReader, Module>> Operators = new()
-    {
-        ["Conv"] = Conv.Import,
-        ["Relu"] = Relu.Import,
-        ["MaxPool"] = MaxPool.Import,
-        ["Flatten"] = Onnx.Operators.Flatten.Import,
-        ["Gemm"] = Onnx.Operators.Gemm.Import,
-    };
-
-    private static Module Read(NodeReader node)
-    {
-        try { return Operators[node.Node.OpType](node); }
-        catch (ArgumentException error) { throw node.Refuse(error.Message); }
+        return new ImportedModel(network, reader.Sample, OnnxFile.Metadata(model))
+        {
+            Layers = [.. chain.Select(step => (step.Layer, step.Value))],
+            Ending = reader.Ending,
+        };
     }
 
     /// <summary>Adds a layer under its full name, features.0 inside a Sequential features; one without a name as a function.</summary>
@@ -99,24 +124,41 @@ public static class OnnxImporter
         }
         string[] names = path.Split('.');
         if (names.Length > MostLevels) throw node.Refuse($"its name has {names.Length} levels, at most {MostLevels} are read");
+        // A path that leads back into a closed chain, or through a layer, cannot be had; the name then is one word.
+        if (!Leads(root, names)) names = [path.Replace('.', '_')];
         foreach (string name in names[..^1])
         {
             if (chain.Chain is [.., Sequential inner] && inner.Name == name) { chain = inner; continue; }
             inner = [];
-            try { chain.Add(name, inner); }
-            catch (ArgumentException error) { throw node.Refuse(error.Message); }
+            chain.Add(name, inner);
             chain = inner;
         }
         try { chain.Add(names[^1], layer); }
         catch (ArgumentException error) { throw node.Refuse(error.Message); }
     }
 
-    private static Shape SampleShape(ValueInfoProto input)
+    private static bool Leads(Sequential chain, ReadOnlySpan<string> names)
     {
-        var dims = input.Type?.TensorType?.Shape?.Dim;
-        if (dims is null || dims.Count < 2 || dims.Skip(1).Any(d => d.DimValue is < 1 or > int.MaxValue))
-            throw new OnnxException($"input '{input.Name}' does not state the shape of a sample: a batch axis, then fixed sizes");
-        try { return new Shape([.. dims.Skip(1).Select(d => (int)d.DimValue)]); }
-        catch (ShapeException error) { throw new OnnxException($"input '{input.Name}': {error.Message}", error); }
+        string first = names[0];
+        if (first.Length == 0) return false;
+        if (names.Length == 1) return !chain.Children.Any(c => c.Name == first);
+        if (chain.Chain is [.., Sequential inner] && inner.Name == first) return Leads(inner, names[1..]);
+        return !chain.Children.Any(c => c.Name == first) && !names.Contains("");
+    }
+
+    private static ImportedLayer Unchanged(NodeReader node)
+    {
+        node.RequireArity(1);
+        return new ImportedLayer(node.Sample);
+    }
+
+    /// <summary>The engine computes in float32, whatever float type the file passes on.</summary>
+    private static ImportedLayer Cast(NodeReader node)
+    {
+        var to = (TensorProto.Types.DataType)node.Int("to", 0);
+        if (to is not (TensorProto.Types.DataType.Float or TensorProto.Types.DataType.Float16 or TensorProto.Types.DataType.Double))
+            throw node.Refuse($"it makes {to} of the samples in the middle of the network; layers compute with floats");
+        if (node.Opset >= 19 && node.HasAttribute("saturate")) node.Int("saturate", 1);
+        return Unchanged(node);
     }
 }

@@ -2,24 +2,42 @@ namespace OnnxLeNet.Numerics;
 
 /// <summary>
 /// How a window of taps moves over an image: validated once, then passed to forward and backward alike.
-/// Output sizes are floor((in + 2·padding − dilation·(kernel − 1) − 1) / stride + 1), for height and width each on its own; rounded up in ceil mode.
+/// Output sizes are floor((in + padding before + padding behind − dilation·(kernel − 1) − 1) / stride + 1), for height and width each on its own;
+/// rounded up in ceil mode.
 /// </summary>
 public sealed record WindowGeometry
 {
     /// <summary>A window; every size is (height, width).</summary>
     /// <param name="kernel">Taps.</param>
     /// <param name="stride">Steps between output positions.</param>
-    /// <param name="padding">Border on each side.</param>
+    /// <param name="padding">Border on each side, or only above and on the left where <paramref name="paddingEnd"/> says the other.</param>
     /// <param name="dilation">Distance between taps.</param>
     /// <param name="ceilMode">Whether output sizes are rounded up, so that a last window may reach past the border.</param>
+    /// <param name="paddingEnd">Border below and on the right; as <paramref name="padding"/> if not given.</param>
     /// <exception cref="ArgumentOutOfRangeException">A kernel, stride or dilation below 1, or a negative padding.</exception>
-    public WindowGeometry(Size2 kernel, Size2 stride, Size2 padding, Size2 dilation, bool ceilMode = false)
+    public WindowGeometry(Size2 kernel, Size2 stride, Size2 padding, Size2 dilation, bool ceilMode = false, Size2? paddingEnd = null)
     {
         Require(kernel, 1, nameof(kernel));
         Require(stride, 1, nameof(stride));
         Require(padding, 0, nameof(padding));
+        Require(paddingEnd ?? padding, 0, nameof(padding));
         Require(dilation, 1, nameof(dilation));
-        (Kernel, Stride, Padding, Dilation, CeilMode) = (kernel, stride, padding, dilation, ceilMode);
+        (Kernel, Stride, Padding, PaddingEnd, Dilation, CeilMode) = (kernel, stride, padding, paddingEnd ?? padding, dilation, ceilMode);
+    }
+
+    /// <summary>
+    /// A pool's window: the stride is the kernel unless given, and the padding at most half the kernel, as in PyTorch; where its end is given on its
+    /// own, less than the kernel, as in ONNX.
+    /// </summary>
+    /// <exception cref="ArgumentOutOfRangeException">A size out of range.</exception>
+    internal static WindowGeometry Pool(Size2 kernel, Size2? stride, Size2? padding, Size2? dilation, bool ceilMode, Size2? paddingEnd)
+    {
+        var g = new WindowGeometry(kernel, stride ?? kernel, padding ?? 0, dilation ?? 1, ceilMode, paddingEnd);
+        Size2 widest = (Math.Max(g.Padding.H, g.PaddingEnd.H), Math.Max(g.Padding.W, g.PaddingEnd.W));
+        Size2 most = paddingEnd is null ? (kernel.H / 2, kernel.W / 2) : (kernel.H - 1, kernel.W - 1);
+        if (widest.H > most.H || widest.W > most.W)
+            throw new ArgumentOutOfRangeException(nameof(padding), widest, $"the padding is {(paddingEnd is null ? "at most half" : "less than")} the kernel, {kernel}");
+        return g;
     }
 
     /// <summary>Taps (kH, kW).</summary>
@@ -28,8 +46,14 @@ public sealed record WindowGeometry
     /// <summary>Steps between output positions.</summary>
     public Size2 Stride { get; }
 
-    /// <summary>Border on each side.</summary>
+    /// <summary>Border above and on the left.</summary>
     public Size2 Padding { get; }
+
+    /// <summary>Border below and on the right.</summary>
+    public Size2 PaddingEnd { get; }
+
+    /// <summary>Whether opposite borders are equal.</summary>
+    public bool IsSymmetric => Padding == PaddingEnd;
 
     /// <summary>Distance between taps.</summary>
     public Size2 Dilation { get; }
@@ -46,10 +70,11 @@ public sealed record WindowGeometry
     /// <exception cref="ShapeException">The window is larger than the padded input.</exception>
     public (int H, int W) Output(int h, int w)
     {
-        long oH = Output(h, Kernel.H, Stride.H, Padding.H, Dilation.H, CeilMode), oW = Output(w, Kernel.W, Stride.W, Padding.W, Dilation.W, CeilMode);
+        long oH = Output(h, Kernel.H, Stride.H, Padding.H, PaddingEnd.H, Dilation.H, CeilMode);
+        long oW = Output(w, Kernel.W, Stride.W, Padding.W, PaddingEnd.W, Dilation.W, CeilMode);
         if (oH < 1 || oW < 1)
             throw new ShapeException($"the window covers {Extent(Kernel.H, Dilation.H)}×{Extent(Kernel.W, Dilation.W)}, "
-                + $"the padded input is only {h + 2L * Padding.H}×{w + 2L * Padding.W}");
+                + $"the padded input is only {(long)h + Padding.H + PaddingEnd.H}×{(long)w + Padding.W + PaddingEnd.W}");
         if (oH > int.MaxValue || oW > int.MaxValue) throw new ShapeException($"the output would be {oH}×{oW}");
         return ((int)oH, (int)oW);
     }
@@ -68,9 +93,13 @@ public sealed record WindowGeometry
 
     private static long Extent(int kernel, int dilation) => dilation * (kernel - 1L) + 1;
 
-    private static long Output(int size, int kernel, int stride, int padding, int dilation, bool ceilMode)
+    /// <summary>The padding as layers print it: PyTorch's form, and the ends where they differ.</summary>
+    internal string PaddingText(bool pair) =>
+        $"padding={(pair ? Padding.Pair : $"{Padding}")}" + (IsSymmetric ? "" : $", padding_end={(pair ? PaddingEnd.Pair : $"{PaddingEnd}")}");
+
+    private static long Output(int size, int kernel, int stride, int padding, int paddingEnd, int dilation, bool ceilMode)
     {
-        long room = size + 2L * padding - Extent(kernel, dilation);
+        long room = (long)size + padding + paddingEnd - Extent(kernel, dilation);
         if (ceilMode) room += stride - 1;
         if (room < 0) return 0;
         long count = room / stride + 1;

@@ -43,13 +43,13 @@ internal static class Pooling
     /// <summary>The part of a window inside the input, and one over the number of places that count.</summary>
     private static ((int From, int To) H, (int From, int To) W, float Factor) Window(WindowGeometry g, bool countIncludePad, Shape input, int oh, int ow)
     {
-        var (h, paddedH) = Span(oh * g.Stride.H - g.Padding.H, g.Kernel.H, input[1], g.Padding.H);
-        var (w, paddedW) = Span(ow * g.Stride.W - g.Padding.W, g.Kernel.W, input[2], g.Padding.W);
+        var (h, paddedH) = Span(oh * g.Stride.H - g.Padding.H, g.Kernel.H, input[1], g.PaddingEnd.H);
+        var (w, paddedW) = Span(ow * g.Stride.W - g.Padding.W, g.Kernel.W, input[2], g.PaddingEnd.W);
         int count = countIncludePad ? paddedH * paddedW : (h.To - h.From) * (w.To - w.From);
         return (h, w, 1f / count);
     }
 
     /// <summary>From a window's start, what of it lies inside the input, and how long it is up to the end of the padding.</summary>
-    private static ((int From, int To) Inside, int Padded) Span(int start, int kernel, int size, int padding) =>
-        ((Math.Max(start, 0), Math.Min(start + kernel, size)), Math.Min(start + kernel, size + padding) - start);
+    private static ((int From, int To) Inside, int Padded) Span(int start, int kernel, int size, int paddingEnd) =>
+        ((Math.Max(start, 0), Math.Min(start + kernel, size)), Math.Min(start + kernel, size + paddingEnd) - start);
 }

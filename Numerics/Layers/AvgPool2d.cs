@@ -6,15 +6,16 @@ public sealed class AvgPool2d : Module
     /// <summary>A pool; the stride is the kernel's size unless given.</summary>
     /// <param name="kernelSize">Places in height and width.</param>
     /// <param name="stride">Steps between windows.</param>
-    /// <param name="padding">Zeros on each side.</param>
+    /// <param name="padding">Zeros on each side, or only above and on the left where <paramref name="paddingEnd"/> says the other.</param>
     /// <param name="ceilMode">Whether output sizes are rounded up.</param>
     /// <param name="countIncludePad">Whether the zeros of the padding count in the mean.</param>
-    /// <exception cref="ArgumentOutOfRangeException">A size below 1, or padding of more than half the kernel.</exception>
-    public AvgPool2d(Size2 kernelSize, Size2? stride = null, Size2? padding = null, bool ceilMode = false, bool countIncludePad = true)
+    /// <param name="paddingEnd">Zeros below and on the right; as <paramref name="padding"/> if not given.</param>
+    /// <exception cref="ArgumentOutOfRangeException">
+    /// A size below 1, or padding of more than half the kernel; where the ends are given on their own, of the kernel or more.
+    /// </exception>
+    public AvgPool2d(Size2 kernelSize, Size2? stride = null, Size2? padding = null, bool ceilMode = false, bool countIncludePad = true, Size2? paddingEnd = null)
     {
-        Geometry = new WindowGeometry(kernelSize, stride ?? kernelSize, padding ?? 0, 1, ceilMode);
-        if (Geometry.Padding.H > kernelSize.H / 2 || Geometry.Padding.W > kernelSize.W / 2)
-            throw new ArgumentOutOfRangeException(nameof(padding), padding, $"the padding is at most half the kernel, {kernelSize}");
+        Geometry = WindowGeometry.Pool(kernelSize, stride, padding, null, ceilMode, paddingEnd);
         CountIncludePad = countIncludePad;
     }
 
@@ -54,7 +55,7 @@ public sealed class AvgPool2d : Module
     }
 
     /// <inheritdoc/>
-    protected override string Describe() => $"kernel_size={Geometry.Kernel}, stride={Geometry.Stride}, padding={Geometry.Padding}";
+    protected override string Describe() => $"kernel_size={Geometry.Kernel}, stride={Geometry.Stride}, {Geometry.PaddingText(pair: false)}";
 
     /// <inheritdoc/>
     public override GradFn GradFnFor(GradFn? input) => new("AvgPool2DBackward0", this, [input]);

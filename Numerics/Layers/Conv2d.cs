@@ -13,14 +13,15 @@ public sealed class Conv2d : Module
     /// <param name="outChannels">Filters, channels of the output.</param>
     /// <param name="kernelSize">Taps in height and width.</param>
     /// <param name="stride">Steps between output positions; 1 if not given.</param>
-    /// <param name="padding">Zeros on each side.</param>
+    /// <param name="padding">Zeros on each side, or only above and on the left where <paramref name="paddingEnd"/> says the other.</param>
     /// <param name="dilation">Distance between taps; 1 if not given.</param>
     /// <param name="groups">Equal parts that input and output channels are cut into; filters see the channels of their part only.</param>
     /// <param name="bias">Whether a bias is added per filter.</param>
     /// <param name="generator">Where the starting values come from; <see cref="Generator.Default"/> if null.</param>
+    /// <param name="paddingEnd">Zeros below and on the right; as <paramref name="padding"/> if not given.</param>
     /// <exception cref="ArgumentOutOfRangeException">A size below 1, or channels that the groups do not divide.</exception>
     public Conv2d(int inChannels, int outChannels, Size2 kernelSize, Size2? stride = null, Size2? padding = null, Size2? dilation = null,
-        int groups = 1, bool bias = true, Generator? generator = null)
+        int groups = 1, bool bias = true, Generator? generator = null, Size2? paddingEnd = null)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(inChannels);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(outChannels);
@@ -28,7 +29,7 @@ public sealed class Conv2d : Module
         if (inChannels % groups != 0 || outChannels % groups != 0)
             throw new ArgumentOutOfRangeException(nameof(groups), groups, $"{inChannels} input and {outChannels} output channels cannot be cut into {groups} equal groups");
         (InChannels, OutChannels, Groups) = (inChannels, outChannels, groups);
-        Geometry = new WindowGeometry(kernelSize, stride ?? 1, padding ?? 0, dilation ?? 1);
+        Geometry = new WindowGeometry(kernelSize, stride ?? 1, padding ?? 0, dilation ?? 1, paddingEnd: paddingEnd);
         Weight = Register("weight", new Parameter(outChannels, inChannels / groups, kernelSize.H, kernelSize.W));
         if (bias) Bias = Register("bias", new Parameter(outChannels));
         Init.Default(Weight.Value, Bias?.Value, Taps, generator ?? Generator.Default);
@@ -155,7 +156,7 @@ public sealed class Conv2d : Module
     /// <inheritdoc/>
     protected override string Describe() =>
         $"{InChannels}, {OutChannels}, kernel_size={Geometry.Kernel.Pair}, stride={Geometry.Stride.Pair}"
-        + (Geometry.Padding == 0 ? "" : $", padding={Geometry.Padding.Pair}")
+        + (Geometry.Padding == 0 && Geometry.IsSymmetric ? "" : $", {Geometry.PaddingText(pair: true)}")
         + (Geometry.Dilation == 1 ? "" : $", dilation={Geometry.Dilation.Pair}")
         + (Groups == 1 ? "" : $", groups={Groups}")
         + (Bias is null ? ", bias=False" : "");

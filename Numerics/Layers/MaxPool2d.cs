@@ -3,13 +3,13 @@ namespace OnnxLeNet.Numerics;
 /// <summary>The largest value of each window of each channel. The gradient goes to that value's place; where windows overlap it adds up.</summary>
 public sealed class MaxPool2d : Module
 {
-    /// <summary>A pool; the stride is the kernel's size unless given.</summary>
-    /// <exception cref="ArgumentOutOfRangeException">A size below 1, or padding of more than half the kernel.</exception>
-    public MaxPool2d(Size2 kernelSize, Size2? stride = null, Size2? padding = null, Size2? dilation = null, bool ceilMode = false)
+    /// <summary>A pool; the stride is the kernel's size unless given, and the padding below and on the right that above and on the left.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">
+    /// A size below 1, or padding of more than half the kernel; where the ends are given on their own, of the kernel or more.
+    /// </exception>
+    public MaxPool2d(Size2 kernelSize, Size2? stride = null, Size2? padding = null, Size2? dilation = null, bool ceilMode = false, Size2? paddingEnd = null)
     {
-        Geometry = new WindowGeometry(kernelSize, stride ?? kernelSize, padding ?? 0, dilation ?? 1, ceilMode);
-        if (Geometry.Padding.H > kernelSize.H / 2 || Geometry.Padding.W > kernelSize.W / 2)
-            throw new ArgumentOutOfRangeException(nameof(padding), padding, $"the padding is at most half the kernel, {kernelSize}");
+        Geometry = WindowGeometry.Pool(kernelSize, stride, padding, dilation, ceilMode, paddingEnd);
     }
 
     /// <summary>The window.</summary>
@@ -47,7 +47,7 @@ public sealed class MaxPool2d : Module
 
     /// <inheritdoc/>
     protected override string Describe() =>
-        $"kernel_size={Geometry.Kernel}, stride={Geometry.Stride}, padding={Geometry.Padding}, dilation={Geometry.Dilation}, ceil_mode={Python.Bool(Geometry.CeilMode)}";
+        $"kernel_size={Geometry.Kernel}, stride={Geometry.Stride}, {Geometry.PaddingText(pair: false)}, dilation={Geometry.Dilation}, ceil_mode={Python.Bool(Geometry.CeilMode)}";
 
     /// <inheritdoc/>
     public override GradFn GradFnFor(GradFn? input) => new("MaxPool2DWithIndicesBackward0", this, [input]);

@@ -1,13 +1,13 @@
 namespace OnnxLeNet.Numerics;
 
 /// <summary>
-/// y_c = e^{x_c} / Σ_j e^{x_j} over the channels: the features of [N, C], or the channels of [N, C, H, W] at each place.
+/// y_c = e^{x_c} / Σ_j e^{x_j} over an axis: the features of [N, C], or the channels of [N, C, H, W] at each place.
 /// Backward: dx = y·(dy − Σ_j dy_j·y_j).
 /// </summary>
 public sealed class Softmax : ChannelNormalization
 {
-    /// <summary>Softmax over axis 1, the channels; −1 is the same for samples of one axis.</summary>
-    /// <exception cref="ArgumentOutOfRangeException">Another axis.</exception>
+    /// <summary>Softmax over an axis: 1, the channels, or a later one; −1 is the last.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">Axis 0, which holds the samples, or one below −1.</exception>
     public Softmax(int dim = 1) : base(dim) { }
 
     private protected override void Forward(int channels, int places, ReadOnlySpan<float> x, ReadOnlySpan<float> maxima, ReadOnlySpan<float> sums, Span<float> y)
@@ -29,12 +29,12 @@ public sealed class Softmax : ChannelNormalization
 }
 
 /// <summary>
-/// y_c = x_c − log Σ_j e^{x_j} over the channels, as <see cref="Softmax"/> takes them. Backward: dx = dy − e^{y}·Σ_j dy_j.
+/// y_c = x_c − log Σ_j e^{x_j} over an axis, as <see cref="Softmax"/> takes it. Backward: dx = dy − e^{y}·Σ_j dy_j.
 /// </summary>
 public sealed class LogSoftmax : ChannelNormalization
 {
-    /// <summary>Log softmax over axis 1, the channels; −1 is the same for samples of one axis.</summary>
-    /// <exception cref="ArgumentOutOfRangeException">Another axis.</exception>
+    /// <summary>Log softmax over an axis: 1, the channels, or a later one; −1 is the last.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">Axis 0, which holds the samples, or one below −1.</exception>
     public LogSoftmax(int dim = 1) : base(dim) { }
 
     private protected override void Forward(int channels, int places, ReadOnlySpan<float> x, ReadOnlySpan<float> maxima, ReadOnlySpan<float> sums, Span<float> y)
@@ -60,7 +60,7 @@ public abstract class ChannelNormalization : Module
 {
     private protected ChannelNormalization(int dim)
     {
-        if (dim is not (1 or -1)) throw new ArgumentOutOfRangeException(nameof(dim), dim, "the axis is 1, the channels, or -1 for samples of one axis");
+        if (dim is 0 or < -1) throw new ArgumentOutOfRangeException(nameof(dim), dim, "the axis is 1, the channels, or a later one, or -1 for the last: axis 0 holds the samples");
         Dim = dim;
     }
 
@@ -80,20 +80,25 @@ public abstract class ChannelNormalization : Module
     /// <inheritdoc/>
     public override Batch Forward(Batch x, Pass pass)
     {
-        if (x.Sample.Rank == 0 || x.Sample.Count == 0 || (Dim == -1 && x.Sample.Rank > 1))
-            throw new ShapeException($"{Label} normalizes axis {Dim} of [N, C{(Dim == 1 ? ", …" : "")}], got {x.Sample.Prepend(x.Count)}");
+        int axis = Dim < 0 ? x.Sample.Rank - 1 : Dim - 1;
+        if (axis < 0 || axis >= x.Sample.Rank || x.Sample.Count == 0)
+            throw new ShapeException($"{Label} normalizes axis {Dim} of [N, C, …], got {x.Sample.Prepend(x.Count)}");
         var kept = pass.Kept<State>(this);
         kept.X = x;
         var y = Scratch.Reuse(ref kept.Y, x.Count, x.Sample, x.RequiresGrad);
-        int channels = x.Sample[0], places = x.Values.Length / channels;
+        var (parts, channels, places) = Cut(x);
         float[] maxima = Scratch.Reuse(ref kept.Maxima, places), sums = Scratch.Reuse(ref kept.Sums, places);
-        x.Values.AsSpan(0, places).CopyTo(maxima);
-        for (int c = 1, i = places; c < channels; c++)
-            for (int r = 0; r < places; r++, i++) maxima[r] = MathF.Max(maxima[r], x.Values[i]);
-        sums.AsSpan().Clear();
-        for (int c = 0, i = 0; c < channels; c++)
-            for (int r = 0; r < places; r++, i++) sums[r] += MathF.Exp(x.Values[i] - maxima[r]);
-        Forward(channels, places, x.Values, maxima, sums, y.Values);
+        for (int part = 0; part < parts; part++)
+        {
+            var values = Part(x, part, parts);
+            values[..places].CopyTo(maxima);
+            for (int c = 1, i = places; c < channels; c++)
+                for (int r = 0; r < places; r++, i++) maxima[r] = MathF.Max(maxima[r], values[i]);
+            sums.AsSpan().Clear();
+            for (int c = 0, i = 0; c < channels; c++)
+                for (int r = 0; r < places; r++, i++) sums[r] += MathF.Exp(values[i] - maxima[r]);
+            Forward(channels, places, values, maxima, sums, Part(y, part, parts));
+        }
         return y;
     }
 
@@ -104,13 +109,27 @@ public abstract class ChannelNormalization : Module
         var x = kept.X!;
         if (!x.RequiresGrad) return null;
         var dx = Scratch.Reuse(ref kept.Dx, x.Count, x.Sample);
-        int channels = x.Sample[0], places = x.Values.Length / channels;
+        var (parts, channels, places) = Cut(x);
         float[] sums = Scratch.Reuse(ref kept.Sums, places);
-        sums.AsSpan().Clear();
-        Backward(channels, places, kept.Y!.Values, dy.Values, sums, dx.Values);
+        for (int part = 0; part < parts; part++)
+        {
+            sums.AsSpan().Clear();
+            Backward(channels, places, Part(kept.Y!, part, parts), Part(dy, part, parts), sums, Part(dx, part, parts));
+        }
         return dx;
     }
 
     /// <inheritdoc/>
     protected override string Describe() => $"dim={Dim}";
+
+    /// <summary>The axes before the normalized one cut a batch into parts; in each, a channel is a run of the later axes' places, all samples each.</summary>
+    private (int Parts, int Channels, int Places) Cut(Batch x)
+    {
+        var sizes = x.Sample.Sizes;
+        int axis = Dim < 0 ? sizes.Length - 1 : Dim - 1, parts = 1;
+        foreach (int size in sizes[..axis]) parts *= size;
+        return (parts, sizes[axis], x.Values.Length / (parts * sizes[axis]));
+    }
+
+    private static Span<float> Part(Batch batch, int part, int parts) => batch.Values.AsSpan(part * (batch.Values.Length / parts), batch.Values.Length / parts);
 }

@@ -2,7 +2,9 @@ using OnnxLeNet.Numerics;
 
 namespace OnnxLeNet.Onnx.Operators;
 
-/// <summary>Gemm ↔ <see cref="Linear"/>. With transB = 1 the weight is (out, in), as PyTorch and the engine have it.</summary>
+/// <summary>
+/// Gemm ↔ <see cref="Linear"/>, and MatMul with the Add behind it → the same. With transB = 1 the weight is (out, in), as PyTorch and the engine have it.
+/// </summary>
 internal static class Gemm
 {
     public static string Export(GraphWriter graph, string name, string x, Linear layer)
@@ -13,17 +15,41 @@ internal static class Gemm
         return graph.Node("Gemm", name, inputs, GraphWriter.Float("alpha", 1), GraphWriter.Float("beta", 1), GraphWriter.Int("transA", 0), GraphWriter.Int("transB", 1));
     }
 
-    public static Linear Import(NodeReader node)
+    /// <summary>The factors alpha and beta become part of the weight and the bias.</summary>
+    public static ImportedLayer Import(NodeReader node)
     {
+        node.RequireArity(3);
+        if (node.Flag("transA")) throw node.Refuse("attribute 'transA' is 1: the samples would lie along the second axis");
+        float alpha = node.Float("alpha", 1), beta = node.Float("beta", 1);
         var weight = node.Weight(1, rank: 2);
-        var bias = node.Has(2) ? node.Weight(2, rank: 1) : null;
-        node.Require("alpha", node.Float("alpha", 1), 1);
-        node.Require("beta", node.Float("beta", 1), 1);
-        node.Require("transA", node.Int("transA", 0), 0);
-        node.Require("transB", node.Int("transB", 0), 1);
-        var layer = new Linear(weight.Shape[1], weight.Shape[0], bias is not null, new Generator(0));
-        node.Fill(layer.Weight, weight);
-        if (bias is not null) node.Fill(layer.Bias!, bias);
-        return layer;
+        if (!node.Flag("transB")) weight = weight.Transpose(weight.Name, [1, 0]);
+        return Layer(node, weight, alpha, node.Has(2) ? node.Weight(2) : null, beta);
+    }
+
+    public static ImportedLayer ImportMatMul(NodeReader node)
+    {
+        node.RequireArity(2);
+        if (node.Constant(0) is not null) throw node.Refuse($"its first input is the constant '{node.Node.Input[0]}': the samples would lie along the second axis");
+        var weight = node.Weight(1, rank: 2);
+        if (node.Follow("Add") is not { } add) return Layer(node, weight.Transpose(weight.Name, [1, 0]), 1, null, 1);
+        add.RequireArity(2);
+        int other = add.Node.Input.Count == 2 && add.Constant(0) is not null ? 0 : 1;
+        return Layer(node, weight.Transpose(weight.Name, [1, 0]), 1, add.Weight(other), 1);
+    }
+
+    /// <summary>The layer of a weight (out, in) and a bias of one number, or one for each output.</summary>
+    private static ImportedLayer Layer(NodeReader node, Constant weight, float alpha, Constant? bias, float beta)
+    {
+        int features = weight.Dims[0];
+        bool single = bias is { Count: 1 };
+        if (bias is not null && (bias.Dims.Length > 2 || (!single && (bias.Count != features || bias.Dims[^1] != features))))
+            throw node.Refuse($"bias {bias} is neither one number nor one for each of {features} outputs");
+        if (node.Sample.Rank != 1 || node.Sample[0] != weight.Dims[1])
+            throw node.Refuse($"it takes samples of shape [{weight.Dims[1]}], samples of shape {node.Sample} come");
+        var layer = new Linear(weight.Dims[1], features, bias is not null, new Generator(0));
+        node.Fill(layer.Weight, weight, alpha);
+        if (single) layer.Bias!.Value.Data.AsSpan().Fill(bias!.Single!.Value * beta);
+        else if (bias is not null) node.Fill(layer.Bias!, bias, beta);
+        return new ImportedLayer(new Shape(features), layer);
     }
 }

@@ -2,21 +2,25 @@ using OnnxLeNet.Numerics;
 
 namespace OnnxLeNet.Onnx.Operators;
 
-/// <summary>MaxPool ↔ <see cref="MaxPool2d"/>.</summary>
+/// <summary>MaxPool ↔ <see cref="MaxPool2d"/>, of images with one or two spatial axes.</summary>
 internal static class MaxPool
 {
-    public static string Export(GraphWriter graph, string name, string x, MaxPool2d layer)
+    public static string Export(GraphWriter graph, string name, string x, MaxPool2d layer, Shape sample)
     {
-        // ONNX keeps a last window that begins in the border and PyTorch drops it: the same attribute means two sizes.
-        if (layer.Geometry.CeilMode) throw new OnnxException($"{layer} cannot be exported: ceil mode means another output size in ONNX");
-        return graph.Node("MaxPool", name, [x], [.. Window.Attributes(layer.Geometry), GraphWriter.Int("ceil_mode", 0), GraphWriter.Int("storage_order", 0)]);
+        var (g, ceilMode) = Window.Unambiguous(layer, layer.Geometry, sample);
+        return graph.Node("MaxPool", name, [x],
+            [.. Window.Attributes(g), Window.Dilations(g), GraphWriter.Int("ceil_mode", ceilMode ? 1 : 0), GraphWriter.Int("storage_order", 0)]);
     }
 
-    public static MaxPool2d Import(NodeReader node)
+    public static ImportedLayer Import(NodeReader node)
     {
-        node.Require("ceil_mode", node.Int("ceil_mode", 0), 0);
+        node.RequireArity(1);
+        bool ceilMode = node.Flag("ceil_mode");
         node.Require("storage_order", node.Int("storage_order", 0), 0);
-        var g = Window.Read(node, kernel: null);
-        return new MaxPool2d(g.Kernel, g.Stride, g.Padding, g.Dilation);
+        var g = Window.Read(node, kernel: null, pads: null, dilated: true, ceilMode, out bool endGiven);
+        MaxPool2d layer;
+        try { layer = new MaxPool2d(g.Kernel, g.Stride, g.Padding, g.Dilation, ceilMode, endGiven ? g.PaddingEnd : null); }
+        catch (ArgumentOutOfRangeException error) { throw node.Refuse(error.Message); }
+        return Window.Layer(node, g, node.Sample[0], layer);
     }
 }

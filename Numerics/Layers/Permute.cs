@@ -1,0 +1,78 @@
+namespace OnnxLeNet.Numerics;
+
+/// <summary>
+/// The axes of a sample in another order, <c>x.permute(0, 3, 1, 2)</c>: images that come as [N, H, W, C] become [N, C, H, W]. In the CHWN layout every
+/// feature is a run of N values, and these runs change places; backward they change back.
+/// </summary>
+public sealed class Permute : Module
+{
+    private readonly int[] dims;
+
+    /// <summary>An order of the axes, the samples' axis 0 first.</summary>
+    /// <param name="dims">Axis i of the result is axis <c>dims[i]</c> of the input.</param>
+    /// <exception cref="ArgumentException">Not every axis once, or another than 0 in front.</exception>
+    public Permute(params ReadOnlySpan<int> dims)
+    {
+        this.dims = dims.ToArray();
+        if (this.dims.Length == 0 || this.dims[0] != 0 || !this.dims.Order().SequenceEqual(Enumerable.Range(0, this.dims.Length)))
+            throw new ArgumentException($"an order holds every axis once and the samples' axis 0 in front, got ({string.Join(", ", this.dims)})", nameof(dims));
+    }
+
+    /// <summary>Axis i of the result is axis <c>Dims[i]</c> of the input.</summary>
+    public IReadOnlyList<int> Dims => dims;
+
+    private sealed class State
+    {
+        public Batch? X, Y, Dx;
+        public Shape Sample;
+        public int[]? Sources; // the feature of x that each feature of y is
+    }
+
+    /// <summary>The shape of a sample of the result.</summary>
+    /// <exception cref="ShapeException">A sample of another number of axes.</exception>
+    public Shape OutputSample(Shape sample)
+    {
+        if (sample.Rank != dims.Length - 1) throw new ShapeException($"{Label} orders the axes of [N{string.Concat(Enumerable.Repeat(", ·", dims.Length - 1))}], got samples of shape {sample}");
+        return new Shape([.. dims.Skip(1).Select(axis => sample[axis - 1])]);
+    }
+
+    /// <inheritdoc/>
+    public override Batch Forward(Batch x, Pass pass)
+    {
+        var output = OutputSample(x.Sample);
+        var kept = pass.Kept<State>(this);
+        if (kept.Sources is null || kept.Sample != x.Sample) (kept.Sample, kept.Sources) = (x.Sample, Sources(x.Sample, output));
+        kept.X = x;
+        var y = Scratch.Reuse(ref kept.Y, x.Count, output, x.RequiresGrad);
+        for (int f = 0; f < kept.Sources.Length; f++) x.Values.AsSpan(kept.Sources[f] * x.Count, x.Count).CopyTo(y.Values.AsSpan(f * x.Count));
+        return y;
+    }
+
+    /// <inheritdoc/>
+    public override Batch? Backward(Batch dy, Pass pass)
+    {
+        var kept = pass.Kept<State>(this);
+        var x = kept.X!;
+        if (!x.RequiresGrad) return null;
+        var dx = Scratch.Reuse(ref kept.Dx, x.Count, x.Sample);
+        for (int f = 0; f < kept.Sources!.Length; f++) dy.Values.AsSpan(f * x.Count, x.Count).CopyTo(dx.Values.AsSpan(kept.Sources[f] * x.Count));
+        return dx;
+    }
+
+    /// <inheritdoc/>
+    protected override string Describe() => $"dims=({string.Join(", ", dims)})";
+
+    /// <inheritdoc/>
+    public override GradFn GradFnFor(GradFn? input) => new("PermuteBackward0", this, [input]);
+
+    private int[] Sources(Shape input, Shape output)
+    {
+        var steps = new int[input.Rank]; // from one place to the next along an axis of the input
+        for (int axis = input.Rank - 1, step = 1; axis >= 0; step *= input[axis], axis--) steps[axis] = step;
+        var sources = new int[output.Count];
+        for (int f = 0; f < sources.Length; f++)
+            for (int axis = output.Rank - 1, rest = f; axis >= 0; rest /= output[axis], axis--)
+                sources[f] += rest % output[axis] * steps[dims[axis + 1] - 1];
+        return sources;
+    }
+}

@@ -1,0 +1,143 @@
+using System.Buffers.Binary;
+using System.Globalization;
+using System.Runtime.InteropServices;
+using OnnxLeNet.Numerics;
+using OnnxLeNet.Onnx.Schema;
+
+namespace OnnxLeNet.Onnx;
+
+/// <summary>
+/// A value that is known before the graph runs: a tensor of the file, perhaps with its axes in another order, or a row of whole numbers that was
+/// computed from shapes. A weight stays as it lies in the file until a layer's parameter takes it, so that importing holds it once, not twice.
+/// </summary>
+internal sealed class Constant
+{
+    /// <summary>Stands in a row of whole numbers for the number of samples where the file leaves that open.</summary>
+    public const long AnyBatch = long.MinValue;
+
+    private readonly TensorProto? tensor;
+    private readonly long[]? integers;
+    private readonly int[]? order; // axis i is axis order[i] of the tensor
+
+    private Constant(string name, TensorProto tensor, int[] dims, int[]? order) => (Name, this.tensor, Dims, this.order, Type) =
+        (name, tensor, dims, order, (TensorProto.Types.DataType)tensor.DataType);
+
+    /// <summary>A tensor of the file, which the checker has passed.</summary>
+    public Constant(TensorProto tensor) : this(tensor.Name, tensor, [.. tensor.Dims.Select(d => (int)d)], null) { }
+
+    /// <summary>Whole numbers that were computed, row-major.</summary>
+    public Constant(string name, long[] integers, params int[] dims) => (Name, this.integers, Dims, Type) = (name, integers, dims, TensorProto.Types.DataType.Int64);
+
+    public string Name { get; }
+
+    public int[] Dims { get; }
+
+    public TensorProto.Types.DataType Type { get; }
+
+    /// <summary>Number of elements.</summary>
+    public int Count => Dims.Aggregate(1, (count, size) => count * size);
+
+    /// <summary>The sizes as text.</summary>
+    public string Shape => $"[{string.Join(", ", Dims)}]";
+
+    /// <summary>Whether it can be a weight.</summary>
+    public bool IsFloat => Type is TensorProto.Types.DataType.Float or TensorProto.Types.DataType.Float16 or TensorProto.Types.DataType.Double;
+
+    /// <summary>The single element, where there is only one.</summary>
+    public float? Single
+    {
+        get
+        {
+            if (!IsFloat || Count != 1) return null;
+            Span<float> value = [0];
+            CopyTo(value);
+            return value[0];
+        }
+    }
+
+    /// <summary>The single truth value, where it is one.</summary>
+    public bool? Boolean => Type == TensorProto.Types.DataType.Bool && Count == 1 && tensor is not null
+        ? (tensor.RawData.Length > 0 ? tensor.RawData[0] : tensor.Int32Data[0]) != 0
+        : null;
+
+    /// <summary>The elements as whole numbers; null for floats.</summary>
+    public long[]? Integers()
+    {
+        if (integers is not null) return integers;
+        if (order is not null) return null;
+        var raw = tensor!.RawData.Span;
+        switch (Type)
+        {
+            case TensorProto.Types.DataType.Int64:
+                return raw.Length == 0 ? [.. tensor.Int64Data] : MemoryMarshal.Cast<byte, long>(raw).ToArray();
+            case TensorProto.Types.DataType.Int32:
+                if (raw.Length == 0) return [.. tensor.Int32Data.Select(i => (long)i)];
+                var values = new long[raw.Length / sizeof(int)];
+                for (int i = 0; i < values.Length; i++) values[i] = BinaryPrimitives.ReadInt32LittleEndian(raw[(i * sizeof(int))..]);
+                return values;
+            default: return null;
+        }
+    }
+
+    /// <summary>The same elements under another shape.</summary>
+    public Constant Reshape(string name, int[] dims)
+    {
+        if (integers is not null) return new Constant(name, integers, dims);
+        // Axes that changed their order cannot be cut anew where they lie.
+        if (order is not null) throw new OnnxException($"weight '{Name}' is transposed and then reshaped, which is not supported");
+        return new Constant(name, tensor!, dims, null);
+    }
+
+    /// <summary>The axes in another order: axis i is axis <paramref name="permutation"/>[i] of this one.</summary>
+    public Constant Transpose(string name, int[] permutation)
+    {
+        if (integers is not null) return Dims.Length <= 1 ? new Constant(name, integers, Dims) : throw new OnnxException($"'{Name}' holds whole numbers and is transposed, which is not supported");
+        return new Constant(name, tensor!, [.. permutation.Select(axis => Dims[axis])], [.. permutation.Select(axis => order is null ? axis : order[axis])])
+        {
+            Source = order is null ? Dims : Source,
+        };
+    }
+
+    /// <summary>The same value under another name.</summary>
+    public Constant Named(string name) => integers is not null ? new Constant(name, integers, Dims) : new Constant(name, tensor!, Dims, order) { Source = Source };
+
+    /// <summary>The tensor's own sizes, where the axes have another order.</summary>
+    private int[]? Source { get; init; }
+
+    /// <summary>The elements as floats, row-major.</summary>
+    public void CopyTo(Span<float> destination)
+    {
+        var raw = tensor!.RawData.Span;
+        if (order is null && Type == TensorProto.Types.DataType.Float)
+        {
+            if (raw.Length > 0) MemoryMarshal.Cast<byte, float>(raw).CopyTo(destination);
+            else
+                for (int i = 0; i < destination.Length; i++) destination[i] = tensor.FloatData[i];
+            return;
+        }
+        if (order is null)
+        {
+            for (int i = 0; i < destination.Length; i++) destination[i] = Element(raw, i);
+            return;
+        }
+        var steps = new int[order.Length];
+        for (int axis = order.Length - 1, step = 1; axis >= 0; step *= Source![axis], axis--) steps[axis] = step;
+        for (int i = 0; i < destination.Length; i++)
+        {
+            int at = 0;
+            for (int axis = Dims.Length - 1, rest = i; axis >= 0; rest /= Dims[axis], axis--) at += rest % Dims[axis] * steps[order[axis]];
+            destination[i] = Element(raw, at);
+        }
+    }
+
+    private float Element(ReadOnlySpan<byte> raw, int i) => Type switch
+    {
+        TensorProto.Types.DataType.Float => raw.Length > 0 ? BinaryPrimitives.ReadSingleLittleEndian(raw[(i * sizeof(float))..]) : tensor!.FloatData[i],
+        TensorProto.Types.DataType.Double => (float)(raw.Length > 0 ? BinaryPrimitives.ReadDoubleLittleEndian(raw[(i * sizeof(double))..]) : tensor!.DoubleData[i]),
+        // Typed data holds the sixteen bits of a half in an int.
+        _ => (float)(raw.Length > 0 ? BinaryPrimitives.ReadHalfLittleEndian(raw[(i * sizeof(short))..]) : BitConverter.UInt16BitsToHalf((ushort)tensor!.Int32Data[i])),
+    };
+
+    /// <summary>For errors: 'fc.weight' [10, 84].</summary>
+    public override string ToString() => string.Create(CultureInfo.InvariantCulture, $"'{Name}' {Shape}");
+}

@@ -1,0 +1,196 @@
+using OnnxLeNet.Numerics;
+using OnnxLeNet.Onnx.Operators;
+using OnnxLeNet.Onnx.Schema;
+
+namespace OnnxLeNet.Onnx;
+
+/// <summary>
+/// Computes what is known before the graph runs: constants of every kind, weights seen another way, and the arithmetic on shapes that exporters write, such
+/// as PyTorch's <c>x.view(-1, num_flat_features(x))</c>. Whole numbers only, and the number of samples stays open where the file leaves it so.
+/// </summary>
+internal static class ConstantFolder
+{
+    /// <summary>More numbers than any shape has: what computes more is no shape.</summary>
+    private const int MostNumbers = 64;
+
+    private static readonly Dictionary<string, Func<NodeReader, string, Constant>> Operators = new()
+    {
+        ["Constant"] = Constant,
+        ["Identity"] = (node, name) => Input(node, 0).Named(name),
+        ["Cast"] = Cast,
+        ["Transpose"] = Transpose,
+        ["Reshape"] = Reshape,
+        ["Squeeze"] = Squeeze,
+        ["Unsqueeze"] = Unsqueeze,
+        ["Gather"] = Gather,
+        ["Slice"] = Slice,
+        ["Concat"] = Concat,
+        ["ReduceProd"] = ReduceProd,
+        ["Add"] = (node, name) => Arithmetic(node, name, (a, b) => checked(a + b)),
+        ["Sub"] = (node, name) => Arithmetic(node, name, (a, b) => checked(a - b)),
+        ["Mul"] = (node, name) => Arithmetic(node, name, (a, b) => checked(a * b)),
+        ["Div"] = (node, name) => Arithmetic(node, name, (a, b) => a / b),
+    };
+
+    /// <summary>The operators whose result is known where their inputs are.</summary>
+    public static bool Knows(string opType) => Operators.ContainsKey(opType);
+
+    /// <summary>A node's result, all its inputs being constants.</summary>
+    /// <exception cref="OnnxException">An operator, type or size that is not computed.</exception>
+    public static Constant Fold(NodeReader node)
+    {
+        node.RequireArity(int.MaxValue);
+        if (!Operators.TryGetValue(node.Node.OpType, out var fold)) throw node.Refuse("all its inputs are constants, and this operator is not computed");
+        try { return fold(node, node.Node.Output[0]); }
+        catch (Exception error) when (error is OverflowException or DivideByZeroException) { throw node.Refuse(error.Message); }
+    }
+
+    /// <summary>The shape of a value that is computed when the graph runs.</summary>
+    public static Constant Shape(NodeReader node)
+    {
+        long[] sizes = [node.Batch ?? Onnx.Constant.AnyBatch, .. node.Sample.Sizes.ToArray().Select(s => (long)s)];
+        int rank = sizes.Length;
+        // Since operator set 15 a part can be asked for.
+        int Clamp(long at) => (int)Math.Clamp(at < 0 ? at + rank : at, 0, rank);
+        int start = Clamp(node.Int("start", 0)), end = Math.Max(Clamp(node.Int("end", rank)), start);
+        return new Constant(node.Node.Output[0], sizes[start..end], end - start);
+    }
+
+    private static Constant Constant(NodeReader node, string name)
+    {
+        var attributes = node.Node.Attribute;
+        if (attributes.Count != 1) throw node.Refuse($"it has {attributes.Count} values, expected one");
+        var attribute = attributes[0];
+        switch (attribute.Name)
+        {
+            case "value":
+                if (attribute.T is null) throw node.Refuse("its value is no tensor");
+                node.Skip("value");
+                return new Constant(attribute.T).Named(name);
+            case "value_int": return new Constant(name, [node.Int("value_int", 0)]);
+            case "value_ints":
+                long[] values = node.Longs("value_ints")!;
+                return new Constant(name, values, values.Length);
+            case "value_float":
+                return new Constant(new TensorProto { Name = name, DataType = (int)TensorProto.Types.DataType.Float, FloatData = { node.Float("value_float", 0) } });
+            default: throw node.Refuse($"its value is of the kind '{attribute.Name}', which is not read");
+        }
+    }
+
+    /// <summary>Weights stay what they are, since a layer reads any float type; whole numbers stay whole numbers.</summary>
+    private static Constant Cast(NodeReader node, string name)
+    {
+        var to = (TensorProto.Types.DataType)node.Int("to", 0);
+        var x = Input(node, 0);
+        bool fits = x.IsFloat
+            ? to is TensorProto.Types.DataType.Float or TensorProto.Types.DataType.Double
+            : x.Integers() is not null && to is TensorProto.Types.DataType.Int64 or TensorProto.Types.DataType.Int32;
+        return fits ? x.Named(name) : throw node.Refuse($"it makes {to} of the constant {x} of type {x.Type}, which is not computed");
+    }
+
+    private static Constant Transpose(NodeReader node, string name)
+    {
+        var x = Input(node, 0);
+        long[] perm = node.Longs("perm") ?? [.. Enumerable.Range(0, x.Dims.Length).Reverse().Select(i => (long)i)];
+        if (!perm.Order().SequenceEqual(Enumerable.Range(0, x.Dims.Length).Select(i => (long)i))) throw node.Refuse($"attribute 'perm' is [{string.Join(", ", perm)}] for the constant {x}");
+        return x.Transpose(name, [.. perm.Select(p => (int)p)]);
+    }
+
+    private static Constant Reshape(NodeReader node, string name)
+    {
+        var x = Input(node, 0);
+        long[] target = (long[])Integers(node, 1).Clone();
+        bool zeroIsZero = node.Flag("allowzero");
+        long known = 1;
+        for (int i = 0; i < target.Length; i++)
+        {
+            if (target[i] == 0 && !zeroIsZero) target[i] = i < x.Dims.Length ? x.Dims[i] : 0;
+            if (target[i] != -1) known = target[i] is >= 0 and <= int.MaxValue ? Math.Min(known * target[i], 1L << 32) : -1;
+            if (known < 0) break;
+        }
+        if (target.Count(d => d == -1) is var open && open == 1 && known > 0) target[Array.IndexOf(target, -1L)] = x.Count / known;
+        if (open > 1 || known < 0 || target.Any(d => d is < 0 or > int.MaxValue) || target.Aggregate(1L, (count, d) => Math.Min(count * d, 1L << 32)) != x.Count)
+            throw node.Refuse($"the constant {x} cannot be given the shape [{string.Join(", ", target)}]");
+        return x.Reshape(name, [.. target.Select(d => (int)d)]);
+    }
+
+    private static Constant Squeeze(NodeReader node, string name)
+    {
+        var x = Input(node, 0);
+        int[] axes = Shapes.Axes(node, x.Dims.Length) ?? [.. Enumerable.Range(0, x.Dims.Length).Where(i => x.Dims[i] == 1)];
+        if (axes.Any(i => x.Dims[i] != 1)) throw node.Refuse($"it takes axes {string.Join(", ", axes)} off the constant {x}");
+        return x.Reshape(name, [.. x.Dims.Where((_, i) => !axes.Contains(i))]);
+    }
+
+    private static Constant Unsqueeze(NodeReader node, string name)
+    {
+        var x = Input(node, 0);
+        int count = Shapes.AxesGiven(node);
+        var dims = x.Dims.ToList();
+        foreach (int axis in Shapes.Axes(node, dims.Count + count)!.Order()) dims.Insert(axis, 1);
+        return x.Reshape(name, [.. dims]);
+    }
+
+    private static Constant Gather(NodeReader node, string name)
+    {
+        long[] data = Row(node, 0), indices = Integers(node, 1);
+        if (node.Int("axis", 0) is not (0 or -1)) throw node.Refuse("it gathers along another axis than the only one");
+        if (indices.Any(i => i < -data.Length || i >= data.Length)) throw node.Refuse($"it takes numbers [{string.Join(", ", indices)}] of {data.Length}");
+        return new Constant(name, [.. indices.Select(i => data[i < 0 ? i + data.Length : i])], Input(node, 1).Dims);
+    }
+
+    private static Constant Slice(NodeReader node, string name)
+    {
+        long[] data = Row(node, 0);
+        long[]? starts, ends, axes, steps;
+        if (node.Opset < 10) (starts, ends, axes, steps) = (node.Longs("starts"), node.Longs("ends"), node.Longs("axes"), null);
+        else (starts, ends, axes, steps) = (Integers(node, 1), Integers(node, 2), node.Has(3) ? Integers(node, 3) : null, node.Has(4) ? Integers(node, 4) : null);
+        if (starts?.Length != 1 || ends?.Length != 1 || (axes is not null && axes is not ([0] or [-1])) || steps is not (null or [1]))
+            throw node.Refuse("only one run of neighbours is cut from a row of numbers");
+        int At(long at) => (int)Math.Clamp(at < 0 ? at + data.Length : at, 0, data.Length);
+        int start = At(starts[0]), end = Math.Max(At(ends[0]), start);
+        return new Constant(name, data[start..end], end - start);
+    }
+
+    private static Constant Concat(NodeReader node, string name)
+    {
+        if (node.Int("axis", 0) is not (0 or -1)) throw node.Refuse("it joins along another axis than the only one");
+        long[] all = [.. Enumerable.Range(0, node.Node.Input.Count).SelectMany(i => Row(node, i))];
+        return all.Length <= MostNumbers ? new Constant(name, all, all.Length) : throw node.Refuse($"it joins {all.Length} numbers; a shape has fewer");
+    }
+
+    private static Constant ReduceProd(NodeReader node, string name)
+    {
+        long[] data = Row(node, 0);
+        bool keep = node.Int("keepdims", 1) == 1;
+        long[]? axes = node.Opset < 18 ? node.Longs("axes") : node.Has(1) ? Integers(node, 1) : null;
+        if (axes is not (null or [0] or [-1]) || data.Contains(Onnx.Constant.AnyBatch)) throw node.Refuse("its result depends on the number of samples, or goes along another axis than the only one");
+        return new Constant(name, [data.Aggregate(1L, (a, b) => checked(a * b))], keep ? [1] : []);
+    }
+
+    private static Constant Arithmetic(NodeReader node, string name, Func<long, long, long> f)
+    {
+        long[] a = Integers(node, 0), b = Integers(node, 1);
+        if (a.Length != b.Length && a.Length != 1 && b.Length != 1) throw node.Refuse($"it computes with {a.Length} and {b.Length} numbers");
+        if (a.Contains(Onnx.Constant.AnyBatch) || b.Contains(Onnx.Constant.AnyBatch)) throw node.Refuse("it computes with the number of samples, which is open");
+        var dims = a.Length >= b.Length && Input(node, 0).Dims.Length >= Input(node, 1).Dims.Length ? Input(node, 0).Dims : Input(node, 1).Dims;
+        int count = Math.Max(a.Length, b.Length);
+        if (dims.Aggregate(1, (n, d) => n * d) != count) throw node.Refuse($"it computes with numbers of shapes {Input(node, 0).Shape} and {Input(node, 1).Shape}");
+        return new Constant(name, [.. Enumerable.Range(0, count).Select(i => f(a[a.Length == 1 ? 0 : i], b[b.Length == 1 ? 0 : i]))], dims);
+    }
+
+    private static Constant Input(NodeReader node, int index) => node.Constant(index) ?? throw node.Refuse($"input {index} is missing or no constant");
+
+    private static long[] Integers(NodeReader node, int index)
+    {
+        var x = Input(node, index);
+        if (x.Count > MostNumbers) throw node.Refuse($"it computes with the constant {x}; a shape has at most {MostNumbers} numbers");
+        return x.Integers() ?? throw node.Refuse($"it computes with the constant {x} of type {x.Type}; only whole numbers are computed");
+    }
+
+    private static long[] Row(NodeReader node, int index)
+    {
+        long[] values = Integers(node, index);
+        return Input(node, index).Dims.Length == 1 ? values : throw node.Refuse($"it takes the constant {Input(node, index)}, expected a row of numbers");
+    }
+}

@@ -1,0 +1,48 @@
+using OnnxLeNet.Numerics;
+using OnnxLeNet.Onnx.Schema;
+
+namespace OnnxLeNet.Onnx;
+
+/// <summary>What is known of a graph while its nodes are read in order: the constants, the shapes of the values computed so far, and who takes what.</summary>
+internal sealed class GraphReader
+{
+    private readonly Dictionary<string, Constant> constants = [];
+    private readonly Dictionary<string, List<NodeProto>> consumers = [];
+    private readonly HashSet<string> outputs;
+
+    public GraphReader(GraphProto graph, int opset, long? batch)
+    {
+        (Opset, Batch) = (opset, batch);
+        foreach (var tensor in graph.Initializer) constants.Add(tensor.Name, new Constant(tensor));
+        foreach (var node in graph.Node)
+            foreach (string input in node.Input.Where(i => i.Length > 0).Distinct())
+            {
+                if (!consumers.TryGetValue(input, out var list)) consumers.Add(input, list = []);
+                list.Add(node);
+            }
+        outputs = [.. graph.Output.Select(o => o.Name)];
+    }
+
+    /// <summary>The version of the operators.</summary>
+    public int Opset { get; }
+
+    /// <summary>The samples' number where the file fixes it.</summary>
+    public long? Batch { get; }
+
+    /// <summary>The samples of each value that the chain has made so far; null where a refused node leaves them unknown.</summary>
+    public Dictionary<string, Shape?> Samples { get; } = [];
+
+    /// <summary>The constant of a name, or null.</summary>
+    public Constant? Constant(string name) => constants.GetValueOrDefault(name);
+
+    public void Add(Constant constant) => constants.Add(constant.Name, constant);
+
+    /// <summary>The node that takes what another returns, where there is only one and the graph does not return it as well.</summary>
+    public NodeProto? OnlyConsumer(NodeProto node)
+    {
+        if (node.Output.Count == 0 || outputs.Contains(node.Output[0]) || !consumers.TryGetValue(node.Output[0], out var list)) return null;
+        // Who asks only for the shape takes nothing.
+        var takers = list.Where(n => n.OpType != "Shape").ToList();
+        return takers.Count == 1 ? takers[0] : null;
+    }
+}

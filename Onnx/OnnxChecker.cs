@@ -1,0 +1,166 @@
+using OnnxLeNet.Numerics;
+using OnnxLeNet.Onnx.Schema;
+using DataType = OnnxLeNet.Onnx.Schema.TensorProto.Types.DataType;
+
+namespace OnnxLeNet.Onnx;
+
+/// <summary>
+/// Checks a model's structure before anything computes with it, in the engine or in native code: names that exist and stand once, nodes in the order they
+/// run, tensors whose sizes fit their data, attributes of the type they claim. What operators mean is not looked at.
+/// </summary>
+public static class OnnxChecker
+{
+    /// <summary>Graphs inside attributes of nodes of graphs: more levels than a model that makes sense has.</summary>
+    private const int MostLevels = 16;
+
+    /// <summary>Checks a model.</summary>
+    /// <exception cref="OnnxException">What is wrong, with the name of the node, weight or value.</exception>
+    public static void Check(ModelProto model)
+    {
+        ArgumentNullException.ThrowIfNull(model);
+        if (model.Graph is null || model.Graph.Node.Count == 0) throw new OnnxException("the model has no graph with nodes");
+        var domains = new HashSet<string>();
+        foreach (var import in model.OpsetImport)
+        {
+            if (!domains.Add(import.Domain is "ai.onnx" ? "" : import.Domain)) throw new OnnxException($"the model names the operator set '{import.Domain}' twice");
+            if (import.Version < 1) throw new OnnxException($"the model's operator set '{import.Domain}' has the version {import.Version}");
+        }
+        if (domains.Count == 0) throw new OnnxException("the model names no operator set");
+        Check(model.Graph, [], level: 0);
+    }
+
+    /// <summary>Checks a tensor: its sizes, its type, and that its data are as long as these say.</summary>
+    /// <param name="tensor">The tensor.</param>
+    /// <param name="what">What to call it in errors.</param>
+    /// <exception cref="OnnxException">They are not, or lie in another file.</exception>
+    public static void Check(TensorProto tensor, string what)
+    {
+        ArgumentNullException.ThrowIfNull(tensor);
+        if (tensor.ExternalData.Count > 0 || tensor.DataLocation == TensorProto.Types.DataLocation.External)
+            throw new OnnxException($"{what} lies in another file; only weights inside the model are read");
+        string shape = $"[{string.Join(", ", tensor.Dims)}]";
+        long count = 1;
+        foreach (long size in tensor.Dims)
+        {
+            if (size is < 0 or > int.MaxValue || (count *= size) > Array.MaxLength) throw new OnnxException($"{what} has an impossible shape {shape}");
+        }
+        if (tensor.Segment is not null) throw new OnnxException($"{what} is only a segment of a tensor, which is not read");
+        var (bytes, typed) = Stored(tensor);
+        if (bytes == 0) throw new OnnxException($"{what} is of type {(DataType)tensor.DataType}, which is none that is read");
+        bool text = tensor.DataType == (int)DataType.String;
+        if (tensor.RawData.Length > 0 ? text || tensor.RawData.Length != count * bytes : typed != count * Parts(tensor.DataType))
+        {
+            string has = tensor.RawData.Length > 0 ? $"{tensor.RawData.Length} bytes" : $"{typed} numbers";
+            throw new OnnxException($"{what} of shape {shape} and type {(DataType)tensor.DataType} needs {count} numbers, the file has {has}");
+        }
+    }
+
+    /// <summary>Bytes of an element in raw data (1 also for what is packed closer), and elements in the field for the type.</summary>
+    private static (int Bytes, int Typed) Stored(TensorProto tensor) => (DataType)tensor.DataType switch
+    {
+        DataType.Float => (4, tensor.FloatData.Count),
+        DataType.Complex64 => (8, tensor.FloatData.Count),
+        DataType.Double => (8, tensor.DoubleData.Count),
+        DataType.Complex128 => (16, tensor.DoubleData.Count),
+        DataType.Int64 => (8, tensor.Int64Data.Count),
+        DataType.Uint64 => (8, tensor.Uint64Data.Count),
+        DataType.Uint32 => (4, tensor.Uint64Data.Count),
+        DataType.Int32 => (4, tensor.Int32Data.Count),
+        DataType.Int16 or DataType.Uint16 or DataType.Float16 or DataType.Bfloat16 => (2, tensor.Int32Data.Count),
+        DataType.Int8 or DataType.Uint8 or DataType.Bool => (1, tensor.Int32Data.Count),
+        DataType.String => (1, tensor.StringData.Count),
+        _ => (0, 0),
+    };
+
+    private static int Parts(int type) => (DataType)type is DataType.Complex64 or DataType.Complex128 ? 2 : 1;
+
+    private static void Check(GraphProto graph, HashSet<string> outer, int level)
+    {
+        if (level > MostLevels) throw new OnnxException($"graphs stand inside each other more than {MostLevels} levels deep");
+        var known = new HashSet<string>(outer);
+        var own = new HashSet<string>();
+        foreach (var input in graph.Input)
+        {
+            if (input.Name.Length == 0) throw new OnnxException("an input of the graph has no name");
+            if (!own.Add(input.Name)) throw new OnnxException($"two inputs are named '{input.Name}'");
+            Check(input);
+        }
+        var weights = new HashSet<string>();
+        foreach (var tensor in graph.Initializer)
+        {
+            if (tensor.Name.Length == 0) throw new OnnxException("a weight has no name");
+            if (!weights.Add(tensor.Name)) throw new OnnxException($"two weights are named '{tensor.Name}'");
+            own.Add(tensor.Name);
+            Check(tensor, $"weight '{tensor.Name}'");
+        }
+        foreach (var sparse in graph.SparseInitializer)
+        {
+            string name = sparse.Values?.Name ?? "";
+            if (name.Length == 0 || !own.Add(name)) throw new OnnxException($"a sparse weight's name '{name}' is empty or stands twice");
+            Check(sparse.Values!, $"sparse weight '{name}'");
+            if (sparse.Indices is not null) Check(sparse.Indices, $"the places of sparse weight '{name}'");
+        }
+        known.UnionWith(own);
+        var later = graph.Node.SelectMany(n => n.Output).ToHashSet();
+        var names = new HashSet<string>();
+        foreach (var node in graph.Node)
+        {
+            string label = $"node '{node.Name}' ({node.OpType})";
+            if (node.OpType.Length == 0) throw new OnnxException($"node '{node.Name}' names no operator");
+            if (node.Name.Length > 0 && !names.Add(node.Name)) throw new OnnxException($"two nodes are named '{node.Name}'");
+            foreach (string input in node.Input)
+                if (input.Length > 0 && !known.Contains(input))
+                    throw new OnnxException($"{label} takes '{input}', which {(later.Contains(input) ? "only it or a node behind it returns: the nodes are out of order or in a cycle" : "is no input, no weight and no node's result")}");
+            if (!node.Output.Any(o => o.Length > 0)) throw new OnnxException($"{label} returns nothing");
+            Attributes(node, label, known, level);
+            foreach (string output in node.Output)
+                if (output.Length > 0 && !(own.Add(output) && known.Add(output))) throw new OnnxException($"{label} returns '{output}', a name that is taken");
+        }
+        var outputs = new HashSet<string>();
+        foreach (var output in graph.Output)
+        {
+            if (!known.Contains(output.Name)) throw new OnnxException($"the graph's output '{output.Name}' is no node's result");
+            if (!outputs.Add(output.Name)) throw new OnnxException($"two outputs are named '{output.Name}'");
+            Check(output);
+        }
+        foreach (var value in graph.ValueInfo) Check(value);
+    }
+
+    private static void Check(ValueInfoProto value)
+    {
+        foreach (var dim in value.Type?.TensorType?.Shape?.Dim ?? [])
+            if (dim.HasDimValue && dim.DimValue < 0) throw new OnnxException($"'{value.Name}' has an axis of size {dim.DimValue}");
+    }
+
+    private static void Attributes(NodeProto node, string label, HashSet<string> known, int level)
+    {
+        var names = new HashSet<string>();
+        foreach (var attribute in node.Attribute)
+        {
+            if (attribute.Name.Length == 0) throw new OnnxException($"{label}: an attribute has no name");
+            if (!names.Add(attribute.Name)) throw new OnnxException($"{label}: attribute '{attribute.Name}' stands twice");
+            if (Claims(attribute) is { } claimed && claimed != attribute.Type)
+                throw new OnnxException($"{label}: attribute '{attribute.Name}' is of type {attribute.Type}, but holds {claimed}");
+            if (attribute.T is not null) Check(attribute.T, $"{label}: the tensor in attribute '{attribute.Name}'");
+            foreach (var tensor in attribute.Tensors) Check(tensor, $"{label}: a tensor in attribute '{attribute.Name}'");
+            if (attribute.G is not null) Check(attribute.G, known, level + 1);
+            foreach (var graph in attribute.Graphs) Check(graph, known, level + 1);
+        }
+    }
+
+    /// <summary>The type of what an attribute holds; null where it holds nothing, as an empty list does.</summary>
+    private static AttributeProto.Types.AttributeType? Claims(AttributeProto attribute)
+    {
+        if (attribute.HasF) return AttributeProto.Types.AttributeType.Float;
+        if (attribute.HasI) return AttributeProto.Types.AttributeType.Int;
+        if (attribute.HasS) return AttributeProto.Types.AttributeType.String;
+        if (attribute.T is not null) return AttributeProto.Types.AttributeType.Tensor;
+        if (attribute.G is not null) return AttributeProto.Types.AttributeType.Graph;
+        if (attribute.Floats.Count > 0) return AttributeProto.Types.AttributeType.Floats;
+        if (attribute.Ints.Count > 0) return AttributeProto.Types.AttributeType.Ints;
+        if (attribute.Strings.Count > 0) return AttributeProto.Types.AttributeType.Strings;
+        if (attribute.Tensors.Count > 0) return AttributeProto.Types.AttributeType.Tensors;
+        if (attribute.Graphs.Count > 0) return AttributeProto.Types.AttributeType.Graphs;
+        return null;
+    }
+}

@@ -1,0 +1,95 @@
+using OnnxLeNet.Numerics;
+
+namespace OnnxLeNet.Onnx.Operators;
+
+/// <summary>
+/// AveragePool and GlobalAveragePool ↔ <see cref="AvgPool2d"/> and <see cref="AdaptiveAvgPool2d"/>. ONNX leaves the border out of the count unless
+/// asked, PyTorch counts it; beyond the border, where ceil mode reaches, neither counts.
+/// </summary>
+internal static class AveragePool
+{
+    public static string Export(GraphWriter graph, string name, string x, AvgPool2d layer, Shape sample)
+    {
+        var full = layer.Geometry;
+        bool bordered = full.Padding != 0 || full.PaddingEnd != 0;
+        if (!layer.CountIncludePad || !bordered)
+        {
+            var (g, ceilMode) = Window.Unambiguous(layer, full, sample);
+            return Node(graph, name, x, g, ceilMode, countIncludePad: false);
+        }
+        if (Window.Unambiguous(layer, full, sample) is (var floor, false) && floor.PaddingEnd == full.PaddingEnd) return Node(graph, name, x, floor, ceilMode: false, countIncludePad: true);
+        // What lies between border and window's end counts in some readers. So the border becomes part of the image, and what ceil mode adds a border that does not count.
+        var (h, w) = full.Output(sample[1], sample[2]);
+        var padded = new Shape(sample[0], sample[1] + full.Padding.H + full.PaddingEnd.H, sample[2] + full.Padding.W + full.PaddingEnd.W);
+        Size2 end = (Math.Max((h - 1) * full.Stride.H + full.Kernel.H - padded[1], 0), Math.Max((w - 1) * full.Stride.W + full.Kernel.W - padded[2], 0));
+        var inner = new WindowGeometry(full.Kernel, full.Stride, 0, 1, ceilMode: false, end);
+        return Node(graph, name, Pad.Export(graph, name, x, full), inner, ceilMode: false, countIncludePad: false);
+    }
+
+    public static string Export(GraphWriter graph, string name, string x, AdaptiveAvgPool2d layer, Shape sample)
+    {
+        if (layer.OutputSize == 1) return graph.Node("GlobalAveragePool", name, [x]);
+        var (h, w) = (sample[1] / layer.OutputSize.H, sample[2] / layer.OutputSize.W);
+        if (h * layer.OutputSize.H != sample[1] || w * layer.OutputSize.W != sample[2])
+            throw new OnnxException($"{layer} cannot be exported for samples of shape {sample}: ONNX has average pools of equal windows only, and the output's size does not divide the input's");
+        return Node(graph, name, x, new WindowGeometry((h, w), (h, w), 0, 1), ceilMode: false, countIncludePad: false);
+    }
+
+    public static ImportedLayer Import(NodeReader node) => Import(node, pads: null);
+
+    /// <summary>The layer, with the zeros that a Pad before it adds: these count in the mean.</summary>
+    public static ImportedLayer Import(NodeReader node, int[]? pads)
+    {
+        node.RequireArity(1);
+        bool ceilMode = node.Flag("ceil_mode"), counts = node.Flag("count_include_pad");
+        int[] ones = [.. Enumerable.Repeat(1, Window.SpatialAxes(node))];
+        if (!node.Ints("dilations", ones).SequenceEqual(ones)) throw node.Refuse("it has dilations, which the layer has not");
+        var own = Window.Read(node, kernel: null, pads: null, dilated: false, ceilMode, out bool endGiven);
+        if (pads is not null) return ImportBordered(node, own, pads, counts);
+        bool bordered = own.Padding != 0 || own.PaddingEnd != 0;
+        AvgPool2d layer;
+        try { layer = new AvgPool2d(own.Kernel, own.Stride, own.Padding, ceilMode, counts || !bordered, endGiven ? own.PaddingEnd : null); }
+        catch (ArgumentOutOfRangeException error) { throw node.Refuse(error.Message); }
+        return Window.Layer(node, own, node.Sample[0], layer);
+    }
+
+    /// <summary>
+    /// The layer that counts its border, which a Pad has made part of the image. A border of the pool's own, or its ceil mode, does not count and reaches as far
+    /// behind as ceil mode does.
+    /// </summary>
+    private static ImportedLayer ImportBordered(NodeReader node, WindowGeometry own, int[] pads, bool counts)
+    {
+        bool widened = own.Padding != 0 || own.PaddingEnd != 0;
+        if (own.Padding != 0 || (widened && counts)) throw node.Refuse("it has pads of its own and a Pad before it, which no layer has");
+        var x = node.Sample;
+        Size2 begin = x.Rank == 3 ? (pads[0], pads[1]) : (0, pads[0]), end = x.Rank == 3 ? (pads[2], pads[3]) : (0, pads[1]);
+        if (begin.H == begin.W) begin = begin.H;
+        bool symmetric = begin == end && begin.H <= own.Kernel.H / 2 && begin.W <= own.Kernel.W / 2;
+        AvgPool2d layer;
+        try { layer = new AvgPool2d(own.Kernel, own.Stride, begin, own.CeilMode || widened, countIncludePad: true, symmetric ? null : end); }
+        catch (ArgumentOutOfRangeException error) { throw node.Refuse(error.Message); }
+        int height = x.Rank == 3 ? x[1] : 1, width = x[x.Rank - 1];
+        // To the pool alone the border is image: in ceil mode it keeps a window that begins there, which the layer drops.
+        try
+        {
+            if (own.Output(height + begin.H + end.H, width + begin.W + end.W) != layer.Geometry.Output(height, width))
+                throw node.Refuse("together with the Pad before it, it has other windows than a layer has");
+        }
+        catch (ShapeException error) { throw node.Refuse(error.Message); }
+        return Window.Layer(node, layer.Geometry, x[0], layer);
+    }
+
+    public static ImportedLayer ImportGlobal(NodeReader node)
+    {
+        node.RequireArity(1);
+        var x = node.Sample;
+        if (x.Rank == 3) return new ImportedLayer(new Shape(x[0], 1, 1), new AdaptiveAvgPool2d(1));
+        if (x.Rank < 2) throw node.Refuse($"samples of shape {x} have no spatial axes");
+        // The mean over all places does not depend on how they lie.
+        var output = new Shape([x[0], .. Enumerable.Repeat(1, x.Rank - 1)]);
+        return new ImportedLayer(output, new Numerics.Reshape(new Shape(x[0], 1, x.Count / x[0])), new AdaptiveAvgPool2d(1), new Numerics.Reshape(output));
+    }
+
+    private static string Node(GraphWriter graph, string name, string x, WindowGeometry g, bool ceilMode, bool countIncludePad) => graph.Node("AveragePool", name, [x],
+        [.. Window.Attributes(g), GraphWriter.Int("ceil_mode", ceilMode ? 1 : 0), GraphWriter.Int("count_include_pad", countIncludePad ? 1 : 0)]);
+}

@@ -1,0 +1,26 @@
+namespace OnnxLeNet.Onnx.Operators;
+
+/// <summary>
+/// Dropout → <see cref="Numerics.Dropout"/>, which does nothing in evaluation and drops when the network is trained on. The export leaves it out.
+/// </summary>
+internal static class Dropout
+{
+    public static ImportedLayer Import(NodeReader node)
+    {
+        double ratio;
+        if (node.Opset < 12)
+        {
+            node.RequireArity(1);
+            ratio = node.Decimal("ratio", 0.5f);
+        }
+        else
+        {
+            node.RequireArity(3);
+            if (node.HasAttribute("seed")) node.Int("seed", 0);
+            ratio = node.Has(1) ? NodeReader.Shortest(node.Constant(1)?.Single ?? throw node.Refuse($"its ratio '{node.Node.Input[1]}' is no constant number")) : 0.5;
+            if (node.Has(2) && node.Constant(2)?.Boolean is not false) throw node.Refuse("its training_mode is on, or no constant: only dropout that rests is read");
+        }
+        if (!(ratio is >= 0 and < 1)) throw node.Refuse($"its ratio is {ratio}, expected 0 to less than 1");
+        return new ImportedLayer(node.Sample, new Numerics.Dropout(ratio));
+    }
+}

@@ -1,0 +1,53 @@
+using OnnxLeNet.Numerics;
+
+namespace OnnxLeNet.Onnx.Operators;
+
+/// <summary>
+/// Gelu ↔ <see cref="GELU"/>. Operator sets before 20 have none: there it is its formula, x·(erf(x/√2) + 1)·½, in the five nodes that PyTorch writes
+/// and ONNX Runtime fuses into one.
+/// </summary>
+internal static class Gelu
+{
+    private static readonly float Root2 = MathF.Sqrt(2);
+
+    public static string Export(GraphWriter graph, string name, string x, GELU _)
+    {
+        if (graph.Opset >= 20) return graph.Node("Gelu", name, [x], GraphWriter.Text("approximate", "none"));
+        string scaled = graph.Node("Div", $"{name}.div", [x, graph.Scalar($"{name}.root2", Root2)]);
+        string erf = graph.Node("Erf", $"{name}.erf", [scaled]);
+        string shifted = graph.Node("Add", $"{name}.add", [erf, graph.Scalar($"{name}.one", 1)]);
+        string product = graph.Node("Mul", $"{name}.mul", [x, shifted]);
+        return graph.Node("Mul", name, [product, graph.Scalar($"{name}.half", 0.5f)]);
+    }
+
+    public static ImportedLayer Import(NodeReader node)
+    {
+        node.RequireArity(1);
+        node.Require("approximate", node.Text("approximate", "none"), "none");
+        return new ImportedLayer(node.Sample, new GELU());
+    }
+
+    /// <summary>A Div that begins the formula.</summary>
+    public static ImportedLayer ImportFormula(NodeReader node)
+    {
+        string x = node.Node.Input.Count > 0 ? node.Node.Input[0] : "";
+        if (node.Constant(1)?.Single is not { } root || Math.Abs(root - Root2) > 1e-5f) throw NoFormula(node);
+        string last = Step(node, "Erf", node.Node.Output[0], null, null);
+        last = Step(node, "Add", last, 1, null);
+        last = Step(node, "Mul", last, null, x);
+        Step(node, "Mul", last, 0.5f, null);
+        return new ImportedLayer(node.Sample, new GELU());
+    }
+
+    /// <summary>The node behind the last, which takes its result and a number or another value; returns its result's name.</summary>
+    private static string Step(NodeReader node, string opType, string previous, float? number, string? value)
+    {
+        if (node.Follow(opType) is not { } step) throw NoFormula(node);
+        int from = step.Node.Input.IndexOf(previous), inputs = number is null && value is null ? 1 : 2;
+        if (from < 0 || step.Node.Input.Count != inputs || step.Node.Output.Count != 1
+            || (number is not null && step.Constant(1 - from)?.Single != number) || (value is not null && step.Node.Input[1 - from] != value)) throw NoFormula(node);
+        return step.Node.Output[0];
+    }
+
+    private static OnnxException NoFormula(NodeReader node) => node.Refuse("it does not begin the formula of GELU, x·(erf(x/√2) + 1)·½, as which alone it is read");
+}
