@@ -124,11 +124,37 @@ type WalkthroughArgs =
             | Json _ -> "write the checks as one JSON object."
             | Quiet -> "print nothing but errors."
 
+[<CliPrefix(CliPrefix.DoubleDash)>]
+type BenchArgs =
+    | [<Unique; EqualsAssignmentOrSpaced>] Only of SECTIONS: string
+    | [<Unique>] Quick
+    | [<Unique; EqualsAssignmentOrSpaced>] Rounds of N: int
+    | [<Unique; EqualsAssignmentOrSpaced>] Threads of N: int
+    | [<Unique; EqualsAssignmentOrSpaced>] Width of BITS: int
+    | [<Unique; EqualsAssignmentOrSpaced>] Python of PATH: string
+    | [<Unique>] Kernels
+    | [<Unique; EqualsAssignmentOrSpaced>] Json of FILE: string
+    | [<Unique>] Quiet
+
+    interface IArgParserTemplate with
+        member arg.Usage =
+            match arg with
+            | Only _ -> "these sections alone, with commas: memory,fma,products,epoch,inference,scaling."
+            | Quick -> "small sizes and one round: whether it works, not how fast it is."
+            | Rounds _ -> "times everything is measured, by turns; medians are reported (default: 5)."
+            | Threads _ -> "the most threads; one thread is measured beside them (default: one per core)."
+            | Width _ -> "force a vector width: 512, 256 or 128 bits (default: the widest)."
+            | Python _ -> "the python that has PyTorch (default: the first of the usual ones that has it)."
+            | Kernels -> "the products under BenchmarkDotNet too."
+            | Json _ -> "write the results as one JSON object."
+            | Quiet -> "print nothing but errors."
+
 type Verb =
     | [<CliPrefix(CliPrefix.None)>] Train of ParseResults<TrainArgs>
     | [<CliPrefix(CliPrefix.None)>] Evaluate of ParseResults<EvaluateArgs>
     | [<CliPrefix(CliPrefix.None)>] Validate of ParseResults<ValidateArgs>
     | [<CliPrefix(CliPrefix.None)>] Walkthrough of ParseResults<WalkthroughArgs>
+    | [<CliPrefix(CliPrefix.None)>] Bench of ParseResults<BenchArgs>
     | [<CliPrefix(CliPrefix.None)>] Doctor of ParseResults<DoctorArgs>
 
     interface IArgParserTemplate with
@@ -138,4 +164,5 @@ type Verb =
             | Evaluate _ -> "accuracy and confusion matrix of a model file on a data set."
             | Validate _ -> "compare the engine with ONNX Runtime on a model file."
             | Walkthrough _ -> "a document about networks, step by step."
+            | Bench _ -> "how fast this is, side by side with the peers that are installed."
             | Doctor _ -> "what this machine has, what is missing and how to get it."

@@ -35,6 +35,7 @@ let main argv =
         | Evaluate args -> Evaluate.run args
         | Validate args -> Validate.run args
         | Verb.Walkthrough args -> Walkthrough.run args
+        | Verb.Bench args -> Bench.run args
         | Doctor args -> Doctor.run args
     with
     | :? ArguParseException as e when e.ErrorCode = ErrorCode.HelpText ->

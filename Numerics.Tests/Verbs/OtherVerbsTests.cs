@@ -70,10 +70,11 @@ public sealed class OtherVerbsTests
     }
 
     [TestMethod]
-    [DataRow("--help", "train", "evaluate", "validate", "doctor")]
+    [DataRow("--help", "train", "evaluate", "validate", "bench", "doctor")]
     [DataRow("train --help", "--epochs", "--batch-size", "--lr", "--seed", "--threads", "--provider", "--device", "--out", "--json", "--quiet")]
     [DataRow("evaluate --help", "<FILE>", "--engine", "--data")]
     [DataRow("validate --help", "<FILE>", "--data", "--device")]
+    [DataRow("bench --help", "--only", "--quick", "--rounds", "--threads", "--width", "--python", "--kernels", "--json")]
     [DataRow("doctor --help", "--json")]
     public void HelpIsEverywhere(string command, params string[] said)
     {

@@ -1,0 +1,124 @@
+using System.Text.Json.Nodes;
+
+namespace OnnxLeNet.Numerics.Tests;
+
+/// <summary>The benchmarks at their smallest: that they run, agree with one another, and say what they measured. How fast is no test's affair.</summary>
+[TestClass]
+public sealed class BenchTests
+{
+    [TestMethod]
+    public void PeakProductsAndMemory()
+    {
+        using var folder = new TemporaryFolder();
+        var run = Program.Run("bench", "--quick", "--only", "products,memory,fma", "--threads", "2", "--json", folder["bench.json"]).MustExit(0);
+        var json = folder.Json("bench.json");
+        Assert.AreEqual(2, (int)json["threads"]!);
+        Assert.AreEqual(SimdWidth.Bits, (int)json["machine"]!["widthBits"]!);
+        foreach (string type in new[] { "float", "double" })
+            foreach (string threads in new[] { "1", "2" }) Assert.IsGreaterThan(0, (double)json["fma"]![type]![threads]!);
+
+        var products = json["products"]!.AsArray();
+        CollectionAssert.IsSubsetOf(new[] { "conv1", "conv1 dW", "conv1 dX", "conv2", "conv2 dW", "conv2 dX", "fc1", "fc1 dW", "fc1 dX", "128²" },
+            products.Select(row => (string)row!["name"]!).ToArray());
+        bool cblas = run.Output.Contains("cblas is ", StringComparison.Ordinal);
+        Assert.AreNotEqual(cblas, run.Output.Contains("cblas is left out: ", StringComparison.Ordinal));
+        foreach (var row in products)
+        {
+            Assert.IsGreaterThan(0, (double)row!["gflops"]!["simd"]!);
+            Assert.IsGreaterThan(0, (double)row["gflops"]!["managed"]!);
+            Assert.AreEqual(cblas, row["gflops"]!["cblas"] is not null);
+            IsAShareOfThePeak(row["fractionOfPeak"]);
+        }
+        foreach (var row in json["memory"]!["perStep"]!.AsArray())
+        {
+            Assert.IsGreaterThanOrEqualTo(0, (double)row!["bytesOfTrainingThread"]!);
+            Assert.IsGreaterThanOrEqualTo((double)row["bytesOfTrainingThread"]!, (double)row["bytesOfAllThreads"]!);
+        }
+        Assert.IsGreaterThan(50_000_000, (long)json["memory"]!["peakMemoryBytes"]!);
+        Assert.IsNull(json["epoch"], "what was not asked for");
+    }
+
+    [TestMethod]
+    public void EpochInferenceAndScaling()
+    {
+        using var folder = new TemporaryFolder();
+        var run = Program.Run("bench", "--quick", "--only", "epoch,inference,scaling", "--threads", "2", "--json", folder["bench.json"]).MustExit(0);
+        var json = folder.Json("bench.json");
+        bool torch = json["pytorch"]!["torch"] is not null;
+        Assert.AreNotEqual(torch, run.Output.Contains("PyTorch is left out: ", StringComparison.Ordinal));
+        var epoch = json["epoch"]![0]!;
+        Assert.Contains("2.26 MFLOP an image", run.Output, StringComparison.Ordinal);
+        foreach (string threads in new[] { "1", "2" })
+        {
+            double seconds = (double)epoch["engineSeconds"]![threads]!;
+            Assert.AreEqual(2.264e-3 * (int)epoch["images"]! / seconds, (double)epoch["gflops"]![threads]!, 0.01 * (double)epoch["gflops"]![threads]!);
+            IsAShareOfThePeak(epoch["fractionOfPeak"]![threads]);
+            Assert.AreEqual(torch, epoch["pytorchSeconds"]![threads] is not null);
+        }
+        CollectionAssert.AreEqual(new[] { 1, 1, 32, 32, 64, 64, 1000, 1000 }, json["inference"]!.AsArray().Select(row => (int)row!["batch"]!).ToArray());
+        foreach (var row in json["inference"]!.AsArray())
+        {
+            Assert.IsGreaterThan(0, (double)row!["engineMicroseconds"]!);
+            Assert.IsGreaterThan(0, (double)row["onnxRuntimeMicroseconds"]!);
+            Assert.AreEqual(1e6 * (int)row["batch"]! / (double)row["engineMicroseconds"]!, (double)row["engineImagesPerSecond"]!, 1e-6 * (double)row["engineImagesPerSecond"]!);
+        }
+        CollectionAssert.AreEqual(new[] { 1, 2 }, json["scaling"]!["threads"]!.AsArray().Select(row => (int)row!["threads"]!).ToArray());
+        Assert.HasCount(3, json["scaling"]!["batch"]!.AsArray());
+    }
+
+    /// <summary>No python and no library: both are named as missing, the rest is measured.</summary>
+    [TestMethod]
+    public void PeersThatAreMissingAreNamedAndLeftOut()
+    {
+        using var folder = new TemporaryFolder();
+        Program.Run("bench", "--quick", "--only", "epoch", "--python", folder["nowhere"]).MustExit(3).MustSay("nowhere", "--python", "apt install python3-torch");
+        var run = Program.Run([("ONNXLENET_CBLAS", "/nowhere/libblas.so")], "bench", "--quick", "--only", "products", "--json", folder["bench.json"]).MustExit(0);
+        Assert.Contains("cblas is left out: ", run.Output, StringComparison.Ordinal);
+        Assert.IsTrue(folder.Json("bench.json")["products"]!.AsArray().All(row => row!["gflops"]!["cblas"] is null && row["gflops"]!["simd"] is not null));
+    }
+
+    [TestMethod]
+    public void APythonWithoutPyTorchIsTold()
+    {
+        if (OperatingSystem.IsWindows())
+        {
+            Assert.Inconclusive("the stand-in is a shell script");
+            return;
+        }
+        using var folder = new TemporaryFolder();
+        File.WriteAllText(folder["python3"], "#!/bin/sh\necho '{\"error\": \"this python has no PyTorch\"}'\n");
+        File.SetUnixFileMode(folder["python3"], UnixFileMode.UserRead | UnixFileMode.UserExecute);
+        Program.Run("bench", "--quick", "--only", "inference", "--python", folder["python3"]).MustExit(3).MustSay("this python has no PyTorch", "apt install python3-torch");
+    }
+
+    [TestMethod]
+    public void ANarrowerWidthIsUsed()
+    {
+        using var folder = new TemporaryFolder();
+        Program.Run("bench", "--quick", "--only", "fma", "--width", "128", "--json", folder["bench.json"]).MustExit(0);
+        Assert.AreEqual(128, (int)folder.Json("bench.json")["machine"]!["widthBits"]!);
+    }
+
+    [TestMethod]
+    [DataRow("--only speed", "--only must be one or more of memory,fma,products", "speed")]
+    [DataRow("--only ,", "--only must be one or more of")]
+    [DataRow("--rounds 0", "--rounds must be 1 or more, got 0")]
+    [DataRow("--threads 0", "--threads must be 1 to 256, got 0")]
+    [DataRow("--threads 10000", "--threads must be 1 to 256, got 10000")]
+    [DataRow("--width 300", "--width must be 128, 256 or 512", "300")]
+    [DataRow("--json {0}", "is a folder, expected a file name")]
+    public void BadOptionsAreTold(string options, params string[] said)
+    {
+        using var folder = new TemporaryFolder();
+        var run = Program.Run(["bench", "--quick", .. options.Split(' ').Select(word => word.Replace("{0}", folder.Path, StringComparison.Ordinal))]).MustExit(2).MustSay(said);
+        Assert.AreEqual("", run.Output);
+        Assert.IsEmpty(folder.Files);
+    }
+
+    /// <summary>Twice the peak would be a mistake in counting; beside other work a share may come out a little high or very low.</summary>
+    private static void IsAShareOfThePeak(JsonNode? node)
+    {
+        double share = (double)node!;
+        Assert.IsTrue(share > 0 && share < 1.5, $"{share} of the peak");
+    }
+}

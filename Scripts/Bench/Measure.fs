@@ -1,0 +1,92 @@
+/// How the benchmarks measure: contenders by turns in one process, medians over rounds.
+module OnnxLeNet.Scripts.Bench.Measure
+
+open System
+open System.Diagnostics
+open System.Threading
+open OnnxLeNet.Numerics
+open OnnxLeNet.Scripts.Terminal
+
+type Setup =
+    {
+        Out: Output
+        /// Times every contender is measured; medians are reported.
+        Rounds: int
+        /// Small sizes and one round: whether everything works, not how fast it is.
+        Quick: bool
+        /// The most threads; "all" in the tables.
+        Threads: int
+    }
+
+    /// One thread, and all of them.
+    member setup.ThreadCounts = List.distinct [ 1; setup.Threads ]
+
+    /// Training images, of 60,000.
+    member setup.Images = if setup.Quick then 3200 else 60000
+
+    /// The least time that a fast action is repeated for, in seconds.
+    member setup.Least = if setup.Quick then 0.002 else 0.04
+
+let median (values: float list) =
+    match List.sort values with
+    | [] -> nan
+    | sorted ->
+        let n = sorted.Length
+        if n % 2 = 1 then sorted[n / 2] else (sorted[n / 2 - 1] + sorted[n / 2]) / 2.0
+
+/// What is being measured, on standard error where that is a terminal.
+let progress (setup: Setup) (text: string) =
+    if not setup.Out.Quiet && not Console.IsErrorRedirected then eprintf "\r\027[K%s" text
+
+let private seconds (action: unit -> unit) times =
+    let began = Stopwatch.GetTimestamp()
+    for _ in 1..times do
+        action ()
+    Stopwatch.GetElapsedTime(began).TotalSeconds
+
+/// A measurement of a fast action: seconds of one, from as many as fill the time. It is warmed up here, for as long as .NET takes to
+/// compile what runs often a second time, and counted.
+let fast (setup: Setup) (action: unit -> unit) =
+    let began = Stopwatch.GetTimestamp()
+    let warmUp = if setup.Quick then 20.0 else 400.0
+    action ()
+    while Stopwatch.GetElapsedTime(began).TotalMilliseconds < warmUp do
+        action ()
+    let rec fit times =
+        let took = seconds action times
+        if took >= setup.Least || times >= 16_000_000 then
+            max 1 (int (float times * setup.Least / max took 1e-9))
+        else
+            fit (max (times * 2) (int (float times * min 1000.0 (0.8 * setup.Least / max took 1e-7))))
+    let times = fit 1
+    fun () -> seconds action times / float times
+
+/// Medians of what the contenders' measurements return, in their order. They take turns, each after a pause in which the threads of
+/// the one before stop spinning.
+let byTurns (setup: Setup) (contenders: (string * (unit -> float)) list) =
+    let rounds =
+        [ for round in 1 .. setup.Rounds ->
+              [ for name, measure in contenders ->
+                    progress setup $"{name}, round {round} of {setup.Rounds}"
+                    Thread.Sleep 20
+                    measure () ] ]
+    progress setup ""
+    rounds |> List.transpose |> List.map median
+
+/// Runs an action with so many threads in the engine.
+let withThreads threads (action: unit -> 'T) =
+    let before = Workers.Threads
+    Workers.Threads <- threads
+    try
+        action ()
+    finally
+        Workers.Threads <- before
+
+let fixedPoint (digits: int) (value: float) = if Double.IsNaN value then "-" else value.ToString($"N{digits}", Globalization.CultureInfo.InvariantCulture)
+
+let wholePercent (share: float) = if Double.IsNaN share then "-" else fixedPoint 0 (100.0 * share) + "%"
+
+let times (ratio: float) = if Double.IsNaN ratio then "-" else fixedPoint 2 ratio + "×"
+
+/// A computed field of a JSON object.
+let number (value: float) : obj | null = box value

@@ -1,0 +1,120 @@
+/// bench: how fast this machine, the engine and the peers that are installed are, side by side.
+module OnnxLeNet.Scripts.Verbs.Bench
+
+open System
+open System.Diagnostics
+open System.Runtime.InteropServices
+open System.Text.Json.Nodes
+open Argu
+open OnnxLeNet.Numerics
+open OnnxLeNet.Scripts
+open OnnxLeNet.Scripts.Bench
+open OnnxLeNet.Scripts.Bench.Measure
+open OnnxLeNet.Scripts.Options
+open OnnxLeNet.Scripts.Terminal
+open OnnxLeNet.Scripts.Verbs.Common
+
+/// The sections by name, in the order they run: memory first, before the others make it grow.
+let private sections = [ "memory"; "fma"; "products"; "epoch"; "inference"; "scaling" ]
+
+let private chosen (only: string option) =
+    match only with
+    | None -> sections
+    | Some text ->
+        let names = text.Split(',', StringSplitOptions.RemoveEmptyEntries ||| StringSplitOptions.TrimEntries) |> List.ofArray
+        for name in names do
+            if not (List.contains name sections) then badOption "--only" name ("one or more of " + String.Join(",", sections))
+        if names.IsEmpty then badOption "--only" "nothing" ("one or more of " + String.Join(",", sections))
+        sections |> List.filter (fun name -> List.contains name names)
+
+let private fma (setup: Setup) : Products.Peaks =
+    progress setup "peak"
+    let peaks measure = Map.ofList [ for threads in setup.ThreadCounts -> threads, measure threads ]
+    let found =
+        { Products.Single = peaks (fun threads -> FmaPeak.Measure<float32>(threads, (if setup.Quick then 5 else 60)))
+          Products.Double = peaks (fun threads -> FmaPeak.Measure<float>(threads, (if setup.Quick then 5 else 60))) }
+    progress setup ""
+    found
+
+let private peakJson (peaks: Products.Peaks) : JsonNode =
+    let numbers (values: Map<int, float>) = json [ for KeyValue(threads, value) in values -> string threads, box value ]
+    json [ "unit", "GFLOP/s by threads"; "float", numbers peaks.Single; "double", numbers peaks.Double ]
+
+let run (args: ParseResults<BenchArgs>) =
+    let out = output (args.Contains BenchArgs.Quiet)
+    let names = chosen (args.TryGetResult BenchArgs.Only)
+    let quick = args.Contains BenchArgs.Quick
+    let rounds = args.GetResult(BenchArgs.Rounds, defaultValue = if quick then 1 else 5) |> atLeastOne "--rounds"
+    configure (args.TryGetResult BenchArgs.Threads) None
+    match args.TryGetResult BenchArgs.Width with
+    | Some bits when bits <> 128 && bits <> 256 && bits <> 512 || bits > SimdWidth.Widest ->
+        badOption "--width" bits $"128, 256 or 512, and at most {SimdWidth.Widest} on this processor"
+    | Some bits -> SimdWidth.Bits <- bits
+    | None -> ()
+    args.TryGetResult BenchArgs.Json |> Option.iter (Workspace.requireWritableFile "--json")
+    let setup = { Out = out; Rounds = rounds; Quick = quick; Threads = Workers.Threads }
+    let wants name = List.contains name names
+
+    let peer =
+        if wants "epoch" || wants "inference" then
+            progress setup "starting PyTorch"
+            Some(PyTorch.find (args.TryGetResult BenchArgs.Python) setup.Images Workspace.mnistFolder)
+        else
+            None
+    try
+        line
+            out
+            $"{Environment.ProcessorCount} core(s), {SimdWidth.Bits}-bit vectors, {RuntimeInformation.FrameworkDescription}, medians of {rounds} round(s), {setup.Threads} thread(s)"
+        let memory = if wants "memory" then Some(Training.memory setup) else None
+        let peaks = fma setup
+        if wants "fma" then
+            line out ""
+            line out "fused multiply-add peak, GFLOP/s"
+            table
+                out
+                [ "threads"; "float"; "double" ]
+                [ for threads in setup.ThreadCounts -> [ string threads; fixedPoint 1 peaks.Single[threads]; fixedPoint 1 peaks.Double[threads] ] ]
+        let results =
+            [ for name in names do
+                  match name, peer with
+                  | "products", _ -> name, Products.run setup peaks
+                  | "epoch", Some peer -> name, Training.epoch setup peaks.Single peer
+                  | "inference", Some peer -> name, Inference.run setup peer
+                  | "scaling", _ -> name, Training.scaling setup
+                  | _ -> () ]
+        let kernels = if args.Contains BenchArgs.Kernels then Some(Kernels.run out quick) else None
+
+        args.TryGetResult BenchArgs.Json
+        |> Option.iter (fun path ->
+            writeJson
+                path
+                (json
+                    [ "machine",
+                      json
+                          [ "os", RuntimeInformation.OSDescription
+                            "architecture", string RuntimeInformation.ProcessArchitecture
+                            "cores", Environment.ProcessorCount
+                            "runtime", RuntimeInformation.FrameworkDescription
+                            "widthBits", SimdWidth.Bits ]
+                      "threads", setup.Threads
+                      "rounds", rounds
+                      "quick", quick
+                      "pytorch",
+                      (match peer with
+                       | Some(Ok peer) -> peer.About.DeepClone()
+                       | Some(Error why) -> json [ "missing", why ]
+                       | None -> null)
+                      "fma", peakJson peaks
+                      match memory with
+                      | Some node -> "memory", node
+                      | None -> ()
+                      for name, node in results do
+                          name, node
+                      match kernels with
+                      | Some node -> "kernels", node
+                      | None -> () ]))
+        Exit.done'
+    finally
+        match peer with
+        | Some(Ok peer) -> (peer :> IDisposable).Dispose()
+        | _ -> ()
