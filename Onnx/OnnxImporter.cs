@@ -37,8 +37,8 @@ public sealed record ImportedModel(Sequential Network, Shape Sample, IReadOnlyDi
 /// </summary>
 public static class OnnxImporter
 {
-    /// <summary>The oldest operator set that is read.</summary>
-    public const int OldestOpset = 7;
+    /// <summary>The oldest operator set that is read. Before 7, attributes that are gone since are read where they ask for what became the rule.</summary>
+    public const int OldestOpset = 1;
 
     /// <summary>The newest operator set that is read.</summary>
     public const int NewestOpset = 26;

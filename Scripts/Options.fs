@@ -149,12 +149,28 @@ type BenchArgs =
             | Json _ -> "write the results as one JSON object."
             | Quiet -> "print nothing but errors."
 
+[<CliPrefix(CliPrefix.DoubleDash); RequireQualifiedAccess>]
+type ConformanceArgs =
+    | [<MainCommand; ExactlyOnce>] Folder of DIR: string
+    | [<Unique>] All
+    | [<Unique; EqualsAssignmentOrSpaced>] Json of FILE: string
+    | [<Unique>] Quiet
+
+    interface IArgParserTemplate with
+        member arg.Usage =
+            match arg with
+            | Folder _ -> "a folder of ONNX backend tests, each with model.onnx and test_data_set_0."
+            | All -> "list every test that did not pass, also those of operators that no layer is claimed for."
+            | Json _ -> "write the results as one JSON object."
+            | Quiet -> "print nothing but errors."
+
 type Verb =
     | [<CliPrefix(CliPrefix.None)>] Train of ParseResults<TrainArgs>
     | [<CliPrefix(CliPrefix.None)>] Evaluate of ParseResults<EvaluateArgs>
     | [<CliPrefix(CliPrefix.None)>] Validate of ParseResults<ValidateArgs>
     | [<CliPrefix(CliPrefix.None)>] Walkthrough of ParseResults<WalkthroughArgs>
     | [<CliPrefix(CliPrefix.None)>] Bench of ParseResults<BenchArgs>
+    | [<CliPrefix(CliPrefix.None)>] Conformance of ParseResults<ConformanceArgs>
     | [<CliPrefix(CliPrefix.None)>] Doctor of ParseResults<DoctorArgs>
 
     interface IArgParserTemplate with
@@ -165,4 +181,5 @@ type Verb =
             | Validate _ -> "compare the engine with ONNX Runtime on a model file."
             | Walkthrough _ -> "a document about networks, step by step."
             | Bench _ -> "how fast this is, side by side with the peers that are installed."
+            | Conformance _ -> "ONNX's node tests through the engine."
             | Doctor _ -> "what this machine has, what is missing and how to get it."

@@ -36,6 +36,7 @@ let main argv =
         | Validate args -> Validate.run args
         | Verb.Walkthrough args -> Walkthrough.run args
         | Verb.Bench args -> Bench.run args
+        | Verb.Conformance args -> Conformance.run args
         | Doctor args -> Doctor.run args
     with
     | :? ArguParseException as e when e.ErrorCode = ErrorCode.HelpText ->

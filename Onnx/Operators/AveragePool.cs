@@ -42,15 +42,14 @@ internal static class AveragePool
     {
         node.RequireArity(1);
         bool ceilMode = node.Flag("ceil_mode"), counts = node.Flag("count_include_pad");
-        int[] ones = [.. Enumerable.Repeat(1, Window.SpatialAxes(node))];
-        if (!node.Ints("dilations", ones).SequenceEqual(ones)) throw node.Refuse("it has dilations, which the layer has not");
-        var own = Window.Read(node, kernel: null, pads: null, dilated: false, ceilMode, out bool endGiven);
-        if (pads is not null) return ImportBordered(node, own, pads, counts);
-        bool bordered = own.Padding != 0 || own.PaddingEnd != 0;
-        AvgPool2d layer;
-        try { layer = new AvgPool2d(own.Kernel, own.Stride, own.Padding, ceilMode, counts || !bordered, endGiven ? own.PaddingEnd : null); }
-        catch (ArgumentOutOfRangeException error) { throw node.Refuse(error.Message); }
-        return Window.Layer(node, own, node.Sample[0], layer);
+        var axes = Window.Read(node, kernel: null, dilated: true);
+        if (axes.Dilations.Any(d => d != 1)) throw node.Refuse("it has dilations, which the layer has not");
+        if (pads is not null) return ImportBordered(node, Window.Geometry(node, axes, ceilMode), pads, counts);
+        return Window.Pool(node, axes, ceilMode, g =>
+        {
+            bool bordered = g.Padding != 0 || g.PaddingEnd != 0;
+            return new AvgPool2d(g.Kernel, g.Stride, g.Padding, ceilMode, counts || !bordered, Window.PoolEnd(g));
+        });
     }
 
     /// <summary>
@@ -59,24 +58,23 @@ internal static class AveragePool
     /// </summary>
     private static ImportedLayer ImportBordered(NodeReader node, WindowGeometry own, int[] pads, bool counts)
     {
-        bool widened = own.Padding != 0 || own.PaddingEnd != 0;
+        bool widened = own.PaddingEnd != 0;
         if (own.Padding != 0 || (widened && counts)) throw node.Refuse("it has pads of its own and a Pad before it, which no layer has");
         var x = node.Sample;
-        Size2 begin = x.Rank == 3 ? (pads[0], pads[1]) : (0, pads[0]), end = x.Rank == 3 ? (pads[2], pads[3]) : (0, pads[1]);
-        if (begin.H == begin.W) begin = begin.H;
-        bool symmetric = begin == end && begin.H <= own.Kernel.H / 2 && begin.W <= own.Kernel.W / 2;
+        var axes = new Window.Axes([own.Kernel.H, own.Kernel.W], [own.Stride.H, own.Stride.W], x.Rank == 3 ? pads[..2] : [0, pads[0]], x.Rank == 3 ? pads[2..] : [0, pads[1]], [1, 1]);
+        var g = Window.Geometry(node, axes, own.CeilMode || widened);
         AvgPool2d layer;
-        try { layer = new AvgPool2d(own.Kernel, own.Stride, begin, own.CeilMode || widened, countIncludePad: true, symmetric ? null : end); }
+        try { layer = new AvgPool2d(g.Kernel, g.Stride, g.Padding, g.CeilMode, countIncludePad: true, Window.PoolEnd(g)); }
         catch (ArgumentOutOfRangeException error) { throw node.Refuse(error.Message); }
         int height = x.Rank == 3 ? x[1] : 1, width = x[x.Rank - 1];
         // To the pool alone the border is image: in ceil mode it keeps a window that begins there, which the layer drops.
         try
         {
-            if (own.Output(height + begin.H + end.H, width + begin.W + end.W) != layer.Geometry.Output(height, width))
+            if (own.Output(height + g.Padding.H + g.PaddingEnd.H, width + g.Padding.W + g.PaddingEnd.W) != g.Output(height, width))
                 throw node.Refuse("together with the Pad before it, it has other windows than a layer has");
         }
         catch (ShapeException error) { throw node.Refuse(error.Message); }
-        return Window.Layer(node, layer.Geometry, x[0], layer);
+        return Window.Layer(node, g, x[0], layer);
     }
 
     public static ImportedLayer ImportGlobal(NodeReader node)

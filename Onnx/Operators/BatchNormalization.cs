@@ -33,6 +33,7 @@ internal static class BatchNormalization
     {
         node.RequireArity(5);
         if (node.Flag("training_mode")) throw node.Refuse("attribute 'training_mode' is 1: the training form normalizes by the batch and returns running estimates; only the inference form is read");
+        if (node.Opset < 7) node.Require("is_test", node.Int("is_test", 0), 1);
         if (node.Opset < 9) node.Require("spatial", node.Int("spatial", 1), 1);
         double epsilon = node.Decimal("epsilon", 1e-5f);
         float kept = node.Float("momentum", 0.9f);

@@ -24,7 +24,13 @@ internal static class Conv
         var bias = node.Has(2) ? node.Weight(2, rank: 1) : null;
         long groups = node.Int("group", 1);
         if (groups is < 1 or > int.MaxValue || groups * weight.Dims[1] > int.MaxValue) throw node.Refuse($"group is {groups}");
-        var g = Window.Read(node, weight.Dims[2..], pads, dilated: true, ceilMode: false, out _);
+        var axes = Window.Read(node, weight.Dims[2..], dilated: true);
+        if (pads is not null)
+        {
+            int count = axes.Begin.Length;
+            axes = axes with { Begin = [.. axes.Begin.Zip(pads[..count], (a, b) => checked(a + b))], End = [.. axes.End.Zip(pads[count..], (a, b) => checked(a + b))] };
+        }
+        var g = Window.Geometry(node, axes);
         int channels = weight.Dims[1] * (int)groups;
         if (node.Sample[0] != channels) throw node.Refuse($"it takes {channels} channels, samples of shape {node.Sample} come");
         var layer = new Conv2d(channels, weight.Dims[0], g.Kernel, g.Stride, g.Padding, g.Dilation, (int)groups, bias is not null, new Generator(0), g.PaddingEnd);

@@ -12,13 +12,14 @@ internal static class Dropout
         {
             node.RequireArity(1);
             ratio = node.Decimal("ratio", 0.5f);
+            if (node.Opset < 7) node.Require("is_test", node.Int("is_test", 0), 1);
         }
         else
         {
             node.RequireArity(3);
             if (node.HasAttribute("seed")) node.Int("seed", 0);
             ratio = node.Has(1) ? NodeReader.Shortest(node.Constant(1)?.Single ?? throw node.Refuse($"its ratio '{node.Node.Input[1]}' is no constant number")) : 0.5;
-            if (node.Has(2) && node.Constant(2)?.Boolean is not false) throw node.Refuse("its training_mode is on, or no constant: only dropout that rests is read");
+            if (ratio != 0 && node.Has(2) && node.Constant(2)?.Boolean is not false) throw node.Refuse("its training_mode is on, or no constant: only dropout that rests is read");
         }
         if (!(ratio is >= 0 and < 1)) throw node.Refuse($"its ratio is {ratio}, expected 0 to less than 1");
         return new ImportedLayer(node.Sample, new Numerics.Dropout(ratio));

@@ -20,6 +20,7 @@ internal static class Gemm
     {
         node.RequireArity(3);
         if (node.Flag("transA")) throw node.Refuse("attribute 'transA' is 1: the samples would lie along the second axis");
+        if (node.Opset < 7) node.Int("broadcast", 1); // since 7 the bias always is
         float alpha = node.Float("alpha", 1), beta = node.Float("beta", 1);
         var weight = node.Weight(1, rank: 2);
         if (!node.Flag("transB")) weight = weight.Transpose(weight.Name, [1, 0]);
@@ -33,6 +34,11 @@ internal static class Gemm
         var weight = node.Weight(1, rank: 2);
         if (node.Follow("Add") is not { } add) return Layer(node, weight.Transpose(weight.Name, [1, 0]), 1, null, 1);
         add.RequireArity(2);
+        if (node.Opset < 7)
+        {
+            add.Require("broadcast", add.Int("broadcast", 0), 1);
+            add.Require("axis", add.Int("axis", 1), 1);
+        }
         int other = add.Node.Input.Count == 2 && add.Constant(0) is not null ? 0 : 1;
         return Layer(node, weight.Transpose(weight.Name, [1, 0]), 1, add.Weight(other), 1);
     }

@@ -2,7 +2,7 @@ using OnnxLeNet.Numerics;
 
 namespace OnnxLeNet.Onnx.Operators;
 
-/// <summary>MaxPool ↔ <see cref="MaxPool2d"/>, of images with one or two spatial axes.</summary>
+/// <summary>MaxPool ↔ <see cref="MaxPool2d"/>, of images with one, two or three spatial axes.</summary>
 internal static class MaxPool
 {
     public static string Export(GraphWriter graph, string name, string x, MaxPool2d layer, Shape sample)
@@ -17,10 +17,7 @@ internal static class MaxPool
         node.RequireArity(1);
         bool ceilMode = node.Flag("ceil_mode");
         node.Require("storage_order", node.Int("storage_order", 0), 0);
-        var g = Window.Read(node, kernel: null, pads: null, dilated: true, ceilMode, out bool endGiven);
-        MaxPool2d layer;
-        try { layer = new MaxPool2d(g.Kernel, g.Stride, g.Padding, g.Dilation, ceilMode, endGiven ? g.PaddingEnd : null); }
-        catch (ArgumentOutOfRangeException error) { throw node.Refuse(error.Message); }
-        return Window.Layer(node, g, node.Sample[0], layer);
+        var axes = Window.Read(node, kernel: null, dilated: true);
+        return Window.Pool(node, axes, ceilMode, g => new MaxPool2d(g.Kernel, g.Stride, g.Padding, g.Dilation, ceilMode, Window.PoolEnd(g)));
     }
 }

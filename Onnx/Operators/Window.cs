@@ -37,24 +37,24 @@ internal static class Window
         return (new WindowGeometry(g.Kernel, g.Stride, g.Padding, g.Dilation, false, end), false);
     }
 
-    /// <summary>Spatial axes of a window's input, 1 or 2.</summary>
-    public static int SpatialAxes(NodeReader node)
+    /// <summary>Spatial axes of a window's input, 1 or 2; for a pool also 3.</summary>
+    public static int SpatialAxes(NodeReader node, int most = 2)
     {
         int axes = node.Sample.Rank - 1;
-        if (axes is not (1 or 2)) throw node.Refuse($"its input has {axes} spatial axes; layers have 2, and 1 is read as an image of height 1");
+        if (axes < 1 || axes > most) throw node.Refuse($"its input has {Math.Max(axes, 0)} spatial axes, layers have 2; 1 is read as an image of height 1{(most == 3 ? ", 3 as two pools in turn" : "")}");
         return axes;
     }
+
+    /// <summary>A window's attributes, a number for each spatial axis: the begins of the border, then the ends, are apart.</summary>
+    public sealed record Axes(int[] Kernel, int[] Strides, int[] Begin, int[] End, int[] Dilations);
 
     /// <summary>A window's attributes; the kernel is the weight's where the file does not repeat it.</summary>
     /// <param name="node">The node.</param>
     /// <param name="kernel">The weight's sizes, or null for a pool, which must say its own.</param>
-    /// <param name="pads">What a Pad before it adds: begins, then ends.</param>
     /// <param name="dilated">Whether the operator has dilations.</param>
-    /// <param name="ceilMode">Whether sizes are rounded up.</param>
-    /// <param name="endGiven">Whether the borders must be given as begin and end, because PyTorch's rule for a pool's does not hold.</param>
-    public static WindowGeometry Read(NodeReader node, int[]? kernel, int[]? pads, bool dilated, bool ceilMode, out bool endGiven)
+    public static Axes Read(NodeReader node, int[]? kernel, bool dilated)
     {
-        int axes = SpatialAxes(node);
+        int axes = SpatialAxes(node, kernel is null ? 3 : 2);
         if (kernel is not null && kernel.Length != axes) throw node.Refuse($"its weight has {kernel.Length} spatial axes, its input {axes}");
         int[] ones = [.. Enumerable.Repeat(1, axes)];
         int[] shape = node.Ints("kernel_shape", kernel ?? new int[axes]), strides = node.Ints("strides", ones);
@@ -62,28 +62,48 @@ internal static class Window
         if (kernel is not null && !shape.SequenceEqual(kernel)) throw node.Refuse($"kernel_shape is [{string.Join(", ", shape)}], the weight's [{string.Join(", ", kernel)}]");
         string auto = node.Text("auto_pad", "NOTSET");
         int[] border = node.Ints("pads", new int[2 * axes]);
-        if (auto is "SAME_UPPER" or "SAME_LOWER")
+        if (auto is not ("NOTSET" or "VALID" or "SAME_UPPER" or "SAME_LOWER")) throw node.Refuse($"auto_pad is '{auto}'; NOTSET, VALID, SAME_UPPER and SAME_LOWER are read");
+        if (auto != "NOTSET" && border.Any(p => p != 0)) throw node.Refuse($"it has auto_pad {auto} and pads as well");
+        for (int axis = 0; axis < axes && auto.StartsWith("SAME", StringComparison.Ordinal); axis++)
         {
-            if (border.Any(p => p != 0) || pads is not null) throw node.Refuse($"it has auto_pad {auto} and pads as well");
-            for (int axis = 0; axis < axes; axis++)
-            {
-                // As many positions as strides begin in the input; an odd border's larger half lies behind, or in front for lower.
-                long size = node.Sample[axis + 1], stride = Math.Max(strides[axis], 1);
-                long total = Math.Max(((size + stride - 1) / stride - 1) * stride + dilations[axis] * (shape[axis] - 1L) + 1 - size, 0);
-                if (total > int.MaxValue) throw node.Refuse("its window is out of range");
-                int smaller = (int)(total / 2), larger = (int)(total - smaller);
-                (border[axis], border[axis + axes]) = auto == "SAME_UPPER" ? (smaller, larger) : (larger, smaller);
-            }
+            // As many positions as strides begin in the input; an odd border's larger half lies behind, or in front for lower.
+            long size = node.Sample[axis + 1], stride = Math.Max(strides[axis], 1);
+            long total = Math.Max(((size + stride - 1) / stride - 1) * stride + dilations[axis] * (shape[axis] - 1L) + 1 - size, 0);
+            if (total > int.MaxValue) throw node.Refuse("its window is out of range");
+            int smaller = (int)(total / 2), larger = (int)(total - smaller);
+            (border[axis], border[axis + axes]) = auto == "SAME_UPPER" ? (smaller, larger) : (larger, smaller);
         }
-        else if (auto is not ("NOTSET" or "VALID")) throw node.Refuse($"auto_pad is '{auto}'; NOTSET, VALID, SAME_UPPER and SAME_LOWER are read");
-        else if (auto == "VALID" && border.Any(p => p != 0)) throw node.Refuse("it has auto_pad VALID and pads as well");
-        if (pads is not null) border = [.. border.Zip(pads, (a, b) => checked(a + b))];
-        Size2 Both(int[] values, int from, int height) => axes == 2 ? Size(values[from], values[from + 1]) : (height, values[from]);
-        var (begin, end) = (Both(border, 0, 0), Both(border, axes, 0));
-        var window = Both(shape, 0, 1);
-        endGiven = begin != end || begin.H > window.H / 2 || begin.W > window.W / 2;
-        try { return new WindowGeometry(window, Both(strides, 0, 1), begin, Both(dilations, 0, 1), ceilMode, end); }
+        return new Axes(shape, strides, border[..axes], border[axes..], dilations);
+    }
+
+    /// <summary>The window over the last two axes, or over the last one as an image of height 1.</summary>
+    public static WindowGeometry Geometry(NodeReader node, Axes axes, bool ceilMode = false)
+    {
+        Size2 Last(int[] values, int height) => values.Length == 1 ? (height, values[0]) : Size(values[^2], values[^1]);
+        try { return new WindowGeometry(Last(axes.Kernel, 1), Last(axes.Strides, 1), Last(axes.Begin, 0), Last(axes.Dilations, 1), ceilMode, Last(axes.End, 0)); }
         catch (ArgumentOutOfRangeException error) { throw node.Refuse(error.Message); }
+    }
+
+    /// <summary>Border behind that a pool is made with: none where PyTorch's rule for equal borders holds.</summary>
+    public static Size2? PoolEnd(WindowGeometry g) =>
+        g.IsSymmetric && g.Padding.H <= g.Kernel.H / 2 && g.Padding.W <= g.Kernel.W / 2 ? null : g.PaddingEnd;
+
+    /// <summary>A pool's layer; where the input has three spatial axes, a pool over two and one over the third, since the windows are blocks.</summary>
+    public static ImportedLayer Pool(NodeReader node, Axes axes, bool ceilMode, Func<WindowGeometry, Module> make)
+    {
+        var x = node.Sample;
+        Module Make(WindowGeometry g)
+        {
+            try { return make(g); }
+            catch (ArgumentOutOfRangeException error) { throw node.Refuse(error.Message); }
+        }
+        var plane = Geometry(node, axes, ceilMode);
+        if (x.Rank < 4) return Layer(node, plane, x[0], Make(plane));
+        var depth = new WindowGeometry((axes.Kernel[0], 1), (axes.Strides[0], 1), (axes.Begin[0], 0), (axes.Dilations[0], 1), ceilMode, (axes.End[0], 0));
+        var (d, _) = Output(node, depth, x[1], 1);
+        var (h, w) = Output(node, plane, x[2], x[3]);
+        var output = new Shape(x[0], d, h, w);
+        return new ImportedLayer(output, new Numerics.Reshape(new Shape(x[0] * x[1], x[2], x[3])), Make(plane), new Numerics.Reshape(new Shape(x[0], x[1], h * w)), Make(depth), new Numerics.Reshape(output));
     }
 
     /// <summary>The layer for the node's images; where these have one spatial axis, between two reshapes that give and take the height 1.</summary>
@@ -91,16 +111,16 @@ internal static class Window
     {
         var x = node.Sample;
         var image = x.Rank == 3 ? x : new Shape(x[0], 1, x[1]);
-        (int H, int W) size;
-        try { size = g.Output(image[1], image[2]); }
-        catch (ShapeException error) { throw node.Refuse(error.Message); }
-        try
-        {
-            var output = new Shape(channels, size.H, size.W);
-            if (x.Rank == 3) return new ImportedLayer(output, layer);
-            var row = new Shape(channels, size.W);
-            return new ImportedLayer(row, new Numerics.Reshape(image), layer, new Numerics.Reshape(row)) { Inner = output };
-        }
+        var (h, w) = Output(node, g, image[1], image[2]);
+        var output = new Shape(channels, h, w);
+        if (x.Rank == 3) return new ImportedLayer(output, layer);
+        var row = new Shape(channels, w);
+        return new ImportedLayer(row, new Numerics.Reshape(image), layer, new Numerics.Reshape(row)) { Inner = output };
+    }
+
+    private static (int H, int W) Output(NodeReader node, WindowGeometry g, int h, int w)
+    {
+        try { return g.Output(h, w); }
         catch (ShapeException error) { throw node.Refuse(error.Message); }
     }
 
