@@ -31,10 +31,37 @@ public sealed class OtherVerbsTests
     {
         using var folder = new TemporaryFolder();
         OnnxFile.Write(OnnxExporter.Export(Networks.LeNet5(seed: 3), new Shape(1, 32, 32), "lenet5"), folder["model.onnx"]);
-        Program.Run("validate", folder["model.onnx"], "--data", SmallMnist.Write(folder), "--json", folder["run.json"]).MustExit(0);
+        var run = Program.Run("validate", folder["model.onnx"], "--data", SmallMnist.Write(folder), "--json", folder["run.json"]).MustExit(0);
         var json = folder.Json("run.json");
         Assert.IsTrue((bool)json["passed"]!);
-        CollectionAssert.AreEqual(new[] { 1, 7, 64, 200 }, json["rows"]!.AsArray().Select(row => (int)row!["samples"]!).ToArray());
+        CollectionAssert.AreEqual(new[] { 1, 7, 64, 257, 200 }, json["rows"]!.AsArray().Select(row => (int)row!["samples"]!).ToArray());
+        var engines = json["engines"]!.AsArray().Select(e => (string)e!).ToArray();
+        CollectionAssert.IsSubsetOf(Implementations.Names.ToArray(), engines);
+        var device = json["devices"]!.AsArray().Single()!;
+        Assert.IsNull(device["firstFailing"]);
+        Assert.IsTrue(device["placement"]!.AsArray().All(node => (string)node!["provider"]! == "CPUExecutionProvider"));
+        CollectionAssert.AreEqual(new[] { "cpu 1 thread", "cpu", "cpu 1 thread as written", "cpu as written" }, device["onnxRuntime"]!.AsArray().Select(w => (string)w!).ToArray());
+        // Every way of the engine, one layer after the other or not, against every way of ONNX Runtime, at every batch size.
+        Assert.HasCount(engines.Length * 2 * 4 * 4, device["paths"]!.AsArray());
+        var layers = device["layers"]!.AsArray();
+        CollectionAssert.AreEqual(
+            new[] { "conv1", "relu1", "maxpool1", "conv2", "relu2", "maxpool2", "flatten1", "fc1", "relu3", "fc2", "relu4", "fc3" }, layers.Select(l => (string)l!["name"]!).ToArray());
+        foreach (var layer in layers)
+        {
+            Assert.IsLessThan(1e-5, (double)layer!["maxRel"]!);
+            long elements = layer["sample"]!.AsArray().Aggregate(1L, (count, size) => count * (int)size!);
+            Assert.AreEqual(elements * (1 + 7 + 64 + 257) * 4 * engines.Length, layer["ulps"]!["equalThenPowersOfTwo"]!.AsArray().Sum(n => (long)n!));
+            Assert.Contains($"  {(string)layer["name"]!} ", run.Output, StringComparison.Ordinal);
+        }
+    }
+
+    [TestMethod]
+    public void ValidateTakesOneProvider()
+    {
+        using var folder = new TemporaryFolder();
+        OnnxFile.Write(OnnxExporter.Export(OnnxNetworks.Small(), OnnxNetworks.SmallSample, "small"), folder["model.onnx"]);
+        Program.Run("validate", folder["model.onnx"], "--data", "none", "--provider", "managed", "--quiet", "--json", folder["run.json"]).MustExit(0);
+        CollectionAssert.AreEqual(new[] { "managed" }, folder.Json("run.json")["engines"]!.AsArray().Select(e => (string)e!).ToArray());
     }
 
     [TestMethod]
@@ -52,8 +79,11 @@ public sealed class OtherVerbsTests
         var network = Networks.LeNet5(seed: 3);
         network.Parameters().Last().Value.Data[0] = float.NaN;
         OnnxFile.Write(OnnxExporter.Export(network, new Shape(1, 32, 32), "lenet5"), folder["model.onnx"]);
-        Program.Run("validate", folder["model.onnx"], "--data", "none", "--json", folder["run.json"]).MustExit(1).MustSay("do not agree");
-        Assert.IsFalse((bool)folder.Json("run.json")["passed"]!);
+        var run = Program.Run("validate", folder["model.onnx"], "--data", "none", "--json", folder["run.json"]).MustExit(1).MustSay("do not agree, first at fc3");
+        Assert.IsLessThan(run.Output.IndexOf("max rel", StringComparison.Ordinal), run.Output.IndexOf("FAILED first at fc3", StringComparison.Ordinal), "named before the table");
+        var json = folder.Json("run.json");
+        Assert.IsFalse((bool)json["passed"]!);
+        Assert.AreEqual("fc3", (string?)json["devices"]![0]!["firstFailing"]);
     }
 
     [TestMethod]

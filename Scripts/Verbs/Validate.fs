@@ -1,4 +1,4 @@
-/// validate: the engine against ONNX Runtime on a model file.
+/// validate: the engine against ONNX Runtime on a model file, layer by layer, as a whole, and over a data set.
 module OnnxLeNet.Scripts.Verbs.Validate
 
 open Argu
@@ -9,18 +9,127 @@ open OnnxLeNet.Scripts.Options
 open OnnxLeNet.Scripts.Terminal
 open OnnxLeNet.Scripts.Verbs.Common
 
-let run (args: ParseResults<ValidateArgs>) =
-    let out = output (args.Contains ValidateArgs.Quiet)
-    configure (args.TryGetResult ValidateArgs.Threads) (args.TryGetResult ValidateArgs.Provider)
-    args.TryGetResult ValidateArgs.Json |> Option.iter (Workspace.requireWritableFile "--json")
-    let file = args.GetResult ValidateArgs.File
-    let imported = OnnxImporter.Import file
-    let net = imported.Network.Eval()
-    use model = OrtModel.Load(file, ortOptions (args.TryGetResult ValidateArgs.Device))
-    let random =
-        Parity.OnRandomInput(net, imported.Sample, model, args.GetResult(ValidateArgs.Seed, defaultValue = 1L))
-        |> Seq.toList
+let private commas (items: 'T seq) = items |> Seq.map string |> String.concat ", "
 
+let private verdict passed = if passed then "ok" else "FAILED"
+
+let private layerTable out (layers: LayerParity seq) =
+    table
+        out
+        [ "layer"; "kind"; "sample"; "max abs"; "max rel"; ""; "worst" ]
+        [ for l in layers ->
+              let place =
+                  match l.Worst with
+                  | null -> "-"
+                  | w -> $"sample {w.Sample} at [{commas w.Place}], batch {w.Batch}, {w.Engine}, {w.Runtime}"
+              [ l.Name
+                Seq.head (l.Layer.Split '(')
+                string l.Sample
+                scientific l.MaxAbs
+                scientific l.MaxRel
+                verdict l.Passed
+                defaultArg (Option.ofObj l.Problem) place ] ]
+
+/// Classes of steps that a person wants to tell apart; the JSON has all.
+let private ulpClasses = [ "equal", 0, 0; "1", 1, 1; "2-3", 2, 2; "4-15", 3, 4; "16-255", 5, 8; "256-4095", 9, 12; "4096+", 13, 32 ]
+
+let private ulpTable out (layers: LayerParity seq) =
+    let cell (ulps: UlpHistogram) count = if count = 0L then "-" else percent (float count / float ulps.Total)
+    table
+        out
+        ("layer" :: [ for name, _, _ in ulpClasses -> name ] @ [ "not finite" ])
+        [ for l in layers ->
+              l.Name
+              :: [ for _, first, last in ulpClasses -> cell l.Ulps (Seq.sum (Seq.init (last - first + 1) (fun i -> l.Ulps.Counts[first + i]))) ]
+              @ [ cell l.Ulps l.Ulps.NotFinite ] ]
+
+/// The network as a whole, each of the engine's ways against all of ONNX Runtime's, then each batch.
+let private pathRows (device: DeviceValidation) =
+    [ for engine, paths in device.Paths |> Seq.groupBy _.Engine do
+          let samples = paths |> Seq.distinctBy _.Row.Input |> Seq.sumBy _.Row.Samples
+          ParityRow.Worst(engine, samples, paths |> Seq.map _.Row) ]
+
+let private batchRows (device: DeviceValidation) =
+    [ for input, paths in device.Paths |> Seq.groupBy _.Row.Input -> ParityRow.Worst(input, (Seq.head paths).Row.Samples, paths |> Seq.map _.Row) ]
+
+let private layerJson (l: LayerParity) =
+    json
+        [ "name", l.Name
+          "layer", l.Layer
+          "value", l.Value
+          "sample", jsonArray (l.Sample.Sizes.ToArray())
+          "maxAbs", l.MaxAbs
+          "maxRel", l.MaxRel
+          "tolerance", l.Tolerance
+          "passed", l.Passed
+          "problem", l.Problem
+          "ulps", json [ "equalThenPowersOfTwo", jsonArray l.Ulps.Counts; "notFinite", l.Ulps.NotFinite ]
+          "worst",
+          (match l.Worst with
+           | null -> null
+           | w ->
+               json
+                   [ "engine", w.Engine
+                     "onnxRuntime", w.Runtime
+                     "batch", w.Batch
+                     "sample", w.Sample
+                     "place", jsonArray w.Place
+                     "own", float w.Own
+                     "reference", float w.Reference ]) ]
+
+let private deviceJson (d: DeviceValidation) =
+    json
+        [ "device", d.Device
+          "passed", d.Passed
+          "firstFailing",
+          (match d.FirstFailing with
+           | null -> null
+           | layer -> box layer.Name)
+          "onnxRuntime", jsonArray d.Runtimes
+          "placement", jsonArray [ for n in d.Placement -> json [ "node", n.Node; "opType", n.OpType; "provider", n.Provider ] ]
+          "layers", jsonArray (Seq.map layerJson d.Layers)
+          "paths",
+          jsonArray
+              [ for p in d.Paths ->
+                    json
+                        [ "engine", p.Engine
+                          "onnxRuntime", p.Runtime
+                          "samples", p.Row.Samples
+                          "maxAbs", p.Row.MaxAbs
+                          "maxRel", p.Row.MaxRel
+                          "top1Agreement", p.Row.Top1Agreement
+                          "passed", p.Row.Passed ] ] ]
+
+let private print out file (report: ValidationReport) =
+    line out $"{Workspace.display file}   the engine against ONNX Runtime, random batches of {commas report.BatchSizes}"
+    line out $"engine: {commas report.Engines}"
+    for left in report.LeftOut do
+        line out $"  left out: {left}"
+    for d in report.Devices do
+        let where = [ for provider, nodes in d.Placement |> Seq.countBy _.Provider -> $"{nodes} nodes on {provider}" ]
+        let ways = String.concat ", " d.Runtimes
+        line out $"ONNX Runtime on {d.Device}: {ways}; {commas where}"
+        match d.FirstFailing with
+        | null -> ()
+        | layer ->
+            let place =
+                match layer.Worst with
+                | null -> "nothing was compared"
+                | worst -> worst.ToString()
+            let why = defaultArg (Option.ofObj layer.Problem) place
+            line out $"FAILED first at {layer.Name}, {layer.Layer}: {why}"
+        line out ""
+        line out "every layer's output, the engine running one layer at a time"
+        layerTable out d.Layers
+        line out ""
+        line out "the same in units in the last place, share of the elements"
+        ulpTable out d.Layers
+        line out ""
+        line out "the network as a whole, against each of ONNX Runtime's ways"
+        parityTable out (ParityReport(d.Device, List.toArray (pathRows d)))
+
+/// The test images of a folder, or the reason why not.
+let private dataRow (args: ParseResults<ValidateArgs>) out (imported: ImportedModel) proto file =
     let onData folder =
         let data = ImageFolder.LoadTest(folder, Metadata.transform imported.Metadata)
         if args.Contains ValidateArgs.Data then imported.RequireInput data.Sample
@@ -28,27 +137,56 @@ let run (args: ParseResults<ValidateArgs>) =
             message out $"{ImageFolder.FolderName folder} is left out: the model takes {imported.Sample}, not {data.Sample}"
             []
         else
-            let struct (row, _) = Parity.OnData($"{ImageFolder.FolderName folder} test images", Inference.Logits(net, data), data, model)
+            use model = ParityValidation.Load(imported, proto, ortOptions (args.TryGetResult ValidateArgs.Device), file)
+            let struct (row, _) =
+                Parity.OnData($"{ImageFolder.FolderName folder} test images", Inference.Logits(imported.Network, data), data, model)
             [ row ]
-    let data =
-        match args.TryGetResult ValidateArgs.Data with
-        | Some "none" -> []
-        | folder -> onData (dataFolder folder)
+    match args.TryGetResult ValidateArgs.Data with
+    | Some "none" -> []
+    | folder -> onData (dataFolder folder)
 
-    let report = ParityReport(model.DeviceName, List.toArray (random @ data))
-    line out $"{Workspace.display file}   the engine ({Products.Provider}) against ONNX Runtime on {model.DeviceName}"
-    parityTable out report
+let run (args: ParseResults<ValidateArgs>) =
+    let out = output (args.Contains ValidateArgs.Quiet)
+    configure (args.TryGetResult ValidateArgs.Threads) (args.TryGetResult ValidateArgs.Provider)
+    args.TryGetResult ValidateArgs.Json |> Option.iter (Workspace.requireWritableFile "--json")
+    let file = args.GetResult ValidateArgs.File
+    let proto = OnnxFile.Read file
+    let imported = OnnxImporter.Import proto
+    let options =
+        ValidationOptions(
+            Seed = args.GetResult(ValidateArgs.Seed, defaultValue = 1L),
+            Providers = (args.TryGetResult ValidateArgs.Provider |> Option.toArray),
+            Device = (ortOptions (args.TryGetResult ValidateArgs.Device)).Device
+        )
+    let report = ParityValidation.Run(imported, proto, options)
+    print out file report
+    let data = dataRow args out imported proto file
+    if not data.IsEmpty then
+        line out ""
+        parityTable out (ParityReport((Seq.last report.Devices).Device, List.toArray data))
+
+    let passed = report.Passed && data |> List.forall _.Passed
+    let asked = Seq.last report.Devices
     args.TryGetResult ValidateArgs.Json
     |> Option.iter (fun path ->
         writeJson
             path
             (json
                 [ "model", Workspace.display file
-                  "device", report.Device
-                  "passed", report.Passed
-                  "rows", parityRows report ]))
-    if report.Passed then
+                  "device", asked.Device
+                  "passed", passed
+                  "batchSizes", jsonArray report.BatchSizes
+                  "engines", jsonArray report.Engines
+                  "leftOut", jsonArray report.LeftOut
+                  "devices", jsonArray (Seq.map deviceJson report.Devices)
+                  "rows", parityRows (ParityReport(asked.Device, List.toArray (batchRows asked @ data))) ]))
+    if passed then
         Exit.done'
     else
-        error "the engine and ONNX Runtime do not agree"
+        let layer = report.Devices |> Seq.tryPick (fun d -> Option.ofObj d.FirstFailing)
+        let path = report.Devices |> Seq.collect _.Paths |> Seq.tryFind (fun p -> not p.Row.Passed)
+        match layer, path with
+        | Some layer, _ -> error $"the engine and ONNX Runtime do not agree, first at {layer.Name}"
+        | None, Some path -> error $"every layer agrees, but not the network as a whole: the engine ({path.Engine}) and ONNX Runtime ({path.Runtime}) differ"
+        | None, None -> error "the engine and ONNX Runtime do not agree on the data"
         Exit.fallsShort

@@ -1,0 +1,283 @@
+using System.Runtime.InteropServices;
+using Google.Protobuf;
+using OnnxLeNet.Onnx;
+using OnnxLeNet.Onnx.Schema;
+
+namespace OnnxLeNet.Numerics.Tests;
+
+/// <summary>The layer-by-layer proof: it passes where both sides agree, and names the layer with the fault where the file differs from the network.</summary>
+[TestClass]
+public sealed class ParityValidationTests
+{
+    private static readonly ValidationOptions Quick = new() { BatchSizes = [1, 7], Providers = ["simd"] };
+
+    [TestMethod]
+    [DynamicData(nameof(NetworkNames))]
+    public void EveryLayerAgrees(string name)
+    {
+        var (network, sample) = OnnxNetworks.Get(name);
+        var report = Validate(OnnxExporter.Export(network, sample, name), options: new ValidationOptions { BatchSizes = [1, 33] });
+        var device = report.Devices.Single();
+        foreach (var layer in device.Layers) Assert.IsTrue(layer.Passed, $"{layer}");
+        foreach (var path in device.Paths) Assert.IsTrue(path.Row.Passed, $"{path}");
+        Assert.IsTrue(report.Passed);
+        Assert.IsNull(device.FirstFailing);
+        CollectionAssert.IsSubsetOf(Implementations.Names.ToArray(), report.Engines.ToArray());
+        Assert.HasCount(report.Engines.Count * 2 * 4 * 2, device.Paths);
+    }
+
+    /// <summary>Every model that comes with the project: the figures of a release.</summary>
+    [TestMethod]
+    public void EveryCommittedModelAgrees()
+    {
+        string[] files = Directory.GetFiles(Path.Combine(Repository.Root, "models"), "*.onnx");
+        Assert.IsNotEmpty(files);
+        foreach (string file in files)
+        {
+            var report = Validate(OnnxFile.Read(file));
+            foreach (var layer in report.Devices.Single().Layers) Assert.IsLessThan(1e-5, layer.MaxRel, $"{file}: {layer}");
+            foreach (var path in report.Devices.Single().Paths) Assert.AreEqual(1, path.Row.Top1Agreement, $"{file}: {path}");
+            Assert.IsTrue(report.Passed, file);
+        }
+    }
+
+    [TestMethod]
+    public void LayersHaveTheirNamesFormsAndShapes()
+    {
+        var layers = Validate(Nested()).Devices.Single().Layers;
+        CollectionAssert.AreEqual(
+            (string[])["features.0", "features.1", "features.2", "features.3", "relu1", "classifier.0", "classifier.1", "classifier.2", "classifier.3"], layers.Select(l => l.Name).ToArray());
+        Assert.AreEqual("Conv2d(4, 7, kernel_size=(2, 3), stride=(1, 1))", layers[3].Layer);
+        Assert.AreEqual(new Shape(7, 4, 3), layers[3].Sample);
+        Assert.AreEqual(84L * (1 + 7) * SimdWidths * 4, layers[3].Ulps.Total);
+    }
+
+    [TestMethod]
+    public void SettingsOfTheEngineAreAsBefore()
+    {
+        using var settings = new Settings(bits: 128, provider: "managed");
+        Validate(Nested());
+        Assert.AreEqual(("managed", 128), (Products.Name, SimdWidth.Bits));
+    }
+
+    [TestMethod]
+    [DataRow("features.0.weight", 5, "features.0")]
+    [DataRow("features.0.bias", 1, "features.0")]
+    [DataRow("features.3.weight", 160, "features.3")]
+    [DataRow("classifier.1.bias", 8, "classifier.1")]
+    [DataRow("classifier.3.weight", 44, "classifier.3")]
+    public void ANudgedWeightIsFoundInItsLayer(string weight, int at, string layer)
+    {
+        var file = Nested();
+        Change(file, weight, values => values[at] += 0.001f);
+        var failing = Validate(Nested(), file).Devices.Single().FirstFailing;
+        Assert.AreEqual(layer, failing?.Name);
+        Assert.IsTrue(failing!.Worst is { Batch: 1 or 7 } worst && worst.Own != worst.Reference, $"{failing}");
+    }
+
+    /// <summary>The worst place is that of the fault: a bias of one channel alone.</summary>
+    [TestMethod]
+    public void TheWorstPlaceIsWhereTheFaultIs()
+    {
+        var file = Nested();
+        Change(file, "features.3.bias", values => values[2] += 0.5f);
+        var failing = Validate(Nested(), file).Devices.Single().FirstFailing!;
+        Assert.AreEqual("features.3", failing.Name);
+        Assert.AreEqual(2, failing.Worst!.Place[0]);
+        Assert.AreEqual(-0.5, failing.Worst.Own - failing.Worst.Reference, 1e-5);
+        Assert.AreEqual(0.5, failing.MaxAbs, 1e-5);
+        Assert.IsLessThan(failing.Worst.Batch, failing.Worst.Sample);
+    }
+
+    [TestMethod]
+    public void ATransposedKernelIsFoundInItsLayer() => AssertFoundInSecond(file => Change(file, "1.weight", weights =>
+    {
+        for (int k = 0; k < weights.Length; k += 9)
+            for (int h = 0; h < 3; h++)
+                for (int w = 0; w < h; w++) (weights[k + 3 * h + w], weights[k + 3 * w + h]) = (weights[k + 3 * w + h], weights[k + 3 * h + w]);
+    }));
+
+    /// <summary>On a square image, padding of height and width exchanged gives as many features: only the numbers tell.</summary>
+    [TestMethod]
+    public void SwappedPaddingIsFoundInItsLayer() => AssertFoundInSecond(file =>
+    {
+        var pads = file.Graph.Node.Single(n => n.Name == "1").Attribute.Single(a => a.Name == "pads").Ints;
+        CollectionAssert.AreEqual((long[])[1, 0, 1, 0], pads.ToArray());
+        pads.Clear();
+        pads.Add([0, 1, 0, 1]);
+    });
+
+    [TestMethod]
+    public void AWeightThatIsNoNumberNeverPasses() => AssertFoundInSecond(file => Change(file, "1.weight", weights => weights[17] = float.NaN));
+
+    [TestMethod]
+    [DataRow(float.NaN)]
+    [DataRow(float.PositiveInfinity)]
+    public void WhatBothSidesHaveAndIsNoNumberNeverPasses(float value)
+    {
+        var file = Padded();
+        Change(file, "1.bias", bias => bias[1] = value);
+        var device = Validate(file, file).Devices.Single();
+        Assert.AreEqual("1", device.FirstFailing?.Name);
+        Assert.IsGreaterThan(0, device.FirstFailing!.Ulps.NotFinite);
+        Assert.IsFalse(device.Paths.Any(p => p.Row.Passed));
+    }
+
+    [TestMethod]
+    public void AMissingLayerIsNamed()
+    {
+        var file = Padded();
+        file.Graph.Node.Single(n => n.OpType == "Flatten").Input[0] = "1";
+        file.Graph.Node.Remove(file.Graph.Node.Single(n => n.OpType == "Relu"));
+        var failing = Validate(Padded(), file).Devices.Single().FirstFailing!;
+        Assert.AreEqual("2", failing.Name);
+        Assert.Contains("no value '2'", failing.Problem!);
+    }
+
+    [TestMethod]
+    public void AnotherSizeIsNamed()
+    {
+        var own = OnnxExporter.Export(new Sequential { new Conv2d(1, 2, 3, generator: new Generator(1)), new ReLU() }, new Shape(1, 6, 7), "own");
+        var file = own.Clone();
+        file.Graph.Node[0].Attribute.Single(a => a.Name == "pads").Ints[1] = 1;
+        file.Graph.Output[0].Type.TensorType.Shape.Dim[3].DimValue = 6;
+        var device = Validate(own, file).Devices.Single();
+        Assert.AreEqual("0", device.FirstFailing?.Name);
+        Assert.Contains("[1, 2, 4, 5]", device.FirstFailing!.Problem!);
+        Assert.IsFalse(device.Paths.Any(p => p.Row.Passed));
+    }
+
+    /// <summary>The fast path has a fault that no layer has.</summary>
+    [TestMethod]
+    public void AFaultOfTheWholeAloneIsFound()
+    {
+        var own = OnnxImporter.Import(Nested());
+        var other = OnnxImporter.Import(Nested());
+        other.Network.Parameters().Last().Value.Data[1] += 0.01f;
+        var report = ParityValidation.Run(own with { Network = other.Network }, Nested(), Quick);
+        Assert.IsNull(report.Devices.Single().FirstFailing);
+        Assert.IsFalse(report.Devices.Single().Paths.Any(p => p.Row.Passed));
+        Assert.IsFalse(report.Passed);
+    }
+
+    [TestMethod]
+    public void AFixedBatchIsTheOnlyOne()
+    {
+        var file = Nested();
+        foreach (var value in (ValueInfoProto[])[file.Graph.Input[0], file.Graph.Output[0]]) value.Type.TensorType.Shape.Dim[0].DimValue = 3;
+        var report = Validate(file, file);
+        CollectionAssert.AreEqual((int[])[3], report.BatchSizes.ToArray());
+        Assert.IsTrue(report.Passed);
+    }
+
+    [TestMethod]
+    public void AnImageHasNoClass()
+    {
+        var (network, sample) = OnnxNetworks.Get("image");
+        var paths = Validate(OnnxExporter.Export(network, sample, "image")).Devices.Single().Paths;
+        CollectionAssert.AreEqual((int[])[1, 7], paths.Select(p => p.Row.Samples).Distinct().ToArray());
+        Assert.IsTrue(paths.All(p => p.Row.Passed));
+    }
+
+    [TestMethod]
+    public void UnitsInTheLastPlaceAreStepsBetweenFloats()
+    {
+        Assert.AreEqual(0, UlpHistogram.ClassOf(1.5f, 1.5f));
+        Assert.AreEqual(0, UlpHistogram.ClassOf(0f, -0f));
+        Assert.AreEqual(1, UlpHistogram.ClassOf(1, MathF.BitIncrement(1)));
+        Assert.AreEqual(1, UlpHistogram.ClassOf(MathF.BitDecrement(-8), -8));
+        Assert.AreEqual(1, UlpHistogram.ClassOf(0f, -float.Epsilon));
+        Assert.AreEqual(2, UlpHistogram.ClassOf(float.Epsilon, -float.Epsilon));
+        Assert.AreEqual(2, UlpHistogram.ClassOf(float.Epsilon, -2 * float.Epsilon));
+        Assert.AreEqual(3, UlpHistogram.ClassOf(1, 1 + 4 * 1.1920929e-7f));
+        Assert.AreEqual(24, UlpHistogram.ClassOf(1, 2));
+        Assert.AreEqual(32, UlpHistogram.ClassOf(float.MaxValue, float.MinValue));
+    }
+
+    [TestMethod]
+    public void AComparisonAddsUpItsBatches()
+    {
+        var comparison = new LayerComparison("a", "A()", "v", new Shape(2, 3), 0.3);
+        float next = MathF.BitIncrement(4);
+        comparison.Add(new Tensor(new Shape(1, 2, 3), [1, 2, 3, 4, 5, 8]), [1, 2, 3, next, 5, 8], "e1", "r1");
+        comparison.Add(new Tensor(new Shape(2, 2, 3), [1, 1, 1, 1, 1, 1, 1, 1, 1, 1.5f, 1, 1]), [1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 1, 1], "e2", "r2");
+        comparison.Add(new Tensor(new Shape(1, 2, 3), [90, 0, 0, 0, 0, 0]), [100, 0, 0, 0, 0, 0], "e3", "r3");
+        var result = comparison.Result();
+        Assert.AreEqual(10, result.MaxAbs);
+        Assert.AreEqual(0.25, result.MaxRel, "each tensor by its own largest value");
+        Assert.AreEqual((2, 1, "e2", "r2", 1.5f, 2f), (result.Worst!.Batch, result.Worst.Sample, result.Worst.Engine, result.Worst.Runtime, result.Worst.Own, result.Worst.Reference));
+        CollectionAssert.AreEqual((int[])[1, 0], result.Worst.Place.ToArray());
+        Assert.AreEqual((21, 1, 24), (result.Ulps.Counts[0], result.Ulps.Counts[1], result.Ulps.Total));
+        Assert.IsTrue(result.Passed);
+        Assert.IsFalse((result with { Tolerance = 0.25 }).Passed, "the tolerance is a bound itself not within");
+    }
+
+    [TestMethod]
+    public void NothingComparedNeverPasses() => Assert.IsFalse(new LayerComparison("a", "A()", "v", new Shape(1), 1).Result().Passed);
+
+    [TestMethod]
+    [DataRow(float.NaN, 1f)]
+    [DataRow(1f, float.NaN)]
+    [DataRow(float.NaN, float.NaN)]
+    [DataRow(float.PositiveInfinity, float.PositiveInfinity)]
+    [DataRow(1f, float.PositiveInfinity)]
+    [DataRow(float.NegativeInfinity, 1f)]
+    public void OneThatIsNoNumberFailsWhateverComesAfter(float own, float reference)
+    {
+        foreach (int at in (int[])[0, 2, 4])
+        {
+            var comparison = new LayerComparison("a", "A()", "v", new Shape(5), 1);
+            float[] a = [1, 2, 3, 4, 5], b = [1, 2, 3, 4, 5];
+            (a[at], b[at]) = (own, reference);
+            comparison.Add(new Tensor(new Shape(1, 5), a), b, "e", "r");
+            comparison.Add(new Tensor(new Shape(1, 5), [1, 2, 3, 4, 5]), [1, 2, 3, 4, 5.1f], "later", "r");
+            var result = comparison.Result();
+            Assert.IsFalse(result.Passed, $"{result}");
+            Assert.AreEqual(1, result.Ulps.NotFinite);
+            CollectionAssert.AreEqual((int[])[at], result.Worst!.Place.ToArray());
+            Assert.AreEqual("e", result.Worst.Engine);
+        }
+    }
+
+    public static IEnumerable<object[]> NetworkNames => OnnxNetworks.Names.Select(name => new object[] { name });
+
+    private static int SimdWidths => Implementations.Widths.Count();
+
+    private static ModelProto Nested()
+    {
+        var (network, sample) = OnnxNetworks.Get("nested");
+        return OnnxExporter.Export(network, sample, "nested");
+    }
+
+    /// <summary>Two convolutions; the second has a square kernel on a square image, with padding in height only.</summary>
+    private static ModelProto Padded()
+    {
+        var g = new Generator(21);
+        Sequential network = [new Conv2d(1, 2, (2, 1), generator: g), new Conv2d(2, 2, 3, padding: (1, 0), generator: g), new ReLU(), new Flatten(), new Linear(96, 4, generator: g)];
+        return OnnxExporter.Export(network, new Shape(1, 9, 8), "padded");
+    }
+
+    private static void AssertFoundInSecond(Action<ModelProto> fault)
+    {
+        Assert.IsTrue(Validate(Padded()).Passed, "without the fault it passes");
+        var file = Padded();
+        fault(file);
+        var report = Validate(Padded(), file);
+        Assert.IsFalse(report.Passed);
+        Assert.AreEqual("1", report.Devices.Single().FirstFailing?.Name);
+    }
+
+    private delegate void Fault(Span<float> weights);
+
+    private static void Change(ModelProto file, string weight, Fault fault)
+    {
+        var tensor = file.Graph.Initializer.Single(t => t.Name == weight);
+        byte[] bytes = tensor.RawData.ToByteArray();
+        fault(MemoryMarshal.Cast<byte, float>(bytes.AsSpan()));
+        tensor.RawData = ByteString.CopyFrom(bytes);
+    }
+
+    /// <summary>The engine gets one file and ONNX Runtime the other, or both the same.</summary>
+    private static ValidationReport Validate(ModelProto own, ModelProto? file = null, ValidationOptions? options = null) =>
+        ParityValidation.Run(OnnxImporter.Import(own), file ?? own, options ?? Quick);
+}

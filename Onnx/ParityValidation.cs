@@ -1,0 +1,310 @@
+using System.Globalization;
+using Google.Protobuf;
+using OnnxLeNet.Numerics;
+using OnnxLeNet.Onnx.Schema;
+
+namespace OnnxLeNet.Onnx;
+
+/// <summary>What a validation goes through.</summary>
+public sealed record ValidationOptions
+{
+    /// <summary>Samples of each batch of random input; for a file that fixes the number, that is taken instead.</summary>
+    public IReadOnlyList<int> BatchSizes { get; init; } = Parity.BatchSizes;
+
+    /// <summary>Seed of the random input.</summary>
+    public long Seed { get; init; } = 1;
+
+    /// <summary>The engine's providers, by <see cref="Products.Use"/>'s names; none for all of <see cref="Products.Names"/> that run here.</summary>
+    public IReadOnlyList<string> Providers { get; init; } = [];
+
+    /// <summary>Where ONNX Runtime runs: a GPU is compared beside the processor, apart and with its own tolerance.</summary>
+    public OrtDevice Device { get; init; }
+}
+
+/// <summary>The network as a whole, one way to compute it in the engine against one in ONNX Runtime.</summary>
+/// <param name="Engine">How the engine computed.</param>
+/// <param name="Runtime">How ONNX Runtime did.</param>
+/// <param name="Row">The comparison of a batch of random input.</param>
+public sealed record PathParity(string Engine, string Runtime, ParityRow Row);
+
+/// <summary>What ran in ONNX Runtime, and how it compares, on one device.</summary>
+/// <param name="Device">The device with its name.</param>
+/// <param name="Runtimes">The ways ONNX Runtime computed there.</param>
+/// <param name="Placement">Each node of the optimized graph with the provider that ran it.</param>
+/// <param name="Layers">Every layer's output, in the order they run.</param>
+/// <param name="Paths">The network as a whole: every way of the engine, every way of ONNX Runtime, every batch.</param>
+public sealed record DeviceValidation(
+    string Device, IReadOnlyList<string> Runtimes, IReadOnlyList<OrtPlacement> Placement, IReadOnlyList<LayerParity> Layers, IReadOnlyList<PathParity> Paths)
+{
+    /// <summary>The first layer that does not agree: where the fault is. Null if all do.</summary>
+    public LayerParity? FirstFailing => Layers.FirstOrDefault(layer => !layer.Passed);
+
+    /// <summary>Whether everything agrees, and there was something.</summary>
+    public bool Passed => Layers.Count > 0 && Paths.Count > 0 && FirstFailing is null && Paths.All(path => path.Row.Passed);
+}
+
+/// <summary>The engine against ONNX Runtime, layer by layer and as a whole.</summary>
+/// <param name="BatchSizes">Samples of each batch.</param>
+/// <param name="Engines">The ways the engine computed.</param>
+/// <param name="LeftOut">Providers that do not run here, each with the reason.</param>
+/// <param name="Devices">A part for each device of ONNX Runtime.</param>
+public sealed record ValidationReport(
+    IReadOnlyList<int> BatchSizes, IReadOnlyList<string> Engines, IReadOnlyList<string> LeftOut, IReadOnlyList<DeviceValidation> Devices)
+{
+    /// <summary>Whether everything agrees, on every device.</summary>
+    public bool Passed => Devices.Count > 0 && Devices.All(device => device.Passed);
+}
+
+/// <summary>
+/// Compares the engine with ONNX Runtime on a model: every layer's output, the engine running one layer at a time; and the network as a whole, on every
+/// provider and vector width against ONNX Runtime with one thread and with all, on the graph as written and as ONNX Runtime rewrites it.
+/// </summary>
+public static class ParityValidation
+{
+    /// <summary>Runs both sides on the same random input.</summary>
+    /// <param name="own">The engine's side: a network as it was imported.</param>
+    /// <param name="file">ONNX Runtime's side: the model it was imported from, or one that should be the same.</param>
+    /// <param name="options">What to go through; everything that runs here on the processor if left out.</param>
+    /// <returns>Every comparison. Differences, values that are missing and numbers that are none are in it, not thrown.</returns>
+    /// <exception cref="OnnxException">ONNX Runtime cannot run the file.</exception>
+    /// <exception cref="MissingPartException">The device, or a provider that was asked for by name, is not there.</exception>
+    public static ValidationReport Run(ImportedModel own, ModelProto file, ValidationOptions? options = null)
+    {
+        ArgumentNullException.ThrowIfNull(own);
+        ArgumentNullException.ThrowIfNull(file);
+        options ??= new ValidationOptions();
+        own.Network.Eval();
+        var (engines, leftOut) = Engines(options.Providers);
+        OrtDevice[] devices = options.Device == OrtDevice.Cpu ? [OrtDevice.Cpu] : [OrtDevice.Cpu, options.Device];
+        var sides = devices.Select(device => new RuntimeSide(own, file, device)).ToList();
+        try
+        {
+            var batchSizes = sides[0].FixedBatch is { } batch ? [batch] : options.BatchSizes;
+            foreach (var x in Parity.RandomInput(own.Sample, batchSizes, options.Seed)) Compare(own, x, engines, sides);
+            return new ValidationReport(batchSizes, [.. engines.Select(e => e.ToString())], leftOut, [.. sides.Select(side => side.Result(batchSizes[0]))]);
+        }
+        finally
+        {
+            foreach (var side in sides) side.Dispose();
+        }
+    }
+
+    /// <summary>
+    /// Loads a file so that it returns what the engine's network does: as it is, unless it ends in something that is no logits, such as the class's
+    /// number; then the last layer's value takes its place.
+    /// </summary>
+    /// <param name="own">The network as it was imported.</param>
+    /// <param name="file">The model it was imported from.</param>
+    /// <param name="options">Device and threads.</param>
+    /// <param name="source">What to call the model in messages.</param>
+    /// <exception cref="OnnxException">ONNX Runtime refuses the file.</exception>
+    /// <exception cref="MissingDeviceException">The device, or a part that it needs, is not there.</exception>
+    public static OrtModel Load(ImportedModel own, ModelProto file, OrtOptions? options = null, string source = "the model in memory")
+    {
+        ArgumentNullException.ThrowIfNull(own);
+        ArgumentNullException.ThrowIfNull(file);
+        return OrtModel.Load(WithFloatOutput(own, file).ToByteArray(), options, source);
+    }
+
+    private static ModelProto WithFloatOutput(ImportedModel own, ModelProto file)
+    {
+        if (file.Graph.Output is [{ Type.TensorType.ElemType: (int)TensorProto.Types.DataType.Float }] || own.Layers is not [.., (_, { } last)]) return file;
+        var copy = file.Clone();
+        var batch = file.Graph.Input.Select(input => input.Type?.TensorType?.Shape?.Dim.FirstOrDefault()?.DimParam).FirstOrDefault(name => !string.IsNullOrEmpty(name));
+        copy.Graph.Output.Clear();
+        copy.Graph.Output.Add(GraphWriter.FloatValue(last, batch ?? OnnxExporter.BatchAxis, Inference.Run(own.Network, new Batch(1, own.Sample, requiresGrad: false)).Sample));
+        return copy;
+    }
+
+    private static void Compare(ImportedModel own, Tensor x, List<EngineSide> engines, List<RuntimeSide> sides)
+    {
+        var references = sides.Select(side => side.Compute(x)).ToList();
+        var batch = Batch.FromTensor(x, requiresGrad: false);
+        foreach (var engine in engines)
+        {
+            using var settings = engine.Use();
+            var y = batch;
+            for (int i = 0; i < own.Layers.Count; i++)
+            {
+                y = Inference.Run(own.Layers[i].Layer, y);
+                var tensor = y.ToTensor();
+                foreach (var (side, computed) in sides.Zip(references)) side.AddLayer(i, tensor, computed, $"{engine}");
+            }
+            foreach (var (way, result) in new[] { ("", Inference.Run(own.Network, batch)), (" Forward", own.Network.Forward(batch)) })
+            {
+                var tensor = result.ToTensor();
+                foreach (var (side, computed) in sides.Zip(references)) side.AddPath(tensor, computed, $"{engine}{way}");
+            }
+        }
+    }
+
+    /// <summary>The ways the engine can compute here: every provider, ours at every vector width.</summary>
+    private static (List<EngineSide> Engines, List<string> LeftOut) Engines(IReadOnlyList<string> providers)
+    {
+        var (engines, leftOut) = (new List<EngineSide>(), new List<string>());
+        foreach (string name in providers.Count > 0 ? providers : Products.Names)
+        {
+            try
+            {
+                // The width is that of all vector kernels; for the products it is simd's own.
+                foreach (int bits in name == "simd" ? (int[])[512, 256, 128] : [SimdWidth.Widest])
+                {
+                    if (bits > SimdWidth.Widest) continue;
+                    var engine = new EngineSide(name, bits);
+                    engine.Use().Dispose();
+                    engines.Add(engine);
+                }
+            }
+            catch (MissingPartException error) when (providers.Count == 0)
+            {
+                leftOut.Add($"{name}: {error.Message}");
+            }
+        }
+        return (engines, leftOut);
+    }
+
+    private static ValueInfoProto FloatValue(string name) => new()
+    {
+        Name = name,
+        Type = new TypeProto { TensorType = new TypeProto.Types.Tensor { ElemType = (int)TensorProto.Types.DataType.Float } },
+    };
+
+    /// <summary>A way the engine computes: its provider and vector width.</summary>
+    private sealed record EngineSide(string Provider, int Bits)
+    {
+        public override string ToString() => Provider == "simd" ? string.Create(CultureInfo.InvariantCulture, $"simd {Bits}") : Provider;
+
+        /// <summary>Sets both for the process, until what it returns is disposed.</summary>
+        public IDisposable Use()
+        {
+            var before = new Before(Products.Name, Products.Provider, SimdWidth.Bits);
+            try
+            {
+                Products.Use(Provider);
+                SimdWidth.Bits = Bits;
+                return before;
+            }
+            catch
+            {
+                before.Dispose();
+                throw;
+            }
+        }
+
+        private sealed record Before(string Name, MathNet.Numerics.Providers.LinearAlgebra.ILinearAlgebraProvider Provider, int Bits) : IDisposable
+        {
+            public void Dispose()
+            {
+                SimdWidth.Bits = Bits;
+                if (Products.Names.Contains(Name.Split(':')[0])) Products.Use(Name);
+                else Products.Provider = Provider;
+            }
+        }
+    }
+
+    /// <summary>ONNX Runtime's side on one device: its ways to compute, each with a session for the layers and one for the whole, and what was compared.</summary>
+    private sealed class RuntimeSide : IDisposable
+    {
+        private readonly ImportedModel own;
+        private readonly ModelProto whole;
+        private readonly OrtDevice device;
+        private readonly List<(string Name, OrtModel Layers, OrtModel Whole)> ways = [];
+        private readonly string?[] values; // of each layer; null where the file has none
+        private readonly LayerComparison?[] layers;
+        private readonly List<PathParity> paths = [];
+
+        /// <summary>What each way returned for one batch: every layer's value, and the whole's.</summary>
+        public sealed record Computed(IReadOnlyList<(string Way, IReadOnlyDictionary<string, float[]> Values, float[] Whole)> Ways);
+
+        public RuntimeSide(ImportedModel own, ModelProto file, OrtDevice device)
+        {
+            (this.own, this.device) = (own, device);
+            whole = WithFloatOutput(own, file);
+            var computed = file.Graph.Node.SelectMany(node => node.Output).ToHashSet();
+            values = [.. own.Layers.Select(layer => layer.Value is { } value && computed.Contains(value) ? value : null)];
+            layers = new LayerComparison?[own.Layers.Count];
+            byte[] inner = WithEveryValue(whole).ToByteArray(), plain = whole.ToByteArray();
+            try
+            {
+                foreach (bool optimize in (bool[])[true, false])
+                {
+                    foreach (int threads in device == OrtDevice.Cpu ? (int[])[1, 0] : [0])
+                    {
+                        var options = new OrtOptions { Device = device, IntraOpThreads = threads, Optimize = optimize };
+                        string name = $"{device}{(threads == 1 ? " 1 thread" : "")}{(optimize ? "" : " as written")}";
+                        var layersModel = OrtModel.Load(inner, options, "the model with every layer's output");
+                        try { ways.Add((name, layersModel, OrtModel.Load(plain, options, "the model"))); }
+                        catch
+                        {
+                            layersModel.Dispose();
+                            throw;
+                        }
+                    }
+                }
+            }
+            catch
+            {
+                Dispose();
+                throw;
+            }
+        }
+
+        /// <summary>The number of samples, where the file fixes it.</summary>
+        public int? FixedBatch => ways[0].Whole.Input.Shape is [> 0 and <= int.MaxValue and var batch, ..] ? (int)batch : null;
+
+        public Computed Compute(Tensor x)
+        {
+            long[] shape = [.. x.Shape.Sizes.ToArray().Select(size => (long)size)];
+            string[] wanted = [.. values.OfType<string>().Distinct()];
+            return new Computed([.. ways.Select(way => (way.Name, wanted.Length == 0 ? new Dictionary<string, float[]>() : way.Layers.RunOutputs(x.Data, shape, wanted),
+                way.Whole.RunOutputs(x.Data, shape, [way.Whole.Output.Name])[way.Whole.Output.Name]))]);
+        }
+
+        public void AddLayer(int i, Tensor tensor, Computed computed, string engine)
+        {
+            if (own.Layers[i] is not (var layer, { } value)) return; // inside a node
+            var comparison = layers[i] ??= new LayerComparison(
+                own.Network.NamedModules().FirstOrDefault(named => named.Module == layer).Name ?? value, layer.ToString(), value, tensor.Shape.WithoutFirst(), Parity.Tolerance(device));
+            foreach (var (way, outputs, _) in computed.Ways) comparison.Add(tensor, values[i] is null ? null : outputs[value], engine, way);
+        }
+
+        public void AddPath(Tensor tensor, Computed computed, string engine)
+        {
+            int samples = tensor.Shape[0];
+            // An image has no class: each of its elements is then a row of one.
+            int classes = tensor.Shape.Rank == 2 ? tensor.Shape[1] : 1;
+            string input = $"random, batch {samples}";
+            foreach (var (way, _, reference) in computed.Ways)
+            {
+                var row = reference.Length != tensor.Data.Length
+                    ? new ParityRow(input, samples, double.NaN, double.NaN, 0, Parity.Tolerance(device))
+                    : Parity.Compare(input, tensor.Reshape(reference.Length / classes, classes), new Tensor(new Shape(reference.Length / classes, classes), reference), Parity.Tolerance(device));
+                paths.Add(new PathParity(engine, way, row with { Samples = samples }));
+            }
+        }
+
+        public DeviceValidation Result(int batch) => new(
+            ways[0].Whole.DeviceName, [.. ways.Select(way => way.Name)],
+            OrtPlacement.Of(whole.ToByteArray(), new OrtOptions { Device = device }, "the model", batch),
+            [.. layers.OfType<LayerComparison>().Select(layer => layer.Result())], paths);
+
+        public void Dispose()
+        {
+            foreach (var (_, layersModel, wholeModel) in ways)
+            {
+                layersModel.Dispose();
+                wholeModel.Dispose();
+            }
+        }
+
+        /// <summary>The file with each layer's value as an output of its own.</summary>
+        private ModelProto WithEveryValue(ModelProto file)
+        {
+            var copy = file.Clone();
+            var outputs = file.Graph.Output.Select(output => output.Name).ToHashSet();
+            foreach (string value in values.OfType<string>())
+                if (outputs.Add(value)) copy.Graph.Output.Add(FloatValue(value));
+            return copy;
+        }
+    }
+}
