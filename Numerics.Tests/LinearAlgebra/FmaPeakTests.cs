@@ -40,6 +40,7 @@ public sealed class FmaPeakTests
     {
         foreach (int threads in new[] { 0, -1, Workers.MostThreads + 1 }) Failure.Of<ArgumentOutOfRangeException>(() => FmaPeak.Measure<float>(threads));
         Failure.Of<ArgumentOutOfRangeException>(() => FmaPeak.Measure<double>(1, 0));
+        Failure.Of<ArgumentOutOfRangeException>(() => FmaPeak.Measure<double>(1, 1, 0));
         Failure.Of<NotSupportedException>(() => FmaPeak.Measure<int>(), "Int32");
     }
 }

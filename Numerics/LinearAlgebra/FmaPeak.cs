@@ -16,37 +16,41 @@ public static class FmaPeak
     /// <summary>The peak, in GFLOP/s of all threads together.</summary>
     /// <typeparam name="T">float or double.</typeparam>
     /// <param name="threads">Threads that compute at once, each on numbers of its own.</param>
-    /// <param name="milliseconds">How long each of the three tries takes; the best counts.</param>
-    /// <exception cref="ArgumentOutOfRangeException">Threads that the engine refuses too, or no time.</exception>
+    /// <param name="milliseconds">How long a try takes.</param>
+    /// <param name="tries">The best of them counts. The threads stay the same: it can take a system a second to give each a core of its own.</param>
+    /// <exception cref="ArgumentOutOfRangeException">Threads that the engine refuses too, no time, or no try.</exception>
     /// <exception cref="NotSupportedException">Another type.</exception>
-    public static double Measure<T>(int threads = 1, int milliseconds = 30) where T : unmanaged, INumber<T>
+    public static double Measure<T>(int threads = 1, int milliseconds = 30, int tries = 10) where T : unmanaged, INumber<T>
     {
         if (typeof(T) != typeof(float) && typeof(T) != typeof(double)) throw new NotSupportedException($"the peak is that of float or double, not of {typeof(T).Name}");
         ArgumentOutOfRangeException.ThrowIfLessThan(threads, 1);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(threads, Workers.MostThreads);
         ArgumentOutOfRangeException.ThrowIfLessThan(milliseconds, 1);
-        double best = 0;
-        for (int attempt = 0; attempt < 3; attempt++)
+        ArgumentOutOfRangeException.ThrowIfLessThan(tries, 1);
+        var rates = new double[tries, threads];
+        using var together = new Barrier(threads);
+        void Run(int thread)
         {
-            var rates = new double[threads];
-            using var start = new Barrier(threads);
-            var others = Enumerable.Range(1, threads - 1).Select(i => new Thread(() => rates[i] = Rate<T>(start, milliseconds))).ToArray();
-            foreach (var other in others) other.Start();
-            rates[0] = Rate<T>(start, milliseconds);
-            foreach (var other in others) other.Join();
-            best = Math.Max(best, rates.Sum());
+            for (int attempt = 0; attempt < tries; attempt++)
+            {
+                together.SignalAndWait();
+                rates[attempt, thread] = Rate<T>(milliseconds);
+            }
         }
-        return best;
+        var others = Enumerable.Range(1, threads - 1).Select(thread => new Thread(() => Run(thread))).ToArray();
+        foreach (var other in others) other.Start();
+        Run(0);
+        foreach (var other in others) other.Join();
+        return Enumerable.Range(0, tries).Max(attempt => Enumerable.Range(0, threads).Sum(thread => rates[attempt, thread]));
     }
 
     /// <summary>GFLOP/s of one thread while the others run too.</summary>
-    private static unsafe double Rate<T>(Barrier start, int milliseconds) where T : unmanaged, INumber<T>
+    private static unsafe double Rate<T>(int milliseconds) where T : unmanaged, INumber<T>
     {
         T sum = T.Zero;
         long flop = 0;
         var kernel = new Kernel<T> { Sum = &sum, Flop = &flop };
         VectorKernel.Run<Kernel<T>, T>(kernel); // compiled and awake before the clock starts
-        start.SignalAndWait();
         flop = 0;
         long began = Stopwatch.GetTimestamp();
         while (Stopwatch.GetElapsedTime(began).TotalMilliseconds < milliseconds) VectorKernel.Run<Kernel<T>, T>(kernel);

@@ -34,7 +34,8 @@ let run (setup: Setup) (peer: Result<PyTorch.Peer, string>) : JsonNode =
                   x.ToTensor().Data.AsSpan().CopyTo ort.Input
                   ort.Run()
                   let off = Array.fold2 (fun worst a b -> if abs (a - b) <= worst then worst else abs (a - b)) 0f (result ()) (ort.Output.ToArray())
-                  if not (off <= 1e-4f) then raise (OnnxLeNetException $"batch {batch}: the engine and ONNX Runtime differ by {off}")
+                  if not (off <= 1e-4f) then
+                      raise (OnnxLeNetException $"batch {batch}: the engine and ONNX Runtime differ by {off}")
                   let name who = $"{who}, batch {batch}, {threads} thread(s)"
                   let medians =
                       withThreads threads (fun () ->
@@ -47,7 +48,11 @@ let run (setup: Setup) (peer: Result<PyTorch.Peer, string>) : JsonNode =
                                 | Error _ -> () ])
                   batch, threads, medians[0], medians[1], (if medians.Length > 2 then medians[2] else nan) ]
     // ONNX Runtime at whichever number of threads suits it for this batch.
-    let bestOrt batch = measured |> List.filter (fun (b, _, _, _, _) -> b = batch) |> List.map (fun (_, _, _, ort, _) -> ort) |> List.min
+    let bestOrt batch =
+        measured
+        |> List.filter (fun (b, _, _, _, _) -> b = batch)
+        |> List.map (fun (_, _, _, ort, _) -> ort)
+        |> List.min
     line setup.Out ""
     line setup.Out "inference of lenet5, microseconds a batch and images a second"
     line setup.Out $"ONNX Runtime {OrtRuntime.Describe().Version} on the processor, buffers bound once"

@@ -21,7 +21,9 @@ type ProductBenchmarks() =
     let mutable multiply = ignore
 
     static member Names = [| for s in shapes -> s.Name |]
-    static member Providers = [| for c in fst (Products.contenders ()) do if c.Name <> "managed" then c.Name |]
+    static member Providers =
+        [| for c in fst (Products.contenders ()) do
+               if c.Name <> "managed" then c.Name |]
 
     [<ParamsSource("Names")>]
     member val Product = "" with get, set
@@ -62,7 +64,10 @@ let run (out: Output) (quick: bool) =
                 .WithArtifactsPath(folder.FullName)
                 .WithOptions(ConfigOptions.DisableLogFile)
         let summary = BenchmarkRunner.Run<ProductBenchmarks>(config)
-        if summary.HasCriticalValidationErrors || not (Seq.forall (fun (r: BenchmarkDotNet.Reports.BenchmarkReport) -> r.Success) summary.Reports) then
+        if
+            summary.HasCriticalValidationErrors
+            || not (Seq.forall (fun (r: BenchmarkDotNet.Reports.BenchmarkReport) -> r.Success) summary.Reports)
+        then
             raise (OnnxLeNetException "BenchmarkDotNet could not run every product")
         let rows =
             [ for report in summary.Reports ->

@@ -35,8 +35,7 @@ let median (values: float list) =
         if n % 2 = 1 then sorted[n / 2] else (sorted[n / 2 - 1] + sorted[n / 2]) / 2.0
 
 /// What is being measured, on standard error where that is a terminal.
-let progress (setup: Setup) (text: string) =
-    if not setup.Out.Quiet && not Console.IsErrorRedirected then eprintf "\r\027[K%s" text
+let progress (setup: Setup) (text: string) = if not setup.Out.Quiet && not Console.IsErrorRedirected then eprintf "\r\027[K%s" text
 
 let private seconds (action: unit -> unit) times =
     let began = Stopwatch.GetTimestamp()
@@ -48,7 +47,7 @@ let private seconds (action: unit -> unit) times =
 /// compile what runs often a second time, and counted.
 let fast (setup: Setup) (action: unit -> unit) =
     let began = Stopwatch.GetTimestamp()
-    let warmUp = if setup.Quick then 20.0 else 400.0
+    let warmUp = if setup.Quick then 20.0 else 250.0
     action ()
     while Stopwatch.GetElapsedTime(began).TotalMilliseconds < warmUp do
         action ()
@@ -73,6 +72,26 @@ let byTurns (setup: Setup) (contenders: (string * (unit -> float)) list) =
     progress setup ""
     rounds |> List.transpose |> List.map median
 
+/// The fused multiply-add peak of float and double in GFLOP/s, on one thread and on all. Other work on the machine can only lower what is
+/// measured: it is measured again at the end of every section, and the highest counts.
+type Peak(setup: Setup) =
+    let highest = Collections.Generic.Dictionary<string * int, float>()
+    let milliseconds, tries = if setup.Quick then 5, 3 else 50, 20
+    let measure () =
+        progress setup "peak"
+        for threads in setup.ThreadCounts do
+            for kind, found in
+                [ "float", FmaPeak.Measure<float32>(threads, milliseconds, tries)
+                  "double", FmaPeak.Measure<float>(threads, milliseconds, tries) ] do
+                if not (highest.ContainsKey((kind, threads)) && highest[(kind, threads)] >= found) then
+                    highest[(kind, threads)] <- found
+        progress setup ""
+    do measure ()
+
+    member _.Single threads = highest[("float", threads)]
+    member _.Double threads = highest[("double", threads)]
+    member _.Refresh() = measure ()
+
 /// Runs an action with so many threads in the engine.
 let withThreads threads (action: unit -> 'T) =
     let before = Workers.Threads
@@ -82,7 +101,8 @@ let withThreads threads (action: unit -> 'T) =
     finally
         Workers.Threads <- before
 
-let fixedPoint (digits: int) (value: float) = if Double.IsNaN value then "-" else value.ToString($"N{digits}", Globalization.CultureInfo.InvariantCulture)
+let fixedPoint (digits: int) (value: float) =
+    if Double.IsNaN value then "-" else value.ToString($"N{digits}", Globalization.CultureInfo.InvariantCulture)
 
 let wholePercent (share: float) = if Double.IsNaN share then "-" else fixedPoint 0 (100.0 * share) + "%"
 

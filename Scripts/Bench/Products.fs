@@ -109,7 +109,12 @@ let private disagreement (results: float array list) =
     let largest = first |> Array.fold (fun most x -> max most (abs x)) 1e-30
     results
     |> List.tail
-    |> List.fold (fun worst other -> Array.fold2 (fun worst x y -> if abs (x - y) / largest <= worst then worst else abs (x - y) / largest) worst first other) 0.0
+    |> List.fold
+        (fun worst other -> Array.fold2 (fun worst x y -> if abs (x - y) / largest <= worst then worst else abs (x - y) / largest) worst first other)
+        0.0
+
+/// What a product came to: GFLOP/s by contender.
+type private Measured = { Shape: Shape; Type: string; Threads: int; Gflops: Map<string, float> }
 
 let private measure<'T when 'T: struct and 'T: (new: unit -> 'T) and 'T :> ValueType>
     (setup: Setup)
@@ -117,7 +122,6 @@ let private measure<'T when 'T: struct and 'T: (new: unit -> 'T) and 'T :> Value
     (convert: float -> 'T)
     (back: 'T -> float)
     (tolerance: float)
-    (peak: float)
     (threads: int)
     (all: Contender list)
     (s: Shape)
@@ -140,50 +144,56 @@ let private measure<'T when 'T: struct and 'T: (new: unit -> 'T) and 'T :> Value
                 taking
                 |> List.map (fun c -> $"{s.Name} {typeName} {c.Name}", fast setup (fst (action convert c.Provider s)))
                 |> byTurns setup
-            let gflops = List.map2 (fun (c: Contender) seconds -> c.Name, s.Flop / seconds / 1e9) taking medians |> Map.ofList
-            let of' name = gflops |> Map.tryFind name |> Option.defaultValue nan
-            [ s.Name
-              s.Text
-              typeName
-              string threads
-              fixedPoint 1 (of' "simd")
-              wholePercent (of' "simd" / peak)
-              fixedPoint 1 (of' "cblas")
-              times (of' "simd" / of' "cblas")
-              fixedPoint 1 (of' "managed") ],
-            json
-                [ "name", s.Name
-                  "m", s.M
-                  "k", s.K
-                  "n", s.N
-                  "transposeA", s.TransposeA
-                  "transposeB", s.TransposeB
-                  "times", s.Times
-                  "type", typeName
-                  "threads", threads
-                  "gflops", json [ "simd", of' "simd"; "cblas", of' "cblas"; "managed", of' "managed" ]
-                  "fractionOfPeak", number (of' "simd" / peak)
-                  "timesCblas", number (of' "simd" / of' "cblas") ])
+            { Shape = s
+              Type = typeName
+              Threads = threads
+              Gflops = List.map2 (fun (c: Contender) seconds -> c.Name, s.Flop / seconds / 1e9) taking medians |> Map.ofList })
     finally
         Control.MaxDegreeOfParallelism <- before
 
-/// The peaks of float and double, by number of threads.
-type Peaks = { Single: Map<int, float>; Double: Map<int, float> }
-
-let run (setup: Setup) (peaks: Peaks) : JsonNode =
+let run (setup: Setup) (peak: Peak) : JsonNode =
     let all, cblas = contenders ()
     let shapes = lenet @ squares (if setup.Quick then [ 128; 256 ] else [ 128; 256; 512; 1024; 2048 ])
     let doubles = squares (if setup.Quick then [ 128 ] else [ 128; 512; 1024 ])
-    let rows =
+    let measured =
         [ for threads in setup.ThreadCounts do
               for s in shapes do
-                  measure setup "float" float32 float 1e-4 peaks.Single[threads] threads all s
+                  measure setup "float" float32 float 1e-4 threads all s
               for s in doubles do
-                  measure setup "double" id id 1e-12 peaks.Double[threads] threads all s ]
+                  measure setup "double" id id 1e-12 threads all s ]
+    peak.Refresh()
+    let share (m: Measured) = m.Gflops["simd"] / (if m.Type = "float" then peak.Single m.Threads else peak.Double m.Threads)
+    let of' name (m: Measured) = m.Gflops |> Map.tryFind name |> Option.defaultValue nan
     line setup.Out ""
     line setup.Out $"products, GFLOP/s (conv1: {tiles} tiles of {tileRows} rows)"
     match cblas with
     | Ok provider -> line setup.Out $"cblas is {provider}"
     | Error why -> line setup.Out $"cblas is left out: {why}"
-    table setup.Out [ "product"; "size"; "type"; "threads"; "simd"; "of peak"; "cblas"; "simd/cblas"; "managed" ] (List.map fst rows)
-    jsonArray (List.map snd rows)
+    table
+        setup.Out
+        [ "product"; "size"; "type"; "threads"; "simd"; "of peak"; "cblas"; "simd/cblas"; "managed" ]
+        [ for m in measured ->
+              [ m.Shape.Name
+                m.Shape.Text
+                m.Type
+                string m.Threads
+                fixedPoint 1 (of' "simd" m)
+                wholePercent (share m)
+                fixedPoint 1 (of' "cblas" m)
+                times (of' "simd" m / of' "cblas" m)
+                fixedPoint 1 (of' "managed" m) ] ]
+    jsonArray
+        [ for m in measured ->
+              json
+                  [ "name", m.Shape.Name
+                    "m", m.Shape.M
+                    "k", m.Shape.K
+                    "n", m.Shape.N
+                    "transposeA", m.Shape.TransposeA
+                    "transposeB", m.Shape.TransposeB
+                    "times", m.Shape.Times
+                    "type", m.Type
+                    "threads", m.Threads
+                    "gflops", json [ for name in [ "simd"; "cblas"; "managed" ] -> name, number (of' name m) ]
+                    "fractionOfPeak", share m
+                    "timesCblas", number (of' "simd" m / of' "cblas" m) ] ]

@@ -42,8 +42,7 @@ type Peer(python: Process, about: JsonNode) =
         (nonNull ((answer python)["seconds"])).GetValue<float>()
 
     /// Seconds of one training epoch.
-    member peer.Epoch(batch: int, threads: int) : float =
-        peer.Seconds(json [ "do", "epoch"; "batch", batch; "threads", threads ])
+    member peer.Epoch(batch: int, threads: int) : float = peer.Seconds(json [ "do", "epoch"; "batch", batch; "threads", threads ])
 
     /// Seconds of one forward.
     member peer.Infer(batch: int, threads: int, seconds: float) : float =

@@ -38,18 +38,18 @@ type private Run(data: ImageDataset, batch: int) =
         for index in 0 .. loader.Steps - 1 do
             loss <- step index
         let seconds = Stopwatch.GetElapsedTime(began).TotalSeconds
-        if not (Double.IsFinite loss) then raise (OnnxLeNetException $"the loss of the benchmark's training became {loss}")
+        if not (Double.IsFinite loss) then
+            raise (OnnxLeNetException $"the loss of the benchmark's training became {loss}")
         seconds
 
-let private data (setup: Setup) =
-    (ImageFolder.Load(Workspace.mnistFolder, ImageTransform.Mnist)).Train.First setup.Images
+let private data (setup: Setup) = (ImageFolder.Load(Workspace.mnistFolder, ImageTransform.Mnist)).Train.First setup.Images
 
 let private numbers (threads: int list) (values: float list) = json (List.map2 (fun (t: int) (v: float) -> string t, box v) threads values)
 
 let private shape (setup: Setup) = $"{setup.Images:N0} images"
 
 /// The epoch at several batch sizes, the engine and PyTorch by turns on one thread and on all.
-let epoch (setup: Setup) (peaks: Map<int, float>) (peer: Result<PyTorch.Peer, string>) : JsonNode =
+let epoch (setup: Setup) (peak: Peak) (peer: Result<PyTorch.Peer, string>) : JsonNode =
     let data = data setup
     let work = (Work.ofNetwork (Models.lenet5.Build(Generator 1L)) data.Sample).Training
     let counts = setup.ThreadCounts
@@ -72,6 +72,7 @@ let epoch (setup: Setup) (peaks: Map<int, float>) (peer: Result<PyTorch.Peer, st
                   else
                       medians |> List.chunkBySize 2 |> List.map List.head, medians |> List.chunkBySize 2 |> List.map List.last
               batch, engine, torch ]
+    peak.Refresh()
     line setup.Out ""
     line setup.Out $"one training epoch of lenet5, {shape setup}, {work / 1e6:F2} MFLOP an image, seconds"
     match peer with
@@ -81,7 +82,7 @@ let epoch (setup: Setup) (peaks: Map<int, float>) (peer: Result<PyTorch.Peer, st
         [ for batch, engine, torch in measured ->
               let best = List.min torch // NaN where it is left out
               let gflops = List.map (fun seconds -> float setup.Images * work / seconds / 1e9) engine
-              let share = List.map2 (fun (threads: int) g -> g / peaks[threads]) counts gflops
+              let share = List.map2 (fun (threads: int) g -> g / peak.Single threads) counts gflops
               let one, all = List.head engine, List.last engine
               [ string batch
                 fixedPoint 3 one
@@ -168,10 +169,12 @@ let memory (setup: Setup) : JsonNode =
     let peak = self.PeakWorkingSet64
     line setup.Out ""
     line setup.Out $"bytes allocated by a training step ({steps} steps after a warm-up), {setup.Threads} thread(s)"
-    table setup.Out [ "batch"; "training thread"; "all threads" ] [ for batch, mine, all in rows -> [ string batch; fixedPoint 0 mine; fixedPoint 0 all ] ]
+    table
+        setup.Out
+        [ "batch"; "training thread"; "all threads" ]
+        [ for batch, mine, all in rows -> [ string batch; fixedPoint 0 mine; fixedPoint 0 all ] ]
     line setup.Out $"peak memory of the process with the data set loaded: {float peak / 1048576.0:F0} MB"
     json
         [ "steps", steps
-          "perStep",
-          jsonArray [ for batch, mine, all in rows -> json [ "batch", batch; "bytesOfTrainingThread", mine; "bytesOfAllThreads", all ] ]
+          "perStep", jsonArray [ for batch, mine, all in rows -> json [ "batch", batch; "bytesOfTrainingThread", mine; "bytesOfAllThreads", all ] ]
           "peakMemoryBytes", peak ]

@@ -15,9 +15,7 @@ type Work =
 let ofNetwork (network: Sequential) (sample: Shape) =
     // The input, whether it needs a gradient, and the work so far.
     let rec step (x: Batch, needsGradient: bool, work: Work) (layer: Module) =
-        let layerWork flop =
-            { Forward = work.Forward + flop
-              Training = work.Training + flop * (if needsGradient then 3.0 else 2.0) }
+        let layerWork flop = { Forward = work.Forward + flop; Training = work.Training + flop * (if needsGradient then 3.0 else 2.0) }
         match layer with
         | :? Sequential as inner -> Seq.fold step (x, needsGradient, work) inner.Chain
         | :? Conv2d as conv ->

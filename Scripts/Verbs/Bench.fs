@@ -23,22 +23,14 @@ let private chosen (only: string option) =
     | Some text ->
         let names = text.Split(',', StringSplitOptions.RemoveEmptyEntries ||| StringSplitOptions.TrimEntries) |> List.ofArray
         for name in names do
-            if not (List.contains name sections) then badOption "--only" name ("one or more of " + String.Join(",", sections))
+            if not (List.contains name sections) then
+                badOption "--only" name ("one or more of " + String.Join(",", sections))
         if names.IsEmpty then badOption "--only" "nothing" ("one or more of " + String.Join(",", sections))
         sections |> List.filter (fun name -> List.contains name names)
 
-let private fma (setup: Setup) : Products.Peaks =
-    progress setup "peak"
-    let peaks measure = Map.ofList [ for threads in setup.ThreadCounts -> threads, measure threads ]
-    let found =
-        { Products.Single = peaks (fun threads -> FmaPeak.Measure<float32>(threads, (if setup.Quick then 5 else 60)))
-          Products.Double = peaks (fun threads -> FmaPeak.Measure<float>(threads, (if setup.Quick then 5 else 60))) }
-    progress setup ""
-    found
-
-let private peakJson (peaks: Products.Peaks) : JsonNode =
-    let numbers (values: Map<int, float>) = json [ for KeyValue(threads, value) in values -> string threads, box value ]
-    json [ "unit", "GFLOP/s by threads"; "float", numbers peaks.Single; "double", numbers peaks.Double ]
+let private peakJson (setup: Setup) (peak: Peak) : JsonNode =
+    let numbers of' = json [ for threads in setup.ThreadCounts -> string threads, number (of' threads) ]
+    json [ "unit", "GFLOP/s by threads"; "float", numbers peak.Single; "double", numbers peak.Double ]
 
 let run (args: ParseResults<BenchArgs>) =
     let out = output (args.Contains BenchArgs.Quiet)
@@ -66,19 +58,19 @@ let run (args: ParseResults<BenchArgs>) =
             out
             $"{Environment.ProcessorCount} core(s), {SimdWidth.Bits}-bit vectors, {RuntimeInformation.FrameworkDescription}, medians of {rounds} round(s), {setup.Threads} thread(s)"
         let memory = if wants "memory" then Some(Training.memory setup) else None
-        let peaks = fma setup
+        let peak = Peak setup
         if wants "fma" then
             line out ""
             line out "fused multiply-add peak, GFLOP/s"
             table
                 out
                 [ "threads"; "float"; "double" ]
-                [ for threads in setup.ThreadCounts -> [ string threads; fixedPoint 1 peaks.Single[threads]; fixedPoint 1 peaks.Double[threads] ] ]
+                [ for threads in setup.ThreadCounts -> [ string threads; fixedPoint 1 (peak.Single threads); fixedPoint 1 (peak.Double threads) ] ]
         let results =
             [ for name in names do
                   match name, peer with
-                  | "products", _ -> name, Products.run setup peaks
-                  | "epoch", Some peer -> name, Training.epoch setup peaks.Single peer
+                  | "products", _ -> name, Products.run setup peak
+                  | "epoch", Some peer -> name, Training.epoch setup peak peer
                   | "inference", Some peer -> name, Inference.run setup peer
                   | "scaling", _ -> name, Training.scaling setup
                   | _ -> () ]
@@ -104,7 +96,7 @@ let run (args: ParseResults<BenchArgs>) =
                        | Some(Ok peer) -> peer.About.DeepClone()
                        | Some(Error why) -> json [ "missing", why ]
                        | None -> null)
-                      "fma", peakJson peaks
+                      "fma", peakJson setup peak
                       match memory with
                       | Some node -> "memory", node
                       | None -> ()
