@@ -1,0 +1,175 @@
+using System.Net;
+using System.Text.RegularExpressions;
+using System.Xml.Linq;
+using OnnxLeNet.Onnx;
+
+namespace OnnxLeNet.Numerics.Tests;
+
+/// <summary>
+/// The README's programs in other languages, taken from it and run: each prints the classes that this project finds for the first ten test images.
+/// Inconclusive where a tool is not installed.
+/// </summary>
+[TestClass]
+public sealed partial class OtherAppsTests
+{
+    /// <summary>What the project itself says of the ten images, the engine and ONNX Runtime alike.</summary>
+    private static readonly Lazy<string> Classes = new(() =>
+    {
+        string file = Path.Combine(Repository.Root, "models", "lenet5-mnist.onnx");
+        var (images, _) = Repository.Mnist.Test.Take([.. Enumerable.Range(0, 10)]);
+        using var model = OrtModel.Load(file);
+        int[] own = Inference.ArgMax(Inference.Run(OnnxImporter.Import(file).Network, images).ToTensor());
+        CollectionAssert.AreEqual(own, Inference.ArgMax(model.Run(images.ToTensor())));
+        return string.Join(' ', own);
+    });
+
+    [TestMethod]
+    public void ACSharpProgramThatRefersToOnnxRuntimeAlone()
+    {
+        using var folder = new TemporaryFolder();
+        File.WriteAllText(folder["Program.cs"], Block("cs"));
+        File.WriteAllText(folder["App.csproj"], $"""
+            <Project Sdk="Microsoft.NET.Sdk">
+              <Import Project="{Properties}" />
+              <PropertyGroup>
+                <OutputType>Exe</OutputType>
+                <TargetFramework>net10.0</TargetFramework>
+                <ImplicitUsings>enable</ImplicitUsings>
+                <Nullable>enable</Nullable>
+                <RestoreAdditionalProjectSources>$(OnnxRuntimeFeed)</RestoreAdditionalProjectSources>
+              </PropertyGroup>
+              <ItemGroup>
+                <PackageReference Include="$(OnnxRuntimePackage)" Version="$(OnnxRuntimeVersion)" />
+              </ItemGroup>
+            </Project>
+            """);
+        AssertPrintsTheClasses(Tool.Run("dotnet", Repository.Root, "run", "--project", folder["App.csproj"]));
+    }
+
+    [TestMethod]
+    public void ANodeProgram()
+    {
+        string node = Tool.Require("node");
+        using var folder = new TemporaryFolder();
+        Install("onnxruntime-node", folder);
+        File.WriteAllText(folder["app.mjs"], Block("js"));
+        AssertPrintsTheClasses(Tool.Run(node, Repository.Root, folder["app.mjs"]));
+    }
+
+    [TestMethod]
+    public void APageInABrowser()
+    {
+        string browser = Tool.Require("chromium", "chromium-browser", "google-chrome");
+        using var folder = new TemporaryFolder();
+        Install("onnxruntime-web", folder);
+        File.WriteAllText(folder["page.html"], Block("html"));
+        using var server = new FileServer(folder.Path, Repository.Root);
+        var (_, page, errors) = Tool.Run(browser, folder.Path, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
+            "--disable-background-networking", "--disable-component-update", "--disable-sync", $"--user-data-dir={folder["profile"]}", "--enable-logging=stderr",
+            "--virtual-time-budget=60000", "--dump-dom", $"{server.Address}page.html");
+        string classes = string.Join(' ', Caption().Matches(page).Select(match => match.Groups[1].Value));
+        Assert.AreEqual(Classes.Value, classes, $"{page}\n{errors}");
+    }
+
+    [TestMethod]
+    public void APythonProgramWithOnnxRuntime()
+    {
+        string python = RequirePython("numpy", "onnxruntime");
+        AssertPrintsTheClasses(Tool.Run(python, Repository.Root, "-c", Block("python", with: "onnxruntime.InferenceSession")));
+    }
+
+    [TestMethod]
+    public void APythonProgramWithPyTorch()
+    {
+        string python = RequirePython("onnx", "torch");
+        AssertPrintsTheClasses(Tool.Run(python, Repository.Root, "-c", Block("python", with: "load_state_dict")));
+    }
+
+    private static string Properties => Path.Combine(Repository.Root, "Onnx", "OnnxRuntime", "OnnxRuntime.props");
+
+    /// <summary>The only block of the README in a language, or the only one with a text in it.</summary>
+    private static string Block(string language, string with = "") =>
+        File.ReadAllText(Path.Combine(Repository.Root, "README.md")).Split($"```{language}\n").Skip(1)
+            .Select(rest => rest[..rest.IndexOf("```", StringComparison.Ordinal)]).Single(block => block.Contains(with, StringComparison.Ordinal));
+
+    private static void AssertPrintsTheClasses((int Code, string Output, string Errors) run)
+    {
+        Assert.AreEqual(0, run.Code, $"{run.Output}\n{run.Errors}");
+        Assert.AreEqual(Classes.Value, run.Output.Trim(), run.Errors);
+    }
+
+    /// <summary>The npm package of the release that the project uses; its own scripts, which fetch parts for GPUs, are not run.</summary>
+    private static void Install(string package, TemporaryFolder folder)
+    {
+        string npm = Tool.Require("npm"), version = XDocument.Load(Properties).Descendants("OnnxRuntimeVersion").Single().Value;
+        var (code, output, errors) = Tool.Run(npm, folder.Path, "install", $"{package}@{version}", "--prefix", folder.Path,
+            "--ignore-scripts", "--no-save", "--no-package-lock", "--no-audit", "--no-fund", "--prefer-offline", "--loglevel=error");
+        if (code != 0 && Unreachable().IsMatch(errors)) Assert.Inconclusive($"npm's registry cannot be reached: {errors}");
+        Assert.AreEqual(0, code, $"{output}\n{errors}");
+    }
+
+    private static string RequirePython(params string[] modules)
+    {
+        string python = File.Exists("/usr/bin/python3") ? "/usr/bin/python3" : Tool.Require("python3", "python");
+        foreach (string module in modules)
+        {
+            if (Tool.Run(python, Repository.Root, "-c", $"import importlib.util, sys; sys.exit(importlib.util.find_spec('{module}') is None)").Code != 0)
+                Assert.Inconclusive($"{python} has no module {module}");
+        }
+        return python;
+    }
+
+    [GeneratedRegex("<figcaption>([^<]*)</figcaption>")]
+    private static partial Regex Caption();
+
+    [GeneratedRegex("ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ECONNRESET|ETIMEDOUT|ENETUNREACH")]
+    private static partial Regex Unreachable();
+
+    /// <summary>Serves the files of some folders on this machine; of two with the same path, the first folder's.</summary>
+    private sealed class FileServer : IDisposable
+    {
+        private readonly HttpListener listener;
+        private readonly string[] folders;
+
+        public FileServer(params string[] folders)
+        {
+            this.folders = folders;
+            for (int attempt = 0; ; attempt++)
+            {
+                Address = $"http://localhost:{Random.Shared.Next(20000, 60000)}/";
+                listener = new HttpListener { Prefixes = { Address } };
+                try
+                {
+                    listener.Start();
+                    break;
+                }
+                catch (HttpListenerException) when (attempt < 20) { } // the port is taken
+            }
+            _ = Serve();
+        }
+
+        public string Address { get; }
+
+        public void Dispose() => listener.Close();
+
+        private async Task Serve()
+        {
+            while (listener.IsListening)
+            {
+                HttpListenerContext context;
+                try { context = await listener.GetContextAsync(); }
+                catch (Exception e) when (e is HttpListenerException or ObjectDisposedException) { return; }
+                string path = context.Request.Url!.AbsolutePath.TrimStart('/');
+                string? file = folders.Select(folder => Path.Combine(folder, path)).FirstOrDefault(File.Exists);
+                using var response = context.Response;
+                response.StatusCode = file is null ? 404 : 200;
+                response.ContentType = Path.GetExtension(path) switch { ".html" => "text/html", ".mjs" => "text/javascript", ".wasm" => "application/wasm", _ => "application/octet-stream" };
+                try
+                {
+                    if (file is not null) await response.OutputStream.WriteAsync(await File.ReadAllBytesAsync(file));
+                }
+                catch (HttpListenerException) { } // the browser has gone
+            }
+        }
+    }
+}

@@ -1,0 +1,45 @@
+using System.ComponentModel;
+using System.Diagnostics;
+
+namespace OnnxLeNet.Numerics.Tests;
+
+/// <summary>Programs of others that tests run where they are installed.</summary>
+internal static class Tool
+{
+    /// <summary>The first of these programs that the PATH has; the test is inconclusive if there is none.</summary>
+    public static string Require(params string[] names)
+    {
+        string[] folders = (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator, StringSplitOptions.RemoveEmptyEntries);
+        string[] endings = OperatingSystem.IsWindows() ? [".exe", ".cmd"] : [""];
+        var found = from name in names from folder in folders from ending in endings let file = Path.Combine(folder, name + ending) where File.Exists(file) select file;
+        if (found.FirstOrDefault() is { } first) return first;
+        Assert.Inconclusive($"no {string.Join(" or ", names)} on the PATH");
+        return "";
+    }
+
+    /// <summary>Runs a program to its end, for five minutes at most.</summary>
+    /// <param name="program">Its name, or its file.</param>
+    /// <param name="folder">The folder it runs in.</param>
+    /// <param name="arguments">Its arguments.</param>
+    public static (int Code, string Output, string Errors) Run(string program, string folder, params string[] arguments)
+    {
+        var start = new ProcessStartInfo(program, arguments) { WorkingDirectory = folder, RedirectStandardOutput = true, RedirectStandardError = true };
+        start.Environment["PYTHONDONTWRITEBYTECODE"] = "1";
+        try
+        {
+            using var process = Process.Start(start)!;
+            var (output, errors) = (process.StandardOutput.ReadToEndAsync(), process.StandardError.ReadToEndAsync());
+            if (!process.WaitForExit(TimeSpan.FromMinutes(5)))
+            {
+                process.Kill(entireProcessTree: true);
+                Assert.Fail($"{program} did not end");
+            }
+            return (process.ExitCode, output.Result, errors.Result);
+        }
+        catch (Win32Exception error)
+        {
+            Assert.Fail($"{program} cannot be started: {error.Message}");
+            throw;
+        }
+    }
+}
