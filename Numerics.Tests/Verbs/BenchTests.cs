@@ -10,7 +10,7 @@ public sealed class BenchTests
     public void PeakProductsAndMemory()
     {
         using var folder = new TemporaryFolder();
-        var run = Program.Run("bench", "--quick", "--only", "products,memory,fma", "--threads", "2", "--json", folder["bench.json"]).MustExit(0);
+        var run = Program.Run("bench", "--quick", "--only", "products,memory,fma,vectors", "--threads", "2", "--json", folder["bench.json"]).MustExit(0);
         var json = folder.Json("bench.json");
         Assert.AreEqual(2, (int)json["threads"]!);
         Assert.AreEqual(SimdWidth.Bits, (int)json["machine"]!["widthBits"]!);
@@ -29,6 +29,8 @@ public sealed class BenchTests
             Assert.AreEqual(cblas, row["gflops"]!["cblas"] is not null);
             IsAShareOfThePeak(row["fractionOfPeak"]);
         }
+        foreach (var row in json["vectors"]!.AsArray()) Assert.IsGreaterThan(0, (double)row!["simdMicroseconds"]!);
+        CollectionAssert.Contains(json["vectors"]!.AsArray().Select(row => (string)row!["operation"]!).ToArray(), "DotProduct");
         foreach (var row in json["memory"]!["perStep"]!.AsArray())
         {
             Assert.IsGreaterThanOrEqualTo(0, (double)row!["bytesOfTrainingThread"]!);

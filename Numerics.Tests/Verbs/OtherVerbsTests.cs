@@ -92,7 +92,7 @@ public sealed class OtherVerbsTests
         using var folder = new TemporaryFolder();
         var run = Program.Run("doctor", "--json", folder["parts.json"]).MustExit(0);
         string[] names = [.. folder.Json("parts.json")["parts"]!.AsArray().Select(part => (string)part!["name"]!)];
-        foreach (string name in new[] { "machine", ".NET runtime", ".NET SDK", "vector width", "provider simd", "provider managed", "ONNX Runtime", "execution providers" })
+        foreach (string name in new[] { "machine", ".NET runtime", ".NET SDK", "vector width", "provider simd", "provider managed", "provider cblas", "ONNX Runtime", "execution providers" })
             CollectionAssert.Contains(names, name);
         foreach (string word in new[] { "CUDA provider", "cuDNN", "NVIDIA driver" })
             Assert.IsTrue(names.Any(name => name.Contains(word, StringComparison.Ordinal)), word);

@@ -84,15 +84,12 @@ let epoch (setup: Setup) (peak: Peak) (peer: Result<PyTorch.Peer, string>) : Jso
               let gflops = List.map (fun seconds -> float setup.Images * work / seconds / 1e9) engine
               let share = List.map2 (fun (threads: int) g -> g / peak.Single threads) counts gflops
               let one, all = List.head engine, List.last engine
-              [ string batch
-                fixedPoint 3 one
-                fixedPoint 3 all
-                fixedPoint 3 (List.head torch)
-                fixedPoint 3 (List.last torch)
-                times (List.head torch / one)
-                times (best / all)
-                fixedPoint 1 (List.last gflops)
-                wholePercent (List.last share) ],
+              [ string batch ]
+              @ List.map (fixedPoint 3) (engine @ torch)
+              @ [ times (List.head torch / one)
+                  times (best / all)
+                  fixedPoint 1 (List.last gflops)
+                  wholePercent (List.last share) ],
               json
                   [ "batch", batch
                     "images", setup.Images
@@ -105,15 +102,10 @@ let epoch (setup: Setup) (peak: Peak) (peer: Result<PyTorch.Peer, string>) : Jso
                     "fractionOfPeak", numbers counts share ] ]
     table
         setup.Out
-        [ "batch"
-          "engine, 1"
-          $"engine, {setup.Threads}"
-          "PyTorch, 1"
-          $"PyTorch, {setup.Threads}"
-          "times, 1 to 1"
-          "times, to best"
-          "GFLOP/s"
-          "of peak" ]
+        ([ "batch" ]
+         @ [ for threads in counts -> $"engine, {threads}" ]
+         @ [ for threads in counts -> $"PyTorch, {threads}" ]
+         @ [ "times, 1 to 1"; "times, to best"; "GFLOP/s"; "of peak" ])
         (List.map fst rows)
     jsonArray (List.map snd rows)
 

@@ -15,7 +15,7 @@ open OnnxLeNet.Scripts.Terminal
 open OnnxLeNet.Scripts.Verbs.Common
 
 /// The sections by name, in the order they run: memory first, before the others make it grow.
-let private sections = [ "memory"; "fma"; "products"; "epoch"; "inference"; "scaling" ]
+let private sections = [ "memory"; "fma"; "products"; "vectors"; "epoch"; "inference"; "scaling" ]
 
 let private chosen (only: string option) =
     match only with
@@ -58,8 +58,9 @@ let run (args: ParseResults<BenchArgs>) =
             out
             $"{Environment.ProcessorCount} core(s), {SimdWidth.Bits}-bit vectors, {RuntimeInformation.FrameworkDescription}, medians of {rounds} round(s), {setup.Threads} thread(s)"
         let memory = if wants "memory" then Some(Training.memory setup) else None
-        let peak = Peak setup
+        let peak = lazy Peak setup
         if wants "fma" then
+            let peak = peak.Value
             line out ""
             line out "fused multiply-add peak, GFLOP/s"
             table
@@ -69,9 +70,10 @@ let run (args: ParseResults<BenchArgs>) =
         let results =
             [ for name in names do
                   match name, peer with
-                  | "products", _ -> name, Products.run setup peak
-                  | "epoch", Some peer -> name, Training.epoch setup peak peer
+                  | "products", _ -> name, Products.run setup peak.Value
+                  | "epoch", Some peer -> name, Training.epoch setup peak.Value peer
                   | "inference", Some peer -> name, Inference.run setup peer
+                  | "vectors", _ -> name, Vectors.run setup
                   | "scaling", _ -> name, Training.scaling setup
                   | _ -> () ]
         let kernels = if args.Contains BenchArgs.Kernels then Some(Kernels.run out quick) else None
@@ -96,7 +98,7 @@ let run (args: ParseResults<BenchArgs>) =
                        | Some(Ok peer) -> peer.About.DeepClone()
                        | Some(Error why) -> json [ "missing", why ]
                        | None -> null)
-                      "fma", peakJson setup peak
+                      if peak.IsValueCreated then "fma", peakJson setup peak.Value
                       match memory with
                       | Some node -> "memory", node
                       | None -> ()
