@@ -27,6 +27,7 @@ public sealed class BatchTests
     [TestMethod]
     public void ColumnsThatNoArrayHoldsAreRefused()
     {
+        using var _ = new Settings(provider: "managed"); // the built-in one needs no columns
         var layer = new Conv2d(3, 2, 50, padding: 24);
         Failure.Of<ShapeException>(() => layer.Forward(new Batch(64, new Shape(3, 128, 128))), "Conv2d(3, 2", "smaller batch");
 

@@ -11,12 +11,15 @@ public sealed class InferenceTests
         {
             var data = TrainerTests.Images(count);
             float[] expected = network.Forward(data.Take([.. Enumerable.Range(0, count)]).Images).ToTensor().Data;
+            float[]? first = null;
             for (int threads = 1; threads <= 4; threads++)
             {
                 using var _ = new Settings(threads: threads);
                 var logits = Inference.Logits(network, data);
                 Assert.AreEqual(new Shape(count, 4), logits.Shape);
-                Close.AssertSameBits($"{count} images on {threads} threads", expected, logits.Data);
+                // What keeps nothing for a backward sums in another order where the samples fill no vectors.
+                Close.Assert($"{count} images on {threads} threads", Array.ConvertAll(expected, v => (double)v), logits.Data, 1e-5, 1e-6);
+                Close.AssertSameBits($"{count} images on {threads} threads", first ??= logits.Data, logits.Data);
             }
         }
     }

@@ -5,6 +5,7 @@ namespace OnnxLeNet.Numerics;
 /// column-major, V [K × M] with K = in·kH·kW taps and M = out. With the columns U [N·P × K] of <see cref="Im2Col"/>:
 /// Y = U·V + b, dV = Uᵀ·dY, dU = dY·Vᵀ, dX = col2im(dU), db = sums of dY. Y [N·P × M] is, byte for byte, the next activation [N × M·P].
 /// With groups, each group's channels are neighbours in X, V and Y, and the formulas hold for each group on its own.
+/// On the built-in provider <see cref="DirectConv"/> computes the same sums without the columns.
 /// </summary>
 public sealed class Conv2d : Module
 {
@@ -60,6 +61,7 @@ public sealed class Conv2d : Module
     {
         public Batch? X, Y, Dx;
         public Group[]? Groups;
+        public DirectConv? Direct;
     }
 
     /// <summary>A group's arrays on their own, which is how the products take them. A single group's are the whole ones, not copies.</summary>
@@ -74,11 +76,16 @@ public sealed class Conv2d : Module
         var (oH, oW) = OutputSize(x);
         var kept = pass.Kept<State>(this);
         kept.X = x;
+        var y = Scratch.Reuse(ref kept.Y, x.Count, OutChannels, oH, oW, x.RequiresGrad || HasTrainable);
+        if (Direct(x, pass, ref kept.Direct))
+        {
+            kept.Direct!.Forward(x.Values, Weight.Value.Data, Bias?.Value.Data, y.Values);
+            return y;
+        }
         kept.Groups ??= [.. Enumerable.Range(0, Groups).Select(_ => new Group())];
         if ((long)x.Count * oH * oW * Math.Max(Taps, OutChannels) > Array.MaxLength)
             throw new ShapeException($"{Label}: the columns of {x.Count} samples of {x.Sample} have more elements than an array holds: use a smaller batch");
         int rows = x.Count * oH * oW, filters = OutChannels / Groups;
-        var y = Scratch.Reuse(ref kept.Y, x.Count, OutChannels, oH, oW, x.RequiresGrad || Weight.RequiresGrad || Bias is { RequiresGrad: true });
         Scratch.FillColumns(y.Values, rows, Bias?.Value.Data);
         for (int g = 0; g < Groups; g++)
         {
@@ -104,11 +111,13 @@ public sealed class Conv2d : Module
         if (Weight.RequiresGrad) dWeight = Weight.Partial(pass, out weightBeta);
         if (Bias is { RequiresGrad: true }) Scratch.AddColumnSums(dy.Values, rows, Bias.Partial(pass, out float biasBeta), biasBeta);
         Batch? dx = null;
-        if (x.RequiresGrad)
+        if (x.RequiresGrad) dx = Scratch.Reuse(ref kept.Dx, x.Count, x.Sample);
+        if (kept.Direct is { } direct)
         {
-            dx = Scratch.Reuse(ref kept.Dx, x.Count, x.Sample);
-            dx.Values.AsSpan().Clear();
+            direct.Backward(x.Values, Weight.Value.Data, dy.Values, dx?.Values, dWeight, weightBeta);
+            return dx;
         }
+        dx?.Values.AsSpan().Clear();
         for (int g = 0; g < Groups; g++)
         {
             var group = kept.Groups![g];
@@ -127,6 +136,16 @@ public sealed class Conv2d : Module
             Im2Col.Backward(Geometry, x.Count, GroupInput(x), (dy.Sample[1], dy.Sample[2]), columns, Part(dx.Values, g));
         }
         return dx;
+    }
+
+    /// <summary>Whether a backward computes a gradient of its own.</summary>
+    internal bool HasTrainable => Weight.RequiresGrad || Bias is { RequiresGrad: true };
+
+    /// <summary>The direct form for this block, into the slot; null, and false, where only the columns do.</summary>
+    internal bool Direct(Batch x, Pass pass, ref DirectConv? slot)
+    {
+        slot = Products.Provider is SimdLinearAlgebraProvider ? DirectConv.For(slot, Geometry, x.Count, x.Sample, OutChannels, Groups, forwardOnly: pass.Evaluating) : null;
+        return slot is not null;
     }
 
     /// <summary>The shape of a group's part of an input sample.</summary>
@@ -161,7 +180,7 @@ public sealed class Conv2d : Module
         + (Groups == 1 ? "" : $", groups={Groups}")
         + (Bias is null ? ", bias=False" : "");
 
-    private (int H, int W) OutputSize(Batch x)
+    internal (int H, int W) OutputSize(Batch x)
     {
         if (x.Sample.Rank != 3)
             throw new ShapeException($"{Label} takes a batch [N, {InChannels}, H, W], got {x.Sample.Prepend(x.Count)}: "

@@ -65,6 +65,7 @@ internal sealed class Execution(Module module, Func<int, BlockPlan>? plans = nul
         if (dy.Count != output!.Count || dy.Sample != output.Sample)
             throw new ShapeException($"{module.GetType().Name}: Forward returned {output.Sample.Prepend(output.Count)}, its gradient has shape {dy.Sample.Prepend(dy.Count)}");
         kept = retainGraph;
+        foreach (var parameter in module.Parameters()) parameter.Settle();
         try
         {
             ForEachBlock((block, slot) =>
@@ -79,7 +80,11 @@ internal sealed class Execution(Module module, Func<int, BlockPlan>? plans = nul
             foreach (var parameter in module.Parameters()) parameter.DropPartials();
             throw;
         }
-        foreach (var parameter in module.Parameters()) parameter.AddPartials();
+        foreach (var parameter in module.Parameters())
+        {
+            parameter.AddPartials();
+            parameter.Settle();
+        }
         if (!input!.RequiresGrad) return null;
         var dx = new Batch(input.Count, input.Sample);
         CopyResultsTo(dx);

@@ -6,9 +6,13 @@ namespace OnnxLeNet.Numerics;
 /// </summary>
 public sealed class Parameter
 {
-    // A sum over a batch is made of sums over lanes, each added up by one thread in a fixed order: see BlockPlan.
+    // A sum over a batch is made of sums over lanes, each added up by one thread in a fixed order: see BlockPlan. When the backward ends they
+    // are left as they are until somebody reads the gradient: the optimizer adds them up in the same pass over memory that updates the value.
     private readonly float[]?[] partials = new float[]?[BlockPlan.MostLanes];
     private readonly bool[] begun = new bool[BlockPlan.MostLanes];
+    private bool pending; // the lanes' shares are part of the gradient and not yet in it
+    private bool isZero; // the gradient counts as zero, whatever its array holds
+    private Tensor? grad;
 
     /// <summary>A parameter over the given tensor, which is not copied.</summary>
     public Parameter(Tensor value)
@@ -24,13 +28,38 @@ public sealed class Parameter
     public Tensor Value { get; }
 
     /// <summary>The gradient, of the value's shape; null before the first backward. Backwards add to it.</summary>
-    public Tensor? Grad { get; private set; }
+    public Tensor? Grad
+    {
+        get
+        {
+            Settle();
+            return grad;
+        }
+    }
+
+    /// <summary>Whether a backward has computed a gradient; unlike <see cref="Grad"/> it leaves the lanes' shares where they are.</summary>
+    internal bool HasGrad => pending || grad is not null;
 
     /// <summary>Whether backwards compute its gradient; false for a frozen parameter.</summary>
     public bool RequiresGrad { get; set; } = true;
 
     /// <summary>Makes an existing gradient zero and leaves a null one null.</summary>
-    public void ZeroGrad() => Grad?.Data.AsSpan().Clear();
+    public void ZeroGrad()
+    {
+        DiscardGrad();
+        Settle();
+    }
+
+    /// <summary>The same for who reads the gradient by <see cref="Grad"/> or not at all: its array is left to be overwritten.</summary>
+    internal void DiscardGrad()
+    {
+        if (pending)
+        {
+            grad ??= new Tensor(Value.Shape);
+            DropPartials();
+        }
+        isZero = grad is not null;
+    }
 
     /// <summary>Adds a block's share to the gradient, from the backward of a module of one's own; nothing if the parameter is frozen.</summary>
     /// <param name="pass">The block's.</param>
@@ -57,21 +86,62 @@ public sealed class Parameter
         return partials[pass.Lane] ??= new float[Value.Data.Length];
     }
 
-    /// <summary>Adds the lanes' shares to the gradient, in the order of the lanes.</summary>
-    internal void AddPartials()
+    /// <summary>Ends a backward: the lanes' shares now belong to the gradient.</summary>
+    internal void AddPartials() => pending |= begun.AsSpan().Contains(true);
+
+    /// <summary>Brings the gradient's array up to date: before it is read, and before the lanes begin anew.</summary>
+    internal void Settle()
     {
-        for (int lane = 0; lane < begun.Length; lane++)
+        if (!pending && !isZero) return;
+        PrepareToSettle();
+        SettleRange(0, Value.Data.Length);
+        Settled();
+    }
+
+    /// <summary>The same for a range, in the order of the lanes; returns the array. Ranges may be done side by side; <see cref="Settled"/> ends it.</summary>
+    internal float[] SettleRange(int from, int to)
+    {
+        float[] data = grad!.Data;
+        if (!pending && !isZero) return data;
+        var sum = data.AsSpan(from..to);
+        bool fresh = isZero;
+        for (int lane = 0; pending && lane < begun.Length; lane++)
         {
             if (!begun[lane]) continue;
-            Grad ??= new Tensor(Value.Shape);
-            Elementwise.Add(partials[lane], Grad.Data);
-            begun[lane] = false;
+            var share = partials[lane].AsSpan(from..to);
+            if (fresh) share.CopyTo(sum);
+            else Elementwise.Add(share, sum);
+            fresh = false;
         }
+        if (fresh) sum.Clear();
+        return data;
+    }
+
+    /// <summary>Makes the gradient's array, for <see cref="SettleRange"/>; a new one counts as zero.</summary>
+    internal void PrepareToSettle()
+    {
+        if (grad is not null) return;
+        (grad, isZero) = (new Tensor(Value.Shape), true);
+    }
+
+    /// <summary>Every range has been settled.</summary>
+    internal void Settled()
+    {
+        DropPartials();
+        isZero = false;
     }
 
     /// <summary>Puts a gradient back as it was, null included.</summary>
-    internal void RestoreGrad(Tensor? grad) => Grad = grad;
+    internal void RestoreGrad(Tensor? before)
+    {
+        DropPartials();
+        (grad, isZero) = (before, false);
+    }
 
     /// <summary>Forgets the lanes' shares, after a backward that did not end.</summary>
-    internal void DropPartials() => begun.AsSpan().Clear();
+    internal void DropPartials()
+    {
+        begun.AsSpan().Clear();
+        pending = false;
+    }
 }

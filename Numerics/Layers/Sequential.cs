@@ -11,6 +11,7 @@ namespace OnnxLeNet.Numerics;
 public class Sequential : Module, IEnumerable<Module>
 {
     private readonly List<Module> chain = [];
+    private Module[]? steps;
     private readonly string? typeName;
 
     /// <summary>An empty one to add to, also by a collection initializer.</summary>
@@ -35,6 +36,7 @@ public class Sequential : Module, IEnumerable<Module>
     {
         RequireNew(module);
         chain.Add(Register(name, module));
+        steps = null;
     }
 
     /// <summary>Adds a module without parameters as a function.</summary>
@@ -45,6 +47,7 @@ public class Sequential : Module, IEnumerable<Module>
         if (function.Parameters().Any() || function.NamedBuffers().Any())
             throw new ArgumentException($"{function} has parameters or buffers, which need a name: add it by one", nameof(function));
         chain.Add(function);
+        steps = null;
     }
 
     /// <inheritdoc/>
@@ -72,7 +75,7 @@ public class Sequential : Module, IEnumerable<Module>
     /// <inheritdoc/>
     public override Batch Forward(Batch x, Pass pass)
     {
-        foreach (var module in chain) x = module.Forward(x, pass);
+        foreach (var step in Steps) x = step.Forward(x, pass);
         return x;
     }
 
@@ -80,8 +83,27 @@ public class Sequential : Module, IEnumerable<Module>
     public override Batch? Backward(Batch dy, Pass pass)
     {
         Batch? gradient = dy;
-        for (int i = chain.Count - 1; i >= 0 && gradient is not null; i--) gradient = chain[i].Backward(gradient, pass);
+        var all = Steps;
+        for (int i = all.Length - 1; i >= 0 && gradient is not null; i--) gradient = all[i].Backward(gradient, pass);
         return gradient;
+    }
+
+    /// <summary>What runs: the chain, with a convolution and the pool behind it taken as one.</summary>
+    private Module[] Steps => steps ?? Interlocked.CompareExchange(ref steps, [.. FusedSteps()], null) ?? steps;
+
+    private IEnumerable<Module> FusedSteps()
+    {
+        for (int i = 0; i < chain.Count; i++)
+        {
+            var relu = i + 1 < chain.Count ? chain[i + 1] as ReLU : null;
+            int behind = relu is null ? i + 1 : i + 2;
+            if (chain[i] is Conv2d conv && behind < chain.Count && chain[behind] is MaxPool2d pool && ConvPool.Takes(pool))
+            {
+                yield return new ConvPool(conv, relu, pool);
+                i = behind;
+            }
+            else yield return chain[i];
+        }
     }
 
     /// <inheritdoc/>

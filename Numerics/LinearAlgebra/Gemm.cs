@@ -3,20 +3,28 @@ using System.Runtime.CompilerServices;
 namespace OnnxLeNet.Numerics;
 
 /// <summary>
-/// The matrix product C[M×N] ← α·op(A)[M×K]·op(B)[K×N] + β·C on column-major arrays, one thread, at one vector width.
-/// It is two register tiles and the loops around them:
-/// the <b>outer</b> tile keeps 6 columns of up to 4 vectors of C in registers and adds a column of A times a row of B to it per step of k;
-/// the <b>dot</b> tile keeps 4×6 inner products and runs down k, for a transposed A, whose columns are contiguous in k.
+/// The matrix product C[M×N] ← α·op(A)[M×K]·op(B)[K×N] + β·C on column-major arrays, one thread, at one vector width: the loops around two
+/// of the <see cref="Tiles{S,V,T}"/>. The <b>outer</b> tile adds a column of A times a row of B to a piece of C per step of k; the <b>dot</b> tile
+/// runs down k, for a transposed A, whose columns are contiguous in k.
 /// Within one of the two ways every element is the same chain of operations wherever in the matrix it lies. A product cut into pieces of rows
-/// or columns therefore has the bits of the whole, as long as no piece has so few rows that it alone goes the other way.
+/// or columns therefore has the bits of the whole, as long as no piece has so few rows or columns that it alone goes another way.
 /// </summary>
 internal static unsafe class Gemm<S, V, T> where S : struct, ISimd<V, T> where V : struct where T : unmanaged, System.Numerics.INumber<T>
 {
-    /// <summary>Steps of k in one go: a 64-row float tile of A is then 64 KiB, and streams from the second-level cache.</summary>
+    /// <summary>Steps of k in one go where A is read in place.</summary>
     private const int DepthBlock = 256;
+
+    /// <summary>Steps of k in one go where a tile of A is copied: 32 KiB, which stay in the first-level cache while B passes by.</summary>
+    private const int PackedDepth = 128;
+
+    /// <summary>With fewer columns than this a tile of A is used too seldom to be worth a copy.</summary>
+    private const int ColumnsWorthPacking = 32;
 
     /// <summary>Inner products shorter than this many vectors spend their time on the final sum across lanes: transpose A instead.</summary>
     private const int ShortestDot = 8;
+
+    /// <summary>Rows and steps of k of the inner products in one go: the columns of B stay in the first-level cache meanwhile.</summary>
+    private const int DotRows = 64, DotDepth = 1024;
 
     private const int TileColumns = 6;
 
@@ -25,7 +33,7 @@ internal static unsafe class Gemm<S, V, T> where S : struct, ISimd<V, T> where V
     {
         if (m == 0 || n == 0) return;
         if (k == 0 || alpha == T.Zero) Scale(m, n, beta, c, ldc);
-        else if (!transposeB && transposeA && k >= ShortestDot * S.Count) Dot(m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+        else if (!transposeB && transposeA && k >= ShortestDot * S.Count && n < ColumnsWorthPacking) Dot(m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
         else if (!transposeB && !transposeA && m < S.Count / 2) DotOfFewRows(m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
         else Outer(transposeA, transposeB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
     }
@@ -40,224 +48,187 @@ internal static unsafe class Gemm<S, V, T> where S : struct, ISimd<V, T> where V
         }
     }
 
+    /// <summary>Part number <paramref name="part"/> of a length cut into so many parts, as equal as whole numbers allow.</summary>
+    private static int Start(int part, int parts, int length) => (int)((long)part * length / parts);
+
     // ---- outer: C += A[:,k] · B[k,:] ----
 
-    [SkipLocalsInit]
+    [SkipLocalsInit, MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Outer(bool transposeA, bool transposeB, int m, int n, int k, T alpha, T* a, int lda, T* b, int ldb, T beta, T* c, int ldc)
     {
-        int tileHeight = S.TileRows * S.Count;
+        int tileHeight = S.TileRows * S.Count, columnTiles = (n + TileColumns - 1) / TileColumns;
+        bool packs = transposeA || (n >= ColumnsWorthPacking && m > S.TileRows / 2 * S.Count);
+        int depthBlock = packs ? PackedDepth : DepthBlock;
         nint stepK = transposeB ? ldb : 1, stepN = transposeB ? 1 : ldb;
         T* panel = stackalloc T[tileHeight * DepthBlock];
         T* edge = stackalloc T[S.Count * TileColumns];
-        for (int k0 = 0; k0 < k; k0 += DepthBlock)
+        // Rows that fill no vector are the last lanes of one that reaches back over rows already done, if there are enough.
+        int rest = m % S.Count, back = m < S.Count || rest == 0 ? 0 : S.Count - rest;
+        for (int i0 = 0; i0 < m; i0 += tileHeight)
         {
-            int depth = Math.Min(DepthBlock, k - k0);
-            T* bBlock = b + k0 * stepK;
-            T blockBeta = k0 == 0 ? beta : T.One;
-            for (int i0 = 0; i0 < m; i0 += tileHeight)
+            int height = Math.Min(tileHeight, m - i0), vectors = height / S.Count, top = vectors * S.Count, restHere = height - top;
+            for (int k0 = 0; k0 < k; k0 += depthBlock)
             {
-                int height = Math.Min(tileHeight, m - i0);
-                int vectors = height / S.Count, rest = height % S.Count;
-                // A tile of A is read where it lies, unless it is transposed or its last vector would reach past the rows.
-                T* tile = a + i0 + (nint)k0 * lda;
-                nint stepA = lda;
-                if (transposeA)
+                int depth = Math.Min(depthBlock, k - k0);
+                T* bBlock = b + k0 * stepK;
+                T blockBeta = k0 == 0 ? beta : T.One;
+                // A tile of A is read where it lies, unless it is transposed or used often, or has not one whole vector.
+                T* tile = a + i0 + (nint)k0 * lda, last = tile + top - back;
+                nint stepA = lda, stepLast = lda;
+                if (transposeA) Transposition.Run(a + k0 + (nint)i0 * lda, lda, top, depth, panel, tileHeight);
+                else if (packs) Pack(tile, lda, top, depth, panel, tileHeight);
+                if (packs)
                 {
-                    PackTransposed(a + k0 + (nint)i0 * lda, lda, height, depth, panel, tileHeight);
                     tile = panel;
                     stepA = tileHeight;
                 }
-                else if (rest > 0)
+                if (restHere > 0 && (packs || m < S.Count))
                 {
-                    PackRows(tile + vectors * S.Count, lda, rest, depth, panel + vectors * S.Count, tileHeight);
+                    if (transposeA) Transposition.Run(a + k0 + (nint)(i0 + top - back) * lda, lda, restHere + back, depth, panel + top, tileHeight);
+                    else Pack(last, lda, restHere + back, depth, panel + top, tileHeight);
+                    last = panel + top;
+                    stepLast = tileHeight;
                 }
-                for (int j = 0; j < n; j += TileColumns)
+                for (int t = 0; t < columnTiles; t++)
                 {
-                    int columns = Math.Min(TileColumns, n - j);
+                    int j = Start(t, columnTiles, n), columns = Start(t + 1, columnTiles, n) - j;
                     T* bTile = bBlock + j * stepN;
                     T* cTile = c + i0 + (nint)j * ldc;
-                    int done = 0;
-                    if (vectors == 4) { OuterTile<N4>(columns, tile, stepA, bTile, stepK, stepN, depth, alpha, blockBeta, cTile, ldc); done = 4; }
-                    for (; done + 2 <= vectors; done += 2)
-                        OuterTile<N2>(columns, tile + done * S.Count, stepA, bTile, stepK, stepN, depth, alpha, blockBeta, cTile + done * S.Count, ldc);
-                    if (done < vectors)
-                        OuterTile<N1>(columns, tile + done * S.Count, stepA, bTile, stepK, stepN, depth, alpha, blockBeta, cTile + done * S.Count, ldc);
-                    if (rest > 0)
+                    for (int done = 0, count; done < vectors; done += count)
                     {
-                        int top = vectors * S.Count;
-                        OuterTile<N1>(columns, panel + top, tileHeight, bTile, stepK, stepN, depth, T.One, T.Zero, edge, S.Count);
-                        StoreEdge(edge, rest, columns, alpha, blockBeta, cTile + top, ldc);
+                        count = Math.Min(S.TileRows, vectors - done);
+                        OuterTile(count, columns, tile + done * S.Count, stepA, bTile, stepK, stepN, depth, alpha, blockBeta, cTile + done * S.Count, ldc);
                     }
+                    if (restHere == 0) continue;
+                    OuterTile(1, columns, last, stepLast, bTile, stepK, stepN, depth, T.One, T.Zero, edge, S.Count);
+                    StoreEdge(edge, restHere, back, columns, alpha, blockBeta, cTile + top, ldc);
                 }
             }
         }
     }
 
-    /// <summary>Rows of Aᵀ from columns of A: panel[r + step·kk] ← a[kk + lda·r]; rows past the height are zero.</summary>
-    private static void PackTransposed(T* a, nint lda, int height, int depth, T* panel, int step)
+    /// <summary>Rows of A side by side. Lanes past them keep what lies there: nobody uses their results.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void Pack(T* a, nint lda, int height, int depth, T* panel, int step)
     {
-        int padded = (height + S.Count - 1) / S.Count * S.Count;
-        for (int r = 0; r < height; r++)
+        int whole = height - height % S.Count;
+        for (int kk = 0; kk < depth; kk++, a += lda, panel += step)
         {
-            T* source = a + r * lda;
-            for (int kk = 0; kk < depth; kk++) panel[r + (nint)kk * step] = source[kk];
+            for (int r = 0; r < whole; r += S.Count) S.Store(panel + r, S.Load(a + r));
+            for (int r = whole; r < height; r++) panel[r] = a[r];
         }
-        for (int r = height; r < padded; r++)
-            for (int kk = 0; kk < depth; kk++) panel[r + (nint)kk * step] = T.Zero;
     }
 
-    /// <summary>The last rows of A, fewer than a vector, padded with zeros to one.</summary>
-    private static void PackRows(T* a, nint lda, int rows, int depth, T* panel, int step)
+    /// <summary>The rows of an edge tile behind the first <paramref name="back"/> to their place; those rows stay as they are.</summary>
+    [SkipLocalsInit, MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void StoreEdge(T* edge, int rows, int back, int columns, T alpha, T beta, T* c, nint ldc)
     {
-        for (int kk = 0; kk < depth; kk++)
-            for (int r = 0; r < S.Count; r++)
-                panel[r + (nint)kk * step] = r < rows ? a[r + kk * lda] : T.Zero;
+        if (rows + back < S.Count)
+        {
+            for (int j = 0; j < columns; j++)
+                for (int r = 0; r < rows; r++)
+                {
+                    T* element = c + r + j * ldc;
+                    *element = Update(alpha, edge[r + j * S.Count], beta, element);
+                }
+            return;
+        }
+        T* lanes = stackalloc T[2 * S.Count];
+        S.Store(lanes, default);
+        S.Store(lanes + S.Count, S.AreEqual(default, default));
+        V mine = S.Load(lanes + rows), va = S.Create(alpha), vb = S.Create(beta);
+        for (int j = 0; j < columns; j++, c += ldc)
+        {
+            V before = S.Load(c - back), value = S.Multiply(va, S.Load(edge + j * S.Count));
+            if (beta != T.Zero) value = S.Add(S.Multiply(vb, before), value);
+            S.Store(c - back, S.Select(mine, value, before));
+        }
     }
 
-    private static void StoreEdge(T* edge, int rows, int columns, T alpha, T beta, T* c, nint ldc)
+    private static T Update(T alpha, T value, T beta, T* element) =>
+        beta == T.Zero ? alpha * value : beta * *element + alpha * value;
+
+    private static void OuterTile(int vectors, int columns, T* a, nint stepA, T* b, nint stepK, nint stepN, int depth, T alpha, T beta, T* c, nint ldc)
     {
-        for (int j = 0; j < columns; j++)
-            for (int r = 0; r < rows; r++)
-            {
-                T* element = c + r + j * ldc;
-                *element = Update(alpha, edge[r + j * S.Count], beta, element);
-            }
+        switch (vectors)
+        {
+            case 4: OuterTile<N4>(columns, a, stepA, b, stepK, stepN, depth, alpha, beta, c, ldc); break;
+            case 3: OuterTile<N3>(columns, a, stepA, b, stepK, stepN, depth, alpha, beta, c, ldc); break;
+            case 2: OuterTile<N2>(columns, a, stepA, b, stepK, stepN, depth, alpha, beta, c, ldc); break;
+            default: OuterTile<N1>(columns, a, stepA, b, stepK, stepN, depth, alpha, beta, c, ldc); break;
+        }
     }
 
     private static void OuterTile<R>(int columns, T* a, nint stepA, T* b, nint stepK, nint stepN, int depth, T alpha, T beta, T* c, nint ldc) where R : struct, ICount
     {
         switch (columns)
         {
-            case 6: OuterTile<R, N6>(a, stepA, b, stepK, stepN, depth, alpha, beta, c, ldc); break;
-            case 5: OuterTile<R, N5>(a, stepA, b, stepK, stepN, depth, alpha, beta, c, ldc); break;
-            case 4: OuterTile<R, N4>(a, stepA, b, stepK, stepN, depth, alpha, beta, c, ldc); break;
-            case 3: OuterTile<R, N3>(a, stepA, b, stepK, stepN, depth, alpha, beta, c, ldc); break;
-            case 2: OuterTile<R, N2>(a, stepA, b, stepK, stepN, depth, alpha, beta, c, ldc); break;
-            default: OuterTile<R, N1>(a, stepA, b, stepK, stepN, depth, alpha, beta, c, ldc); break;
+            case 6: Tiles<S, V, T>.Outer<R, N6>(a, stepA, b, stepK, stepN, depth, alpha, beta, c, ldc); break;
+            case 5: Tiles<S, V, T>.Outer<R, N5>(a, stepA, b, stepK, stepN, depth, alpha, beta, c, ldc); break;
+            case 4: Tiles<S, V, T>.Outer<R, N4>(a, stepA, b, stepK, stepN, depth, alpha, beta, c, ldc); break;
+            case 3: Tiles<S, V, T>.Outer<R, N3>(a, stepA, b, stepK, stepN, depth, alpha, beta, c, ldc); break;
+            case 2: Tiles<S, V, T>.Outer<R, N2>(a, stepA, b, stepK, stepN, depth, alpha, beta, c, ldc); break;
+            default: Tiles<S, V, T>.Outer<R, N1>(a, stepA, b, stepK, stepN, depth, alpha, beta, c, ldc); break;
         }
     }
-
-    /// <summary>R vectors by C columns of C in registers. R and C are constants to the JIT: the branches on them vanish.</summary>
-    [SkipLocalsInit, MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void OuterTile<R, C>(T* a, nint stepA, T* b, nint stepK, nint stepN, int depth, T alpha, T beta, T* c, nint ldc)
-        where R : struct, ICount where C : struct, ICount
-    {
-        V c00 = default, c10 = default, c20 = default, c30 = default;
-        V c01 = default, c11 = default, c21 = default, c31 = default;
-        V c02 = default, c12 = default, c22 = default, c32 = default;
-        V c03 = default, c13 = default, c23 = default, c33 = default;
-        V c04 = default, c14 = default, c24 = default, c34 = default;
-        V c05 = default, c15 = default, c25 = default, c35 = default;
-        T* b3 = b + 3 * stepN;
-        for (int kk = 0; kk < depth; kk++)
-        {
-            V a0 = S.Load(a), a1 = default, a2 = default, a3 = default;
-            if (R.Value > 1) a1 = S.Load(a + S.Count);
-            if (R.Value > 2) { a2 = S.Load(a + 2 * S.Count); a3 = S.Load(a + 3 * S.Count); }
-            V w = S.Create(b[0]);
-            c00 = S.MultiplyAdd(a0, w, c00);
-            if (R.Value > 1) c10 = S.MultiplyAdd(a1, w, c10);
-            if (R.Value > 2) { c20 = S.MultiplyAdd(a2, w, c20); c30 = S.MultiplyAdd(a3, w, c30); }
-            if (C.Value > 1)
-            {
-                w = S.Create(b[stepN]);
-                c01 = S.MultiplyAdd(a0, w, c01);
-                if (R.Value > 1) c11 = S.MultiplyAdd(a1, w, c11);
-                if (R.Value > 2) { c21 = S.MultiplyAdd(a2, w, c21); c31 = S.MultiplyAdd(a3, w, c31); }
-            }
-            if (C.Value > 2)
-            {
-                w = S.Create(b[2 * stepN]);
-                c02 = S.MultiplyAdd(a0, w, c02);
-                if (R.Value > 1) c12 = S.MultiplyAdd(a1, w, c12);
-                if (R.Value > 2) { c22 = S.MultiplyAdd(a2, w, c22); c32 = S.MultiplyAdd(a3, w, c32); }
-            }
-            if (C.Value > 3)
-            {
-                w = S.Create(b3[0]);
-                c03 = S.MultiplyAdd(a0, w, c03);
-                if (R.Value > 1) c13 = S.MultiplyAdd(a1, w, c13);
-                if (R.Value > 2) { c23 = S.MultiplyAdd(a2, w, c23); c33 = S.MultiplyAdd(a3, w, c33); }
-            }
-            if (C.Value > 4)
-            {
-                w = S.Create(b3[stepN]);
-                c04 = S.MultiplyAdd(a0, w, c04);
-                if (R.Value > 1) c14 = S.MultiplyAdd(a1, w, c14);
-                if (R.Value > 2) { c24 = S.MultiplyAdd(a2, w, c24); c34 = S.MultiplyAdd(a3, w, c34); }
-            }
-            if (C.Value > 5)
-            {
-                w = S.Create(b3[2 * stepN]);
-                c05 = S.MultiplyAdd(a0, w, c05);
-                if (R.Value > 1) c15 = S.MultiplyAdd(a1, w, c15);
-                if (R.Value > 2) { c25 = S.MultiplyAdd(a2, w, c25); c35 = S.MultiplyAdd(a3, w, c35); }
-            }
-            a += stepA;
-            b += stepK;
-            b3 += stepK;
-        }
-        V va = S.Create(alpha), vb = S.Create(beta);
-        bool update = beta != T.Zero;
-        StoreColumn<R>(c, va, vb, update, c00, c10, c20, c30);
-        if (C.Value > 1) StoreColumn<R>(c + ldc, va, vb, update, c01, c11, c21, c31);
-        if (C.Value > 2) StoreColumn<R>(c + 2 * ldc, va, vb, update, c02, c12, c22, c32);
-        if (C.Value > 3) StoreColumn<R>(c + 3 * ldc, va, vb, update, c03, c13, c23, c33);
-        if (C.Value > 4) StoreColumn<R>(c + 4 * ldc, va, vb, update, c04, c14, c24, c34);
-        if (C.Value > 5) StoreColumn<R>(c + 5 * ldc, va, vb, update, c05, c15, c25, c35);
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void StoreColumn<R>(T* c, V alpha, V beta, bool update, V c0, V c1, V c2, V c3) where R : struct, ICount
-    {
-        StoreVector(c, alpha, beta, update, c0);
-        if (R.Value > 1) StoreVector(c + S.Count, alpha, beta, update, c1);
-        if (R.Value > 2)
-        {
-            StoreVector(c + 2 * S.Count, alpha, beta, update, c2);
-            StoreVector(c + 3 * S.Count, alpha, beta, update, c3);
-        }
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void StoreVector(T* c, V alpha, V beta, bool update, V value)
-    {
-        V scaled = S.Multiply(alpha, value);
-        S.Store(c, update ? S.Add(S.Multiply(beta, S.Load(c)), scaled) : scaled);
-    }
-
-    private static T Update(T alpha, T value, T beta, T* element) =>
-        beta == T.Zero ? alpha * value : beta * *element + alpha * value;
 
     // ---- dot: C[i,j] = Σ_k A[k,i]·B[k,j], both contiguous in k ----
 
+    [SkipLocalsInit, MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Dot(int m, int n, int k, T alpha, T* a, nint lda, T* b, nint ldb, T beta, T* c, nint ldc)
     {
-        T* sums = stackalloc T[4 * TileColumns];
-        for (int j = 0; j < n; j += TileColumns)
+        int columnTiles = (n + S.TileColumns - 1) / S.TileColumns, whole = k - k % S.Count;
+        T* sums = stackalloc T[DotRows * TileColumns * S.Count];
+        nint* starts = stackalloc nint[4];
+        for (int i0 = 0; i0 < m; i0 += DotRows)
         {
-            int columns = Math.Min(TileColumns, n - j);
-            for (int i = 0; i < m; i += 4)
+            int height = Math.Min(DotRows, m - i0), rowTiles = (height + 3) / 4;
+            for (int t = 0; t < columnTiles; t++)
             {
-                int rows = Math.Min(4, m - i);
-                T* aTile = a + i * lda;
-                T* bTile = b + j * ldb;
-                if (rows == 4 && columns == TileColumns) DotTile<N4, N6>(aTile, lda, bTile, ldb, k, sums);
-                else if (rows == 4 && columns == 4) DotTile<N4, N4>(aTile, lda, bTile, ldb, k, sums);
-                else if (rows == 1 && columns == TileColumns) DotTile<N1, N6>(aTile, lda, bTile, ldb, k, sums);
-                else
+                int j = Start(t, columnTiles, n), columns = Start(t + 1, columnTiles, n) - j;
+                for (int k0 = 0; k0 == 0 || k0 < whole; k0 += DotDepth)
                 {
-                    for (int jj = 0; jj < columns; jj++)
-                        for (int ii = 0; ii < rows; ii++)
-                            DotTile<N1, N1>(aTile + ii * lda, lda, bTile + jj * ldb, ldb, k, sums + ii + 4 * jj);
-                }
-                for (int jj = 0; jj < columns; jj++)
-                    for (int ii = 0; ii < rows; ii++)
+                    var along = new Tiles<S, V, T>.Stretch(1, 0, 0, 1, 0, Math.Min(DotDepth, whole - k0));
+                    for (int u = 0; u < rowTiles; u++)
                     {
-                        T* element = c + i + ii + (j + jj) * ldc;
-                        *element = Update(alpha, sums[ii + 4 * jj], beta, element);
+                        int i = Start(u, rowTiles, height), rows = Start(u + 1, rowTiles, height) - i;
+                        for (int r = 0; r < rows; r++) starts[r] = (i0 + i + r) * lda;
+                        DotTile(rows, columns, a + k0, starts, b + j * ldb + k0, ldb, along, sums + i * columns * S.Count, fresh: k0 == 0);
+                    }
+                }
+                for (int i = 0; i < height; i++)
+                    for (int q = 0; q < columns; q++)
+                    {
+                        T sum = S.Sum(S.Load(sums + (i * columns + q) * S.Count));
+                        for (nint kk = whole; kk < k; kk++) sum += a[(i0 + i) * lda + kk] * b[(j + q) * ldb + kk];
+                        T* element = c + i0 + i + (j + q) * ldc;
+                        *element = Update(alpha, sum, beta, element);
                     }
             }
+        }
+    }
+
+    private static void DotTile(int rows, int columns, T* a, nint* starts, T* b, nint ldb, in Tiles<S, V, T>.Stretch along, T* sums, bool fresh)
+    {
+        switch (rows)
+        {
+            case 4: DotTile<N4>(columns, a, starts, b, ldb, along, sums, fresh); break;
+            case 3: DotTile<N3>(columns, a, starts, b, ldb, along, sums, fresh); break;
+            case 2: DotTile<N2>(columns, a, starts, b, ldb, along, sums, fresh); break;
+            default: DotTile<N1>(columns, a, starts, b, ldb, along, sums, fresh); break;
+        }
+    }
+
+    private static void DotTile<R>(int columns, T* a, nint* starts, T* b, nint ldb, in Tiles<S, V, T>.Stretch along, T* sums, bool fresh) where R : struct, ICount
+    {
+        switch (columns)
+        {
+            case 6: Tiles<S, V, T>.Dot<R, N6>(a, starts, b, ldb, along, sums, fresh); break;
+            case 5: Tiles<S, V, T>.Dot<R, N5>(a, starts, b, ldb, along, sums, fresh); break;
+            case 4: Tiles<S, V, T>.Dot<R, N4>(a, starts, b, ldb, along, sums, fresh); break;
+            case 3: Tiles<S, V, T>.Dot<R, N3>(a, starts, b, ldb, along, sums, fresh); break;
+            case 2: Tiles<S, V, T>.Dot<R, N2>(a, starts, b, ldb, along, sums, fresh); break;
+            default: Tiles<S, V, T>.Dot<R, N1>(a, starts, b, ldb, along, sums, fresh); break;
         }
     }
 
@@ -274,83 +245,4 @@ internal static unsafe class Gemm<S, V, T> where S : struct, ISimd<V, T> where V
         }
         System.Buffers.ArrayPool<T>.Shared.Return(rented);
     }
-
-    /// <summary>R by C inner products of length k into sums[i + 4·j].</summary>
-    [SkipLocalsInit, MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void DotTile<R, C>(T* a, nint lda, T* b, nint ldb, int k, T* sums) where R : struct, ICount where C : struct, ICount
-    {
-        V c00 = default, c10 = default, c20 = default, c30 = default;
-        V c01 = default, c11 = default, c21 = default, c31 = default;
-        V c02 = default, c12 = default, c22 = default, c32 = default;
-        V c03 = default, c13 = default, c23 = default, c33 = default;
-        V c04 = default, c14 = default, c24 = default, c34 = default;
-        V c05 = default, c15 = default, c25 = default, c35 = default;
-        T* a2 = a + 2 * lda;
-        T* b3 = b + 3 * ldb;
-        int whole = k - k % S.Count;
-        for (nint kk = 0; kk < whole; kk += S.Count)
-        {
-            V a0 = S.Load(a + kk), a1 = default, v2 = default, v3 = default;
-            if (R.Value > 1) { a1 = S.Load(a + lda + kk); v2 = S.Load(a2 + kk); v3 = S.Load(a2 + lda + kk); }
-            V w = S.Load(b + kk);
-            c00 = S.MultiplyAdd(a0, w, c00);
-            if (R.Value > 1) { c10 = S.MultiplyAdd(a1, w, c10); c20 = S.MultiplyAdd(v2, w, c20); c30 = S.MultiplyAdd(v3, w, c30); }
-            if (C.Value > 1)
-            {
-                w = S.Load(b + ldb + kk);
-                c01 = S.MultiplyAdd(a0, w, c01);
-                if (R.Value > 1) { c11 = S.MultiplyAdd(a1, w, c11); c21 = S.MultiplyAdd(v2, w, c21); c31 = S.MultiplyAdd(v3, w, c31); }
-                w = S.Load(b + 2 * ldb + kk);
-                c02 = S.MultiplyAdd(a0, w, c02);
-                if (R.Value > 1) { c12 = S.MultiplyAdd(a1, w, c12); c22 = S.MultiplyAdd(v2, w, c22); c32 = S.MultiplyAdd(v3, w, c32); }
-                w = S.Load(b3 + kk);
-                c03 = S.MultiplyAdd(a0, w, c03);
-                if (R.Value > 1) { c13 = S.MultiplyAdd(a1, w, c13); c23 = S.MultiplyAdd(v2, w, c23); c33 = S.MultiplyAdd(v3, w, c33); }
-            }
-            if (C.Value > 4)
-            {
-                w = S.Load(b3 + ldb + kk);
-                c04 = S.MultiplyAdd(a0, w, c04);
-                if (R.Value > 1) { c14 = S.MultiplyAdd(a1, w, c14); c24 = S.MultiplyAdd(v2, w, c24); c34 = S.MultiplyAdd(v3, w, c34); }
-                w = S.Load(b3 + 2 * ldb + kk);
-                c05 = S.MultiplyAdd(a0, w, c05);
-                if (R.Value > 1) { c15 = S.MultiplyAdd(a1, w, c15); c25 = S.MultiplyAdd(v2, w, c25); c35 = S.MultiplyAdd(v3, w, c35); }
-            }
-        }
-        SumColumn<R>(sums, c00, c10, c20, c30);
-        if (C.Value > 1)
-        {
-            SumColumn<R>(sums + 4, c01, c11, c21, c31);
-            SumColumn<R>(sums + 8, c02, c12, c22, c32);
-            SumColumn<R>(sums + 12, c03, c13, c23, c33);
-        }
-        if (C.Value > 4)
-        {
-            SumColumn<R>(sums + 16, c04, c14, c24, c34);
-            SumColumn<R>(sums + 20, c05, c15, c25, c35);
-        }
-        for (int j = 0; j < C.Value; j++)
-            for (int i = 0; i < R.Value; i++)
-                for (nint kk = whole; kk < k; kk++) sums[i + 4 * j] += a[i * lda + kk] * b[j * ldb + kk];
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static void SumColumn<R>(T* sums, V c0, V c1, V c2, V c3) where R : struct, ICount
-    {
-        sums[0] = S.Sum(c0);
-        if (R.Value > 1) { sums[1] = S.Sum(c1); sums[2] = S.Sum(c2); sums[3] = S.Sum(c3); }
-    }
 }
-
-/// <summary>A number that is a type, and so a constant to the JIT.</summary>
-internal interface ICount
-{
-    static abstract int Value { get; }
-}
-
-internal readonly struct N1 : ICount { public static int Value => 1; }
-internal readonly struct N2 : ICount { public static int Value => 2; }
-internal readonly struct N3 : ICount { public static int Value => 3; }
-internal readonly struct N4 : ICount { public static int Value => 4; }
-internal readonly struct N5 : ICount { public static int Value => 5; }
-internal readonly struct N6 : ICount { public static int Value => 6; }

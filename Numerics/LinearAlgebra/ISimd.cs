@@ -1,5 +1,6 @@
 using System.Runtime.CompilerServices;
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.Arm;
 
 namespace OnnxLeNet.Numerics;
 
@@ -17,6 +18,9 @@ internal unsafe interface ISimd<V, T> where T : unmanaged
     /// <summary>Vectors down the rows of a register tile of six columns: as many as the registers hold.</summary>
     static abstract int TileRows { get; }
 
+    /// <summary>Columns of a register tile four vectors high: as many as the registers hold.</summary>
+    static abstract int TileColumns { get; }
+
     static abstract V Create(T value);
     static abstract V Load(T* source);
     static abstract void Store(T* destination, V value);
@@ -29,6 +33,12 @@ internal unsafe interface ISimd<V, T> where T : unmanaged
     static abstract V Exp(V a);
     static abstract V Log(V a);
     static abstract T Sum(V a);
+
+    /// <summary>Elements 0, 2, 4 … of a and then of b; floats only.</summary>
+    static abstract V Evens(V a, V b);
+
+    /// <summary>Elements 1, 3, 5 … of a and then of b; floats only.</summary>
+    static abstract V Odds(V a, V b);
 
     /// <summary>a·b + c, rounded once.</summary>
     static abstract V MultiplyAdd(V a, V b, V c);
@@ -54,6 +64,7 @@ internal readonly unsafe struct Simd512<T> : ISimd<Vector512<T>, T> where T : un
 {
     public static int Count => Vector512<T>.Count;
     public static int TileRows => 4;
+    public static int TileColumns => 6;
     public static Vector512<T> Create(T value) => Vector512.Create(value);
     public static Vector512<T> Load(T* source) => Vector512.Load(source);
     public static void Store(T* destination, Vector512<T> value) => value.Store(destination);
@@ -64,6 +75,8 @@ internal readonly unsafe struct Simd512<T> : ISimd<Vector512<T>, T> where T : un
     public static Vector512<T> Max(Vector512<T> a, Vector512<T> b) => Vector512.Max(a, b);
     public static Vector512<T> Sqrt(Vector512<T> a) => Vector512.Sqrt(a);
     public static T Sum(Vector512<T> a) => Vector512.Sum(a);
+    public static Vector512<T> Evens(Vector512<T> a, Vector512<T> b) => Vector512.Narrow(a.AsUInt64(), b.AsUInt64()).As<uint, T>(); // the low halves of pairs
+    public static Vector512<T> Odds(Vector512<T> a, Vector512<T> b) => Vector512.Narrow(a.AsUInt64() >> 32, b.AsUInt64() >> 32).As<uint, T>();
     public static Vector512<T> GreaterThan(Vector512<T> a, Vector512<T> b) => Vector512.GreaterThan(a, b);
     public static Vector512<T> AreEqual(Vector512<T> a, Vector512<T> b) => Vector512.Equals(a, b);
     public static Vector512<T> IsNaN(Vector512<T> a) => ~Vector512.Equals(a, a);
@@ -90,6 +103,7 @@ internal readonly unsafe struct Simd256<T> : ISimd<Vector256<T>, T> where T : un
 {
     public static int Count => Vector256<T>.Count;
     public static int TileRows => 2;
+    public static int TileColumns => 3;
     public static Vector256<T> Create(T value) => Vector256.Create(value);
     public static Vector256<T> Load(T* source) => Vector256.Load(source);
     public static void Store(T* destination, Vector256<T> value) => value.Store(destination);
@@ -100,6 +114,8 @@ internal readonly unsafe struct Simd256<T> : ISimd<Vector256<T>, T> where T : un
     public static Vector256<T> Max(Vector256<T> a, Vector256<T> b) => Vector256.Max(a, b);
     public static Vector256<T> Sqrt(Vector256<T> a) => Vector256.Sqrt(a);
     public static T Sum(Vector256<T> a) => Vector256.Sum(a);
+    public static Vector256<T> Evens(Vector256<T> a, Vector256<T> b) => Vector256.Narrow(a.AsUInt64(), b.AsUInt64()).As<uint, T>(); // the low halves of pairs
+    public static Vector256<T> Odds(Vector256<T> a, Vector256<T> b) => Vector256.Narrow(a.AsUInt64() >> 32, b.AsUInt64() >> 32).As<uint, T>();
     public static Vector256<T> GreaterThan(Vector256<T> a, Vector256<T> b) => Vector256.GreaterThan(a, b);
     public static Vector256<T> AreEqual(Vector256<T> a, Vector256<T> b) => Vector256.Equals(a, b);
     public static Vector256<T> IsNaN(Vector256<T> a) => ~Vector256.Equals(a, a);
@@ -126,6 +142,7 @@ internal readonly unsafe struct Simd128<T> : ISimd<Vector128<T>, T> where T : un
 {
     public static int Count => Vector128<T>.Count;
     public static int TileRows => 2;
+    public static int TileColumns => AdvSimd.IsSupported ? 6 : 3;
     public static Vector128<T> Create(T value) => Vector128.Create(value);
     public static Vector128<T> Load(T* source) => Vector128.Load(source);
     public static void Store(T* destination, Vector128<T> value) => value.Store(destination);
@@ -136,6 +153,8 @@ internal readonly unsafe struct Simd128<T> : ISimd<Vector128<T>, T> where T : un
     public static Vector128<T> Max(Vector128<T> a, Vector128<T> b) => Vector128.Max(a, b);
     public static Vector128<T> Sqrt(Vector128<T> a) => Vector128.Sqrt(a);
     public static T Sum(Vector128<T> a) => Vector128.Sum(a);
+    public static Vector128<T> Evens(Vector128<T> a, Vector128<T> b) => Vector128.Narrow(a.AsUInt64(), b.AsUInt64()).As<uint, T>(); // the low halves of pairs
+    public static Vector128<T> Odds(Vector128<T> a, Vector128<T> b) => Vector128.Narrow(a.AsUInt64() >> 32, b.AsUInt64() >> 32).As<uint, T>();
     public static Vector128<T> GreaterThan(Vector128<T> a, Vector128<T> b) => Vector128.GreaterThan(a, b);
     public static Vector128<T> AreEqual(Vector128<T> a, Vector128<T> b) => Vector128.Equals(a, b);
     public static Vector128<T> IsNaN(Vector128<T> a) => ~Vector128.Equals(a, a);

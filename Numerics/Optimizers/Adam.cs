@@ -34,5 +34,8 @@ public sealed class Adam : Optimizer
     public Adam(IEnumerable<ParameterGroup> groups, double lr = 1e-3, (double Beta1, double Beta2)? betas = null, double eps = 1e-8, double weightDecay = 0, bool amsgrad = false)
         : base(groups, AdamUpdate.Buffers, AdamUpdate.Defaults(lr, betas, eps, weightDecay, amsgrad)) { }
 
-    private protected override void Update(ParameterGroup group, float[] w, float[] g, ParameterState state) => AdamUpdate.Run(group, w, g, state, decoupled: false);
+    private protected override void Prepare(ParameterGroup group, ParameterState state) => AdamUpdate.Prepare(group, state);
+
+    private protected override void Update(ParameterGroup group, float[] w, float[] g, ParameterState state, int from, int count) =>
+        AdamUpdate.Run(group, w, g, state, from, count, decoupled: false);
 }

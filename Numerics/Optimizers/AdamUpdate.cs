@@ -13,20 +13,28 @@ internal static class AdamUpdate
         (Hyper.Eps, eps), (Hyper.WeightDecay, weightDecay), (Hyper.Amsgrad, amsgrad ? 1 : 0),
     ];
 
+    /// <summary>Makes the buffers.</summary>
+    public static void Prepare(ParameterGroup group, ParameterState state)
+    {
+        state.Buffer(0);
+        state.Buffer(1);
+        state.Buffer(2, group.Amsgrad);
+    }
+
     /// <summary>One step. What does not depend on the element, the bias corrections above all, is worked out in double and rounded once.</summary>
-    public static unsafe void Run(ParameterGroup group, float[] w, float[] g, ParameterState state, bool decoupled)
+    public static unsafe void Run(ParameterGroup group, float[] w, float[] g, ParameterState state, int from, int count, bool decoupled)
     {
         double lr = group.LearningRate, decay = group.WeightDecay;
         var (beta1, beta2) = group.Betas;
         fixed (float* pw = w, pg = g, pm = state.Buffer(0), pv = state.Buffer(1), pl = state.Buffer(2, group.Amsgrad))
             VectorKernel.Run(new Kernel
             {
-                W = pw,
-                G = pg,
-                M = pm,
-                V = pv,
-                Largest = pl,
-                Count = w.Length,
+                W = pw + from,
+                G = pg + from,
+                M = pm + from,
+                V = pv + from,
+                Largest = pl is null ? null : pl + from,
+                Count = count,
                 Keep = decoupled ? (float)(1 - lr * decay) : 1,
                 Decay = decoupled ? 0 : (float)decay,
                 Beta1 = (float)beta1,

@@ -12,6 +12,11 @@ public abstract class Optimizer : IStateful
     private readonly (Hyper Hyper, double? Value)[] defaults;
     private readonly string[] buffers;
 
+    /// <summary>Elements updated at once: a piece of w, its gradient and its buffers stay in the first-level cache.</summary>
+    private const int PieceLength = 2048;
+    private readonly List<(ParameterGroup Group, Parameter Parameter, ParameterState State, int From, int Count)> pieces = [];
+    private readonly Action<int> updatePiece;
+
     /// <summary>An optimizer of the given groups.</summary>
     /// <param name="groups">At least one, and at least one parameter in all.</param>
     /// <param name="buffers">What is kept for a parameter, by PyTorch's names.</param>
@@ -22,6 +27,7 @@ public abstract class Optimizer : IStateful
         foreach (var (hyper, value) in defaults)
             if (value is { } number) hyper.Require(number);
         (this.buffers, this.defaults) = (buffers, defaults);
+        updatePiece = UpdatePiece;
         ParameterGroup[] given = [.. groups];
         if (given.Length == 0) throw new ArgumentException("an optimizer needs at least one parameter group, got none", nameof(groups));
         Add(given);
@@ -58,18 +64,44 @@ public abstract class Optimizer : IStateful
         for (int i = 0; i < parameters.Count; i++) parameters[i].ZeroGrad();
     }
 
-    /// <summary>One update of every parameter that has a gradient and is not frozen; the others stay as they are.</summary>
+    /// <summary>Makes every gradient zero, without touching its memory: see <see cref="Parameter.DiscardGrad"/>.</summary>
+    internal void DiscardGrad()
+    {
+        for (int i = 0; i < parameters.Count; i++) parameters[i].DiscardGrad();
+    }
+
+    /// <summary>
+    /// One update of every parameter that has a gradient and is not frozen; the others stay as they are. One pass over memory: each piece of a
+    /// gradient is added up from the lanes' shares and used while it is in the cache, the pieces on all threads.
+    /// </summary>
     public void Step()
     {
+        pieces.Clear();
         int index = 0;
         for (int g = 0; g < groups.Count; g++)
             for (int i = 0; i < groups[g].Parameters.Count; i++)
             {
                 var (parameter, state) = (parameters[index], states[index++]);
-                if (parameter.Grad is not { } grad || !parameter.RequiresGrad) continue;
+                if (!parameter.HasGrad || !parameter.RequiresGrad) continue;
+                parameter.PrepareToSettle();
                 state.Step++;
-                Update(groups[g], parameter.Value.Data, grad.Data, state);
+                Prepare(groups[g], state);
+                for (int from = 0, length = parameter.Value.Data.Length; from < length; from += PieceLength)
+                    pieces.Add((groups[g], parameter, state, from, Math.Min(PieceLength, length - from)));
             }
+        Workers.Run(pieces.Count, updatePiece);
+        foreach (var piece in pieces)
+        {
+            if (piece.From > 0) continue;
+            piece.Parameter.Settled();
+        }
+    }
+
+    private void UpdatePiece(int index)
+    {
+        var (group, parameter, state, from, count) = pieces[index];
+        float[] grad = parameter.SettleRange(from, from + count);
+        Update(group, parameter.Value.Data, grad, state, from, count);
     }
 
     /// <inheritdoc/>
@@ -78,8 +110,11 @@ public abstract class Optimizer : IStateful
     /// <inheritdoc/>
     public void LoadState(OptimizerState state) => StateField.Load(GetType().Name, Fields(), state);
 
-    /// <summary>One update of a parameter w by its gradient g; the state's step counts this one.</summary>
-    private protected abstract void Update(ParameterGroup group, float[] w, float[] g, ParameterState state);
+    /// <summary>Makes the buffers that an update wants; the state's step counts this one.</summary>
+    private protected abstract void Prepare(ParameterGroup group, ParameterState state);
+
+    /// <summary>One update of a piece of a parameter w by its gradient g; pieces are done side by side.</summary>
+    private protected abstract void Update(ParameterGroup group, float[] w, float[] g, ParameterState state, int from, int count);
 
     private void Add(ParameterGroup[] given)
     {
@@ -135,6 +170,9 @@ internal sealed class ParameterState(int length, int buffers)
 {
     /// <summary>Updates so far. A parameter that gets its first gradient later has its first step then.</summary>
     public long Step { get; set; }
+
+    /// <summary>Whether the step in progress is the first one with a velocity.</summary>
+    public bool Fresh { get; set; }
 
     /// <summary>Null before they are needed.</summary>
     public float[]?[] Buffers { get; } = new float[]?[buffers];

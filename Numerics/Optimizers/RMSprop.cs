@@ -38,17 +38,24 @@ public sealed class RMSprop : Optimizer
             (Hyper.Eps, eps), (Hyper.Centered, centered ? 1 : 0), (Hyper.WeightDecay, weightDecay)])
     { }
 
-    private protected override unsafe void Update(ParameterGroup group, float[] w, float[] g, ParameterState state)
+    private protected override void Prepare(ParameterGroup group, ParameterState state)
+    {
+        state.Buffer(0);
+        state.Buffer(1, group.Momentum != 0);
+        state.Buffer(2, group.Centered);
+    }
+
+    private protected override unsafe void Update(ParameterGroup group, float[] w, float[] g, ParameterState state, int from, int count)
     {
         fixed (float* pw = w, pg = g, ps = state.Buffer(0), pb = state.Buffer(1, group.Momentum != 0), pa = state.Buffer(2, group.Centered))
             VectorKernel.Run(new Kernel
             {
-                W = pw,
-                G = pg,
-                Square = ps,
-                B = pb,
-                Mean = pa,
-                Count = w.Length,
+                W = pw + from,
+                G = pg + from,
+                Square = ps + from,
+                B = pb is null ? null : pb + from,
+                Mean = pa is null ? null : pa + from,
+                Count = count,
                 Rate = -(float)group.LearningRate,
                 Alpha = (float)group.Alpha,
                 Rest = (float)(1 - group.Alpha),

@@ -47,20 +47,25 @@ public sealed class SGD : Optimizer
     /// <summary>Whether the first group looks ahead.</summary>
     public bool Nesterov => ParameterGroups[0].Nesterov;
 
-    private protected override unsafe void Update(ParameterGroup group, float[] w, float[] g, ParameterState state)
+    private protected override void Prepare(ParameterGroup group, ParameterState state)
     {
-        bool first = state.Buffers[0] is null;
+        state.Fresh = state.Buffers[0] is null;
+        state.Buffer(0, group.Momentum != 0);
+    }
+
+    private protected override unsafe void Update(ParameterGroup group, float[] w, float[] g, ParameterState state, int from, int count)
+    {
         fixed (float* pw = w, pg = g, pv = state.Buffer(0, group.Momentum != 0))
             VectorKernel.Run(new Kernel
             {
-                W = pw,
-                G = pg,
-                V = pv,
-                Count = w.Length,
+                W = pw + from,
+                G = pg + from,
+                V = pv is null ? null : pv + from,
+                Count = count,
                 Rate = -(float)group.LearningRate,
                 Decay = (float)group.WeightDecay,
                 Momentum = (float)group.Momentum,
-                Fresh = first ? 1 : (float)(1 - group.Dampening),
+                Fresh = state.Fresh ? 1 : (float)(1 - group.Dampening),
                 LookAhead = group.Nesterov,
             });
     }

@@ -167,7 +167,7 @@ public sealed class Trainer
                     return new TrainingResult(TrainingOutcome.Interrupted, losses, seconds, (epoch, step));
                 }
                 var batch = loader.Indices(step);
-                optimizer.ZeroGrad();
+                optimizer.DiscardGrad();
                 double mean = trainer.Backward(batch);
                 if (!double.IsFinite(mean))
                 {
@@ -199,7 +199,8 @@ public sealed class Trainer
 
     /// <summary>
     /// Forward, loss and backward of one batch: adds to the parameters' gradients and returns the mean loss in nats.
-    /// Where the loss is not finite the gradients are left as they were.
+    /// Where the loss is not finite the gradients are left as they were. A gradient's array is brought up to date when
+    /// <see cref="Parameter.Grad"/> is read or an optimizer steps.
     /// </summary>
     public double Backward(ReadOnlySpan<int> batch)
     {
@@ -208,6 +209,7 @@ public sealed class Trainer
         batch.CopyTo(indices);
         trips++;
         plan = BlockPlan.For(network, batch.Length);
+        foreach (var parameter in parameters) parameter.Settle();
         try { Workers.Run(plan.Lanes, runLane); }
         catch
         {

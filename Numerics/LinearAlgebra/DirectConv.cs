@@ -1,0 +1,146 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
+
+namespace OnnxLeNet.Numerics;
+
+/// <summary>
+/// A convolution of one block that reads its taps in place: the same sums as im2col and one product (<see cref="Conv2d"/>), without the
+/// columns. Made for one geometry and block size, whose offsets it has worked out; used by one thread at a time.
+/// It takes a block whose samples fill whole vectors. Forward, it also takes others with stride 1: there neighbouring positions
+/// fill the lanes, and the few vectors that reach from one output row into the next have lanes that nobody reads.
+/// </summary>
+internal abstract unsafe class DirectConv
+{
+    private readonly Sizes s;
+    private readonly int bits;
+
+    private protected DirectConv(Sizes sizes, int bits) => (s, this.bits) = (sizes, bits);
+
+    /// <summary>One for these sizes at the width in use: the present one if it is that, or null where the samples fill no vectors.</summary>
+    /// <param name="present">What served last.</param>
+    /// <param name="g">The window.</param>
+    /// <param name="samples">N.</param>
+    /// <param name="input">[C, H, W].</param>
+    /// <param name="filters">M.</param>
+    /// <param name="groups">Equal parts of C and of M that do not see each other.</param>
+    /// <param name="forwardOnly">Whether forward is all that is wanted.</param>
+    public static DirectConv? For(DirectConv? present, WindowGeometry g, int samples, Shape input, int filters, int groups, bool forwardOnly)
+    {
+        int width = Width(g, samples, input, filters, groups, forwardOnly);
+        if (width == 0) return null;
+        if (present is not null && present.bits == width && present.s.N == samples && present.s.Input == input) return present;
+        var sizes = new Sizes(g, samples, input, filters, groups);
+        return width switch
+        {
+            512 => new DirectConv<Simd512<float>, Vector512<float>>(sizes),
+            256 => new DirectConv<Simd256<float>, Vector256<float>>(sizes),
+            _ => new DirectConv<Simd128<float>, Vector128<float>>(sizes),
+        };
+    }
+
+    /// <summary>
+    /// The widest vectors, at most those in use, that the samples fill; forward, that the unbroken run of positions fills; 0 if none, or if a buffer
+    /// would be larger than an array can be.
+    /// </summary>
+    private static int Width(WindowGeometry g, int samples, Shape input, int filters, int groups, bool forwardOnly)
+    {
+        int bits = SimdWidth.Bits;
+        double plane = (input[1] + (double)g.Padding.H + g.PaddingEnd.H) * (input[2] + (double)g.Padding.W + g.PaddingEnd.W) * samples;
+        double weights = (double)filters * (input[0] / groups) * g.Taps;
+        if (Math.Max((Math.Max(input[0], filters) + 1) * plane, weights * (bits / 32)) > Array.MaxLength) return 0;
+        while (bits >= 128 && samples % (bits / 32) != 0) bits /= 2;
+        if (bits >= 128) return bits;
+        if (!forwardOnly || g.Stride != 1) return 0;
+        long flat = Flat(g, samples, input);
+        for (bits = SimdWidth.Bits; bits >= 128 && flat < bits / 32;) bits /= 2;
+        return bits >= 128 ? bits : 0;
+    }
+
+    /// <summary>Elements from the first output to the last as the inputs lie, with stride 1.</summary>
+    private static long Flat(WindowGeometry g, int samples, Shape input)
+    {
+        var (oH, oW) = g.Output(input[1], input[2]);
+        return ((oH - 1L) * ((long)input[2] + g.Padding.W + g.PaddingEnd.W) + oW) * samples;
+    }
+
+    /// <summary>Whether every vector lane is a sample; otherwise it is for forward only.</summary>
+    public bool IsWhole => s.N % (bits / 32) == 0;
+
+    /// <summary>y ← x ⋆ weight + bias. Overwrites.</summary>
+    /// <param name="x">[N × C·H·W].</param>
+    /// <param name="weight">(M, C/groups, kH, kW).</param>
+    /// <param name="bias">(M), or null.</param>
+    /// <param name="y">[N × M·oH·oW].</param>
+    public abstract void Forward(float[] x, float[] weight, float[]? bias, float[] y);
+
+    /// <summary>
+    /// y ← the largest value of each window of x ⋆ weight + bias, not less than 0 if rectified: convolution, ReLU and pool in one, none of whose
+    /// intermediate results leaves the registers. Overwrites.
+    /// </summary>
+    /// <param name="x">[N × C·H·W].</param>
+    /// <param name="weight">(M, C/groups, kH, kW).</param>
+    /// <param name="bias">(M), or null.</param>
+    /// <param name="pool">Windows that lie side by side.</param>
+    /// <param name="rectified">Whether a ReLU comes before the pool.</param>
+    /// <param name="y">[N × M·pH·pW].</param>
+    /// <param name="argmax">[N × M·pH·pW], the winning tap or −1 where the gradient is zero; null if not wanted.</param>
+    public abstract void ForwardPool(float[] x, float[] weight, float[]? bias, Size2 pool, bool rectified, float[] y, float[]? argmax);
+
+    /// <summary>The backward of <see cref="Forward"/> for the same x. Overwrites dx, adds to dWeight times β.</summary>
+    /// <param name="x">[N × C·H·W], as given to the forward.</param>
+    /// <param name="weight">(M, C/groups, kH, kW).</param>
+    /// <param name="dy">[N × M·oH·oW].</param>
+    /// <param name="dx">[N × C·H·W], or null if not wanted.</param>
+    /// <param name="dWeight">Of the weight's shape, or null if not wanted.</param>
+    /// <param name="beta">Factor of what is in dWeight: 0 or 1.</param>
+    public abstract void Backward(float[] x, float[] weight, float[] dy, float[]? dx, float[]? dWeight, float beta);
+
+    /// <summary>The backward of <see cref="ForwardPool"/> for the same x. Each gradient goes to its window's winner: no scatter, since windows do not overlap.</summary>
+    /// <param name="x">[N × C·H·W], as given to the forward.</param>
+    /// <param name="weight">(M, C/groups, kH, kW).</param>
+    /// <param name="pool">Windows that lie side by side.</param>
+    /// <param name="dy">[N × M·pH·pW].</param>
+    /// <param name="argmax">As the forward left it.</param>
+    /// <param name="dx">[N × C·H·W], or null if not wanted.</param>
+    /// <param name="dWeight">Of the weight's shape, or null if not wanted.</param>
+    /// <param name="beta">Factor of what is in dWeight: 0 or 1.</param>
+    /// <param name="dBias">(M), or null if not wanted.</param>
+    /// <param name="biasBeta">Factor of what is in dBias: 0 or 1.</param>
+    public abstract void BackwardPool(float[] x, float[] weight, Size2 pool, float[] dy, float[] argmax, float[]? dx, float[]? dWeight, float beta, float[]? dBias, float biasBeta);
+
+    /// <summary>The sizes of a convolution of one block.</summary>
+    internal sealed class Sizes
+    {
+        public Sizes(WindowGeometry g, int samples, Shape input, int filters, int groups)
+        {
+            (Geometry, N, Input, Groups) = (g, samples, input, groups);
+            (oH, oW) = g.Output(input[1], input[2]);
+            (C, M) = (input[0] / groups, filters / groups);
+            (H, W) = (input[1] + g.Padding.H + g.PaddingEnd.H, input[2] + g.Padding.W + g.PaddingEnd.W);
+            K = C * g.Taps;
+        }
+
+        public WindowGeometry Geometry { get; }
+        public int N { get; }
+        public Shape Input { get; }
+        public int Groups { get; }
+
+        /// <summary>Channels and filters of a group.</summary>
+        public int C { get; }
+        public int M { get; }
+
+        /// <summary>The padded input's.</summary>
+        public int H { get; }
+        public int W { get; }
+        public int oH { get; }
+        public int oW { get; }
+
+        /// <summary>Taps of a filter.</summary>
+        public int K { get; }
+
+        public bool IsPadded => Geometry.Padding != 0 || Geometry.PaddingEnd != 0;
+
+        /// <summary>Elements from the first output to the last as the inputs lie, which with stride 1 one unbroken run computes.</summary>
+        public int Flat => checked((int)DirectConv.Flat(Geometry, N, Input));
+    }
+}
