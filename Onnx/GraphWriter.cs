@@ -13,7 +13,7 @@ internal sealed class GraphWriter(string name, IEnumerable<string> layers, int o
 {
     // The layers' own names are taken from the start: a function must not get one before its layer comes.
     private readonly HashSet<string> names = [.. layers];
-    private readonly HashSet<string> values = [OnnxExporter.Input, OnnxExporter.Output];
+    private readonly HashSet<string> values = [OnnxExporter.Input, OnnxExporter.Output, OnnxExporter.Probabilities];
 
     public GraphProto Graph { get; } = new() { Name = name };
 

@@ -5,17 +5,12 @@ using OnnxLeNet.Onnx.Schema;
 namespace OnnxLeNet.Onnx;
 
 /// <summary>
-/// Writes a network as an ONNX model: one input <c>input</c> and one output <c>logits</c> whose first axis is <c>batch</c>, weights under
-/// PyTorch's names, every attribute explicit. The same network and metadata give the same bytes.
+/// Writes a network as an ONNX model: one input <c>input</c> and one output <c>logits</c> whose first axis is <c>batch</c>, nodes named like their layers,
+/// weights under PyTorch's names, every attribute explicit, the sizes of every value. Dropout is left out. The same network, metadata and options give the
+/// same bytes.
 /// </summary>
 public static class OnnxExporter
 {
-    /// <summary>The operator set: ONNX Runtime since 1.12, TensorRT and the converters all take it.</summary>
-    public const int Opset = 17;
-
-    /// <summary>The format version that goes with <see cref="Opset"/>.</summary>
-    public const int IrVersion = 8;
-
     /// <summary>Who the file says wrote it.</summary>
     public const string Producer = "OnnxLeNet";
 
@@ -25,6 +20,9 @@ public static class OnnxExporter
     /// <summary>The name of the graph's output.</summary>
     public const string Output = "logits";
 
+    /// <summary>The name of the graph's output where a softmax was added.</summary>
+    public const string Probabilities = "probabilities";
+
     /// <summary>The name of the first axis of both.</summary>
     public const string BatchAxis = "batch";
 
@@ -32,35 +30,69 @@ public static class OnnxExporter
     /// <param name="network">A chain of layers that ONNX has operators for.</param>
     /// <param name="sample">The shape of one input sample, [C, H, W].</param>
     /// <param name="name">The graph's name.</param>
-    /// <param name="metadata">Keys and values to store with the model, in this order.</param>
-    /// <exception cref="OnnxException">A layer has no form in ONNX, or a key stands twice.</exception>
+    /// <param name="metadata">Keys and values to store with the model, in this order; the hash of the weights joins them.</param>
+    /// <param name="options">Operator set and form; the defaults if left out.</param>
+    /// <exception cref="OnnxException">A layer has no form in ONNX, a key stands twice, or an option does not fit.</exception>
     /// <exception cref="ShapeException">The network does not take such samples.</exception>
-    public static ModelProto Export(Module network, Shape sample, string name, IEnumerable<KeyValuePair<string, string>>? metadata = null)
+    public static ModelProto Export(
+        Module network, Shape sample, string name, IEnumerable<KeyValuePair<string, string>>? metadata = null, ExportOptions? options = null) =>
+        ExportTraced(network, sample, name, metadata, options).Model;
+
+    /// <summary>The same, with the layers in the order they run and what each returns.</summary>
+    internal static (ModelProto Model, IReadOnlyList<LayerValue> Layers) ExportTraced(
+        Module network, Shape sample, string name, IEnumerable<KeyValuePair<string, string>>? metadata, ExportOptions? options)
     {
         ArgumentNullException.ThrowIfNull(network);
         ArgumentException.ThrowIfNullOrEmpty(name);
-        var graph = new GraphWriter(name, Names(network, ""), Opset);
-        var (last, y) = Add(graph, network, path: "", (Input, new Batch(1, sample, requiresGrad: false)));
+        options ??= new ExportOptions();
+        int irVersion = ExportOptions.IrVersion(options.Opset);
+        var graph = new GraphWriter(name, Names(network, ""), options.Opset);
+        var layers = new List<LayerValue>();
+        var x = Add(graph, network, path: "", (Input, new Batch(1, sample, requiresGrad: false)), layers);
         if (graph.Graph.Node.Count == 0) throw new OnnxException($"{network} has no layers to export");
-        graph.RenameOutput(last, Output);
+        if (options.Softmax)
+        {
+            if (layers[^1].Layer is Numerics.Softmax) throw new OnnxException($"the network ends with {layers[^1].Layer} already: no other can follow");
+            x = Add(graph, new Numerics.Softmax(), path: "", x, layers);
+        }
+        string output = options.Softmax ? Probabilities : Output;
+        graph.RenameOutput(x.Name, output);
         graph.Graph.Input.Add(GraphWriter.FloatValue(Input, BatchAxis, sample));
-        graph.Graph.Output.Add(GraphWriter.FloatValue(Output, BatchAxis, y.Sample));
-
+        graph.Graph.Output.Add(GraphWriter.FloatValue(output, BatchAxis, x.Batch.Sample));
+        layers = [.. layers.Select(layer => layer.Value == x.Name ? layer with { Value = output } : layer)];
+        if (options.FoldBatchNorm)
+        {
+            var folded = BatchNormFolding.Apply(graph.Graph);
+            layers = [.. layers.Select(layer => layer with { Value = folded.GetValueOrDefault(layer.Value, layer.Value) })];
+        }
+        foreach (var layer in layers.DistinctBy(layer => layer.Value).Where(layer => layer.Value != output && layer.Value != Input))
+            graph.Graph.ValueInfo.Add(GraphWriter.FloatValue(layer.Value, BatchAxis, layer.Sample));
         var model = new ModelProto
         {
-            IrVersion = IrVersion,
+            IrVersion = irVersion,
             ProducerName = Producer,
             ProducerVersion = typeof(OnnxExporter).Assembly.GetName().Version!.ToString(3),
             Graph = graph.Graph,
         };
-        model.OpsetImport.Add(new OperatorSetIdProto { Domain = "", Version = Opset });
+        model.OpsetImport.Add(new OperatorSetIdProto { Domain = "", Version = options.Opset });
+        if (options.DocStrings) Descriptions.OfNodes(model);
+        if (options.Float16) Float16Weights.Apply(graph.Graph);
+        AddMetadata(model, metadata ?? []);
+        if (options.DocStrings) Descriptions.Apply(model, options, OnnxFile.Metadata(model));
+        return (model, layers);
+    }
+
+    /// <summary>The hash of the weights takes the place of one that came along.</summary>
+    private static void AddMetadata(ModelProto model, IEnumerable<KeyValuePair<string, string>> metadata)
+    {
         var keys = new HashSet<string>();
-        foreach (var (key, value) in metadata ?? [])
+        string hash = ModelMetadata.HashWeights(model.Graph);
+        foreach (var (key, value) in metadata)
         {
             if (!keys.Add(key)) throw new OnnxException($"the metadata key '{key}' stands twice");
-            model.MetadataProps.Add(new StringStringEntryProto { Key = key, Value = value });
+            model.MetadataProps.Add(new StringStringEntryProto { Key = key, Value = key == ModelMetadata.WeightsHash ? hash : value });
         }
-        return model;
+        if (keys.Add(ModelMetadata.WeightsHash)) model.MetadataProps.Add(new StringStringEntryProto { Key = ModelMetadata.WeightsHash, Value = hash });
     }
 
     /// <summary>The full names of a module's children, and theirs.</summary>
@@ -71,19 +103,21 @@ public static class OnnxExporter
     /// Adds a module's nodes behind the value x, which comes with a sample's result so far; returns its own. A layer without a name gets its operator's and
     /// a number.
     /// </summary>
-    private static (string Name, Batch Batch) Add(GraphWriter graph, Module module, string path, (string Name, Batch Batch) x)
+    private static (string Name, Batch Batch) Add(GraphWriter graph, Module module, string path, (string Name, Batch Batch) x, List<LayerValue> layers)
     {
         if (module is Sequential chain)
         {
             foreach (var child in chain.Chain)
             {
                 bool named = chain.Children.Any(c => c.Module == child);
-                x = Add(graph, child, !named ? "" : path.Length > 0 ? $"{path}.{child.Name}" : child.Name!, x);
+                x = Add(graph, child, !named ? "" : path.Length > 0 ? $"{path}.{child.Name}" : child.Name!, x, layers);
             }
             return x;
         }
         var y = Inference.Run(module, x.Batch);
-        return (Add(graph, module, path, x.Name, x.Batch.Sample), y);
+        string value = Add(graph, module, path, x.Name, x.Batch.Sample);
+        layers.Add(new LayerValue(module, value, y.Sample));
+        return (value, y);
     }
 
     private static string Add(GraphWriter graph, Module module, string path, string x, Shape sample)
@@ -129,3 +163,6 @@ public static class OnnxExporter
         return $"{stem}{number}";
     }
 }
+
+/// <summary>A layer of an exported network, the name of the value that it returns, and one sample's shape of that.</summary>
+internal sealed record LayerValue(Module Layer, string Value, Shape Sample);

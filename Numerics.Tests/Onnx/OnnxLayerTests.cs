@@ -34,13 +34,22 @@ public sealed class OnnxLayerTests
 
     public static IEnumerable<object[]> Cases => LayerCases.Names.Concat(More.Keys).Select(name => new object[] { name });
 
+    /// <summary>Every layer that ONNX can say, in evaluation mode.</summary>
+    internal static IEnumerable<(string Name, Module Layer, Shape Sample)> Exportable =>
+        LayerCases.Names.Concat(More.Keys).Where(name => !Refused.ContainsKey(name)).Select(name => (name, Make(name).Layer, Make(name).Sample));
+
+    private static (Module Layer, Shape Sample) Make(string name)
+    {
+        var (layer, sample) = More.TryGetValue(name, out var more) ? (more.Make(), more.Sample) : (LayerCases.Make(name), LayerCases.Sample(name));
+        layer.Eval();
+        return (layer is Dropout ? new Sequential { new Tanh(), layer } : layer, sample);
+    }
+
     [TestMethod]
     [DynamicData(nameof(Cases))]
     public void ALayerGoesThroughOnnxAndBack(string name)
     {
-        var (layer, sample) = More.TryGetValue(name, out var more) ? (more.Make(), more.Sample) : (LayerCases.Make(name), LayerCases.Sample(name));
-        layer.Eval();
-        if (layer is Dropout) layer = new Sequential { new Tanh(), layer };
+        var (layer, sample) = Make(name);
         if (Refused.TryGetValue(name, out string? why))
         {
             Failure.Of<OnnxException>(() => OnnxExporter.Export(layer, sample, name), "AvgPool2d(", why);

@@ -27,6 +27,36 @@ public sealed class PyTorchTests
         foreach (string name in OnnxNetworks.Names) Assert.AreEqual("", Check(folder)[folder[$"{name}.onnx"]], name);
     }
 
+    /// <summary>Every layer and network at every operator set that the checker knows, in every form of the weights.</summary>
+    [TestMethod]
+    public void TheCheckerAcceptsEveryOpsetAndForm()
+    {
+        Require("onnx");
+        using var folder = new ModelFolder();
+        int number = 0;
+        var names = new Dictionary<string, string>();
+        foreach (int opset in (int[])[13, 14, 15, 16, 17])
+        {
+            foreach (var (name, network, sample) in ExportOptionsTests.Everything)
+            {
+                var options = new ExportOptions { Opset = opset };
+                foreach (var form in (ExportOptions[])[options, options with { Float16 = true, FoldBatchNorm = true, DocStrings = false }])
+                {
+                    string file = folder[$"{number++}.onnx"];
+                    names.Add(file, $"{name}, {form}");
+                    OnnxFile.Write(OnnxExporter.Export(network, sample, "network", options: form), file);
+                }
+            }
+            foreach (var (name, network, images) in OnnxQuantizerTests.Networks)
+            {
+                string file = folder[$"{number++}.onnx"];
+                names.Add(file, $"{name}, int8, opset {opset}");
+                OnnxFile.Write(OnnxQuantizer.Export(network, images, "network", options: new ExportOptions { Opset = opset, Softmax = true }), file);
+            }
+        }
+        foreach (var (file, error) in Check(folder)) Assert.AreEqual("", error, names[file]);
+    }
+
     /// <summary>The checker must be one that finds something.</summary>
     [TestMethod]
     public void TheCheckerRefusesWhatIsWrong()

@@ -44,10 +44,10 @@ let dataFolder (data: string option) = defaultArg data Workspace.mnistFolder
 
 /// Keys of what a model file says of its input, its classes and how it came to be.
 module Metadata =
-    let classes = "classes"
-    let padding = "input.padding"
-    let mean = "input.mean"
-    let std = "input.std"
+    let classes = ModelMetadata.Classes
+    let padding = ModelMetadata.Padding
+    let mean = ModelMetadata.Mean
+    let std = ModelMetadata.Std
 
     let private invariant (x: float) = x.ToString("R", CultureInfo.InvariantCulture)
 

@@ -153,7 +153,7 @@ let private card (job: Job) (data: ImageFolder) (name: string) (test: float) (ha
 | trained by | the engine, {Products.Provider}; on one platform, runtime and vector width the same command gives the same bytes |
 | test accuracy | {percent test} |
 | input, output | `{OnnxExporter.Input}` [{OnnxExporter.BatchAxis}, {sample}], `{OnnxExporter.Output}` [{OnnxExporter.BatchAxis}, {data.Classes}], float32 |
-| opset, IR version | {OnnxExporter.Opset}, {OnnxExporter.IrVersion} |
+| opset, IR version | {ExportOptions.DefaultOpset}, {ExportOptions.IrVersion ExportOptions.DefaultOpset} |
 | engine against ONNX Runtime | {whole.Samples:N0} test images: {percent whole.Top1Agreement} same class, largest difference of a logit {scientific whole.MaxAbs} ({scientific whole.MaxRel} relative), on the {parity.Device} |
 | size | {bytes:N0} bytes |
 | SHA-256 | `{hash}` |
@@ -166,8 +166,8 @@ let private export (job: Job) (data: ImageFolder) (net: Sequential) epochs (path
     let metadata =
         [ Metadata.classes, String.Join(",", seq { 0 .. data.Classes - 1 })
           yield! Metadata.ofTransform data.Train.Transform
-          "test.accuracy", invariant test
-          "data", data.Name
+          ModelMetadata.TestAccuracy, invariant test
+          ModelMetadata.Data, data.Name
           "command", commandOf job data
           "seed", string job.Options.Seed
           "epochs", string epochs ]

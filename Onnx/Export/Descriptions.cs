@@ -1,0 +1,43 @@
+using OnnxLeNet.Numerics;
+using OnnxLeNet.Onnx.Schema;
+
+namespace OnnxLeNet.Onnx;
+
+/// <summary>What model, graph, nodes, input and output say of themselves in words. A network that was imported from a file gets that file's words again.</summary>
+internal static class Descriptions
+{
+    /// <summary>
+    /// Describes each node that returns what a layer returns by that layer, as PyTorch prints it and as the import reads it from the file: a file that was
+    /// imported and is exported again says the same.
+    /// </summary>
+    public static void OfNodes(ModelProto model)
+    {
+        IReadOnlyList<(Module Layer, string? Value)> layers;
+        try { layers = OnnxImporter.Import(model).Layers; }
+        catch (OnnxException) { return; } // more layers than are read again
+        foreach (var (layer, value) in layers)
+            if (value is not null && model.Graph.Node.FirstOrDefault(node => node.Output.Contains(value)) is { } node) node.DocString = layer.ToString();
+    }
+
+    /// <summary>Describes all but the nodes.</summary>
+    public static void Apply(ModelProto model, ExportOptions options, IReadOnlyDictionary<string, string> metadata)
+    {
+        var graph = model.Graph;
+        long parameters = graph.Initializer.Where(IsLearned).Sum(tensor => tensor.Dims.Aggregate(1L, (product, size) => product * size));
+        var (input, output) = (graph.Input[0], graph.Output[0]);
+        model.DocString = FormattableString.Invariant($"{graph.Name}: {Sizes(input)} to {Sizes(output)}, {parameters:N0} parameters.");
+        graph.DocString = "The layers in the order they run, in inference form. A node has its layer's name, weights have PyTorch's.";
+        string form = input.Type.TensorType.Shape.Dim.Count == 4 ? "Images [N, C, H, W], float32" : "Samples in rows, float32";
+        input.DocString = metadata.TryGetValue(ModelMetadata.Mean, out string? mean) && metadata.TryGetValue(ModelMetadata.Std, out string? std)
+            ? $"{form}: {(metadata.TryGetValue(ModelMetadata.Padding, out string? padding) && padding != "0" ? $"{padding} zero pixels on each side, then " : "")}(x/255 − {mean})/{std} for every pixel x."
+            : $"{form}.";
+        string what = options.Softmax ? "Probabilities, which sum to 1" : "Scores, the largest wins";
+        output.DocString = metadata.TryGetValue(ModelMetadata.Classes, out string? classes) ? $"{what}; the classes are {classes}." : $"{what}.";
+    }
+
+    private static bool IsLearned(TensorProto tensor) =>
+        tensor.Name.EndsWith(".weight", StringComparison.Ordinal) || tensor.Name.EndsWith(".bias", StringComparison.Ordinal);
+
+    private static string Sizes(ValueInfoProto value) =>
+        $"{value.Name} [{string.Join(", ", value.Type.TensorType.Shape.Dim.Select(dim => dim.HasDimParam ? dim.DimParam : $"{dim.DimValue}"))}]";
+}

@@ -1,0 +1,157 @@
+using System.Globalization;
+using System.Security.Cryptography;
+using OnnxLeNet.Onnx.Schema;
+using DataType = OnnxLeNet.Onnx.Schema.TensorProto.Types.DataType;
+
+namespace OnnxLeNet.Onnx;
+
+/// <summary>What one node of a model does. Nodes that only prepare weights (Cast, DequantizeLinear, Constant) count to the node that takes them.</summary>
+/// <param name="Name">The node's name, or its first output's where it has none.</param>
+/// <param name="Operator">The operator, with its domain if that is not ONNX's own.</param>
+/// <param name="Output">The name of its first output.</param>
+/// <param name="OutputType">Type and sizes of that output, as <c>float[batch, 6, 28, 28]</c>; empty where nobody knows them.</param>
+/// <param name="Weights">Type and sizes of each weight as it is stored, in the order of the inputs.</param>
+/// <param name="Parameters">Numbers that training learns: running estimates, scales and zero points are none.</param>
+/// <param name="Flops">
+/// Floating-point operations for one sample, two for each multiply-add of a convolution or matrix product; null for other operators, and where sizes are
+/// not known.
+/// </param>
+/// <param name="Description">The node's own description: in a file written here, the layer as PyTorch prints it.</param>
+public sealed record NodeSummary(
+    string Name, string Operator, string Output, string OutputType, IReadOnlyList<string> Weights, long Parameters, long? Flops, string Description);
+
+/// <summary>What a model file holds. Any file that parses has a summary, whether or not the engine can import it.</summary>
+/// <param name="Graph">The graph's name.</param>
+/// <param name="Producer">The program that wrote it, with its version.</param>
+/// <param name="Description">The model's own description.</param>
+/// <param name="IrVersion">The version of the file format.</param>
+/// <param name="Opsets">Each operator set with its version, as <c>17</c> or <c>com.microsoft 1</c>.</param>
+/// <param name="Inputs">Name, type and sizes of each input, as <c>input float[batch, 1, 32, 32]</c>.</param>
+/// <param name="Outputs">The same of each output.</param>
+/// <param name="Nodes">The nodes in order, but for those that prepare weights.</param>
+/// <param name="Parameters">Sum over the nodes.</param>
+/// <param name="Flops">Sum of those that are known.</param>
+/// <param name="WeightTypes">The types that weights are stored in, as <c>float</c> or <c>int8</c>.</param>
+/// <param name="Quantization">What carries 8-bit integers, in words; empty in a float model.</param>
+/// <param name="Metadata">Keys and values stored with the model.</param>
+/// <param name="Bytes">Size of the file.</param>
+/// <param name="Sha256">Its SHA-256, in hexadecimal.</param>
+public sealed record ModelSummary(
+    string Graph, string Producer, string Description, long IrVersion, IReadOnlyList<string> Opsets, IReadOnlyList<string> Inputs, IReadOnlyList<string> Outputs,
+    IReadOnlyList<NodeSummary> Nodes, long Parameters, long Flops, IReadOnlyList<string> WeightTypes, string Quantization,
+    IReadOnlyDictionary<string, string> Metadata, long Bytes, string Sha256)
+{
+    /// <summary>Nodes whose only work is on weights.</summary>
+    private static readonly HashSet<string> Preparing = ["Cast", "DequantizeLinear", "Constant", "Identity", "Transpose", "Reshape", "Unsqueeze"];
+
+    private static readonly HashSet<string> IntegerOperators =
+        ["QuantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger"];
+
+    /// <summary>Summarizes a model file.</summary>
+    /// <exception cref="OnnxException">There is no such file, or it is no ONNX model.</exception>
+    public static ModelSummary Read(string path)
+    {
+        byte[] bytes = OnnxFile.ReadBytes(path);
+        return Of(OnnxFile.Parse(bytes, path), bytes);
+    }
+
+    private static ModelSummary Of(ModelProto model, byte[] bytes)
+    {
+        var graph = model.Graph;
+        var weights = new Dictionary<string, TensorProto>();
+        foreach (var tensor in graph.Initializer) weights.TryAdd(tensor.Name, tensor);
+        var types = ValueTypes.Of(model);
+        var prepared = new Dictionary<string, TensorProto>(weights); // what stands behind each value that only depends on weights
+        var nodes = new List<NodeSummary>();
+        foreach (var node in graph.Node)
+        {
+            if (Source(node, prepared) is { } source && node.Output.Count == 1)
+            {
+                prepared.TryAdd(node.Output[0], source);
+                continue;
+            }
+            nodes.Add(Summarize(node, prepared, types));
+        }
+        var stored = nodes.SelectMany(node => node.Weights).Select(weight => weight[..weight.IndexOf('[', StringComparison.Ordinal)]).Distinct().ToList();
+        var integers = graph.Node.Where(node => IntegerOperators.Contains(node.OpType)).ToList();
+        return new ModelSummary(
+            graph.Name,
+            $"{model.ProducerName} {model.ProducerVersion}".Trim(),
+            model.DocString,
+            model.IrVersion,
+            [.. model.OpsetImport.Select(opset => opset.Domain is "" or "ai.onnx" ? Number(opset.Version) : $"{opset.Domain} {opset.Version}")],
+            [.. graph.Input.Where(input => !weights.ContainsKey(input.Name)).Select(input => $"{input.Name} {types.Text(input.Name)}".Trim())],
+            [.. graph.Output.Select(output => $"{output.Name} {types.Text(output.Name)}".Trim())],
+            nodes,
+            nodes.Sum(node => node.Parameters),
+            nodes.Sum(node => node.Flops ?? 0),
+            stored,
+            integers.Count == 0 ? "" : $"{integers.Count} {(integers[0].OpType is "QuantizeLinear" ? "activations pass through 8-bit integers (QDQ)" : "integer operators")}",
+            OnnxFile.Metadata(model),
+            bytes.Length,
+            Convert.ToHexStringLower(SHA256.HashData(bytes)));
+    }
+
+    /// <summary>The weight that a node prepares, or null for a node that does more.</summary>
+    private static TensorProto? Source(NodeProto node, Dictionary<string, TensorProto> prepared)
+    {
+        if (!Preparing.Contains(node.OpType)) return null;
+        if (node.OpType == "Constant") return node.Attribute.FirstOrDefault(attribute => attribute.Name == "value")?.T ?? new TensorProto { DataType = (int)DataType.Int64 };
+        return node.Input.Count > 0 && node.Input.All(input => input.Length == 0 || prepared.ContainsKey(input)) ? prepared[node.Input[0]] : null;
+    }
+
+    private static NodeSummary Summarize(NodeProto node, Dictionary<string, TensorProto> prepared, ValueTypes types)
+    {
+        string output = node.Output.FirstOrDefault() ?? "";
+        // Scales and zero points of a quantizing node, running estimates, and whole numbers such as shapes are no parameters.
+        var learned = new List<TensorProto>();
+        var shown = new List<string>();
+        for (int i = 0; i < node.Input.Count; i++)
+        {
+            if (!prepared.TryGetValue(node.Input[i], out var tensor) || !IsWeight(node.OpType, i, tensor)) continue;
+            shown.Add(ValueTypes.Text(tensor));
+            if (node.OpType != "BatchNormalization" || i < 3) learned.Add(tensor);
+        }
+        return new NodeSummary(
+            node.Name.Length > 0 ? node.Name : output,
+            node.Domain is "" or "ai.onnx" ? node.OpType : $"{node.Domain}.{node.OpType}",
+            output,
+            types.Text(output),
+            shown,
+            learned.Sum(tensor => Product(tensor.Dims)),
+            Work(node, prepared, types),
+            node.DocString);
+    }
+
+    private static bool IsWeight(string opType, int input, TensorProto tensor) => opType switch
+    {
+        "QuantizeLinear" or "DequantizeLinear" => false,
+        "QLinearConv" => input is 3 or 8,
+        "QLinearMatMul" => input is 0 or 3,
+        "ConvInteger" or "MatMulInteger" => input < 2,
+        // Integers that are no quantized weights are shapes, axes and the like.
+        _ => (DataType)tensor.DataType is DataType.Float or DataType.Float16 or DataType.Bfloat16 or DataType.Double or DataType.Int8 or DataType.Uint8
+            || ((DataType)tensor.DataType == DataType.Int32 && input == 2 && opType is "Conv" or "Gemm" or "ConvTranspose"),
+    };
+
+    /// <summary>Two for each multiply-add of one sample: an axis without a size is the batch and counts once.</summary>
+    private static long? Work(NodeProto node, Dictionary<string, TensorProto> prepared, ValueTypes types)
+    {
+        int at = node.OpType switch { "Conv" or "ConvTranspose" or "Gemm" or "MatMul" or "ConvInteger" or "MatMulInteger" => 1, "QLinearConv" or "QLinearMatMul" => 3, _ => -1 };
+        if (at < 0 || at >= node.Input.Count || node.Output.Count == 0) return null;
+        bool convolution = node.OpType.Contains("Conv", StringComparison.Ordinal);
+        // Every tap works once at each place: of the output, but for a transposed convolution, which spreads its input.
+        var places = types.Sizes(node.OpType == "ConvTranspose" ? node.Input[0] : node.Output[0]);
+        if (places is null) return null;
+        var sample = convolution ? places.Skip(2) : places.SkipLast(1);
+        if (prepared.TryGetValue(node.Input[at], out var weight)) return 2 * Product(weight.Dims) * Product(sample);
+        // A product of two activations: the length of a row of the first, for every element of the result.
+        if (convolution || types.Sizes(node.Input[0]) is not [.., var row]) return null;
+        return 2 * row * Product(places);
+    }
+
+    // Sizes in a file may be anything, and their product wraps rather than stops a summary.
+    private static long Product(IEnumerable<long> sizes) => sizes.Aggregate(1L, (product, size) => unchecked(product * size));
+
+    private static string Number(long value) => value.ToString(CultureInfo.InvariantCulture);
+}

@@ -1,0 +1,60 @@
+using Google.Protobuf;
+using Microsoft.ML.OnnxRuntime;
+using OnnxLeNet.Onnx.Schema;
+using DataType = OnnxLeNet.Onnx.Schema.TensorProto.Types.DataType;
+
+namespace OnnxLeNet.Onnx;
+
+/// <summary>
+/// Type and sizes of a graph's values: those that the file states, and where it does not, those that ONNX Runtime infers. A model that ONNX Runtime does not
+/// take keeps its gaps.
+/// </summary>
+internal sealed class ValueTypes
+{
+    private readonly Dictionary<string, (string Type, IReadOnlyList<string> Sizes)> known = [];
+
+    public static ValueTypes Of(ModelProto model)
+    {
+        var types = new ValueTypes();
+        foreach (var value in model.Graph.Input.Concat(model.Graph.Output).Concat(model.Graph.ValueInfo))
+        {
+            if (value.Type?.TensorType is not { } tensor) continue;
+            var sizes = tensor.Shape?.Dim.Select(dim => dim.HasDimValue ? $"{dim.DimValue}" : dim.HasDimParam ? dim.DimParam : "?");
+            if (sizes is not null) types.known.TryAdd(value.Name, (Name(tensor.ElemType), [.. sizes]));
+        }
+        if (model.Graph.Node.SelectMany(node => node.Output).All(types.known.ContainsKey)) return types;
+        foreach (var info in Infer(model)) types.known.TryAdd(info.Name, (info.ElementType, [.. info.Shape.Zip(info.DimParams, (size, name) => size >= 0 ? $"{size}" : name.Length > 0 ? name : "?")]));
+        return types;
+    }
+
+    /// <summary>As <c>float[batch, 10]</c>; empty for a value that nobody knows.</summary>
+    public string Text(string value) => known.TryGetValue(value, out var type) ? $"{type.Type}[{string.Join(", ", type.Sizes)}]" : "";
+
+    /// <summary>The sizes, 1 for one that is open; null for a value that nobody knows.</summary>
+    public IReadOnlyList<long>? Sizes(string value) => known.TryGetValue(value, out var type) ? [.. type.Sizes.Select(size => long.TryParse(size, out long fixedSize) ? fixedSize : 1)] : null;
+
+    /// <summary>As <c>float[10, 84]</c>.</summary>
+    public static string Text(TensorProto tensor) => $"{Name(tensor.DataType)}[{string.Join(", ", tensor.Dims)}]";
+
+    private static string Name(int type) => Enum.IsDefined((DataType)type) ? ((DataType)type).ToString().ToLowerInvariant() : $"type {type}";
+
+    /// <summary>ONNX Runtime's word on every value, by a copy of the graph that returns them all.</summary>
+    private static IEnumerable<OrtTensorInfo> Infer(ModelProto model)
+    {
+        var all = model.Clone();
+        var outputs = all.Graph.Output.Select(output => output.Name).ToHashSet();
+        foreach (string name in all.Graph.Node.SelectMany(node => node.Output).Where(name => name.Length > 0 && outputs.Add(name)))
+            all.Graph.Output.Add(new ValueInfoProto { Name = name });
+        try
+        {
+            _ = OrtRuntime.Env; // before the first ONNX Runtime object, which would make an environment that logs warnings
+            using var settings = new SessionOptions { GraphOptimizationLevel = GraphOptimizationLevel.ORT_DISABLE_ALL, LogSeverityLevel = OrtLoggingLevel.ORT_LOGGING_LEVEL_FATAL };
+            using var session = new InferenceSession(all.ToByteArray(), settings);
+            return [.. session.OutputNames.Select(name => OrtTensorInfo.From(name, session.OutputMetadata[name])).Where(info => info.ElementType.Length > 0)];
+        }
+        catch (Exception error) when (error is OnnxRuntimeException or MissingDeviceException)
+        {
+            return [];
+        }
+    }
+}

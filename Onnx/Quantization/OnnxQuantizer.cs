@@ -1,0 +1,130 @@
+using OnnxLeNet.Numerics;
+using OnnxLeNet.Onnx.Schema;
+using DataType = OnnxLeNet.Onnx.Schema.TensorProto.Types.DataType;
+
+namespace OnnxLeNet.Onnx;
+
+/// <summary>
+/// Writes a network as an ONNX model of 8-bit integers (static quantization, QDQ form): every weight of a convolution or linear layer is stored as int8
+/// with a scale per output channel, its bias as int32 with the scale of the products, and what goes into it passes through QuantizeLinear and
+/// DequantizeLinear as uint8. The graph stays one of float operators that any consumer of opset 13 computes; ONNX Runtime fuses them into integer ones. Batch
+/// normalization is folded first. The output stays float.
+/// </summary>
+public static class OnnxQuantizer
+{
+    private const int CalibrationBatch = 64;
+
+    /// <summary>Writes a network; the ranges of its activations are those of the engine on images.</summary>
+    /// <param name="network">A chain of layers that ONNX has operators for.</param>
+    /// <param name="training">Images like those the network was trained on, and not those it is judged by.</param>
+    /// <param name="name">The graph's name.</param>
+    /// <param name="metadata">Keys and values to store with the model, in this order.</param>
+    /// <param name="options">Opset, softmax and doc strings.</param>
+    /// <param name="quantization">Calibration and range of the weights.</param>
+    /// <exception cref="OnnxException">A layer has no form in ONNX, there is none with weights, float16 is asked for too, or an option is wrong.</exception>
+    /// <exception cref="ShapeException">The network does not take these images.</exception>
+    public static ModelProto Export(
+        Module network, ImageDataset training, string name, IEnumerable<KeyValuePair<string, string>>? metadata = null, ExportOptions? options = null,
+        QuantizationOptions? quantization = null)
+    {
+        ArgumentNullException.ThrowIfNull(network);
+        ArgumentNullException.ThrowIfNull(training);
+        options ??= new ExportOptions();
+        quantization ??= new QuantizationOptions();
+        quantization.Validate();
+        if (options.Float16) throw new OnnxException("weights are either int8 or float16: leave one out");
+        int count = Math.Min(quantization.CalibrationImages, training.Count);
+        string how = $"int8 weights, uint8 activations; ranges of {count} training images";
+        var (model, layers) = OnnxExporter.ExportTraced(network, training.Sample, name, [.. metadata ?? [], new(ModelMetadata.Quantization, how)], options with { FoldBatchNorm = true });
+        var images = Enumerable.Range(0, (count + CalibrationBatch - 1) / CalibrationBatch)
+            .Select(i => training.Take([.. Enumerable.Range(i * CalibrationBatch, Math.Min(CalibrationBatch, count - i * CalibrationBatch))]).Images);
+        var observed = ActivationRange.Observe([.. layers.Select(layer => layer.Layer)], images);
+        var ranges = new Dictionary<string, ActivationRange> { [OnnxExporter.Input] = observed[0] };
+        for (int i = 0; i < layers.Count; i++) ranges[layers[i].Value] = observed[i + 1]; // of layers that return the same value, the last
+        new Rewriter(model.Graph, ranges, quantization).Run();
+        return model;
+    }
+
+    /// <summary>Takes a float graph and puts the pairs of QuantizeLinear and DequantizeLinear into it.</summary>
+    private sealed class Rewriter(GraphProto graph, Dictionary<string, ActivationRange> ranges, QuantizationOptions options)
+    {
+        // Integers in, integers out, with the same scale: the pair behind them costs nothing and keeps the chain whole.
+        private static readonly HashSet<string> KeepTheRange = ["MaxPool", "Flatten", "Reshape", "Transpose"];
+
+        private readonly GraphEditor editor = new(graph);
+        private readonly Dictionary<string, (float Scale, string Dequantized)> done = [];
+        private readonly List<NodeProto> written = [];
+
+        public void Run()
+        {
+            if (!graph.Node.Any(IsQuantized)) throw new OnnxException("the network has no convolution or linear layer: there is nothing to quantize");
+            var nodes = graph.Node.ToList();
+            var feeding = nodes.Where(IsQuantized).Select(node => node.Input[0]).ToHashSet();
+            foreach (var node in Enumerable.Reverse(nodes).Where(node => KeepTheRange.Contains(node.OpType) && feeding.Contains(node.Output[0]))) feeding.Add(node.Input[0]);
+
+            Pair(OnnxExporter.Input, feeding, null);
+            foreach (var node in nodes)
+            {
+                string x = node.Input[0];
+                if (done.TryGetValue(x, out var input)) node.Input[0] = input.Dequantized;
+                if (IsQuantized(node)) Weights(node, input.Scale);
+                written.Add(node);
+                Pair(node.Output[0], feeding, KeepTheRange.Contains(node.OpType) && ranges.ContainsKey(x) ? x : null);
+            }
+            graph.Node.Clear();
+            graph.Node.Add(written);
+        }
+
+        private static bool IsQuantized(NodeProto node) => node.OpType is "Conv" or "Gemm";
+
+        /// <summary>Quantizes a value and makes it float again, where that leads to a convolution or linear layer.</summary>
+        private void Pair(string value, HashSet<string> feeding, string? sameRangeAs)
+        {
+            if (!feeding.Contains(value)) return;
+            var range = ranges[value] = ranges[sameRangeAs ?? value];
+            string scale = editor.Add<float>($"{value}.scale", DataType.Float, [], [range.Scale]).Name;
+            string zero = editor.Add<byte>($"{value}.zero_point", DataType.Uint8, [], [range.ZeroPoint]).Name;
+            var quantize = editor.Node("QuantizeLinear", $"{value}.quantize", [value, scale, zero]);
+            var dequantize = editor.Node("DequantizeLinear", $"{value}.dequantize", [quantize.Output[0], scale, zero]);
+            written.AddRange([quantize, dequantize]);
+            done.Add(value, (range.Scale, dequantize.Output[0]));
+        }
+
+        /// <summary>Weight int8 and bias int32, each with a scale per output channel.</summary>
+        private void Weights(NodeProto node, float inputScale)
+        {
+            var weight = editor.Weight(node.Input[1])!;
+            var bias = node.Input.Count > 2 ? editor.Weight(node.Input[2])! : null;
+            float[] w = GraphEditor.Floats(weight).ToArray(), b = bias is null ? [] : GraphEditor.Floats(bias).ToArray();
+            int channels = (int)weight.Dims[0], taps = w.Length / channels, most = options.ReduceRange ? 64 : 127;
+            var (scales, integers, biases) = (new float[channels], new sbyte[w.Length], new int[b.Length]);
+            for (int c = 0; c < channels; c++)
+            {
+                float largest = 0;
+                foreach (float tap in w.AsSpan(c * taps, taps)) largest = Math.Max(largest, Math.Abs(tap));
+                scales[c] = largest / most;
+                // The bias counts in steps of both scales; a channel of tiny weights needs larger steps for it to fit its 32 bits.
+                if (bias is not null) scales[c] = Math.Max(scales[c], Math.Abs(b[c]) / inputScale / (1 << 30));
+                if (!float.IsNormal(scales[c])) scales[c] = 1; // no weight and no bias, or none that counts
+                for (int t = c * taps; t < (c + 1) * taps; t++) integers[t] = (sbyte)MathF.Round(w[t] / scales[c]);
+                if (bias is not null) biases[c] = (int)Math.Round(b[c] / ((double)inputScale * scales[c]));
+            }
+            GraphEditor.Set<sbyte>(weight, DataType.Int8, integers);
+            var scale = editor.Add<float>($"{weight.Name}.scale", DataType.Float, [channels], scales, behind: weight);
+            var zero = editor.Add<sbyte>($"{weight.Name}.zero_point", DataType.Int8, [channels], new sbyte[channels], behind: scale);
+            node.Input[1] = Dequantize(weight, scale, zero);
+            if (bias is null) return;
+            GraphEditor.Set<int>(bias, DataType.Int32, biases);
+            float[] products = [.. scales.Select(s => inputScale * s)];
+            node.Input[2] = Dequantize(bias, editor.Add<float>($"{bias.Name}.scale", DataType.Float, [channels], products, behind: bias), null);
+        }
+
+        private string Dequantize(TensorProto weight, TensorProto scale, TensorProto? zero)
+        {
+            string[] inputs = zero is null ? [weight.Name, scale.Name] : [weight.Name, scale.Name, zero.Name];
+            var node = editor.Node("DequantizeLinear", $"{weight.Name}.dequantize", inputs, GraphWriter.Int("axis", 0));
+            written.Add(node);
+            return node.Output[0];
+        }
+    }
+}

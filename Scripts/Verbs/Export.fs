@@ -1,0 +1,314 @@
+/// export: weights to an ONNX model, a model to weights, or a model in another form. What is written is proved before it gets its name.
+module OnnxLeNet.Scripts.Verbs.Export
+
+open System
+open System.Collections.Generic
+open System.IO
+open System.Security.Cryptography
+open Argu
+open Google.Protobuf
+open OnnxLeNet.Numerics
+open OnnxLeNet.Onnx
+open OnnxLeNet.Scripts
+open OnnxLeNet.Scripts.Options
+open OnnxLeNet.Scripts.Terminal
+open OnnxLeNet.Scripts.Verbs.Common
+
+/// How far below the float model's an int8 model's test accuracy may lie.
+[<Literal>]
+let private MostLoss = 0.002
+
+/// A network with its weights, and what its file says of it.
+type private Source =
+    {
+        Name: string
+        Network: Sequential
+        Sample: Shape
+        Metadata: (string * string) list
+    }
+
+type private Job =
+    {
+        Out: Output
+        File: string
+        To: string
+        /// How the ONNX file is written.
+        Options: ExportOptions
+        Int8: QuantizationOptions option
+        Data: string option
+        MinAccuracy: float option
+        Card: bool
+    }
+
+/// What a network's own test images say.
+type private Measured =
+    {
+        Data: string
+        Images: int
+        /// The engine with the source's weights.
+        Before: float
+        /// ONNX Runtime with the file.
+        After: float
+        SameClass: float
+    }
+
+// Said again by what is written, or only true of the source.
+let private notKept = set [ "format"; ModelFile.modelKey; ModelMetadata.WeightsHash; ModelMetadata.Quantization ]
+
+let private entries (metadata: IReadOnlyDictionary<string, string>) =
+    [ for entry in metadata do
+          if not (notKept.Contains entry.Key) then entry.Key, entry.Value ]
+
+/// The network of a name with a state dict's values.
+let private named name (state: StateDict) =
+    let model = Models.get name
+    let network = model.Build(Generator 0L)
+    network.LoadStateDict state |> ignore
+    model, network
+
+let private sourceOf (file: string) (model: string option) =
+    match ModelFile.kindOf file with
+    | ModelFile.Onnx ->
+        let proto = OnnxFile.Read file
+        let imported = OnnxImporter.Import proto
+        match model with
+        | None -> { Name = proto.Graph.Name; Network = imported.Network; Sample = imported.Sample; Metadata = entries imported.Metadata }
+        | Some name ->
+            let model, network = named name (imported.Network.StateDict())
+            imported.RequireInput model.Sample
+            { Name = name; Network = network; Sample = model.Sample; Metadata = entries imported.Metadata }
+    | _ ->
+        let weights = ModelFile.readWeights file
+        match model |> Option.orElse weights.Model with
+        | None ->
+            let names = Models.all |> List.map _.Name |> String.concat ", "
+            raise (OnnxLeNetException $"{file} does not say what network its weights are of: name it by --model, one of {names}")
+        | Some name ->
+            let model, network = named name weights.State
+            { Name = name; Network = network; Sample = model.Sample; Metadata = entries weights.Metadata }
+
+/// The data set that the network is measured on, if one fits, and its training images.
+let private dataOf (job: Job) (source: Source) =
+    let said = source.Metadata |> List.tryFind (fst >> (=) ModelMetadata.Data) |> Option.map snd
+    let metadata = dict source.Metadata |> Dictionary
+    let load folder =
+        let data = ImageFolder.Load(folder, Metadata.transform metadata)
+        if data.Test.Sample = source.Sample then
+            Some data
+        elif job.Data.IsSome || job.Int8.IsSome then
+            raise (ShapeException $"{folder}: the network takes samples of {source.Sample}, these images are {data.Test.Sample}: name a folder that fits by --data")
+        else
+            None
+    match job.Data, said with
+    | Some "none", _ when job.Int8.IsSome -> badOption "--data" "none" "a folder with --int8, which is calibrated on training images"
+    | Some "none", _ -> None
+    | Some folder, _ -> load folder
+    | None, Some name when name <> ImageFolder.FolderName Workspace.mnistFolder ->
+        if job.Int8.IsSome then
+            raise (OnnxLeNetException $"the network was trained on {name}, and --int8 is calibrated on training images: name their folder by --data")
+        None
+    | None, _ -> load Workspace.mnistFolder
+
+/// The network as the file computes it: with the softmax, if one was added.
+let private withSoftmax (job: Job) (network: Sequential) =
+    if job.Options.Softmax then
+        let whole = Sequential()
+        whole.Add("network", network)
+        whole.AddFunction(Softmax())
+        whole
+    else
+        network
+
+/// Runs the file's bytes on the test images beside the engine.
+let private measure (source: Source) (model: OrtModel) (data: ImageFolder) =
+    let own = Inference.Logits(source.Network, data.Test)
+    let written = Parity.Logits(model, data.Test)
+    if written.Data |> Array.exists (Single.IsFinite >> not) then
+        raise (OnnxException "the written model returns what is no number")
+    let before, after = Inference.ArgMax own, Inference.ArgMax written
+    { Data = data.Name
+      Images = data.Test.Count
+      Before = accuracy data.Test own
+      After = accuracy data.Test written
+      SameClass = float (Array.map2 (=) before after |> Array.filter id |> Array.length) / float data.Test.Count }
+
+let private form (job: Job) =
+    if job.Int8.IsSome then "int8"
+    elif job.Options.Float16 then "float16"
+    else "float32"
+
+let private command (job: Job) =
+    String.concat
+        " "
+        [ $"export {Path.GetFileName job.File} --to {Path.GetFileName job.To}"
+          if job.Options.Opset <> ExportOptions.DefaultOpset then $"--opset {job.Options.Opset}"
+          if job.Options.Float16 then "--float16"
+          match job.Int8 with
+          | Some int8 -> $"--int8 --calibration {int8.CalibrationImages}"
+          | None -> ()
+          if job.Options.FoldBatchNorm then "--fold-batch-norm"
+          if job.Options.Softmax then "--softmax" ]
+
+let private card (job: Job) (source: Source) (model: OrtModel) (measured: Measured option) (bytes: byte array) hash =
+    let rows =
+        [ "network", $"`{source.Name}`, {source.Network.ParameterCount:N0} parameters"
+          "command", $"`dotnet run --project Scripts -c Release -- {command job}`"
+          "weights", form job
+          match job.Int8, measured with
+          | Some int8, Some m -> "calibrated on", $"{int8.CalibrationImages:N0} training images of {m.Data}"
+          | _ -> ()
+          match measured with
+          | Some m ->
+              "test accuracy", $"{percent m.After} in ONNX Runtime; the float32 network {percent m.Before}"
+              "same class", $"{percent m.SameClass} of {m.Images:N0} test images of {m.Data}"
+          | None -> ()
+          "input, output", $"`{model.Input}`, `{model.Output}`"
+          "opset, IR version", $"{model.Metadata.Opset}, {model.Metadata.IrVersion}"
+          "size", $"{bytes.Length:N0} bytes"
+          "SHA-256", $"`{hash}`" ]
+    let lines = [ for name, value in rows -> $"| {name} | {value} |\n" ]
+    $"# {Path.GetFileName job.To}\n\n| | |\n|---|---|\n" + String.concat "" lines
+
+let private toOnnx (job: Job) (source: Source) write =
+    let data = dataOf job source
+    let metadata = source.Metadata |> List.map KeyValuePair
+    let proto =
+        match job.Int8, data with
+        | Some int8, Some data -> OnnxQuantizer.Export(source.Network, data.Train, source.Name, metadata, job.Options, int8)
+        | _ -> OnnxExporter.Export(source.Network, source.Sample, source.Name, metadata, job.Options)
+    use model = OrtModel.Load(proto.ToByteArray(), source = job.To)
+    let measured = data |> Option.map (measure source model)
+    // The source's own accuracy is not the file's where numbers were rounded.
+    measured
+    |> Option.iter (fun m ->
+        proto.MetadataProps
+        |> Seq.tryFind (fun entry -> entry.Key = ModelMetadata.TestAccuracy)
+        |> Option.iter (fun entry -> entry.Value <- m.After.ToString("R", Globalization.CultureInfo.InvariantCulture)))
+    // float16 and the fold are in the file alone: what the engine makes of the file is compared. Integers have no such twin.
+    let parity =
+        if job.Int8.IsSome then
+            None
+        else
+            let network = if job.Options.Float16 then OnnxImporter.Import(proto).Network else withSoftmax job source.Network
+            Some(ParityReport(model.DeviceName, [| yield! Parity.OnRandomInput(network.Eval(), source.Sample, model) |]))
+    let least =
+        match job.MinAccuracy, measured with
+        | None, Some m when job.Int8.IsSome -> Some(m.Before - MostLoss)
+        | given, _ -> given
+    let bytes = proto.ToByteArray()
+    let hash = Convert.ToHexStringLower(SHA256.HashData bytes)
+    measured
+    |> Option.iter (fun m ->
+        line job.Out $"test accuracy   engine, float32 {percent m.Before}   ONNX Runtime, {form job} {percent m.After}   same class {percent m.SameClass}   ({m.Images:N0} images of {m.Data})")
+    parity
+    |> Option.iter (fun parity ->
+        line job.Out $"engine against ONNX Runtime on {model.DeviceName}"
+        parityTable job.Out parity)
+    let agree = parity |> Option.forall _.Passed
+    let accurate =
+        match least, measured with
+        | Some least, Some m -> m.After >= least
+        | Some _, None -> raise (OnnxLeNetException "--min-accuracy needs test images: name their folder by --data")
+        | None, _ -> true
+    if agree && accurate then
+        AtomicFile.Write(job.To, ReadOnlySpan bytes)
+        if job.Card then AtomicFile.Write(job.To[.. job.To.Length - ".onnx".Length - 1] + ".md", card job source model measured bytes hash)
+        line job.Out $"{Workspace.display job.To}   {bytes.Length:N0} bytes   opset {model.Metadata.Opset}, IR {model.Metadata.IrVersion}   sha256 {hash[..15]}…"
+    elif not agree then
+        error $"the engine and ONNX Runtime do not agree; {Workspace.display job.To} was not written"
+    else
+        error $"the test accuracy {percent measured.Value.After} is below {percent least.Value}; {Workspace.display job.To} was not written"
+    write
+        [ "passed", box (agree && accurate)
+          "weights", form job
+          "opset", model.Metadata.Opset
+          "irVersion", model.Metadata.IrVersion
+          "bytes", bytes.Length
+          "sha256", hash
+          match measured with
+          | Some m ->
+              "data", m.Data
+              "testAccuracy", m.After
+              "floatAccuracy", m.Before
+              "sameClass", m.SameClass
+          | None -> ()
+          match parity with
+          | Some parity -> "parity", box (parityRows parity)
+          | None -> () ]
+    if agree && accurate then Exit.done' else Exit.fallsShort
+
+let private toState (job: Job) (source: Source) extension write =
+    let state = source.Network.StateDict()
+    match extension with
+    | ".pth" -> PyTorchFile.Write(state, job.To)
+    | _ ->
+        let metadata = Dictionary(dict source.Metadata)
+        metadata["format"] <- "pt"
+        metadata[ModelFile.modelKey] <- source.Name
+        SafeTensors.Write(state, job.To, metadata)
+    let bytes = FileInfo(job.To).Length
+    line job.Out $"{Workspace.display job.To}   {bytes:N0} bytes   {state.Count} tensors"
+    write [ "tensors", box state.Count; "bytes", bytes ]
+    Exit.done'
+
+let private jobOf (args: ParseResults<ExportArgs>) extension =
+    if extension <> ".onnx" then
+        for given, option in
+            [ args.Contains ExportArgs.Opset, "--opset"
+              args.Contains ExportArgs.Float16, "--float16"
+              args.Contains ExportArgs.Int8, "--int8"
+              args.Contains ExportArgs.FoldBatchNorm, "--fold-batch-norm"
+              args.Contains ExportArgs.Softmax, "--softmax"
+              args.Contains ExportArgs.Data, "--data"
+              args.Contains ExportArgs.MinAccuracy, "--min-accuracy"
+              args.Contains ExportArgs.Card, "--card" ] do
+            if given then raise (OnnxLeNetException $"{option} is for ONNX files; a {extension} file holds the weights as they are")
+    let opset = args.GetResult(ExportArgs.Opset, defaultValue = ExportOptions.DefaultOpset)
+    if opset < ExportOptions.OldestOpset || opset > ExportOptions.NewestOpset then
+        badOption "--opset" opset $"{ExportOptions.OldestOpset} to {ExportOptions.NewestOpset}"
+    if args.Contains ExportArgs.Int8 && args.Contains ExportArgs.Float16 then
+        raise (OnnxLeNetException "--int8 and --float16 are two forms of the weights: leave one out")
+    if args.Contains ExportArgs.Calibration && not (args.Contains ExportArgs.Int8) then
+        raise (OnnxLeNetException "--calibration goes with --int8")
+    { Out = output (args.Contains ExportArgs.Quiet)
+      File = args.GetResult ExportArgs.File
+      To = args.GetResult ExportArgs.To
+      Options =
+        ExportOptions(
+            Opset = opset,
+            Float16 = args.Contains ExportArgs.Float16,
+            FoldBatchNorm = args.Contains ExportArgs.FoldBatchNorm,
+            Softmax = args.Contains ExportArgs.Softmax
+        )
+      Int8 =
+        if args.Contains ExportArgs.Int8 then
+            let images = args.GetResult(ExportArgs.Calibration, defaultValue = QuantizationOptions().CalibrationImages)
+            Some(QuantizationOptions(CalibrationImages = atLeastOne "--calibration" images))
+        else
+            None
+      Data = args.TryGetResult ExportArgs.Data
+      MinAccuracy = args.TryGetResult ExportArgs.MinAccuracy |> Option.map (share "--min-accuracy")
+      Card = args.Contains ExportArgs.Card }
+
+let run (args: ParseResults<ExportArgs>) =
+    let target = args.GetResult ExportArgs.To
+    let extension = ModelFile.extensionOf target
+    if not (List.contains extension [ ".onnx"; ".pth"; ".safetensors" ]) then
+        badOption "--to" target "a file that ends in .onnx, .pth or .safetensors"
+    let job = jobOf args extension
+    Workspace.requireWritableFile "--to" job.To
+    args.TryGetResult ExportArgs.Json |> Option.iter (Workspace.requireWritableFile "--json")
+    let source = sourceOf job.File (args.TryGetResult ExportArgs.Model)
+    source.Network.Eval() |> ignore
+    let write fields =
+        args.TryGetResult ExportArgs.Json
+        |> Option.iter (fun path ->
+            writeJson
+                path
+                (json (
+                    [ "source", box (Workspace.display job.File)
+                      "file", Workspace.display job.To
+                      "network", source.Name ]
+                    @ fields
+                )))
+    if extension = ".onnx" then toOnnx job source write else toState job source extension write

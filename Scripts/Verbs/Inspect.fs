@@ -1,0 +1,120 @@
+/// inspect: a model file, a state dict or a checkpoint as a table.
+module OnnxLeNet.Scripts.Verbs.Inspect
+
+open System
+open System.IO
+open System.Collections.Generic
+open Argu
+open OnnxLeNet.Numerics
+open OnnxLeNet.Onnx
+open OnnxLeNet.Scripts
+open OnnxLeNet.Scripts.Options
+open OnnxLeNet.Scripts.Terminal
+open OnnxLeNet.Scripts.Verbs.Common
+
+let private entries (metadata: IReadOnlyDictionary<string, string>) = [ for entry in metadata -> entry.Key, entry.Value ]
+
+/// Names and values under each other, the values aligned.
+let private facts out (rows: (string * string) list) =
+    let width = rows |> List.map (fst >> String.length) |> List.fold max 0
+    for name, value in rows do
+        line out $"  {name.PadRight width}  {value}"
+
+let private ofModel out file =
+    let model = ModelSummary.Read file
+    line out $"{Workspace.display file}   {model.Bytes:N0} bytes   sha256 {model.Sha256}"
+    facts
+        out
+        [ "graph", model.Graph
+          if model.Description <> "" then "description", model.Description.Split('\n')[0]
+          "producer", model.Producer
+          "opset, IR version", String.Join(", ", model.Opsets) + $", {model.IrVersion}"
+          "input", String.Join("; ", model.Inputs)
+          "output", String.Join("; ", model.Outputs)
+          "weights", String.Join(", ", model.WeightTypes)
+          if model.Quantization <> "" then "quantization", model.Quantization
+          "parameters", $"{model.Parameters:N0}"
+          "FLOPs per sample", $"{model.Flops:N0}"
+          for key, value in entries model.Metadata do
+              $"metadata {key}", value ]
+    line out ""
+    table
+        out
+        [ "node"; "operator"; "output"; "parameters"; "FLOPs"; "weights"; "layer" ]
+        [ for node in model.Nodes ->
+              [ node.Name
+                node.Operator
+                node.OutputType
+                (if node.Parameters = 0L then "" else $"{node.Parameters:N0}")
+                (if node.Flops.HasValue then $"{node.Flops.Value:N0}" else "")
+                String.Join(" ", node.Weights)
+                node.Description ] ]
+    [ "kind", box "onnx"
+      "graph", model.Graph
+      "producer", model.Producer
+      "description", model.Description
+      "irVersion", model.IrVersion
+      "opsets", jsonArray model.Opsets
+      "inputs", jsonArray model.Inputs
+      "outputs", jsonArray model.Outputs
+      "weightTypes", jsonArray model.WeightTypes
+      "quantization", model.Quantization
+      "parameters", model.Parameters
+      "flops", model.Flops
+      "metadata", json [ for key, value in entries model.Metadata -> key, box value ]
+      "bytes", model.Bytes
+      "sha256", model.Sha256
+      "nodes",
+      jsonArray
+          [ for node in model.Nodes ->
+                json
+                    [ "name", node.Name
+                      "operator", node.Operator
+                      "output", node.Output
+                      "outputType", node.OutputType
+                      "parameters", node.Parameters
+                      "flops", (if node.Flops.HasValue then box node.Flops.Value else null)
+                      "weights", jsonArray node.Weights
+                      "layer", node.Description ] ] ]
+
+let private ofState out file (weights: ModelFile.Weights) =
+    let elements = weights.State |> Seq.sumBy (fun entry -> int64 entry.Value.Shape.Count)
+    line out $"{Workspace.display file}   {FileInfo(file).Length:N0} bytes   {weights.Kind}"
+    facts
+        out
+        [ "tensors", $"{weights.State.Count:N0}"
+          "elements", $"{elements:N0}"
+          for key, value in entries weights.Metadata do
+              $"metadata {key}", value ]
+    line out ""
+    table
+        out
+        [ "tensor"; "type"; "shape"; "elements" ]
+        [ for entry in weights.State ->
+              [ entry.Key
+                (string entry.Value.Type).ToLowerInvariant()
+                string entry.Value.Shape
+                $"{entry.Value.Shape.Count:N0}" ] ]
+    [ "kind", box weights.Kind
+      "elements", elements
+      "metadata", json [ for key, value in entries weights.Metadata -> key, box value ]
+      "bytes", FileInfo(file).Length
+      "tensors",
+      jsonArray
+          [ for entry in weights.State ->
+                json
+                    [ "name", entry.Key
+                      "type", (string entry.Value.Type).ToLowerInvariant()
+                      "shape", jsonArray (entry.Value.Shape.Sizes.ToArray()) ] ] ]
+
+let run (args: ParseResults<InspectArgs>) =
+    let out = output (args.Contains InspectArgs.Quiet)
+    args.TryGetResult InspectArgs.Json |> Option.iter (Workspace.requireWritableFile "--json")
+    let file = args.GetResult InspectArgs.File
+    let fields =
+        match ModelFile.kindOf file with
+        | ModelFile.Onnx -> ofModel out file
+        | _ -> ofState out file (ModelFile.readWeights file)
+    args.TryGetResult InspectArgs.Json
+    |> Option.iter (fun path -> writeJson path (json (("file", box (Workspace.display file)) :: fields)))
+    Exit.done'
