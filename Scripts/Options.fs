@@ -92,6 +92,54 @@ type ValidateArgs =
             | Json _ -> "write the results as one JSON object."
             | Quiet -> "print nothing but errors."
 
+[<CliPrefix(CliPrefix.DoubleDash); RequireQualifiedAccess>]
+type InspectArgs =
+    | [<MainCommand; ExactlyOnce>] File of FILE: string
+    | [<Unique; EqualsAssignmentOrSpaced>] Json of FILE: string
+    | [<Unique>] Quiet
+
+    interface IArgParserTemplate with
+        member arg.Usage =
+            match arg with
+            | File _ -> "an ONNX model, a state dict (.pth, .safetensors) or a checkpoint."
+            | Json _ -> "write the results as one JSON object."
+            | Quiet -> "print nothing but errors."
+
+[<CliPrefix(CliPrefix.DoubleDash); RequireQualifiedAccess>]
+type ExportArgs =
+    | [<MainCommand; ExactlyOnce>] File of FILE: string
+    | [<Mandatory; Unique; EqualsAssignmentOrSpaced>] To of FILE: string
+    | [<Unique; EqualsAssignmentOrSpaced>] Model of NAME: string
+    | [<Unique; EqualsAssignmentOrSpaced>] Opset of N: int
+    | [<Unique>] Float16
+    | [<Unique>] Int8
+    | [<Unique; EqualsAssignmentOrSpaced>] Calibration of N: int
+    | [<Unique; CustomCommandLine "--fold-batch-norm">] FoldBatchNorm
+    | [<Unique>] Softmax
+    | [<Unique; EqualsAssignmentOrSpaced>] Data of DIR: string
+    | [<Unique; EqualsAssignmentOrSpaced; CustomCommandLine "--min-accuracy">] MinAccuracy of SHARE: float
+    | [<Unique>] Card
+    | [<Unique; EqualsAssignmentOrSpaced>] Json of FILE: string
+    | [<Unique>] Quiet
+
+    interface IArgParserTemplate with
+        member arg.Usage =
+            match arg with
+            | File _ -> "the source: an ONNX model, a state dict (.pth, .safetensors) or a checkpoint."
+            | To _ -> "the file to write: .onnx, .pth or .safetensors."
+            | Model _ -> "the network the weights are of (needed where the source does not say it)."
+            | Opset _ -> "operator set of the ONNX file, 13 to 26 (default: 17)."
+            | Float16 -> "store the weights as float16, half the file; the arithmetic stays float32."
+            | Int8 -> "8-bit integers (QDQ), calibrated on training images."
+            | Calibration _ -> "images to calibrate on (default: 1024)."
+            | FoldBatchNorm -> "make batch normalization part of the layer before it."
+            | Softmax -> "add a softmax; the output is then named probabilities."
+            | Data _ -> "a folder of IDX files, gzipped or not, to calibrate and measure on, or none (default: MNIST, if the model takes its images)."
+            | MinAccuracy _ -> "fail (exit code 1) below this test accuracy, 0 to 1 (default with --int8: 0.2 points below the float model's)."
+            | Card -> "write a card beside the model."
+            | Json _ -> "write the results as one JSON object."
+            | Quiet -> "print nothing but errors."
+
 [<CliPrefix(CliPrefix.DoubleDash)>]
 type DoctorArgs =
     | [<Unique; EqualsAssignmentOrSpaced>] Json of FILE: string
@@ -168,6 +216,8 @@ type Verb =
     | [<CliPrefix(CliPrefix.None)>] Train of ParseResults<TrainArgs>
     | [<CliPrefix(CliPrefix.None)>] Evaluate of ParseResults<EvaluateArgs>
     | [<CliPrefix(CliPrefix.None)>] Validate of ParseResults<ValidateArgs>
+    | [<CliPrefix(CliPrefix.None)>] Inspect of ParseResults<InspectArgs>
+    | [<CliPrefix(CliPrefix.None)>] Export of ParseResults<ExportArgs>
     | [<CliPrefix(CliPrefix.None)>] Walkthrough of ParseResults<WalkthroughArgs>
     | [<CliPrefix(CliPrefix.None)>] Bench of ParseResults<BenchArgs>
     | [<CliPrefix(CliPrefix.None)>] Conformance of ParseResults<ConformanceArgs>
@@ -179,6 +229,8 @@ type Verb =
             | Train _ -> "train a network, export it, run it in ONNX Runtime, prove that both agree (the default)."
             | Evaluate _ -> "accuracy and confusion matrix of a model file on a data set."
             | Validate _ -> "compare the engine with ONNX Runtime on a model file."
+            | Inspect _ -> "a model file, a state dict or a checkpoint as a table."
+            | Export _ -> "weights to an ONNX model, a model to weights, or a model in another form: float16, int8, another opset."
             | Walkthrough _ -> "a document about networks, step by step."
             | Bench _ -> "how fast this is, side by side with the peers that are installed."
             | Conformance _ -> "ONNX's node tests through the engine."

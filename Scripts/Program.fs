@@ -34,6 +34,8 @@ let main argv =
         | Train args -> Train.run args
         | Evaluate args -> Evaluate.run args
         | Validate args -> Validate.run args
+        | Verb.Inspect args -> Inspect.run args
+        | Verb.Export args -> Export.run args
         | Verb.Walkthrough args -> Walkthrough.run args
         | Verb.Bench args -> Bench.run args
         | Verb.Conformance args -> Conformance.run args
