@@ -94,6 +94,35 @@ public sealed class BenchTests
     }
 
     [TestMethod]
+    public void APythonThatFailsIsQuoted()
+    {
+        if (OperatingSystem.IsWindows())
+        {
+            Assert.Inconclusive("the stand-in is a shell script");
+            return;
+        }
+        using var folder = new TemporaryFolder();
+        File.WriteAllText(folder["python3"], "#!/bin/sh\necho 'first' >&2\necho 'cannot go on' >&2\nexit 5\n");
+        File.SetUnixFileMode(folder["python3"], UnixFileMode.UserRead | UnixFileMode.UserExecute);
+        Program.Run("bench", "--quick", "--only", "epoch", "--python", folder["python3"]).MustExit(3).MustSay("ended with exit code 5: cannot go on");
+    }
+
+    [TestMethod]
+    public void KernelsRunUnderBenchmarkDotNet()
+    {
+        using var folder = new TemporaryFolder();
+        Program.Run("bench", "--quick", "--only", "fma", "--kernels", "--json", folder["bench.json"]).MustExit(0);
+        var rows = folder.Json("bench.json")["kernels"]!.AsArray();
+        foreach (string type in new[] { "float", "double" })
+            Assert.IsTrue(rows.Any(row => (string?)row!["type"] == type && (string?)row["name"] == "conv1" && (string?)row["provider"] == "simd"), type);
+        foreach (var row in rows)
+        {
+            Assert.IsGreaterThan(0, (double)row!["gflops"]!);
+            Assert.IsGreaterThanOrEqualTo(0, (long)row["allocatedBytes"]!);
+        }
+    }
+
+    [TestMethod]
     public void ANarrowerWidthIsUsed()
     {
         using var folder = new TemporaryFolder();

@@ -15,16 +15,18 @@ let private howToGet =
     "apt install python3-torch libopenblas0-pthread (Debian, Ubuntu) or pip install torch, and name its python with --python where it is not python3"
 
 /// A line of the process as an object; what it says of itself when it fails, otherwise.
-let private answer (python: Process) =
+let private answer (python: Process) (lastError: unit -> string) =
     match python.StandardOutput.ReadLine() with
-    | null -> raise (MissingPartException $"the PyTorch process ended: {python.StandardError.ReadToEnd().Trim()}")
+    | null ->
+        python.WaitForExit() // and the last of its errors is read
+        raise (MissingPartException $"the PyTorch process ended with exit code {python.ExitCode}: {lastError ()}")
     | line ->
         let node = JsonNode.Parse line |> nonNull
         match node["error"] with
         | null -> node
         | error -> raise (MissingPartException(string error))
 
-type Peer(python: Process, about: JsonNode) =
+type Peer(python: Process, lastError: unit -> string, about: JsonNode) =
     /// The versions, and the BLAS files it loaded.
     member _.About = about
 
@@ -39,7 +41,7 @@ type Peer(python: Process, about: JsonNode) =
     member private _.Seconds(request: JsonObject) =
         python.StandardInput.WriteLine(request.ToJsonString())
         python.StandardInput.Flush()
-        (nonNull ((answer python)["seconds"])).GetValue<float>()
+        (nonNull ((answer python lastError)["seconds"])).GetValue<float>()
 
     /// Seconds of one training epoch.
     member peer.Epoch(batch: int, threads: int) : float = peer.Seconds(json [ "do", "epoch"; "batch", batch; "threads", threads ])
@@ -64,8 +66,17 @@ let private start (images: int) (data: string) (python: string) =
             nonNull (Process.Start info)
         with :? ComponentModel.Win32Exception as e ->
             raise (MissingPartException $"{python}: {e.Message}")
+    // Read as it comes, so that a talkative library never waits for a reader; the last line is the one that says what went wrong.
+    let said = ref "it said nothing"
+    let last = fun () -> said.Value
+    running.ErrorDataReceived.Add(fun e ->
+        match e.Data with
+        | null -> ()
+        | text when String.IsNullOrWhiteSpace text -> ()
+        | text -> said.Value <- text.Trim())
+    running.BeginErrorReadLine()
     try
-        new Peer(running, answer running)
+        new Peer(running, last, answer running last)
     with _ ->
         if not running.HasExited then running.Kill()
         running.Dispose()
