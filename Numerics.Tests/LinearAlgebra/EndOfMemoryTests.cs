@@ -98,6 +98,33 @@ public sealed unsafe partial class EndOfMemoryTests
         }
     }
 
+    [TestMethod]
+    [DynamicData(nameof(Widths))]
+    public void DirectConvolutionsReadNothingPastTheirArrays(int bits)
+    {
+        if (!OperatingSystem.IsLinux()) Assert.Inconclusive("mmap's constants are Linux's");
+        using var _ = new Settings(bits);
+        using Pages a = new(), b = new(), c = new(), d = new(), e = new();
+        foreach (int n in new[] { 1, 2, 3, 4, 8, 16, 32, 48 })
+            foreach (var (c0, h, w, m, kernel) in new[] { (1, 7, 9, 3, 3), (3, 6, 11, 7, 2), (2, 9, 5, 6, 5), (1, 4, 20, 1, 1) })
+            {
+                var g = new WindowGeometry(kernel, 1, 0, 1);
+                var (oH, oW) = g.Output(h, w);
+                bool whole = n % (bits / 32) == 0;
+                if (DirectConv.For(null, g, n, new Shape(c0, h, w), m, 1, forwardOnly: !whole) is not { } direct) continue;
+                Span<float> x = a.Span(n * c0 * h * w), weight = b.Span(m * c0 * kernel * kernel), y = c.Span(n * m * oH * oW), bias = d.Span(m);
+                direct.Forward(x, weight, bias, y);
+                if (n == 1 && oH > 1 && oW > 1) direct.ForwardPool(x, weight, bias, 2, true, c.Span(m * (oH / 2) * (oW / 2)), default);
+                if (!direct.IsWhole) continue;
+                Span<float> dx = e.Span(x.Length), dWeight = d.Span(weight.Length);
+                direct.Backward(x, weight, y, dx, dWeight, 1);
+                int pooled = n * m * (oH / 2) * (oW / 2);
+                Span<float> p = c.Span(pooled), argmax = e.Span(pooled);
+                direct.ForwardPool(x, weight, d.Span(m), 2, true, p, argmax);
+                direct.BackwardPool(x, weight, 2, p, argmax, default, dWeight, 1, default, 0);
+            }
+    }
+
     /// <summary>Memory with a page behind it that may not be touched.</summary>
     private sealed partial class Pages : IDisposable
     {
@@ -112,6 +139,8 @@ public sealed unsafe partial class EndOfMemoryTests
         }
 
         public float* Last(int count) => (float*)(start + Size) - count;
+
+        public Span<float> Span(int count) => new(Last(count), count);
 
         public void Dispose() => _ = Unmap((nint)start, Size + Environment.SystemPageSize);
 

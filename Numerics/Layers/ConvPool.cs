@@ -22,6 +22,9 @@ internal sealed class ConvPool(Conv2d conv, ReLU? relu, MaxPool2d pool) : Module
     public static bool Takes(MaxPool2d pool) => pool.Geometry is { CeilMode: false } g
         && g.Stride == g.Kernel && g.Padding == 0 && g.PaddingEnd == 0 && g.Dilation == 1 && g.Taps <= LargestWindow;
 
+    /// <summary>The layers' printed forms.</summary>
+    public override string ToString() => string.Join(" + ", new Module?[] { conv, relu, pool }.OfType<Module>().Select(layer => layer.Label));
+
     /// <inheritdoc/>
     public override Batch Forward(Batch x, Pass pass)
     {

@@ -19,8 +19,11 @@ public sealed class Pass
     /// <summary>Whether what is kept must serve another backward after the next one.</summary>
     public bool RetainGraph { get; internal set; }
 
+    /// <summary>Where the time of each layer is noted; mostly nowhere.</summary>
+    internal StepClock? Clock { get; set; }
+
     /// <summary>Which of the gradient's partial sums this pass adds to.</summary>
-    internal int Lane { get; }
+    internal int Lane { get; set; }
 
     /// <summary>Which block of the batch this is; what a layer keeps from batch to batch, block 0 updates.</summary>
     internal int Block { get; }

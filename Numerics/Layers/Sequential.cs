@@ -1,4 +1,5 @@
 using System.Collections;
+using System.Diagnostics;
 using System.Globalization;
 
 namespace OnnxLeNet.Numerics;
@@ -75,7 +76,12 @@ public class Sequential : Module, IEnumerable<Module>
     /// <inheritdoc/>
     public override Batch Forward(Batch x, Pass pass)
     {
-        foreach (var step in Steps) x = step.Forward(x, pass);
+        foreach (var step in Steps)
+        {
+            long start = pass.Clock is null ? 0 : Stopwatch.GetTimestamp();
+            x = step.Forward(x, pass);
+            pass.Clock?.Add(step, start, backward: false);
+        }
         return x;
     }
 
@@ -84,12 +90,17 @@ public class Sequential : Module, IEnumerable<Module>
     {
         Batch? gradient = dy;
         var all = Steps;
-        for (int i = all.Length - 1; i >= 0 && gradient is not null; i--) gradient = all[i].Backward(gradient, pass);
+        for (int i = all.Length - 1; i >= 0 && gradient is not null; i--)
+        {
+            long start = pass.Clock is null ? 0 : Stopwatch.GetTimestamp();
+            gradient = all[i].Backward(gradient, pass);
+            pass.Clock?.Add(all[i], start, backward: true);
+        }
         return gradient;
     }
 
     /// <summary>What runs: the chain, with a convolution and the pool behind it taken as one.</summary>
-    private Module[] Steps => steps ?? Interlocked.CompareExchange(ref steps, [.. FusedSteps()], null) ?? steps;
+    internal Module[] Steps => steps ?? Interlocked.CompareExchange(ref steps, [.. FusedSteps()], null) ?? steps;
 
     private IEnumerable<Module> FusedSteps()
     {

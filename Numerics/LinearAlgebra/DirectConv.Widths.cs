@@ -40,8 +40,10 @@ internal sealed unsafe class DirectConv<S, V> : DirectConv where S : struct, ISi
     // ---- forward ----
 
     /// <inheritdoc/>
-    public override void Forward(float[] x, float[] weight, float[]? bias, float[] y)
+    public override void Forward(ReadOnlySpan<float> x, ReadOnlySpan<float> weight, ReadOnlySpan<float> bias, Span<float> y)
     {
+        Check(x, weight, bias);
+        Require(y.Length, s.Groups * s.M * OutputStep, nameof(y));
         fixed (float* px = Padded(x), pw = weight, pb = bias, py = y)
         fixed (nint* pt = taps)
         {
@@ -63,6 +65,13 @@ internal sealed unsafe class DirectConv<S, V> : DirectConv where S : struct, ISi
                 }
             }
         }
+    }
+
+    private void Check(ReadOnlySpan<float> x, ReadOnlySpan<float> weight, ReadOnlySpan<float> bias)
+    {
+        Require(x.Length, (long)s.N * s.Input.Count, nameof(x));
+        Require(weight.Length, (long)s.Groups * s.M * s.K, nameof(weight));
+        Require(bias.Length, s.Groups * s.M, nameof(bias), optional: true);
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -118,10 +127,14 @@ internal sealed unsafe class DirectConv<S, V> : DirectConv where S : struct, ISi
     private int WideStep => s.Flat + 2 * S.Count;
 
     /// <inheritdoc/>
-    public override void ForwardPool(float[] x, float[] weight, float[]? bias, Size2 pool, bool rectified, float[] y, float[]? argmax)
+    public override void ForwardPool(ReadOnlySpan<float> x, ReadOnlySpan<float> weight, ReadOnlySpan<float> bias, Size2 pool, bool rectified,
+        Span<float> y, Span<float> argmax)
     {
         int pH = s.oH / pool.H, pW = s.oW / pool.W;
         nint step = (nint)pH * pW * s.N;
+        Check(x, weight, bias);
+        Require(y.Length, s.Groups * s.M * step, nameof(y));
+        Require(argmax.Length, s.Groups * s.M * step, nameof(argmax), optional: true);
         fixed (float* px = Padded(x), pw = weight, pb = bias, py = y, pa = argmax)
         fixed (nint* pt = taps)
         {
@@ -210,27 +223,34 @@ internal sealed unsafe class DirectConv<S, V> : DirectConv where S : struct, ISi
     // ---- backward ----
 
     /// <inheritdoc/>
-    public override void Backward(float[] x, float[] weight, float[] dy, float[]? dx, float[]? dWeight, float beta)
+    public override void Backward(ReadOnlySpan<float> x, ReadOnlySpan<float> weight, ReadOnlySpan<float> dy, Span<float> dx, Span<float> dWeight, float beta)
     {
+        Check(x, weight, default);
+        CheckBackward(dy, s.Groups * s.M * OutputStep, dx, dWeight, default);
         fixed (float* pdy = dy)
         {
-            if (dWeight is not null)
+            if (!dWeight.IsEmpty)
             {
                 int strip = Math.Min(StripRows(1), s.oH);
                 for (int oh = 0; oh < s.oH; oh += strip)
                     AddToSums(x, pdy + (nint)oh * s.oW * s.N, OutputStep, oh, Math.Min(strip, s.oH - oh), fresh: oh == 0);
                 SumLanes(dWeight, beta);
             }
-            if (dx is not null) InputGradient(pdy, weight, dx);
+            if (!dx.IsEmpty) InputGradient(pdy, weight, dx);
         }
     }
 
     /// <inheritdoc/>
-    public override void BackwardPool(float[] x, float[] weight, Size2 pool, float[] dy, float[] argmax, float[]? dx, float[]? dWeight, float beta, float[]? dBias, float biasBeta)
+    public override void BackwardPool(ReadOnlySpan<float> x, ReadOnlySpan<float> weight, Size2 pool, ReadOnlySpan<float> dy, ReadOnlySpan<float> argmax,
+        Span<float> dx, Span<float> dWeight, float beta, Span<float> dBias, float biasBeta)
     {
+        long pooled = (long)s.Groups * s.M * (s.oH / pool.H) * (s.oW / pool.W) * s.N;
+        Check(x, weight, default);
+        CheckBackward(dy, pooled, dx, dWeight, dBias);
+        Require(argmax.Length, pooled, nameof(argmax));
         int filters = s.Groups * s.M, pH = s.oH / pool.H, strip = Math.Min(StripRows(pool.H), pH * pool.H);
         // The input's gradient wants all rows at once; the weight's does with a strip that stays in the cache.
-        int height = dx is not null ? s.oH : strip;
+        int height = !dx.IsEmpty ? s.oH : strip;
         nint step = (nint)height * s.oW * s.N;
         fixed (float* pdy = dy, pa = argmax, pd = Scratch.Reuse(ref dyStrip, checked((int)(filters * step))), pb = Scratch.Reuse(ref biasSums, filters * S.Count))
         {
@@ -239,13 +259,13 @@ internal sealed unsafe class DirectConv<S, V> : DirectConv where S : struct, ISi
             for (int oh = 0; oh < pH * pool.H; oh += strip)
             {
                 int count = Math.Min(strip, pH * pool.H - oh);
-                float* here = dx is not null ? pd + (nint)oh * s.oW * s.N : pd;
+                float* here = !dx.IsEmpty ? pd + (nint)oh * s.oW * s.N : pd;
                 Unpool(pool, oh / pool.H, count / pool.H, pdy, pa, here, step, pb);
-                if (dWeight is not null) AddToSums(x, here, step, oh, count, fresh: oh == 0);
+                if (!dWeight.IsEmpty) AddToSums(x, here, step, oh, count, fresh: oh == 0);
             }
-            if (dWeight is not null) SumLanes(dWeight, beta);
-            if (dx is not null) InputGradient(pd, weight, dx);
-            if (dBias is not null)
+            if (!dWeight.IsEmpty) SumLanes(dWeight, beta);
+            if (!dx.IsEmpty) InputGradient(pd, weight, dx);
+            if (!dBias.IsEmpty)
             {
                 for (int m = 0; m < filters; m++)
                 {
@@ -259,6 +279,15 @@ internal sealed unsafe class DirectConv<S, V> : DirectConv where S : struct, ISi
     /// <summary>Output rows that the weight's gradient goes over at once: a multiple of so many.</summary>
     private int StripRows(int multiple) =>
         Math.Max(1, StripBytes / (sizeof(float) * Math.Min(s.M, S.TileColumns) * s.oW * s.N) / multiple) * multiple;
+
+    private void CheckBackward(ReadOnlySpan<float> dy, long expected, ReadOnlySpan<float> dx, ReadOnlySpan<float> dWeight, ReadOnlySpan<float> dBias)
+    {
+        if (!IsWhole) throw new InvalidOperationException($"{s.N} samples fill no vectors of {S.Count}: this is for forward only");
+        Require(dy.Length, expected, nameof(dy));
+        Require(dx.Length, (long)s.N * s.Input.Count, nameof(dx), optional: true);
+        Require(dWeight.Length, (long)s.Groups * s.M * s.K, nameof(dWeight), optional: true);
+        Require(dBias.Length, s.Groups * s.M, nameof(dBias), optional: true);
+    }
 
     /// <summary>The gradient before the pool from the one behind it, for some rows of windows, and its sums per filter and lane.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -289,13 +318,13 @@ internal sealed unsafe class DirectConv<S, V> : DirectConv where S : struct, ISi
 
     /// <summary>Adds some output rows' share of the weight's gradient to the sums, which have a vector of lanes for every weight.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private void AddToSums(float[] x, float* dy, nint stepDy, int oh0, int count, bool fresh)
+    private void AddToSums(ReadOnlySpan<float> x, float* dy, nint stepDy, int oh0, int count, bool fresh)
     {
         bool sideBySide = s.Geometry.Stride.W == 1;
         var along = new Tiles<S, V, float>.Stretch(count, (nint)s.Geometry.Stride.H * s.W * s.N, (nint)s.oW * s.N,
             sideBySide ? 1 : s.oW, (nint)s.Geometry.Stride.W * s.N, sideBySide ? s.oW * s.N : s.N);
         int tapTiles = (s.K + TileRows - 1) / TileRows;
-        fixed (float* px = s.IsPadded ? padded : x, to = Scratch.Reuse(ref sums, s.Groups * s.M * s.K * S.Count))
+        fixed (float* px = s.IsPadded ? padded.AsSpan() : x, to = Scratch.Reuse(ref sums, s.Groups * s.M * s.K * S.Count))
         fixed (nint* pt = taps)
         {
             float* at = to;
@@ -317,7 +346,7 @@ internal sealed unsafe class DirectConv<S, V> : DirectConv where S : struct, ISi
 
     /// <summary>dWeight ← β·dWeight + the sums over all lanes.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private void SumLanes(float[] dWeight, float beta)
+    private void SumLanes(Span<float> dWeight, float beta)
     {
         int tapTiles = (s.K + TileRows - 1) / TileRows;
         fixed (float* from = sums, to = dWeight)
@@ -341,7 +370,7 @@ internal sealed unsafe class DirectConv<S, V> : DirectConv where S : struct, ISi
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private void InputGradient(float* dy, float[] weight, float[] dx)
+    private void InputGradient(float* dy, ReadOnlySpan<float> weight, Span<float> dx)
     {
         nint stepDx = (nint)s.Input[1] * s.Input[2] * s.N;
         fixed (float* pw = Turned(weight), pdx = dx)
@@ -383,14 +412,14 @@ internal sealed unsafe class DirectConv<S, V> : DirectConv where S : struct, ISi
 
     /// <summary>Weights as [groups, kH·kW, M, C]: the order in which the input's gradient reads them.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private float[] Turned(float[] weight)
+    private float[] Turned(ReadOnlySpan<float> weight)
     {
         float[] to = Scratch.Reuse(ref turned, weight.Length);
         int kernel = s.Geometry.Taps;
         for (int g = 0; g < s.Groups; g++)
             for (int m = 0; m < s.M; m++)
             {
-                var from = weight.AsSpan((g * s.M + m) * s.K, s.K);
+                var from = weight.Slice((g * s.M + m) * s.K, s.K);
                 for (int c = 0, k = 0; c < s.C; c++)
                     for (int tap = 0; tap < kernel; tap++, k++) to[((g * kernel + tap) * s.M + m) * s.C + c] = from[k];
             }
@@ -411,14 +440,14 @@ internal sealed unsafe class DirectConv<S, V> : DirectConv where S : struct, ISi
     }
 
     /// <summary>The input with its border; the border is written once and stays.</summary>
-    private float[] Padded(float[] x)
+    private ReadOnlySpan<float> Padded(ReadOnlySpan<float> x)
     {
         if (!s.IsPadded) return x;
         padded ??= new float[checked((int)(s.Input[0] * PlaneStep))];
         int run = s.Input[2] * s.N;
         for (int c = 0, from = 0; c < s.Input[0]; c++)
             for (int h = 0; h < s.Input[1]; h++, from += run)
-                x.AsSpan(from, run).CopyTo(padded.AsSpan(((c * s.H + h + s.Geometry.Padding.H) * s.W + s.Geometry.Padding.W) * s.N));
+                x.Slice(from, run).CopyTo(padded.AsSpan(((c * s.H + h + s.Geometry.Padding.H) * s.W + s.Geometry.Padding.W) * s.N));
         return padded;
     }
 

@@ -63,15 +63,22 @@ internal abstract unsafe class DirectConv
         return ((oH - 1L) * ((long)input[2] + g.Padding.W + g.PaddingEnd.W) + oW) * samples;
     }
 
+    /// <summary>Checks an array's length; one that may be left out may also be empty.</summary>
+    private protected static void Require(int length, long expected, string what, bool optional = false)
+    {
+        if (length != expected && !(optional && length == 0))
+            throw new ArgumentException($"{what} has {length} elements, these sizes want {expected}", what);
+    }
+
     /// <summary>Whether every vector lane is a sample; otherwise it is for forward only.</summary>
     public bool IsWhole => s.N % (bits / 32) == 0;
 
     /// <summary>y ← x ⋆ weight + bias. Overwrites.</summary>
     /// <param name="x">[N × C·H·W].</param>
     /// <param name="weight">(M, C/groups, kH, kW).</param>
-    /// <param name="bias">(M), or null.</param>
+    /// <param name="bias">(M), or empty.</param>
     /// <param name="y">[N × M·oH·oW].</param>
-    public abstract void Forward(float[] x, float[] weight, float[]? bias, float[] y);
+    public abstract void Forward(ReadOnlySpan<float> x, ReadOnlySpan<float> weight, ReadOnlySpan<float> bias, Span<float> y);
 
     /// <summary>
     /// y ← the largest value of each window of x ⋆ weight + bias, not less than 0 if rectified: convolution, ReLU and pool in one, none of whose
@@ -79,21 +86,22 @@ internal abstract unsafe class DirectConv
     /// </summary>
     /// <param name="x">[N × C·H·W].</param>
     /// <param name="weight">(M, C/groups, kH, kW).</param>
-    /// <param name="bias">(M), or null.</param>
+    /// <param name="bias">(M), or empty.</param>
     /// <param name="pool">Windows that lie side by side.</param>
     /// <param name="rectified">Whether a ReLU comes before the pool.</param>
     /// <param name="y">[N × M·pH·pW].</param>
-    /// <param name="argmax">[N × M·pH·pW], the winning tap or −1 where the gradient is zero; null if not wanted.</param>
-    public abstract void ForwardPool(float[] x, float[] weight, float[]? bias, Size2 pool, bool rectified, float[] y, float[]? argmax);
+    /// <param name="argmax">[N × M·pH·pW], the winning tap or −1 where the gradient is zero; empty if not wanted.</param>
+    public abstract void ForwardPool(ReadOnlySpan<float> x, ReadOnlySpan<float> weight, ReadOnlySpan<float> bias, Size2 pool, bool rectified,
+        Span<float> y, Span<float> argmax);
 
     /// <summary>The backward of <see cref="Forward"/> for the same x. Overwrites dx, adds to dWeight times β.</summary>
     /// <param name="x">[N × C·H·W], as given to the forward.</param>
     /// <param name="weight">(M, C/groups, kH, kW).</param>
     /// <param name="dy">[N × M·oH·oW].</param>
-    /// <param name="dx">[N × C·H·W], or null if not wanted.</param>
-    /// <param name="dWeight">Of the weight's shape, or null if not wanted.</param>
+    /// <param name="dx">[N × C·H·W], or empty if not wanted.</param>
+    /// <param name="dWeight">Of the weight's shape, or empty if not wanted.</param>
     /// <param name="beta">Factor of what is in dWeight: 0 or 1.</param>
-    public abstract void Backward(float[] x, float[] weight, float[] dy, float[]? dx, float[]? dWeight, float beta);
+    public abstract void Backward(ReadOnlySpan<float> x, ReadOnlySpan<float> weight, ReadOnlySpan<float> dy, Span<float> dx, Span<float> dWeight, float beta);
 
     /// <summary>The backward of <see cref="ForwardPool"/> for the same x. Each gradient goes to its window's winner: no scatter, since windows do not overlap.</summary>
     /// <param name="x">[N × C·H·W], as given to the forward.</param>
@@ -101,12 +109,13 @@ internal abstract unsafe class DirectConv
     /// <param name="pool">Windows that lie side by side.</param>
     /// <param name="dy">[N × M·pH·pW].</param>
     /// <param name="argmax">As the forward left it.</param>
-    /// <param name="dx">[N × C·H·W], or null if not wanted.</param>
-    /// <param name="dWeight">Of the weight's shape, or null if not wanted.</param>
+    /// <param name="dx">[N × C·H·W], or empty if not wanted.</param>
+    /// <param name="dWeight">Of the weight's shape, or empty if not wanted.</param>
     /// <param name="beta">Factor of what is in dWeight: 0 or 1.</param>
-    /// <param name="dBias">(M), or null if not wanted.</param>
+    /// <param name="dBias">(M), or empty if not wanted.</param>
     /// <param name="biasBeta">Factor of what is in dBias: 0 or 1.</param>
-    public abstract void BackwardPool(float[] x, float[] weight, Size2 pool, float[] dy, float[] argmax, float[]? dx, float[]? dWeight, float beta, float[]? dBias, float biasBeta);
+    public abstract void BackwardPool(ReadOnlySpan<float> x, ReadOnlySpan<float> weight, Size2 pool, ReadOnlySpan<float> dy, ReadOnlySpan<float> argmax,
+        Span<float> dx, Span<float> dWeight, float beta, Span<float> dBias, float biasBeta);
 
     /// <summary>The sizes of a convolution of one block.</summary>
     internal sealed class Sizes

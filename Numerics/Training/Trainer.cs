@@ -64,9 +64,9 @@ public sealed class Trainer
 {
     private readonly Module network;
     private readonly ImageDataset data;
-    private readonly CrossEntropyLoss loss = new();
     private readonly Parameter[] parameters;
-    private readonly Lane[] lanes = new Lane[BlockPlan.MostLanes];
+    private readonly double[] lossSums = new double[BlockPlan.MostLanes]; // a lane's each
+    private readonly Stack<Workspace> free = new(); // as many as ever worked at once: the buffers stay in their thread's cache
     private readonly Action<int> runLane;
 
     // The step in progress.
@@ -74,6 +74,12 @@ public sealed class Trainer
     private readonly int[] indices;
     private readonly Generator random;
     private long trips;
+
+    /// <summary>The loss.</summary>
+    internal CrossEntropyLoss Loss { get; } = new();
+
+    /// <summary>Where the threads note their times, once there is a list: see <see cref="LayerTimes"/>.</summary>
+    internal List<StepClock>? Clocks { get; set; }
 
     /// <summary>A trainer of a classifier with cross-entropy.</summary>
     /// <param name="network">Takes the data's images and returns logits.</param>
@@ -91,7 +97,6 @@ public sealed class Trainer
         parameters = [.. network.Parameters()];
         this.random = new Generator((long)(random ?? Generator.Default).NextBits());
         indices = new int[largestBatch];
-        for (int lane = 0; lane < lanes.Length; lane++) lanes[lane] = new Lane(lane);
         runLane = RunLane;
     }
 
@@ -217,7 +222,7 @@ public sealed class Trainer
             throw;
         }
         double sum = 0;
-        for (int lane = 0; lane < plan.Lanes; lane++) sum += lanes[lane].LossSum;
+        for (int lane = 0; lane < plan.Lanes; lane++) sum += lossSums[lane];
         foreach (var parameter in parameters)
         {
             if (double.IsFinite(sum)) parameter.AddPartials();
@@ -230,45 +235,60 @@ public sealed class Trainer
 
     private bool OutputsAreFinite(ReadOnlySpan<int> batch) => Array.TrueForAll(Inference.Run(network, data.Take(batch).Images).Values, float.IsFinite);
 
-    private void RunLane(int index)
+    private void RunLane(int lane)
     {
-        var lane = lanes[index];
-        lane.LossSum = 0;
-        for (int block = plan.FirstBlock(index); block < plan.FirstBlock(index + 1); block++)
+        var workspace = Take();
+        double lossSum = 0;
+        for (int block = plan.FirstBlock(lane); block < plan.FirstBlock(lane + 1); block++)
         {
             var (start, count) = plan.Block(block);
-            var slot = lane.Slot(count, plan.Size, data.Sample);
-            data.Gather(indices.AsSpan(start, count), slot.X!, slot.Labels);
-            slot.Pass.Random.State = random.ForkState((trips << 24) + block);
-            var logits = network.Forward(slot.X!, slot.Pass);
-            lane.LossSum += loss.Block(logits, slot.Labels, 1f / plan.Samples, slot.Pass, out var dLogits);
-            network.Backward(dLogits, slot.Pass);
+            var (x, labels, pass) = workspace.For(count, data.Sample);
+            var clock = pass.Clock = Clocks is null ? null : workspace.Clock ??= NewClock();
+            (pass.Lane, pass.Random.State) = (lane, random.ForkState((trips << 24) + block));
+            long began = clock is null ? 0 : Stopwatch.GetTimestamp();
+            data.Gather(indices.AsSpan(start, count), x, labels);
+            clock?.Add(data, began, backward: false);
+            var logits = network.Forward(x, pass);
+            if (clock is not null) began = Stopwatch.GetTimestamp();
+            lossSum += Loss.Block(logits, labels, 1f / plan.Samples, pass, out var dLogits);
+            clock?.Add(Loss, began, backward: false);
+            network.Backward(dLogits, pass);
         }
+        lossSums[lane] = lossSum;
+        lock (free) free.Push(workspace);
     }
 
-    /// <summary>What one lane works with: buffers for its whole blocks, and others for a last one that is smaller.</summary>
-    private sealed class Lane(int index)
+    private Workspace Take()
     {
-        private readonly Slot whole = new(index), rest = new(index);
+        lock (free) return free.TryPop(out var workspace) ? workspace : new Workspace();
+    }
 
-        public double LossSum { get; set; }
+    private StepClock NewClock()
+    {
+        var clock = new StepClock();
+        lock (free) Clocks!.Add(clock);
+        return clock;
+    }
 
-        public Slot Slot(int count, int size, Shape sample)
+    /// <summary>What one thread works with: the batch, labels and pass of each size of block.</summary>
+    private sealed class Workspace
+    {
+        private readonly List<(Batch X, int[] Labels, Pass Pass)> sizes = [];
+
+        public StepClock? Clock { get; set; }
+
+        public (Batch X, int[] Labels, Pass Pass) For(int count, Shape sample)
         {
-            var slot = count == size ? whole : rest;
-            if (slot.X is null || slot.X.Count != count)
+            foreach (var size in sizes)
             {
-                slot.X = new Batch(count, sample, requiresGrad: false);
-                slot.Labels = new int[count];
+                if (size.X.Count == count) return size;
             }
-            return slot;
+            if (sizes.Count == MostSizes) sizes.Clear();
+            sizes.Add((new Batch(count, sample, requiresGrad: false), new int[count], new Pass(lane: 0)));
+            return sizes[^1];
         }
-    }
 
-    private sealed class Slot(int lane)
-    {
-        public Pass Pass { get; } = new(lane);
-        public Batch? X { get; set; }
-        public int[] Labels { get; set; } = [];
+        /// <summary>An epoch has whole blocks, those of a last, smaller batch, and a last block of each.</summary>
+        private const int MostSizes = 4;
     }
 }

@@ -1,0 +1,142 @@
+namespace OnnxLeNet.Numerics.Tests;
+
+/// <summary>
+/// Convolutions that read their taps in place, and with a pool as one step, against the readable form: im2col and one product by Math.NET's
+/// managed provider, then each layer on its own.
+/// </summary>
+[TestClass]
+public sealed class DirectConvTests
+{
+    public static IEnumerable<int> Widths => Implementations.Widths;
+
+    /// <summary>Whole vectors of every width, several of them, and what fills none.</summary>
+    private static readonly int[] Counts = [1, 2, 3, 4, 5, 8, 12, 16, 32, 48, 64];
+
+    [TestMethod]
+    [DynamicData(nameof(Widths))]
+    public void AgreesWithTheColumns(int bits)
+    {
+        var random = new Random(bits);
+        for (int i = 0; i < 120; i++)
+        {
+            var (layer, sample, text) = RandomConv(random, i);
+            int count = Counts[i % Counts.Length];
+            var x = Values.Batch(i, count, sample);
+            var expected = Run(layer, x, bits, "managed");
+            var actual = Run(layer, x, bits, "simd");
+            Agree($"{count} × {sample} through {text}", expected, actual);
+        }
+    }
+
+    [TestMethod]
+    [DynamicData(nameof(Widths))]
+    public void WithAPoolAgreesWithTheLayers(int bits)
+    {
+        (int H, int W)[] pools = [(2, 2), (1, 2), (4, 2), (2, 1), (3, 3), (1, 1), (2, 3)];
+        var random = new Random(bits + 1);
+        for (int i = 0; i < 120; i++)
+        {
+            var (conv, sample, text) = RandomConv(random, i);
+            var pool = new MaxPool2d(pools[i % pools.Length]);
+            var (oH, oW) = conv.Geometry.Output(sample[1], sample[2]);
+            if (oH < pool.Geometry.Kernel.H || oW < pool.Geometry.Kernel.W) continue;
+            var net = new Sequential { conv };
+            if (i % 3 != 0) net.AddFunction(new ReLU());
+            net.AddFunction(pool);
+            int count = Counts[(i + 3) % Counts.Length];
+            var x = Values.Batch(i, count, sample, requiresGrad: i % 4 != 0);
+            var expected = Run(net, x, bits, "managed");
+            var actual = Run(net, x, bits, "simd");
+            Agree($"{count} × {sample} through {text} and {pool}", expected, actual);
+        }
+    }
+
+    /// <summary>The fused step takes what it says it does: these networks would pass the test above unfused too.</summary>
+    [TestMethod]
+    public void TheUsualPoolsAreFused()
+    {
+        Assert.IsTrue(ConvPool.Takes(new MaxPool2d(2)));
+        Assert.IsTrue(ConvPool.Takes(new MaxPool2d((4, 2))));
+        Assert.IsFalse(ConvPool.Takes(new MaxPool2d(3, 2)), "windows overlap");
+        Assert.IsFalse(ConvPool.Takes(new MaxPool2d(2, padding: 1)));
+        Assert.IsFalse(ConvPool.Takes(new MaxPool2d(2, dilation: 2)));
+        Assert.IsFalse(ConvPool.Takes(new MaxPool2d(2, ceilMode: true)));
+        Assert.IsFalse(ConvPool.Takes(new MaxPool2d(9)), "windows of many taps");
+    }
+
+    [TestMethod]
+    [DynamicData(nameof(Widths))]
+    public void ANaNInAWindowWins(int bits)
+    {
+        using var _ = new Settings(bits);
+        var net = new Sequential { new Conv2d(1, 2, 1, generator: new Generator(1)) };
+        net.AddFunction(new ReLU());
+        net.AddFunction(new MaxPool2d(2));
+        for (int place = 0; place < 4; place++)
+        {
+            var x = Values.Batch(1, 16, new Shape(1, 2, 2));
+            x.Values[place * 16 + 5] = float.NaN;
+            foreach (var y in new[] { net.Forward(x), Inference.Run(net, x) })
+            {
+                Assert.IsTrue(float.IsNaN(y.Values[5]) && float.IsNaN(y.Values[16 + 5]), $"place {place}");
+                Assert.AreEqual(2, y.Values.Count(float.IsNaN));
+            }
+        }
+    }
+
+    [TestMethod]
+    public void ArraysOfOtherLengthsAreRefused()
+    {
+        var direct = DirectConv.For(null, new WindowGeometry(3, 1, 0, 1), 16, new Shape(2, 5, 6), 3, 1, forwardOnly: false)!;
+        float[] x = new float[16 * 60], w = new float[54], b = new float[3], y = new float[16 * 36];
+        direct.Forward(x, w, b, y);
+        Failure.Of<ArgumentException>(() => direct.Forward(x.AsSpan(1), w, b, y), "x has 959 elements", "960");
+        Failure.Of<ArgumentException>(() => direct.Forward(x, w.AsSpan(1), b, y), "weight has 53");
+        Failure.Of<ArgumentException>(() => direct.Forward(x, w, b.AsSpan(1), y), "bias has 2");
+        Failure.Of<ArgumentException>(() => direct.Forward(x, w, b, y.AsSpan(1)), "y has 575");
+        Failure.Of<ArgumentException>(() => direct.Backward(x, w, y.AsSpan(1), x, w, 0), "dy has 575");
+        Failure.Of<ArgumentException>(() => direct.Backward(x, w, y, x.AsSpan(1), w, 0), "dx has 959");
+        Failure.Of<ArgumentException>(() => direct.ForwardPool(x, w, b, 2, true, y, default), "y has 576", "96");
+        Failure.Of<ArgumentException>(() => direct.BackwardPool(x, w, 2, y.AsSpan(0, 96), y.AsSpan(0, 95), default, w, 0, b, 0), "argmax has 95");
+        var single = DirectConv.For(null, new WindowGeometry(3, 1, 0, 1), 1, new Shape(2, 5, 9), 3, 1, forwardOnly: true)!;
+        Assert.IsFalse(single.IsWhole);
+        Failure.Of<InvalidOperationException>(() => single.Backward(new float[90], w, new float[63], default, w, 0), "forward only");
+    }
+
+    /// <summary>A layer of random sizes in which everything that could be swapped differs, more often than not.</summary>
+    private static (Conv2d Layer, Shape Sample, string Text) RandomConv(Random random, int seed)
+    {
+        int groups = random.Next(4) == 0 ? random.Next(2, 4) : 1;
+        Size2 kernel = (random.Next(1, 6), random.Next(1, 6)), stride = random.Next(3) == 0 ? (random.Next(1, 4), random.Next(1, 4)) : 1;
+        Size2 padding = random.Next(2) == 0 ? (random.Next(3), random.Next(3)) : 0, dilation = random.Next(4) == 0 ? (random.Next(1, 3), random.Next(1, 3)) : 1;
+        int h = dilation.H * (kernel.H - 1) + 1 + random.Next(9), w = dilation.W * (kernel.W - 1) + 1 + random.Next(9);
+        var layer = new Conv2d(groups * random.Next(1, 8), groups * random.Next(1, 14), kernel, stride, padding, dilation, groups, bias: random.Next(4) != 0, generator: new Generator(seed));
+        return (layer, new Shape(layer.InChannels, h, w), layer.ToString());
+    }
+
+    /// <summary>The outputs in training and without, and every gradient.</summary>
+    private static List<(string Name, float[] Values)> Run(Module module, Batch x, int bits, string provider)
+    {
+        using var _ = new Settings(bits, provider: provider);
+        foreach (var parameter in module.Parameters()) parameter.RestoreGrad(null);
+        var y = module.Forward(x);
+        List<(string, float[])> results = [("y", y.Values), ("y, inference", Inference.Run(module, x).Values)];
+        for (int times = 1; times <= 2; times++) // the second adds
+        {
+            var dx = module.Backward(Values.Gradient(7, y), retainGraph: times == 1);
+            if (dx is not null) results.Add(($"dx, time {times}", dx.Values));
+        }
+        foreach (var (name, parameter) in module.NamedParameters()) results.Add(($"d{name}", (float[])parameter.Grad!.Data.Clone()));
+        return results;
+    }
+
+    private static void Agree(string what, List<(string Name, float[] Values)> expected, List<(string Name, float[] Values)> actual)
+    {
+        CollectionAssert.AreEqual(expected.ConvertAll(e => e.Name), actual.ConvertAll(a => a.Name), what);
+        foreach (var ((name, values), (_, got)) in expected.Zip(actual))
+        {
+            double scale = values.Max(Math.Abs);
+            Close.Assert($"{what}: {name}", values.ToDouble(), got, 0, 2e-6 * Math.Max(scale, 1e-3));
+        }
+    }
+}
