@@ -65,10 +65,11 @@ public static class ParityValidation
     /// <param name="own">The engine's side: a network as it was imported.</param>
     /// <param name="file">ONNX Runtime's side: the model it was imported from, or one that should be the same.</param>
     /// <param name="options">What to go through; everything that runs here on the processor if left out.</param>
+    /// <param name="source">What to call the file in messages.</param>
     /// <returns>Every comparison. Differences, values that are missing and numbers that are none are in it, not thrown.</returns>
     /// <exception cref="OnnxException">ONNX Runtime cannot run the file.</exception>
     /// <exception cref="MissingPartException">The device, or a provider that was asked for by name, is not there.</exception>
-    public static ValidationReport Run(ImportedModel own, ModelProto file, ValidationOptions? options = null)
+    public static ValidationReport Run(ImportedModel own, ModelProto file, ValidationOptions? options = null, string source = "the model")
     {
         ArgumentNullException.ThrowIfNull(own);
         ArgumentNullException.ThrowIfNull(file);
@@ -76,7 +77,7 @@ public static class ParityValidation
         own.Network.Eval();
         var (engines, leftOut) = Engines(options.Providers);
         OrtDevice[] devices = options.Device == OrtDevice.Cpu ? [OrtDevice.Cpu] : [OrtDevice.Cpu, options.Device];
-        var sides = devices.Select(device => new RuntimeSide(own, file, device)).ToList();
+        var sides = devices.Select(device => new RuntimeSide(own, file, device, source)).ToList();
         try
         {
             var batchSizes = sides[0].FixedBatch is { } batch ? [batch] : options.BatchSizes;
@@ -208,6 +209,7 @@ public static class ParityValidation
         private readonly ImportedModel own;
         private readonly ModelProto whole;
         private readonly OrtDevice device;
+        private readonly string source;
         private readonly List<(string Name, OrtModel Layers, OrtModel Whole)> ways = [];
         private readonly string?[] values; // of each layer; null where the file has none
         private readonly LayerComparison?[] layers;
@@ -216,9 +218,9 @@ public static class ParityValidation
         /// <summary>What each way returned for one batch: every layer's value, and the whole's.</summary>
         public sealed record Computed(IReadOnlyList<(string Way, IReadOnlyDictionary<string, float[]> Values, float[] Whole)> Ways);
 
-        public RuntimeSide(ImportedModel own, ModelProto file, OrtDevice device)
+        public RuntimeSide(ImportedModel own, ModelProto file, OrtDevice device, string source)
         {
-            (this.own, this.device) = (own, device);
+            (this.own, this.device, this.source) = (own, device, source);
             whole = WithFloatOutput(own, file);
             var computed = file.Graph.Node.SelectMany(node => node.Output).ToHashSet();
             values = [.. own.Layers.Select(layer => layer.Value is { } value && computed.Contains(value) ? value : null)];
@@ -232,8 +234,8 @@ public static class ParityValidation
                     {
                         var options = new OrtOptions { Device = device, IntraOpThreads = threads, Optimize = optimize };
                         string name = $"{device}{(threads == 1 ? " 1 thread" : "")}{(optimize ? "" : " as written")}";
-                        var layersModel = OrtModel.Load(inner, options, "the model with every layer's output");
-                        try { ways.Add((name, layersModel, OrtModel.Load(plain, options, "the model"))); }
+                        var layersModel = OrtModel.Load(inner, options, source);
+                        try { ways.Add((name, layersModel, OrtModel.Load(plain, options, source))); }
                         catch
                         {
                             layersModel.Dispose();
@@ -285,7 +287,7 @@ public static class ParityValidation
 
         public DeviceValidation Result(int batch) => new(
             ways[0].Whole.DeviceName, [.. ways.Select(way => way.Name)],
-            OrtPlacement.Of(whole.ToByteArray(), new OrtOptions { Device = device }, "the model", batch),
+            OrtPlacement.Of(whole.ToByteArray(), new OrtOptions { Device = device }, source, batch),
             [.. layers.OfType<LayerComparison>().Select(layer => layer.Result())], paths);
 
         public void Dispose()

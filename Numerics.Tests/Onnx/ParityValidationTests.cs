@@ -179,6 +179,32 @@ public sealed class ParityValidationTests
         Assert.IsTrue(paths.All(p => p.Row.Passed));
     }
 
+    /// <summary>A file that ends in the class's number: the logits before it are compared, layer by layer, as a whole and over a data set.</summary>
+    [TestMethod]
+    public void AFileThatEndsInTheClassIsComparedBeforeIt()
+    {
+        var file = Nested();
+        file.Graph.Node.Add(new NodeProto { OpType = "ArgMax", Name = "class", Input = { "logits" }, Output = { "label" },
+            Attribute = { new AttributeProto { Name = "axis", I = 1, Type = AttributeProto.Types.AttributeType.Int } } });
+        file.Graph.Output.Clear();
+        file.Graph.Output.Add(new ValueInfoProto { Name = "label", Type = new TypeProto { TensorType = new() { ElemType = (int)TensorProto.Types.DataType.Int64 } } });
+        var report = Validate(file);
+        Assert.IsTrue(report.Passed);
+        Assert.AreEqual("logits", report.Devices.Single().Layers[^1].Value);
+        var own = OnnxImporter.Import(file);
+        using var model = ParityValidation.Load(own, file);
+        var x = OnnxNetworks.Random(own.Sample.Prepend(3), 1);
+        OnnxNetworks.AssertAgree("logits", model.Run(x), own.Network.Eval().Forward(x), 1e-5);
+    }
+
+    [TestMethod]
+    public void AFileThatOnnxRuntimeRefusesIsAnErrorThatNamesIt()
+    {
+        var file = Padded();
+        file.Graph.Node[0].OpType = "NoSuchOperator";
+        Failure.Of<OnnxException>(() => ParityValidation.Run(OnnxImporter.Import(Padded()), file, Quick, "mine.onnx"), "mine.onnx", "NoSuchOperator");
+    }
+
     [TestMethod]
     public void UnitsInTheLastPlaceAreStepsBetweenFloats()
     {

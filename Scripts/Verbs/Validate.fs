@@ -158,7 +158,7 @@ let run (args: ParseResults<ValidateArgs>) =
             Providers = (args.TryGetResult ValidateArgs.Provider |> Option.toArray),
             Device = (ortOptions (args.TryGetResult ValidateArgs.Device)).Device
         )
-    let report = ParityValidation.Run(imported, proto, options)
+    let report = ParityValidation.Run(imported, proto, options, file)
     print out file report
     let data = dataRow args out imported proto file
     if not data.IsEmpty then
