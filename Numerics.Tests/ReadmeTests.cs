@@ -85,6 +85,44 @@ public sealed class ReadmeTests
     }
 
     [TestMethod]
+    public void AModelInOnnxRuntime()
+    {
+        string file = Path.Combine(Repository.Root, "models", "lenet5-mnist.onnx");
+        float[] pixels = Repository.Mnist.Test.Take([0, 1, 2, 3]).Images.ToTensor().Data;
+
+        // README: a model in ONNX Runtime
+        using var model = OrtModel.Load(file, new OrtOptions { Device = OrtDevice.Cpu, IntraOpThreads = 1 });
+        model.WarmUp(4);
+        float[] four = model.Run(pixels, batch: 4);
+
+        using var bound = model.Bind(batch: 1);
+        pixels.AsSpan(0, 1024).CopyTo(bound.Input);
+        bound.Run();
+        ReadOnlySpan<float> one = bound.Output;
+
+        foreach (var (node, opType, provider) in OrtPlacement.Of(File.ReadAllBytes(file)))
+            Console.WriteLine($"{opType} {node} ran on {provider}");
+        // end
+
+        Close.Assert("the first of four, and alone", four.AsSpan(0, 10), one, 0, 1e-4);
+    }
+
+    [TestMethod]
+    public void Validation()
+    {
+        string file = Path.Combine(Repository.Root, "models", "lenet5-mnist.onnx");
+
+        // README: validation
+        var report = ParityValidation.Run(OnnxImporter.Import(file), OnnxFile.Read(file));
+        foreach (var layer in report.Devices[0].Layers)
+            Console.WriteLine($"{layer.Name}: {layer.MaxRel}, {(layer.Passed ? "agrees" : layer.Worst)}");
+        // end
+
+        Assert.IsTrue(report.Passed);
+        Assert.HasCount(12, report.Devices[0].Layers);
+    }
+
+    [TestMethod]
     public void AnyMathNetProgram()
     {
         var before = LinearAlgebraControl.Provider;
