@@ -25,14 +25,20 @@ public sealed unsafe partial class EndOfMemoryTests
                     for (int transposes = 0; transposes < 4; transposes++)
                     {
                         bool ta = (transposes & 1) != 0, tb = (transposes & 2) != 0;
-                        float* pa = a.Last(m * k), pb = b.Last(k * n), pc = c.Last(m * n);
-                        switch (bits)
-                        {
-                            case 512: Gemm<Simd512<float>, Vector512<float>, float>.Multiply(ta, tb, m, n, k, 1, pa, ta ? k : m, pb, tb ? n : k, 1, pc, m); break;
-                            case 256: Gemm<Simd256<float>, Vector256<float>, float>.Multiply(ta, tb, m, n, k, 1, pa, ta ? k : m, pb, tb ? n : k, 1, pc, m); break;
-                            default: Gemm<Simd128<float>, Vector128<float>, float>.Multiply(ta, tb, m, n, k, 1, pa, ta ? k : m, pb, tb ? n : k, 1, pc, m); break;
-                        }
+                        Multiply(bits, ta, tb, m, n, k, a.Last(m * k), b.Last(k * n), c.Last(m * n));
+                        Multiply(bits, ta, tb, m, n, k, (double*)a.Last(2 * m * k), (double*)b.Last(2 * k * n), (double*)c.Last(2 * m * n));
                     }
+    }
+
+    private static void Multiply<T>(int bits, bool ta, bool tb, int m, int n, int k, T* a, T* b, T* c) where T : unmanaged, INumber<T>
+    {
+        int lda = ta ? k : m, ldb = tb ? n : k;
+        switch (bits)
+        {
+            case 512: Gemm<Simd512<T>, Vector512<T>, T>.Multiply(ta, tb, m, n, k, T.One, a, lda, b, ldb, T.One, c, m); break;
+            case 256: Gemm<Simd256<T>, Vector256<T>, T>.Multiply(ta, tb, m, n, k, T.One, a, lda, b, ldb, T.One, c, m); break;
+            default: Gemm<Simd128<T>, Vector128<T>, T>.Multiply(ta, tb, m, n, k, T.One, a, lda, b, ldb, T.One, c, m); break;
+        }
     }
 
     [TestMethod]
