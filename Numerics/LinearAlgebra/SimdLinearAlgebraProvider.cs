@@ -18,7 +18,7 @@ public sealed class SimdLinearAlgebraProvider : ILinearAlgebraProvider,
     private const long WorthThreads = 1 << 20;
 
     /// <summary>Rows a thread takes at once: a whole number of the tallest tiles, so that cutting changes no bit.</summary>
-    private const int RowsPerPiece = 128;
+    private const int RowsPerPiece = 64;
 
     private const int ColumnsPerPiece = 48;
 
