@@ -107,6 +107,36 @@ public sealed class TrainerTests
             }
     }
 
+    /// <summary>Backwards add up, also where nobody has read the gradient between them; what ZeroGrad makes zero stays so for who holds the tensor.</summary>
+    [TestMethod]
+    public void GradientsOfSeveralBatchesAddUp()
+    {
+        var data = Images(80);
+        Module once = LayerCases.Chain(), twice = LayerCases.Chain();
+        int[] first = [.. Enumerable.Range(0, 40)], second = [.. Enumerable.Range(40, 40)];
+        var a = Gradients(once, first);
+        var b = Gradients(LayerCases.Chain(), second);
+        var trainer = new Trainer(twice, data, 40);
+        trainer.Backward(first);
+        trainer.Backward(second);
+        var sum = twice.Parameters().SelectMany(p => p.Grad!.Data).ToArray();
+        Close.AssertRelative("the sum of two", [.. a.Zip(b, (x, y) => (double)x + y)], sum, 1e-6);
+
+        trainer.Backward(first);
+        var held = twice.Parameters().Select(p => p.Grad!).ToArray();
+        trainer.Backward(second);
+        twice.ZeroGrad();
+        foreach (var tensor in held) Assert.IsTrue(Array.TrueForAll(tensor.Data, v => v == 0));
+        trainer.Backward(first);
+        Close.AssertSameBits("after ZeroGrad", a, [.. twice.Parameters().SelectMany(p => p.Grad!.Data)]);
+
+        float[] Gradients(Module network, int[] batch)
+        {
+            new Trainer(network, data, 40).Backward(batch);
+            return [.. network.Parameters().SelectMany(p => p.Grad!.Data)];
+        }
+    }
+
     [TestMethod]
     public void ALossThatIsNotFiniteLeavesTheGradients()
     {

@@ -38,7 +38,8 @@ internal static class Scratch
     public static void FillColumns(float[] y, int rows, float[]? bias)
     {
         if (bias is null) return;
-        for (int j = 0; j < bias.Length; j++) y.AsSpan(j * rows, rows).Fill(bias[j]);
+        if (rows == 1) bias.CopyTo(y, 0);
+        else for (int j = 0; j < bias.Length; j++) y.AsSpan(j * rows, rows).Fill(bias[j]);
     }
 
     /// <summary>sums[j] ← β·sums[j] + Σ of column j of Y[rows × columns].</summary>

@@ -19,7 +19,7 @@ internal sealed unsafe class DirectConv<S, V> : DirectConv where S : struct, ISi
     private readonly (nint Dy, nint W)[] terms;
 
     // Buffers, made when they are first wanted.
-    private float[]? padded, wide, row, sums, biasSums, dyStrip, turned;
+    private float[]? padded, wide, sums, biasSums, dyStrip, turned;
 
     public DirectConv(Sizes s) : base(s, 32 * S.Count)
     {
@@ -124,6 +124,7 @@ internal sealed unsafe class DirectConv<S, V> : DirectConv where S : struct, ISi
         return to;
     }
 
+    /// <summary>From one filter to the next in the wide buffer; the pool reads two vectors from the start of its last row at most.</summary>
     private int WideStep => s.Flat + 2 * S.Count;
 
     /// <inheritdoc/>
@@ -184,38 +185,44 @@ internal sealed unsafe class DirectConv<S, V> : DirectConv where S : struct, ISi
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void PoolFlat(float[] flat, Size2 pool, int pH, int pW, bool rectified, float* y)
     {
-        int width = pW * pool.W;
         V zero = default;
-        fixed (float* source = flat, tops = Scratch.Reuse(ref row, 2 * (width + 3 * S.Count)))
+        float* end = y + (nint)s.M * pH * pW, spare = stackalloc float[S.Count];
+        fixed (float* source = flat)
         {
-            float* best = tops + width + 3 * S.Count;
             for (int m = 0; m < s.M; m++)
                 for (int ph = 0; ph < pH; ph++, y += pW)
                 {
                     float* from = source + m * WideStep + (nint)ph * pool.H * s.W;
-                    for (int w = 0; w < width; w += S.Count)
+                    if (pool.W != 2)
                     {
-                        V top = S.Load(from + w);
-                        for (int kh = 1; kh < pool.H; kh++) top = S.Max(top, S.Load(from + kh * s.W + w));
-                        S.Store(tops + w, rectified ? S.Max(top, zero) : top);
-                    }
-                    if (pool.W == 2)
-                    {
-                        for (int w = 0; w < pW; w += S.Count)
+                        for (int pw = 0; pw < pW; pw++)
                         {
-                            V a = S.Load(tops + 2 * w), b = S.Load(tops + 2 * w + S.Count);
-                            S.Store(best + w, S.Max(S.Evens(a, b), S.Odds(a, b)));
+                            float best = rectified ? 0 : float.NegativeInfinity;
+                            for (int kh = 0; kh < pool.H; kh++)
+                                for (int kw = 0; kw < pool.W; kw++) best = MathF.Max(best, from[kh * s.W + pw * pool.W + kw]);
+                            y[pw] = best;
                         }
+                        continue;
                     }
-                    else
+                    for (int pw = 0; pw < pW; pw += S.Count)
                     {
-                        for (int w = 0; w < pW; w++)
+                        V a = S.Load(from + 2 * pw), b = S.Load(from + 2 * pw + S.Count);
+                        for (int kh = 1; kh < pool.H; kh++)
                         {
-                            best[w] = tops[w * pool.W];
-                            for (int kw = 1; kw < pool.W; kw++) best[w] = MathF.Max(best[w], tops[w * pool.W + kw]);
+                            a = S.Max(a, S.Load(from + kh * s.W + 2 * pw));
+                            b = S.Max(b, S.Load(from + kh * s.W + 2 * pw + S.Count));
                         }
+                        V best = S.Max(S.Evens(a, b), S.Odds(a, b));
+                        if (rectified) best = S.Max(best, zero);
+                        // What a row's last vector writes past it, the next row overwrites; the last rows have no next.
+                        if (y + pw + S.Count <= end)
+                        {
+                            S.Store(y + pw, best);
+                            continue;
+                        }
+                        S.Store(spare, best);
+                        for (int i = pw; i < pW && i < pw + S.Count; i++) y[i] = spare[i - pw];
                     }
-                    new ReadOnlySpan<float>(best, pW).CopyTo(new Span<float>(y, pW));
                 }
         }
     }

@@ -178,33 +178,51 @@ internal static unsafe class Gemm<S, V, T> where S : struct, ISimd<V, T> where V
     private static void Dot(int m, int n, int k, T alpha, T* a, nint lda, T* b, nint ldb, T beta, T* c, nint ldc)
     {
         int columnTiles = (n + S.TileColumns - 1) / S.TileColumns, whole = k - k % S.Count;
-        T* sums = stackalloc T[DotRows * TileColumns * S.Count];
+        T* sums = stackalloc T[DotRows * TileColumns * S.Count], endsA = stackalloc T[DotRows * S.Count], endsB = stackalloc T[TileColumns * S.Count];
         nint* starts = stackalloc nint[4];
+        // Steps of k that fill no vector are copied out and made up to one with zeros.
+        int tail = k - whole;
+        var end = new Tiles<S, V, T>.Stretch(1, 0, 0, 1, 0, S.Count);
         for (int i0 = 0; i0 < m; i0 += DotRows)
         {
             int height = Math.Min(DotRows, m - i0), rowTiles = (height + 3) / 4;
+            if (tail > 0) CopyEnds(a + i0 * lda + whole, lda, height, tail, endsA);
             for (int t = 0; t < columnTiles; t++)
             {
                 int j = Start(t, columnTiles, n), columns = Start(t + 1, columnTiles, n) - j;
+                if (tail > 0) CopyEnds(b + j * ldb + whole, ldb, columns, tail, endsB);
                 for (int k0 = 0; k0 == 0 || k0 < whole; k0 += DotDepth)
                 {
                     var along = new Tiles<S, V, T>.Stretch(1, 0, 0, 1, 0, Math.Min(DotDepth, whole - k0));
+                    bool isLast = tail > 0 && k0 + DotDepth >= whole;
                     for (int u = 0; u < rowTiles; u++)
                     {
                         int i = Start(u, rowTiles, height), rows = Start(u + 1, rowTiles, height) - i;
                         for (int r = 0; r < rows; r++) starts[r] = (i0 + i + r) * lda;
                         DotTile(rows, columns, a + k0, starts, b + j * ldb + k0, ldb, along, sums + i * columns * S.Count, fresh: k0 == 0);
+                        if (!isLast) continue;
+                        for (int r = 0; r < rows; r++) starts[r] = r * S.Count;
+                        DotTile(rows, columns, endsA + i * S.Count, starts, endsB, S.Count, end, sums + i * columns * S.Count, fresh: false);
                     }
                 }
                 for (int i = 0; i < height; i++)
                     for (int q = 0; q < columns; q++)
                     {
                         T sum = S.Sum(S.Load(sums + (i * columns + q) * S.Count));
-                        for (nint kk = whole; kk < k; kk++) sum += a[(i0 + i) * lda + kk] * b[(j + q) * ldb + kk];
                         T* element = c + i0 + i + (j + q) * ldc;
                         *element = Update(alpha, sum, beta, element);
                     }
             }
+        }
+    }
+
+    /// <summary>The last steps of k of some rows or columns, each made up to a vector.</summary>
+    private static void CopyEnds(T* from, nint step, int count, int tail, T* to)
+    {
+        for (int i = 0; i < count; i++)
+        {
+            S.Store(to + i * S.Count, default);
+            for (int lane = 0; lane < tail; lane++) to[i * S.Count + lane] = from[i * step + lane];
         }
     }
 
@@ -233,6 +251,7 @@ internal static unsafe class Gemm<S, V, T> where S : struct, ISimd<V, T> where V
     }
 
     /// <summary>A few rows of A, one sample say: copied out they are contiguous in k, as the columns of B are.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void DotOfFewRows(int m, int n, int k, T alpha, T* a, nint lda, T* b, nint ldb, T beta, T* c, nint ldc)
     {
         if (m == 1 && lda == 1) { Dot(1, n, k, alpha, a, k, b, ldb, beta, c, ldc); return; }

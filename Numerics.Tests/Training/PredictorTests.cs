@@ -1,0 +1,100 @@
+namespace OnnxLeNet.Numerics.Tests;
+
+/// <summary>Inference into the caller's memory, at every number of samples, against the network's own forward.</summary>
+[TestClass]
+public sealed class PredictorTests
+{
+    public static IEnumerable<int> Widths => Implementations.Widths;
+
+    [TestMethod]
+    [DynamicData(nameof(Widths))]
+    public void AgreesWithForwardAtEveryNumberOfSamples(int bits)
+    {
+        foreach (var (name, network, sample) in new[]
+        {
+            ("chain", LayerCases.Chain(), new Shape(1, 14, 17)), ("LeNet-5", Networks.LeNet5(2), new Shape(1, 32, 32)),
+            ("nested", LayerCases.Make("nested chain"), LayerCases.Sample("nested chain")), ("linear", LayerCases.Make("linear, long"), new Shape(300)),
+            ("normalized", LayerCases.Make("normalized chain"), LayerCases.Sample("normalized chain")), // in evaluation, whatever its mode
+        })
+        {
+            foreach (int threads in new[] { 1, 3 })
+            {
+                using var _ = new Settings(bits, threads);
+                var predictor = new Predictor(network, sample);
+                foreach (int samples in new[] { 1, 2, 3, 4, 5, 15, 16, 17, 31, 32, 33, 35, 36, 64, 70, 129 })
+                {
+                    var x = Values.Batch(samples, samples, sample);
+                    var y = new float[samples * predictor.Outputs];
+                    predictor.Run(x.ToTensor().Data, y);
+                    bool training = network.Training;
+                    var expected = network.Eval().Forward(x).ToTensor();
+                    network.Train(training);
+                    Assert.AreEqual(expected.Shape.WithoutFirst(), predictor.Output);
+                    Close.AssertRelative($"{name}, {samples} samples, {threads} threads", expected.Data.ToDouble(), y, 2e-6);
+                }
+            }
+        }
+    }
+
+    [TestMethod]
+    public void TheSameBitsForAnyThreads()
+    {
+        var network = Networks.LeNet5(3);
+        var x = Values.Uniform(1, 200 * 1024);
+        float[]? first = null;
+        for (int threads = 1; threads <= 4; threads++)
+        {
+            using var _ = new Settings(threads: threads);
+            var y = new float[2000];
+            new Predictor(network, new Shape(1, 32, 32)).Run(x, y);
+            Close.AssertSameBits($"{threads} threads", first ??= y, y);
+        }
+    }
+
+    [TestMethod]
+    public void ASteadyRunAllocatesNothing()
+    {
+        foreach (int threads in new[] { 1, 2 })
+        {
+            using var _ = new Settings(threads: threads);
+            var predictor = new Predictor(Networks.LeNet5(1), new Shape(1, 32, 32));
+            foreach (int samples in new[] { 1, 2, 64, 100 })
+            {
+                float[] x = Values.Uniform(1, samples * 1024), y = new float[samples * 10];
+                for (int warm = 0; warm < 5; warm++) predictor.Run(x, y);
+                long least = long.MaxValue; // what another thread of the process allocates is not the run's
+                for (int repeat = 0; repeat < 5; repeat++)
+                {
+                    long before = threads == 1 ? GC.GetAllocatedBytesForCurrentThread() : GC.GetTotalAllocatedBytes(precise: true);
+                    for (int run = 0; run < 4; run++) predictor.Run(x, y);
+                    least = Math.Min(least, (threads == 1 ? GC.GetAllocatedBytesForCurrentThread() : GC.GetTotalAllocatedBytes(precise: true)) - before);
+                }
+                Assert.AreEqual(0, least, $"bytes in 4 runs of {samples} samples on {threads} threads");
+            }
+        }
+    }
+
+    [TestMethod]
+    public void WhatDoesNotFitIsRefused()
+    {
+        var network = Networks.LeNet5(1);
+        var predictor = new Predictor(network, new Shape(1, 32, 32));
+        Failure.Of<ShapeException>(() => predictor.Run(new float[1023], new float[10]), "1024 elements", "1023");
+        Failure.Of<ShapeException>(() => predictor.Run([], []), "got 0");
+        Failure.Of<ShapeException>(() => predictor.Run(new float[2048], new float[10]), "2 samples", "room for 10");
+        Failure.Of<ShapeException>(() => _ = new Predictor(network, new Shape(3, 32, 32)), "conv1", "1 input channel");
+        Failure.Of<ArgumentException>(() => _ = new Predictor(new BatchNorm2d(2, trackRunningStats: false), new Shape(2, 3, 3)), "BatchNorm2d", "Inference.Run");
+    }
+
+    /// <summary>It follows the network: what training changes, the next run uses.</summary>
+    [TestMethod]
+    public void TheWeightsAreTheNetworksOwn()
+    {
+        var network = new Sequential { new Linear(3, 1, bias: false) };
+        var predictor = new Predictor(network, new Shape(3));
+        network.Parameters().Single().Value.Data.AsSpan().Fill(2);
+        var y = new float[1];
+        predictor.Run([1, 2, 3], y);
+        Assert.AreEqual(12f, y[0]);
+    }
+}
