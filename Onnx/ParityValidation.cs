@@ -131,12 +131,20 @@ public static class ParityValidation
                 var tensor = y.ToTensor();
                 foreach (var (side, computed) in sides.Zip(references)) side.AddLayer(i, tensor, computed, $"{engine}");
             }
-            foreach (var (way, result) in new[] { ("", Inference.Run(own.Network, batch)), (" Forward", own.Network.Forward(batch)) })
-            {
-                var tensor = result.ToTensor();
-                foreach (var (side, computed) in sides.Zip(references)) side.AddPath(tensor, computed, $"{engine}{way}");
-            }
+            foreach (var (way, tensor) in Whole(own, x, batch))
+                foreach (var (side, computed) in sides.Zip(references)) side.AddPath(tensor, computed, $"{engine} {way}");
         }
+    }
+
+    /// <summary>The network as a whole, each way there is to run it: the first two put layers together where they can.</summary>
+    private static IEnumerable<(string Way, Tensor Result)> Whole(ImportedModel own, Tensor x, Batch batch)
+    {
+        yield return ("Inference", Inference.Run(own.Network, batch).ToTensor());
+        var predictor = new Predictor(own.Network, own.Sample);
+        var result = new Tensor(predictor.Output.Prepend(batch.Count));
+        predictor.Run(x.Data, result.Data);
+        yield return ("Predictor", result);
+        yield return ("Forward", own.Network.Forward(batch).ToTensor());
     }
 
     /// <summary>The ways the engine can compute here: every provider, ours at every vector width.</summary>

@@ -83,7 +83,11 @@ public sealed class OrtDeviceTests
             (string[])["use_tf32=1", "cudnn_conv_algo_search=HEURISTIC", "enable_cuda_graph=1", "gpu_mem_limit=5000000000", "prefer_nhwc=1"],
             Options(new OrtOptions
             {
-                Device = OrtDevice.Cuda(), UseTf32 = true, CudnnSearch = CudnnSearch.Heuristic, CudaGraph = true, GpuMemoryLimit = 5_000_000_000,
+                Device = OrtDevice.Cuda(),
+                UseTf32 = true,
+                CudnnSearch = CudnnSearch.Heuristic,
+                CudaGraph = true,
+                GpuMemoryLimit = 5_000_000_000,
                 CudaOptions = new Dictionary<string, string> { ["prefer_nhwc"] = "1" },
             }));
 

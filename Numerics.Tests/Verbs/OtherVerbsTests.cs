@@ -41,8 +41,8 @@ public sealed class OtherVerbsTests
         Assert.IsNull(device["firstFailing"]);
         Assert.IsTrue(device["placement"]!.AsArray().All(node => (string)node!["provider"]! == "CPUExecutionProvider"));
         CollectionAssert.AreEqual(new[] { "cpu 1 thread", "cpu", "cpu 1 thread as written", "cpu as written" }, device["onnxRuntime"]!.AsArray().Select(w => (string)w!).ToArray());
-        // Every way of the engine, one layer after the other or not, against every way of ONNX Runtime, at every batch size.
-        Assert.HasCount(engines.Length * 2 * 4 * 4, device["paths"]!.AsArray());
+        // Every way of the engine, and every way to run the whole on it, against every way of ONNX Runtime, at every batch size.
+        Assert.HasCount(engines.Length * 3 * 4 * 4, device["paths"]!.AsArray());
         var layers = device["layers"]!.AsArray();
         CollectionAssert.AreEqual(
             new[] { "conv1", "relu1", "maxpool1", "conv2", "relu2", "maxpool2", "flatten1", "fc1", "relu3", "fc2", "relu4", "fc3" }, layers.Select(l => (string)l!["name"]!).ToArray());
@@ -62,6 +62,25 @@ public sealed class OtherVerbsTests
         OnnxFile.Write(OnnxExporter.Export(OnnxNetworks.Small(), OnnxNetworks.SmallSample, "small"), folder["model.onnx"]);
         Program.Run("validate", folder["model.onnx"], "--data", "none", "--provider", "managed", "--quiet", "--json", folder["run.json"]).MustExit(0);
         CollectionAssert.AreEqual(new[] { "managed" }, folder.Json("run.json")["engines"]!.AsArray().Select(e => (string)e!).ToArray());
+    }
+
+    /// <summary>A GPU is compared beside the processor, or its missing parts are named: never the processor alone.</summary>
+    [TestMethod]
+    public void ValidateOnCudaRunsThereOrSaysWhatIsMissing()
+    {
+        using var folder = new TemporaryFolder();
+        OnnxFile.Write(OnnxExporter.Export(OnnxNetworks.Small(), OnnxNetworks.SmallSample, "small"), folder["model.onnx"]);
+        var run = Program.Run("validate", folder["model.onnx"], "--data", "none", "--device", "cuda", "--json", folder["run.json"]);
+        if (!CudaDiagnosis.Probe().IsComplete)
+        {
+            run.MustExit(3).MustSay("device cuda:0 cannot be used", "missing");
+            Assert.IsFalse(File.Exists(folder["run.json"]));
+            return;
+        }
+        run.MustExit(0);
+        var devices = folder.Json("run.json")["devices"]!.AsArray();
+        Assert.HasCount(2, devices);
+        Assert.IsTrue(devices[1]!["placement"]!.AsArray().All(node => (string)node!["provider"]! == "CUDAExecutionProvider"));
     }
 
     [TestMethod]

@@ -73,10 +73,11 @@ let accuracy (data: ImageDataset) (logits: Tensor) =
     let right = Inference.ArgMax logits |> Seq.mapi (fun i c -> if c = data.Label i then 1 else 0) |> Seq.sum
     float right / float data.Count
 
-let parityTable out (report: ParityReport) =
+/// What was compared, under a heading of its own.
+let parityTableOf heading out (report: ParityReport) =
     table
         out
-        [ "input"; "samples"; "max abs"; "max rel"; "same class"; "" ]
+        [ heading; "samples"; "max abs"; "max rel"; "same class"; "" ]
         [ for row in report.Rows ->
               [ row.Input
                 string row.Samples
@@ -84,6 +85,8 @@ let parityTable out (report: ParityReport) =
                 scientific row.MaxRel
                 percent row.Top1Agreement
                 (if row.Passed then "ok" else "FAILED") ] ]
+
+let parityTable out report = parityTableOf "input" out report
 
 let parityRows (report: ParityReport) =
     jsonArray

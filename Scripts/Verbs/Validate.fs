@@ -126,7 +126,7 @@ let private print out file (report: ValidationReport) =
         ulpTable out d.Layers
         line out ""
         line out "the network as a whole, against each of ONNX Runtime's ways"
-        parityTable out (ParityReport(d.Device, List.toArray (pathRows d)))
+        parityTableOf "engine" out (ParityReport(d.Device, List.toArray (pathRows d)))
 
 /// The test images of a folder, or the reason why not.
 let private dataRow (args: ParseResults<ValidateArgs>) out (imported: ImportedModel) proto file =
@@ -187,6 +187,7 @@ let run (args: ParseResults<ValidateArgs>) =
         let path = report.Devices |> Seq.collect _.Paths |> Seq.tryFind (fun p -> not p.Row.Passed)
         match layer, path with
         | Some layer, _ -> error $"the engine and ONNX Runtime do not agree, first at {layer.Name}"
-        | None, Some path -> error $"every layer agrees, but not the network as a whole: the engine ({path.Engine}) and ONNX Runtime ({path.Runtime}) differ"
+        | None, Some path ->
+            error $"every layer agrees, but not the network as a whole: the engine ({path.Engine}) and ONNX Runtime ({path.Runtime}) differ"
         | None, None -> error "the engine and ONNX Runtime do not agree on the data"
         Exit.fallsShort
