@@ -17,6 +17,7 @@ internal sealed class ChainReader
     private readonly List<string> unknown = [], refused = [], ending = [];
     private readonly HashSet<string> endings = []; // what the nodes in ending return
     private readonly HashSet<string> weightsTaken = [];
+    private readonly HashSet<string> dropped = []; // constants that could not be computed
     private readonly List<(Module Layer, NodeReader Node, string? Value)> chain = [];
     private string value; // what the last layer so far returns
     private Shape? inner; // what stands before the view that is the last layer's own
@@ -51,6 +52,14 @@ internal sealed class ChainReader
     {
         var alive = Alive();
         var done = new HashSet<NodeProto>(ReferenceEqualityComparer.Instance);
+        // Constants first: a layer that stands for several nodes looks at those of the later ones too.
+        foreach (var node in proto.Node.Where(alive.Contains))
+        {
+            if (!Folds(node)) continue;
+            done.Add(node);
+            try { Fold(new NodeReader(graph, node, null)); }
+            catch (OnnxException error) { Drop(node, error.Message); }
+        }
         foreach (var node in proto.Node)
         {
             if (!alive.Contains(node) || done.Contains(node)) continue;
@@ -79,16 +88,16 @@ internal sealed class ChainReader
     {
         var proto = node.Node;
         bool standard = proto.Domain is "" or "ai.onnx";
-        if (standard && proto.OpType == "Shape" && proto.Input.Count == 1 && graph.Constant(proto.Input[0]) is null)
+        // Computed from what is not known: not this node's fault.
+        if (standard && proto.Input.Any(dropped.Contains) && (ConstantFolder.Knows(proto.OpType) || layers.ContainsKey(proto.OpType))) throw new UnknownShapeException();
+        if (Folds(proto))
         {
-            graph.Add(ConstantFolder.Shape(node));
-            node.Done();
+            Fold(node);
             return;
         }
-        bool constant = proto.Input.All(i => i.Length == 0 || graph.Constant(i) is not null);
-        if (standard && constant && ConstantFolder.Knows(proto.OpType))
+        if (standard && proto.OpType == "Shape" && proto.Input.Count == 1)
         {
-            graph.Add(ConstantFolder.Fold(node));
+            graph.Add(ConstantFolder.Shape(node));
             node.Done();
             return;
         }
@@ -115,6 +124,15 @@ internal sealed class ChainReader
         Add(layer, node);
     }
 
+    /// <summary>Whether a node's result is known before the graph runs.</summary>
+    private bool Folds(NodeProto node) => node.Domain is "" or "ai.onnx" && ConstantFolder.Knows(node.OpType) && node.Input.All(i => i.Length == 0 || graph.Constant(i) is not null);
+
+    private void Fold(NodeReader node)
+    {
+        graph.Add(ConstantFolder.Fold(node));
+        node.Done();
+    }
+
     /// <summary>ArgMax picks a class, and a Cast to anything but a float ends the computing.</summary>
     private static bool EndsHere(NodeProto node) => node.OpType == "ArgMax"
         || (node.OpType == "Cast" && (TensorProto.Types.DataType)(node.Attribute.FirstOrDefault(a => a.Name == "to")?.I ?? 0)
@@ -134,8 +152,21 @@ internal sealed class ChainReader
     {
         if (why is not null) refused.Add(why);
         broken = true;
+        // A shape's arithmetic stands beside the chain, not in it.
+        if (ConstantFolder.Knows(node.OpType) && !node.Input.Contains(value))
+        {
+            Drop(node, null);
+            return;
+        }
         foreach (string output in node.Output.Where(o => o.Length > 0)) graph.Samples[output] = null;
         value = node.Output.First(o => o.Length > 0);
+    }
+
+    /// <summary>What a node that is not computed would have made known.</summary>
+    private void Drop(NodeProto node, string? why)
+    {
+        if (why is not null) refused.Add(why);
+        dropped.UnionWith(node.Output);
     }
 
     /// <summary>A weight that two layers share would be two weights as soon as one of them is trained.</summary>

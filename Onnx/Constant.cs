@@ -91,8 +91,14 @@ internal sealed class Constant
     /// <summary>The axes in another order: axis i is axis <paramref name="permutation"/>[i] of this one.</summary>
     public Constant Transpose(string name, int[] permutation)
     {
-        if (integers is not null) return Dims.Length <= 1 ? new Constant(name, integers, Dims) : throw new OnnxException($"'{Name}' holds whole numbers and is transposed, which is not supported");
-        return new Constant(name, tensor!, [.. permutation.Select(axis => Dims[axis])], [.. permutation.Select(axis => order is null ? axis : order[axis])])
+        int[] dims = [.. permutation.Select(axis => Dims[axis])];
+        if (Integers() is { } values)
+        {
+            var moved = new long[values.Length];
+            for (int i = 0; i < moved.Length; i++) moved[i] = values[Place(i, dims, Dims, permutation)];
+            return new Constant(name, moved, dims);
+        }
+        return new Constant(name, tensor!, dims, [.. permutation.Select(axis => order is null ? axis : order[axis])])
         {
             Source = order is null ? Dims : Source,
         };
@@ -120,14 +126,20 @@ internal sealed class Constant
             for (int i = 0; i < destination.Length; i++) destination[i] = Element(raw, i);
             return;
         }
-        var steps = new int[order.Length];
-        for (int axis = order.Length - 1, step = 1; axis >= 0; step *= Source![axis], axis--) steps[axis] = step;
-        for (int i = 0; i < destination.Length; i++)
+        for (int i = 0; i < destination.Length; i++) destination[i] = Element(raw, Place(i, Dims, Source!, order));
+    }
+
+    /// <summary>Where the element i of a transposed tensor is in the original, both row-major.</summary>
+    private static int Place(int i, int[] dims, int[] source, int[] order)
+    {
+        int place = 0;
+        for (int axis = dims.Length - 1; axis >= 0; i /= dims[axis], axis--)
         {
-            int at = 0;
-            for (int axis = Dims.Length - 1, rest = i; axis >= 0; rest /= Dims[axis], axis--) at += rest % Dims[axis] * steps[order[axis]];
-            destination[i] = Element(raw, at);
+            int step = 1;
+            for (int later = order[axis] + 1; later < source.Length; later++) step *= source[later];
+            place += i % dims[axis] * step;
         }
+        return place;
     }
 
     private float Element(ReadOnlySpan<byte> raw, int i) => Type switch

@@ -22,6 +22,8 @@ internal static class ConstantFolder
         ["Reshape"] = Reshape,
         ["Squeeze"] = Squeeze,
         ["Unsqueeze"] = Unsqueeze,
+        ["Shape"] = (node, name) => Part(node, name, [.. Input(node, 0).Dims.Select(d => (long)d)]),
+        ["ConstantOfShape"] = ConstantOfShape,
         ["Gather"] = Gather,
         ["Slice"] = Slice,
         ["Concat"] = Concat,
@@ -46,14 +48,27 @@ internal static class ConstantFolder
     }
 
     /// <summary>The shape of a value that is computed when the graph runs.</summary>
-    public static Constant Shape(NodeReader node)
+    public static Constant Shape(NodeReader node) =>
+        Part(node, node.Node.Output[0], [node.Batch ?? Onnx.Constant.AnyBatch, .. node.Sample.Sizes.ToArray().Select(s => (long)s)]);
+
+    /// <summary>A shape, or since operator set 15 the part of it that is asked for.</summary>
+    private static Constant Part(NodeReader node, string name, long[] sizes)
     {
-        long[] sizes = [node.Batch ?? Onnx.Constant.AnyBatch, .. node.Sample.Sizes.ToArray().Select(s => (long)s)];
-        int rank = sizes.Length;
-        // Since operator set 15 a part can be asked for.
-        int Clamp(long at) => (int)Math.Clamp(at < 0 ? at + rank : at, 0, rank);
-        int start = Clamp(node.Int("start", 0)), end = Math.Max(Clamp(node.Int("end", rank)), start);
-        return new Constant(node.Node.Output[0], sizes[start..end], end - start);
+        int Clamp(long at) => (int)Math.Clamp(at < 0 ? at + sizes.Length : at, 0, sizes.Length);
+        int start = Clamp(node.Int("start", 0)), end = Math.Max(Clamp(node.Int("end", sizes.Length)), start);
+        return new Constant(name, sizes[start..end], end - start);
+    }
+
+    private static Constant ConstantOfShape(NodeReader node, string name)
+    {
+        long[] dims = Row(node, 0);
+        var value = node.Node.Attribute.FirstOrDefault(a => a.Name == "value")?.T;
+        node.Skip("value");
+        if (value is null || new Constant(value).Integers() is not [var number]) throw node.Refuse("it repeats a value that is no whole number");
+        if (dims.Any(d => d is < 0 or > MostNumbers) || dims.Aggregate(1L, (n, d) => Math.Min(n * d, MostNumbers + 1)) > MostNumbers)
+            throw node.Refuse($"it makes the shape [{string.Join(", ", dims)}]; at most {MostNumbers} numbers are computed");
+        int[] sizes = [.. dims.Select(d => (int)d)];
+        return new Constant(name, [.. Enumerable.Repeat(number, sizes.Aggregate(1, (n, d) => n * d))], sizes);
     }
 
     private static Constant Constant(NodeReader node, string name)
@@ -139,17 +154,24 @@ internal static class ConstantFolder
         return new Constant(name, [.. indices.Select(i => data[i < 0 ? i + data.Length : i])], Input(node, 1).Dims);
     }
 
+    /// <summary>Cuts along the first axis, also backwards.</summary>
     private static Constant Slice(NodeReader node, string name)
     {
-        long[] data = Row(node, 0);
+        var x = Input(node, 0);
+        long[] data = Integers(node, 0);
         long[]? starts, ends, axes, steps;
         if (node.Opset < 10) (starts, ends, axes, steps) = (node.Longs("starts"), node.Longs("ends"), node.Longs("axes"), null);
         else (starts, ends, axes, steps) = (Integers(node, 1), Integers(node, 2), node.Has(3) ? Integers(node, 3) : null, node.Has(4) ? Integers(node, 4) : null);
-        if (starts?.Length != 1 || ends?.Length != 1 || (axes is not null && axes is not ([0] or [-1])) || steps is not (null or [1]))
-            throw node.Refuse("only one run of neighbours is cut from a row of numbers");
-        int At(long at) => (int)Math.Clamp(at < 0 ? at + data.Length : at, 0, data.Length);
-        int start = At(starts[0]), end = Math.Max(At(ends[0]), start);
-        return new Constant(name, data[start..end], end - start);
+        if (x.Dims.Length == 0 || starts?.Length != 1 || ends?.Length != 1 || (axes is not null && !axes.SequenceEqual([0L]) && !axes.SequenceEqual([-(long)x.Dims.Length])) || steps is not (null or [not 0]))
+            throw node.Refuse("only numbers along the first axis are cut out");
+        long size = x.Dims[0], step = steps?[0] ?? 1, low = step > 0 ? 0 : -1, high = step > 0 ? size : size - 1;
+        long At(long at) => Math.Clamp(at < 0 ? at + size : at, low, high);
+        int row = size == 0 ? 0 : data.Length / (int)size;
+        var cut = new List<long>();
+        for (long at = At(starts[0]), end = At(ends[0]); step > 0 ? at < end : at > end; at += step) cut.AddRange(data.AsSpan((int)at * row, row));
+        int[] dims = [.. x.Dims];
+        dims[0] = row == 0 ? 0 : cut.Count / row;
+        return new Constant(name, [.. cut], dims);
     }
 
     private static Constant Concat(NodeReader node, string name)

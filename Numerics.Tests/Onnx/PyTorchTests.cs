@@ -154,7 +154,7 @@ public sealed class PyTorchTests
         return [.. output.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => JsonDocument.Parse(line).RootElement)];
     }
 
-    private static void Require(params string[] modules)
+    internal static void Require(params string[] modules)
     {
         foreach (string module in modules)
         {
@@ -163,7 +163,7 @@ public sealed class PyTorchTests
         }
     }
 
-    private static (int Code, string Output, string Error) Run(string[] arguments)
+    internal static (int Code, string Output, string Error) Run(string[] arguments)
     {
         var start = new ProcessStartInfo(Python, arguments) { RedirectStandardOutput = true, RedirectStandardError = true };
         start.Environment["OMP_NUM_THREADS"] = "1";

@@ -1,0 +1,173 @@
+"""Lets PyTorch export random networks of LeNet's kind, for PyTorchExportTests.cs: what other programs' files really hold.
+
+    python3 pytorch_exports.py FOLDER SEED...
+
+writes FOLDER/pytorch-SEED in the form of ONNX's backend tests: model.onnx, and in test_data_set_0 input_0.pb and output_0.pb with what PyTorch computed in
+evaluation. The committed ones are the seeds in the folder pytorch_exports, by PyTorch 1.13. Nothing is equal that could be swapped: kernels, strides, borders,
+dilations and images are uneven. A seed also chooses the operator set, how the batch axis is written, how the network flattens and whether PyTorch folds constants.
+"""
+import os
+import random
+import sys
+import warnings
+
+import numpy
+import onnx.numpy_helper
+import torch
+from torch import nn
+
+warnings.filterwarnings("ignore")
+
+
+class ViewByFeatures(nn.Module):
+    """The documents' own flattening."""
+
+    def forward(self, x):
+        return x.view(-1, self.num_flat_features(x))
+
+    def num_flat_features(self, x):
+        size = x.size()[1:]
+        num_features = 1
+        for s in size:
+            num_features *= s
+        return num_features
+
+
+class ViewByBatch(nn.Module):
+    def forward(self, x):
+        return x.view(x.size(0), -1)
+
+
+class ReshapeByBatch(nn.Module):
+    def forward(self, x):
+        return x.reshape(x.shape[0], x.shape[1] * x.shape[2] * x.shape[3])
+
+
+class FlattenFunction(nn.Module):
+    def forward(self, x):
+        return torch.flatten(x, 1)
+
+
+class GlobalMean(nn.Module):
+    def forward(self, x):
+        return nn.functional.adaptive_avg_pool2d(x, 1).squeeze(3).squeeze(2)
+
+
+class Unbiased(nn.Module):
+    """A product and a sum, as x @ w + b in a forward."""
+
+    def __init__(self, inputs, outputs):
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(inputs, outputs) / inputs ** 0.5)
+        self.bias = nn.Parameter(torch.randn(outputs))
+
+    def forward(self, x):
+        return torch.matmul(x, self.weight) + self.bias
+
+
+def pair(r, low, high):
+    return (r.randint(low, high), r.randint(low, high))
+
+
+def activation(r):
+    return r.choice([nn.ReLU(), nn.ReLU(), nn.LeakyReLU(0.2), nn.Sigmoid(), nn.Tanh(), nn.GELU(), nn.Identity()])
+
+
+def convolution(r, channels):
+    groups = r.choice([g for g in (1, 1, 2, 3) if channels % g == 0])
+    out = groups * r.randint(1, 4)
+    kernel = pair(r, 1, 4)
+    border = []
+    if r.random() < 0.2:
+        border = [nn.ZeroPad2d(tuple(r.randint(0, 3) for _ in range(4)))]
+    return border + [nn.Conv2d(channels, out, kernel, stride=pair(r, 1, 2), padding=pair(r, 0, 2), dilation=pair(r, 1, 2), groups=groups,
+                               bias=r.random() < 0.7)], out
+
+
+def pool(r):
+    kernel, stride = pair(r, 1, 3), pair(r, 1, 3)
+    border = tuple(r.randint(0, k // 2) for k in kernel)
+    # Where ceil mode has a window begin in the border, PyTorch 1.13 drops it and folds shapes into its file as if it had not.
+    ceil = r.random() < 0.4 and border == (0, 0) and stride[0] <= kernel[0] and stride[1] <= kernel[1]
+    kind = r.choice(["max", "max", "average", "none"])
+    if kind == "max":
+        return [nn.MaxPool2d(kernel, stride=stride, padding=border, dilation=pair(r, 1, 2), ceil_mode=ceil)]
+    if kind == "average":
+        return [nn.AvgPool2d(kernel, stride=stride, padding=border, ceil_mode=ceil, count_include_pad=r.random() < 0.5)]
+    return []
+
+
+def network(r):
+    channels = r.randint(1, 3)
+    image = (channels, r.randint(9, 14), r.randint(15, 20))
+    layers = []
+    for _ in range(r.randint(1, 3)):
+        conv, channels = convolution(r, channels)
+        layers += conv
+        if r.random() < 0.4:
+            layers.append(nn.BatchNorm2d(channels, eps=r.choice([1e-5, 1e-3]), momentum=r.choice([0.1, 0.03])))
+        layers.append(activation(r))
+        layers += pool(r)
+    layers.append(r.choice([nn.Flatten(), FlattenFunction(), ViewByFeatures(), ViewByBatch(), ReshapeByBatch(), GlobalMean(),
+                            nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())]))
+    features = nn.Sequential(*layers).eval()
+    with torch.no_grad():
+        width = features(torch.zeros(1, *image)).shape[1]  # raises where a window does not fit
+    if width > 400:
+        raise RuntimeError("too large to commit")
+    head = []
+    for _ in range(r.randint(0, 2)):
+        out = r.randint(5, 12)
+        head.append(Unbiased(width, out) if r.random() < 0.3 else nn.Linear(width, out, bias=r.random() < 0.8))
+        if r.random() < 0.3:
+            head.append(nn.BatchNorm1d(out))
+        head += [activation(r), nn.Dropout(0.3)] if r.random() < 0.3 else [activation(r)]
+        width = out
+    head.append(nn.Linear(width, r.randint(3, 6)))
+    head += r.choice([[], [], [nn.Softmax(dim=1)], [nn.LogSoftmax(dim=-1)]])
+    whole = nn.Sequential()
+    whole.add_module("features", features)
+    whole.add_module("classifier", nn.Sequential(*head))
+    return whole, image
+
+
+def uneven_norms(net, generator):
+    """Running estimates and factors as after training, not 0 and 1."""
+    for module in net.modules():
+        if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
+            for tensor, low, high in ((module.weight, 0.5, 1.5), (module.bias, -1, 1), (module.running_mean, -1, 1), (module.running_var, 0.5, 2)):
+                tensor.data.uniform_(low, high, generator=generator)
+
+
+def export(folder, seed):
+    """The first network of the seed whose windows fit and that this PyTorch exports at the chosen operator set."""
+    r = random.Random(seed)
+    base = os.path.join(folder, f"pytorch-{seed}")
+    os.makedirs(os.path.join(base, "test_data_set_0"), exist_ok=True)
+    model = os.path.join(base, "model.onnx")
+    while True:
+        torch.manual_seed(r.getrandbits(32))
+        options = {"opset_version": r.randint(9, 17), "do_constant_folding": r.random() < 0.7, "keep_initializers_as_inputs": r.random() < 0.2}
+        if r.random() < 0.7:
+            options["dynamic_axes"] = {"x": {0: "batch"}, "y": {0: "batch"}}
+        try:
+            net, image = network(r)
+            generator = torch.Generator().manual_seed(seed)
+            uneven_norms(net, generator)
+            net.eval()
+            x = torch.randn(5, *image, generator=generator)
+            y = net(x).detach()
+            torch.onnx.export(net, x, model, input_names=["x"], output_names=["y"], **options)
+            break
+        except (RuntimeError, torch.onnx.errors.OnnxExporterError):
+            continue
+    onnx.checker.check_model(model)
+    for name, value in (("input_0.pb", x), ("output_0.pb", y)):
+        with open(os.path.join(base, "test_data_set_0", name), "wb") as file:
+            file.write(onnx.numpy_helper.from_array(numpy.ascontiguousarray(value.numpy()), name[:-5]).SerializeToString())
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    for argument in sys.argv[2:]:
+        export(sys.argv[1], int(argument))
