@@ -26,7 +26,7 @@ public static class OnnxChecker
             if (import.Version < 1) throw new OnnxException($"the model's operator set '{import.Domain}' has the version {import.Version}");
         }
         if (domains.Count == 0) throw new OnnxException("the model names no operator set");
-        Check(model.Graph, [], level: 0);
+        Check(model.Graph, outer: null, level: 0);
     }
 
     /// <summary>Checks a tensor: its sizes, its type, and that its data are as long as these say.</summary>
@@ -36,15 +36,10 @@ public static class OnnxChecker
     public static void Check(TensorProto tensor, string what)
     {
         ArgumentNullException.ThrowIfNull(tensor);
-        if (tensor.ExternalData.Count > 0 || tensor.DataLocation == TensorProto.Types.DataLocation.External)
-            throw new OnnxException($"{what} lies in another file; only weights inside the model are read");
-        string shape = $"[{string.Join(", ", tensor.Dims)}]";
-        long count = 1;
-        foreach (long size in tensor.Dims)
-        {
-            if (size is < 0 or > int.MaxValue || (count *= size) > Array.MaxLength) throw new OnnxException($"{what} has an impossible shape {shape}");
-        }
+        if (ExternalData.Has(tensor)) throw new OnnxException($"{what} lies in another file, and only weights inside the model are read unless asked for otherwise");
+        long count = Count(tensor, what);
         if (tensor.Segment is not null) throw new OnnxException($"{what} is only a segment of a tensor, which is not read");
+        string shape = $"[{string.Join(", ", tensor.Dims)}]";
         var (bytes, typed) = Stored(tensor);
         if (bytes == 0) throw new OnnxException($"{what} is of type {(DataType)tensor.DataType}, which is none that is read");
         bool text = tensor.DataType == (int)DataType.String;
@@ -55,8 +50,19 @@ public static class OnnxChecker
         }
     }
 
-    /// <summary>Bytes of an element in raw data (1 also for what is packed closer), and elements in the field for the type.</summary>
-    private static (int Bytes, int Typed) Stored(TensorProto tensor) => (DataType)tensor.DataType switch
+    /// <summary>The number of elements that the sizes say.</summary>
+    internal static long Count(TensorProto tensor, string what)
+    {
+        long count = 1;
+        foreach (long size in tensor.Dims)
+        {
+            if (size is < 0 or > int.MaxValue || (count *= size) > Array.MaxLength) throw new OnnxException($"{what} has an impossible shape [{string.Join(", ", tensor.Dims)}]");
+        }
+        return count;
+    }
+
+    /// <summary>Bytes of an element in raw data, and elements in the field for the type; 0 bytes for a type that is none.</summary>
+    internal static (int Bytes, int Typed) Stored(TensorProto tensor) => (DataType)tensor.DataType switch
     {
         DataType.Float => (4, tensor.FloatData.Count),
         DataType.Complex64 => (8, tensor.FloatData.Count),
@@ -74,11 +80,24 @@ public static class OnnxChecker
 
     private static int Parts(int type) => (DataType)type is DataType.Complex64 or DataType.Complex128 ? 2 : 1;
 
-    private static void Check(GraphProto graph, HashSet<string> outer, int level)
+    /// <summary>The names that a graph's nodes may take: its own, and those of the graphs around it.</summary>
+    private sealed record Scope(HashSet<string> Names, Scope? Outer)
+    {
+        public bool Contains(string name)
+        {
+            for (var scope = this; scope is not null; scope = scope.Outer)
+            {
+                if (scope.Names.Contains(name)) return true;
+            }
+            return false;
+        }
+    }
+
+    private static void Check(GraphProto graph, Scope? outer, int level)
     {
         if (level > MostLevels) throw new OnnxException($"graphs stand inside each other more than {MostLevels} levels deep");
-        var known = new HashSet<string>(outer);
         var own = new HashSet<string>();
+        var known = new Scope(own, outer);
         foreach (var input in graph.Input)
         {
             if (input.Name.Length == 0) throw new OnnxException("an input of the graph has no name");
@@ -100,7 +119,6 @@ public static class OnnxChecker
             Check(sparse.Values!, $"sparse weight '{name}'");
             if (sparse.Indices is not null) Check(sparse.Indices, $"the places of sparse weight '{name}'");
         }
-        known.UnionWith(own);
         var later = graph.Node.SelectMany(n => n.Output).ToHashSet();
         var names = new HashSet<string>();
         foreach (var node in graph.Node)
@@ -114,7 +132,7 @@ public static class OnnxChecker
             if (!node.Output.Any(o => o.Length > 0)) throw new OnnxException($"{label} returns nothing");
             Attributes(node, label, known, level);
             foreach (string output in node.Output)
-                if (output.Length > 0 && !(own.Add(output) && known.Add(output))) throw new OnnxException($"{label} returns '{output}', a name that is taken");
+                if (output.Length > 0 && (known.Contains(output) || !own.Add(output))) throw new OnnxException($"{label} returns '{output}', a name that is taken");
         }
         var outputs = new HashSet<string>();
         foreach (var output in graph.Output)
@@ -132,7 +150,7 @@ public static class OnnxChecker
             if (dim.HasDimValue && dim.DimValue < 0) throw new OnnxException($"'{value.Name}' has an axis of size {dim.DimValue}");
     }
 
-    private static void Attributes(NodeProto node, string label, HashSet<string> known, int level)
+    private static void Attributes(NodeProto node, string label, Scope known, int level)
     {
         var names = new HashSet<string>();
         foreach (var attribute in node.Attribute)

@@ -11,9 +11,16 @@ public static class OnnxFile
     /// <summary>The largest file read: protobuf's own limit.</summary>
     private const long MostBytes = int.MaxValue;
 
-    /// <summary>Reads a model file and checks that it is one: protobuf that holds a graph with nodes and an operator set.</summary>
-    /// <exception cref="OnnxException">There is no such file, or it is no ONNX model or cut short.</exception>
-    public static ModelProto Read(string path) => Parse(ReadBytes(path), path);
+    /// <summary>Reads a model file and checks that it is one: protobuf that holds a graph, and what <see cref="OnnxChecker"/> looks at.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="externalData">Whether weights may lie in other files in the model's own folder; these are read too.</param>
+    /// <exception cref="OnnxException">There is no such file, or it is no ONNX model, is cut short, or has its weights elsewhere.</exception>
+    public static ModelProto Read(string path, bool externalData = false)
+    {
+        var model = ParseOnly(ReadBytes(path), path);
+        if (externalData) ExternalData.Load(model, Path.GetDirectoryName(Path.GetFullPath(path))!);
+        return Checked(model, path);
+    }
 
     /// <summary>The bytes of a model file.</summary>
     /// <exception cref="OnnxException">There is no such file, or it cannot be read.</exception>
@@ -40,6 +47,18 @@ public static class OnnxFile
     public static ModelProto Parse(byte[] bytes, string name)
     {
         ArgumentNullException.ThrowIfNull(bytes);
+        return Checked(ParseOnly(bytes, name), name);
+    }
+
+    private static ModelProto Checked(ModelProto model, string name)
+    {
+        try { OnnxChecker.Check(model); }
+        catch (OnnxException error) { throw new OnnxException($"{name}: {error.Message}", error); }
+        return model;
+    }
+
+    private static ModelProto ParseOnly(byte[] bytes, string name)
+    {
         ModelProto model;
         try { model = ModelProto.Parser.ParseFrom(bytes); }
         catch (InvalidProtocolBufferException error)

@@ -1,0 +1,237 @@
+using System.Diagnostics;
+using System.Runtime.InteropServices;
+using Google.Protobuf;
+using OnnxLeNet.Onnx;
+using OnnxLeNet.Onnx.Schema;
+using AttributeType = OnnxLeNet.Onnx.Schema.AttributeProto.Types.AttributeType;
+
+namespace OnnxLeNet.Numerics.Tests;
+
+/// <summary>Files made to do harm: each gets an error that names what is wrong, before the engine or ONNX Runtime sees it, and soon.</summary>
+[TestClass]
+public sealed class OnnxHostileTests
+{
+    private static readonly Dictionary<string, (string Part, Action<ModelProto> Change)> All = new()
+    {
+        // Names
+        ["a node that takes what nobody makes"] = ("'nowhere'", m => m.Graph.Node[1].Input[0] = "nowhere"),
+        ["a node that takes its own result"] = ("cycle", m => m.Graph.Node[1].Input[0] = m.Graph.Node[1].Output[0]),
+        ["two nodes in a cycle"] = ("cycle", m => m.Graph.Node[1].Input[0] = m.Graph.Node[2].Output[0]),
+        ["a value made twice"] = ("taken", m => m.Graph.Node[2].Output[0] = m.Graph.Node[1].Output[0]),
+        ["a node that makes the input"] = ("taken", m => m.Graph.Node[2].Output[0] = "input"),
+        ["a node that makes a weight"] = ("taken", m => m.Graph.Node[2].Output[0] = "fc1.weight"),
+        ["two nodes of one name"] = ("two nodes", m => m.Graph.Node[2].Name = m.Graph.Node[1].Name),
+        ["two inputs of one name"] = ("two inputs", m => m.Graph.Input.Add(m.Graph.Input[0].Clone())),
+        ["two outputs of one name"] = ("two outputs", m => m.Graph.Output.Add(m.Graph.Output[0].Clone())),
+        ["two weights of one name"] = ("two weights", m => m.Graph.Initializer.Add(m.Graph.Initializer[0].Clone())),
+        ["a weight without a name"] = ("no name", m => m.Graph.Initializer[0].Name = ""),
+        ["an input without a name"] = ("no name", m => m.Graph.Input[0].Name = ""),
+        ["an output that nobody makes"] = ("'nowhere'", m => m.Graph.Output[0].Name = "nowhere"),
+        ["a node without an operator"] = ("no operator", m => m.Graph.Node[0].OpType = ""),
+        ["no nodes"] = ("no graph with nodes", m => m.Graph.Node.Clear()),
+        ["no operator set"] = ("no operator set", m => m.OpsetImport.Clear()),
+        ["an operator set twice"] = ("twice", m => m.OpsetImport.Add(m.OpsetImport[0].Clone())),
+        ["an operator set of version 0"] = ("version 0", m => m.OpsetImport[0].Version = 0),
+
+        // Sizes
+        ["a weight of a negative size"] = ("impossible shape", m => m.Graph.Initializer[0].Dims[0] = -2),
+        ["a weight whose size overflows"] = ("impossible shape", m => m.Graph.Initializer[0].Dims.Add([1L << 40, 1L << 40])),
+        ["a weight of more than its data"] = ("needs 24 numbers", m => m.Graph.Initializer[0].Dims[0] = 4),
+        ["a weight with data of two kinds"] = ("needs 12 numbers", m =>
+        {
+            m.Graph.Initializer[0].FloatData.Add(1);
+            m.Graph.Initializer[0].ClearRawData();
+        }),
+        ["a weight of a type that is none"] = ("none that is read", m => m.Graph.Initializer[0].DataType = 99),
+        ["a segment of a weight"] = ("segment", m => m.Graph.Initializer[0].Segment = new TensorProto.Types.Segment { Begin = 0, End = 1 }),
+        ["an input of a negative size"] = ("size -3", m => m.Graph.Input[0].Type.TensorType.Shape.Dim[1].DimValue = -3),
+        ["an output of a negative size"] = ("size -3", m => m.Graph.Output[0].Type.TensorType.Shape.Dim[1].DimValue = -3),
+        ["a tensor in an attribute of more than its data"] = ("needs 1000 numbers", m => m.Graph.Node[0].Attribute.Add(new AttributeProto
+        {
+            Name = "value", Type = AttributeType.Tensor, T = new TensorProto { DataType = 1, Dims = { 1000 } },
+        })),
+
+        // Attributes
+        ["an attribute of another type than it says"] = ("is of type Int, but holds Ints", m => m.Graph.Node[0].Attribute[0].Type = AttributeType.Int),
+        ["an attribute twice"] = ("stands twice", m => m.Graph.Node[0].Attribute.Add(m.Graph.Node[0].Attribute[0].Clone())),
+        ["an attribute without a name"] = ("no name", m => m.Graph.Node[0].Attribute[0].Name = ""),
+        ["graphs inside each other"] = ("levels deep", m => m.Graph.Node[0].Attribute.Add(Nested(20))),
+        ["a weight in another file"] = ("another file", m => External(m, "weights.bin")),
+    };
+
+    public static IEnumerable<object[]> Cases => All.Select(c => new object[] { c.Key, c.Value.Part });
+
+    [TestMethod]
+    [DynamicData(nameof(Cases))]
+    public void IsRefused(string what, string part)
+    {
+        var model = Small();
+        All[what].Change(model);
+        Assert.Contains(part, Assert.ThrowsExactly<OnnxException>(() => OnnxImporter.Import(model), what).Message);
+        // Before it reaches native code, by the same check.
+        byte[] bytes = model.ToByteArray();
+        var error = Assert.ThrowsExactly<OnnxException>(() => OrtModel.Load(bytes), what);
+        Assert.Contains(part, error.Message);
+        using var folder = new ModelFolder();
+        File.WriteAllBytes(folder["model.onnx"], bytes);
+        Assert.Contains(part, Assert.ThrowsExactly<OnnxException>(() => OrtModel.Load(folder["model.onnx"]), what).Message);
+    }
+
+    /// <summary>Deeper than the reader of the format goes: an error of the file, not the end of the stack.</summary>
+    [TestMethod]
+    public void GraphsDeeperThanTheFormatsReaderGoesAreRefused()
+    {
+        var model = Small();
+        model.Graph.Node[0].Attribute.Add(Nested(500));
+        Failure.Of<OnnxException>(() => OnnxFile.Parse(model.ToByteArray(), "deep"), "no ONNX model");
+    }
+
+    /// <summary>Large in every way that a few megabytes can be: the time stays in proportion.</summary>
+    [TestMethod]
+    public void LargeGraphsAreJudgedInTime()
+    {
+        var watch = Stopwatch.StartNew();
+        var wide = Small();
+        for (int i = 0; i < 20_000; i++)
+        {
+            var node = new NodeProto { OpType = "If", Name = $"if{i}", Input = { "input" }, Output = { $"if{i}" } };
+            node.Attribute.Add(Nested(1));
+            wide.Graph.Node.Add(node);
+        }
+        OnnxChecker.Check(wide);
+        var shared = Small();
+        for (int i = 0; i < 20_000; i++) shared.Graph.Node.Insert(1, new NodeProto { OpType = "Selu", Name = $"s{i}", Input = { "conv1" }, Output = { $"s{i}" } });
+        OnnxImporter.Import(shared);
+        var chain = Small();
+        chain.Graph.Node.RemoveAt(4);
+        string value = chain.Graph.Node[3].Output[0];
+        for (int i = 0; i < 20_000; i++, value = $"r{i - 1}") chain.Graph.Node.Add(new NodeProto { OpType = "Relu", Name = $"r{i}", Input = { value }, Output = { $"r{i}" } });
+        (chain.Graph.Output[0].Name, chain.Graph.Output[0].Type) = (value, null);
+        Failure.Of<OnnxException>(() => OnnxImporter.Import(chain), "20004 layers");
+        foreach (var node in chain.Graph.Node.Skip(4)) node.OpType = "Selu";
+        Failure.Of<OnnxException>(() => OnnxImporter.Import(chain), "Selu (node 'r19999')");
+        Assert.IsLessThan(TimeSpan.FromSeconds(20), watch.Elapsed);
+    }
+
+    [TestMethod]
+    public void SharedWeightsAreRefused()
+    {
+        var net = new Sequential("Net") { new Linear(3, 3, generator: new Generator(1)), new Linear(3, 3, generator: new Generator(2)) };
+        var model = OnnxExporter.Export(net, new Shape(3), "shared");
+        model.Graph.Node[1].Input[1] = model.Graph.Node[0].Input[1];
+        Failure.Of<OnnxException>(() => OnnxImporter.Import(model), "'0.weight'", "another layer's too");
+    }
+
+    /// <summary>The file's bytes, the parsed model and the network: three times the file, and nothing of that size beside them.</summary>
+    [TestMethod]
+    [DataRow(false)]
+    [DataRow(true)]
+    public void AnImportPeaksAtFourTimesTheFile(bool transposed)
+    {
+        var net = new Sequential("Net") { new Linear(1700, 1500, generator: new Generator(1)), new Linear(1500, 11, generator: new Generator(2)) };
+        var model = OnnxExporter.Export(net, new Shape(1700), "large");
+        if (transposed)
+            foreach (var node in model.Graph.Node)
+            {
+                // The weights as (in, out), as Keras and a MatMul have them.
+                node.Attribute.Single(a => a.Name == "transB").I = 0;
+                var weight = model.Graph.Initializer.Single(t => t.Name == node.Input[1]);
+                (weight.Dims[0], weight.Dims[1]) = (weight.Dims[1], weight.Dims[0]);
+            }
+        using var folder = new ModelFolder();
+        OnnxFile.Write(model, folder["large.onnx"]);
+        OnnxImporter.Import(Small());
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        var imported = OnnxImporter.Import(folder["large.onnx"]);
+        // All that was ever allocated is no less than what was held at once.
+        long allocated = GC.GetAllocatedBytesForCurrentThread() - before, size = new FileInfo(folder["large.onnx"]).Length;
+        Assert.IsLessThan(4 * size, allocated);
+        Assert.AreEqual(1700, imported.Sample[0]);
+    }
+
+    [TestMethod]
+    public void WeightsInAnotherFileAreReadWhereThatIsAllowed()
+    {
+        using var folder = new ModelFolder();
+        var model = Small();
+        float[] weights = new float[12];
+        for (int i = 0; i < weights.Length; i++) weights[i] = i + 1;
+        Directory.CreateDirectory(folder["data"]);
+        File.WriteAllBytes(folder["data/weights.bin"], [9, 9, 9, 9, .. MemoryMarshal.AsBytes(weights.AsSpan())]);
+        External(model, "data/weights.bin", ("offset", "4"), ("length", "48"));
+        File.WriteAllBytes(folder["model.onnx"], model.ToByteArray());
+        CollectionAssert.AreEqual(weights, OnnxImporter.Import(folder["model.onnx"], externalData: true).Network.Parameters().First().Value.Data);
+        Failure.Of<OnnxException>(() => OnnxImporter.Import(folder["model.onnx"]), "'conv1.weight'", "another file");
+    }
+
+    [TestMethod]
+    [DataRow("../outside.bin", "inside the model's own folder")]
+    [DataRow("data/../../outside.bin", "inside the model's own folder")]
+    [DataRow("/etc/passwd", "inside the model's own folder")]
+    [DataRow("data/", "inside the model's own folder")]
+    [DataRow("", "inside the model's own folder")]
+    [DataRow("C:weights.bin", "inside the model's own folder")]
+    [DataRow("..\\outside.bin", "inside the model's own folder")]
+    [DataRow("nowhere.bin", "there is no file")]
+    [DataRow("data/nowhere/weights.bin", "there is no folder")]
+    [DataRow("link.bin", "is a link")]
+    [DataRow("linked/weights.bin", "is a link")]
+    [DataRow("weights.bin", "it needs 48 from there", "offset", "8")]
+    [DataRow("weights.bin", "it needs 48 from there", "offset", "9223372036854775807")]
+    [DataRow("weights.bin", "expected a number", "offset", "-4")]
+    [DataRow("weights.bin", "needs 48 bytes", "length", "44")]
+    [DataRow("weights.bin", "expected a number", "length", "many")]
+    [DataRow("weights.bin", "'location' twice", "location", "weights.bin")]
+    public void PlacesOutsideTheFolderAndOutsideTheFileAreRefused(string location, string part, string? key = null, string? value = null)
+    {
+        using var folder = new ModelFolder();
+        using var outside = new ModelFolder();
+        Directory.CreateDirectory(folder["data"]);
+        File.WriteAllBytes(folder["weights.bin"], new byte[48]);
+        File.WriteAllBytes(outside["weights.bin"], new byte[48]);
+        File.CreateSymbolicLink(folder["link.bin"], outside["weights.bin"]);
+        Directory.CreateSymbolicLink(folder["linked"], outside.Path);
+        var model = Small();
+        External(model, location, key is null ? [] : [(key, value!)]);
+        File.WriteAllBytes(folder["model.onnx"], model.ToByteArray());
+        Failure.Of<OnnxException>(() => OnnxImporter.Import(folder["model.onnx"], externalData: true), "'conv1.weight'", part);
+    }
+
+    /// <summary>Many weights that claim the same bytes ask for more memory than the files hold.</summary>
+    [TestMethod]
+    public void WeightsThatShareTheirPlaceAreNotReadAgainAndAgain()
+    {
+        using var folder = new ModelFolder();
+        File.WriteAllBytes(folder["weights.bin"], new byte[48]);
+        var model = Small();
+        External(model, "weights.bin");
+        for (int i = 0; i < 9; i++)
+        {
+            var copy = model.Graph.Initializer[0].Clone();
+            copy.Name = $"copy{i}";
+            model.Graph.Initializer.Add(copy);
+        }
+        File.WriteAllBytes(folder["model.onnx"], model.ToByteArray());
+        Failure.Of<OnnxException>(() => OnnxImporter.Import(folder["model.onnx"], externalData: true), "larger than the files");
+    }
+
+    private static ModelProto Small() => OnnxExporter.Export(OnnxNetworks.Small(), OnnxNetworks.SmallSample, "small");
+
+    private static void External(ModelProto model, string location, params (string Key, string Value)[] more)
+    {
+        var weight = model.Graph.Initializer[0];
+        weight.ClearRawData();
+        weight.DataLocation = TensorProto.Types.DataLocation.External;
+        weight.ExternalData.Add(new StringStringEntryProto { Key = "location", Value = location });
+        foreach (var (key, value) in more) weight.ExternalData.Add(new StringStringEntryProto { Key = key, Value = value });
+    }
+
+    /// <summary>An attribute that holds a graph with a node that holds a graph, so many levels deep.</summary>
+    private static AttributeProto Nested(int levels)
+    {
+        var graph = new GraphProto { Name = "inner" };
+        graph.Node.Add(new NodeProto { OpType = "Identity", Input = { "input" }, Output = { "inner" } });
+        if (levels > 1) graph.Node[0].Attribute.Add(Nested(levels - 1));
+        return new AttributeProto { Name = "body", Type = AttributeType.Graph, G = graph };
+    }
+}
