@@ -20,10 +20,11 @@ internal abstract class ReferenceLayer
         Sigmoid => new Each(x => 1 / (1 + Math.Exp(-x)), x => 1 / ((1 + Math.Exp(-x)) * (1 + Math.Exp(x)))),
         Tanh => new Each(Math.Tanh, x => 1 / (Math.Cosh(x) * Math.Cosh(x))),
         GELU => new Each(x => x * Phi(x), x => Phi(x) + x * Math.Exp(-x * x / 2) / Math.Sqrt(2 * Math.PI)),
-        Softmax => new Channels(log: false),
-        LogSoftmax => new Channels(log: true),
+        ChannelNormalization softmax => new Channels(softmax.Dim, log: softmax is LogSoftmax),
         Dropout { Training: false } => new Each(x => x, _ => 1),
-        Flatten => new Flat(),
+        Flatten => new View(sample => new Shape(sample.Count)),
+        Reshape reshape => new View(_ => reshape.Sample),
+        Permute permute => new Order([.. permute.Dims]),
         Sequential sequential => new Chain([.. sequential.Chain.Select(Of)]),
         _ => throw new ArgumentException($"no reference for {module}", nameof(module)),
     };
@@ -54,14 +55,14 @@ internal abstract class ReferenceLayer
     }
 
     private static (int H, int W) Output(WindowGeometry g, int h, int w) =>
-        (Windows(h, g.Kernel.H, g.Stride.H, g.Padding.H, g.Dilation.H, g.CeilMode), Windows(w, g.Kernel.W, g.Stride.W, g.Padding.W, g.Dilation.W, g.CeilMode));
+        (Windows(h, g.Kernel.H, g.Stride.H, g.Padding.H, g.PaddingEnd.H, g.Dilation.H, g.CeilMode), Windows(w, g.Kernel.W, g.Stride.W, g.Padding.W, g.PaddingEnd.W, g.Dilation.W, g.CeilMode));
 
     /// <summary>Windows are counted while they fit; in ceil mode one more, if something is left for it and it begins before the right-hand border.</summary>
-    private static int Windows(int size, int kernel, int stride, int padding, int dilation, bool ceilMode)
+    private static int Windows(int size, int kernel, int stride, int padding, int paddingEnd, int dilation, bool ceilMode)
     {
-        int extent = dilation * (kernel - 1) + 1, count = 0;
-        while (count * stride + extent <= size + 2 * padding) count++;
-        bool left = (count - 1) * stride + extent < size + 2 * padding, begins = count * stride - padding < size;
+        int extent = dilation * (kernel - 1) + 1, padded = size + padding + paddingEnd, count = 0;
+        while (count * stride + extent <= padded) count++;
+        bool left = (count - 1) * stride + extent < padded, begins = count * stride - padding < size;
         return ceilMode && left && begins ? count + 1 : count;
     }
 
@@ -223,7 +224,7 @@ internal abstract class ReferenceLayer
                 for (int tap = 0; tap < g.Taps; tap++)
                 {
                     int h = p / oW * g.Stride.H - g.Padding.H + tap / g.Kernel.W, w = p % oW * g.Stride.W - g.Padding.W + tap % g.Kernel.W;
-                    bool inH = h >= -border * g.Padding.H && h < size.H + border * g.Padding.H, inW = w >= -border * g.Padding.W && w < size.W + border * g.Padding.W;
+                    bool inH = h >= -border * g.Padding.H && h < size.H + border * g.PaddingEnd.H, inW = w >= -border * g.Padding.W && w < size.W + border * g.PaddingEnd.W;
                     if (inH && inW) count++;
                 }
                 term(place, (n * size.C + c) * oH * oW + p, count);
@@ -316,14 +317,16 @@ internal abstract class ReferenceLayer
         private int[] Own(int c, int length) => [.. Enumerable.Range(0, length).Where(i => i / places % channels == c)];
     }
 
-    private sealed class Channels(bool log) : ReferenceLayer
+    private sealed class Channels(int dim, bool log) : ReferenceLayer
     {
         private double[] p = [];
         private int channels, places;
 
         public override (double[], Shape) Forward(double[] x, int samples, Shape sample)
         {
-            (channels, places) = (sample[0], sample.Count / sample[0]);
+            int axis = dim < 0 ? sample.Rank + dim : dim - 1;
+            channels = sample[axis];
+            places = sample.Sizes[(axis + 1)..].ToArray().Aggregate(1, (count, size) => count * size);
             p = new double[x.Length];
             foreach (int[] row in Rows())
             {
@@ -363,11 +366,37 @@ internal abstract class ReferenceLayer
         public override double[] Backward(double[] dy) => [.. dy.Select((gradient, i) => gradient * derivative(x[i]))];
     }
 
-    private sealed class Flat : ReferenceLayer
+    private sealed class View(Func<Shape, Shape> shape) : ReferenceLayer
     {
-        public override (double[], Shape) Forward(double[] x, int samples, Shape sample) => (x, new Shape(sample.Count));
+        public override (double[], Shape) Forward(double[] x, int samples, Shape sample) => (x, shape(sample));
 
         public override double[] Backward(double[] dy) => dy;
+    }
+
+    private sealed class Order(int[] dims) : ReferenceLayer
+    {
+        private int[] sources = []; // of each element of y the element of x
+
+        public override (double[], Shape) Forward(double[] x, int samples, Shape sample)
+        {
+            int[] from = [samples, .. sample.Sizes], to = [.. dims.Select(d => from[d])];
+            sources = new int[x.Length];
+            for (int i = 0; i < x.Length; i++)
+            {
+                // The coordinates in x, from the last axis on, then the same in the order of y.
+                var at = new int[from.Length];
+                for (int axis = from.Length - 1, rest = i; axis >= 0; rest /= from[axis], axis--) at[axis] = rest % from[axis];
+                sources[dims.Select((d, axis) => (At: at[d], Size: to[axis])).Aggregate(0, (place, step) => place * step.Size + step.At)] = i;
+            }
+            return ([.. sources.Select(i => x[i])], new Shape(to[1..]));
+        }
+
+        public override double[] Backward(double[] dy)
+        {
+            var dx = new double[dy.Length];
+            for (int i = 0; i < dy.Length; i++) dx[sources[i]] = dy[i];
+            return dx;
+        }
     }
 
     private sealed class Chain(ReferenceLayer[] layers) : ReferenceLayer
