@@ -41,10 +41,10 @@ public sealed class BenchTests
     }
 
     [TestMethod]
-    public void EpochInferenceAndScaling()
+    public void EpochInferenceScalingAndLayers()
     {
         using var folder = new TemporaryFolder();
-        var run = Program.Run("bench", "--quick", "--only", "epoch,inference,scaling", "--threads", "2", "--json", folder["bench.json"]).MustExit(0);
+        var run = Program.Run("bench", "--quick", "--only", "epoch,inference,scaling,layers", "--threads", "2", "--json", folder["bench.json"]).MustExit(0);
         var json = folder.Json("bench.json");
         bool torch = json["pytorch"]!["torch"] is not null;
         Assert.AreNotEqual(torch, run.Output.Contains("PyTorch is left out: ", StringComparison.Ordinal));
@@ -66,6 +66,14 @@ public sealed class BenchTests
         }
         CollectionAssert.AreEqual(new[] { 1, 2 }, json["scaling"]!["threads"]!.AsArray().Select(row => (int)row!["threads"]!).ToArray());
         Assert.HasCount(3, json["scaling"]!["batch"]!.AsArray());
+        CollectionAssert.AreEqual(new[] { 1, 2 }, json["layers"]!.AsArray().Select(row => (int)row!["threads"]!).ToArray());
+        foreach (var step in json["layers"]!.AsArray())
+        {
+            string[] parts = [.. step!["parts"]!.AsArray().Select(part => (string)part!["layer"]!)];
+            foreach (string word in new[] { "conv1", "conv2", "fc1", "fc2", "fc3" }) Assert.IsTrue(parts.Any(part => part.Contains(word, StringComparison.Ordinal)), word);
+            double sum = step["parts"]!.AsArray().Sum(part => (double)part!["forwardMicroseconds"]! + (double)part["backwardMicroseconds"]!), whole = (double)step["stepMicroseconds"]!;
+            Assert.IsTrue(sum > 0.3 * whole && sum < 1.1 * (int)step["threads"]! * whole, $"parts of {sum} µs in a step of {whole} on {step["threads"]} thread(s)");
+        }
     }
 
     /// <summary>No python and no library: both are named as missing, the rest is measured.</summary>

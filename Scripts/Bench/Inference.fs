@@ -14,12 +14,7 @@ open OnnxLeNet.Scripts.Terminal
 let private images (batch: int) =
     let data = ImageFolder.LoadTest(Workspace.mnistFolder, ImageTransform.Mnist)
     let struct (x, _) = data.Take(ReadOnlySpan [| for i in 0 .. batch - 1 -> i % data.Count |])
-    x
-
-/// The engine's forward of a batch, and where its result is.
-let private engine (network: Sequential) (x: Batch) =
-    let mutable y = OnnxLeNet.Numerics.Inference.Run(network, x)
-    (fun () -> y <- OnnxLeNet.Numerics.Inference.Run(network, x)), (fun () -> y.ToTensor().Data)
+    x.ToTensor().Data
 
 let run (setup: Setup) (peer: Result<PyTorch.Peer, string>) : JsonNode =
     let network = (Models.lenet5.Build(Generator 1L)).Eval() :?> Sequential
@@ -28,12 +23,15 @@ let run (setup: Setup) (peer: Result<PyTorch.Peer, string>) : JsonNode =
         [ for batch in [ 1; 32; 64; 1000 ] do
               let x = images batch
               for threads in setup.ThreadCounts do
-                  let forward, result = engine network x
+                  let predictor = Predictor(network, Models.lenet5.Sample)
+                  let y = Array.zeroCreate<float32>(batch * predictor.Outputs)
+                  let forward () = predictor.Run(ReadOnlySpan x, Span y)
+                  withThreads threads forward
                   use model = OrtModel.Load(exported, OrtOptions(IntraOpThreads = threads))
                   use ort = model.Bind batch
-                  x.ToTensor().Data.AsSpan().CopyTo ort.Input
+                  x.AsSpan().CopyTo ort.Input
                   ort.Run()
-                  let off = Array.fold2 (fun worst a b -> if abs (a - b) <= worst then worst else abs (a - b)) 0f (result ()) (ort.Output.ToArray())
+                  let off = Array.fold2 (fun worst a b -> if abs (a - b) <= worst then worst else abs (a - b)) 0f y (ort.Output.ToArray())
                   if not (off <= 1e-4f) then
                       raise (OnnxLeNetException $"batch {batch}: the engine and ONNX Runtime differ by {off}")
                   let name who = $"{who}, batch {batch}, {threads} thread(s)"

@@ -15,7 +15,7 @@ open OnnxLeNet.Scripts.Terminal
 open OnnxLeNet.Scripts.Verbs.Common
 
 /// The sections by name, in the order they run: memory first, before the others make it grow.
-let private sections = [ "memory"; "fma"; "products"; "vectors"; "epoch"; "inference"; "scaling" ]
+let private sections = [ "memory"; "fma"; "products"; "vectors"; "epoch"; "inference"; "scaling"; "layers" ]
 
 let private chosen (only: string option) =
     match only with
@@ -74,6 +74,7 @@ let run (args: ParseResults<BenchArgs>) =
                   | "epoch", Some peer -> name, Training.epoch setup peak.Value peer
                   | "inference", Some peer -> name, Inference.run setup peer
                   | "vectors", _ -> name, Vectors.run setup
+                  | "layers", _ -> name, Layers.run setup
                   | "scaling", _ -> name, Training.scaling setup
                   | _ -> () ]
         let kernels = if args.Contains BenchArgs.Kernels then Some(Kernels.run out quick) else None
