@@ -27,7 +27,7 @@ public sealed class BenchTests
             Assert.IsGreaterThan(0, (double)row!["gflops"]!["simd"]!);
             Assert.IsGreaterThan(0, (double)row["gflops"]!["managed"]!);
             Assert.AreEqual(cblas, row["gflops"]!["cblas"] is not null);
-            IsAShareOfThePeak(row["fractionOfPeak"]);
+            IsAShareOfThePeak(row["fractionOfPeak"], (int)row["threads"]!);
         }
         foreach (var row in json["vectors"]!.AsArray()) Assert.IsGreaterThan(0, (double)row!["simdMicroseconds"]!);
         CollectionAssert.Contains(json["vectors"]!.AsArray().Select(row => (string)row!["operation"]!).ToArray(), "DotProduct");
@@ -54,7 +54,7 @@ public sealed class BenchTests
         {
             double seconds = (double)epoch["engineSeconds"]![threads]!;
             Assert.AreEqual(2.264e-3 * (int)epoch["images"]! / seconds, (double)epoch["gflops"]![threads]!, 0.01 * (double)epoch["gflops"]![threads]!);
-            IsAShareOfThePeak(epoch["fractionOfPeak"]![threads]);
+            IsAShareOfThePeak(epoch["fractionOfPeak"]![threads], threads == "1" ? 1 : 2);
             Assert.AreEqual(torch, epoch["pytorchSeconds"]![threads] is not null);
         }
         CollectionAssert.AreEqual(new[] { 1, 1, 32, 32, 64, 64, 1000, 1000 }, json["inference"]!.AsArray().Select(row => (int)row!["batch"]!).ToArray());
@@ -154,10 +154,13 @@ public sealed class BenchTests
         Assert.IsEmpty(folder.Files);
     }
 
-    /// <summary>Twice the peak would be a mistake in counting; beside other work a share may come out a little high or very low.</summary>
-    private static void IsAShareOfThePeak(JsonNode? node)
+    /// <summary>
+    /// More than a thread's peak would be a mistake in counting. A busy machine makes a share very low, or lowers the peak itself: that of several
+    /// threads down to that of one.
+    /// </summary>
+    private static void IsAShareOfThePeak(JsonNode? node, int threads)
     {
         double share = (double)node!;
-        Assert.IsTrue(share > 0 && share < 1.5, $"{share} of the peak");
+        Assert.IsTrue(share > 0 && share < 1.4 * threads, $"{share} of the peak of {threads} thread(s)");
     }
 }

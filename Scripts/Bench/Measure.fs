@@ -76,7 +76,7 @@ let byTurns (setup: Setup) (contenders: (string * (unit -> float)) list) =
 /// measured: it is measured again at the end of every section, and the highest counts.
 type Peak(setup: Setup) =
     let highest = Collections.Generic.Dictionary<string * int, float>()
-    let milliseconds, tries = if setup.Quick then 5, 3 else 50, 20
+    let milliseconds, tries = if setup.Quick then 5, 12 else 50, 20
     let measure () =
         progress setup "peak"
         for threads in setup.ThreadCounts do
@@ -88,8 +88,8 @@ type Peak(setup: Setup) =
         progress setup ""
     do measure ()
 
-    member _.Single threads = highest[("float", threads)]
-    member _.Double threads = highest[("double", threads)]
+    member _.Single threads = max highest[("float", threads)] highest[("float", 1)]
+    member _.Double threads = max highest[("double", threads)] highest[("double", 1)]
     member _.Refresh() = measure ()
 
 /// Runs an action with so many threads in the engine.
