@@ -20,6 +20,12 @@ internal static unsafe class Gemm<S, V, T> where S : struct, ISimd<V, T> where V
     /// <summary>With fewer columns than this a tile of A is used too seldom to be worth a copy.</summary>
     private const int ColumnsWorthPacking = 32;
 
+    /// <summary>B is copied too where it is larger than this, and so many tiles of rows use the copy.</summary>
+    private const int BytesWorthPackingB = 3 << 19, RowsWorthPackingB = 4;
+
+    /// <summary>Columns of B in a copy, 252 KiB of it in all, and tiles of rows that pass by.</summary>
+    private const int PackedColumns = 504, PackedRows = 8;
+
     /// <summary>Inner products shorter than this many vectors spend their time on the final sum across lanes: transpose A instead.</summary>
     private const int ShortestDot = 8;
 
@@ -53,36 +59,62 @@ internal static unsafe class Gemm<S, V, T> where S : struct, ISimd<V, T> where V
 
     // ---- outer: C += A[:,k] · B[k,:] ----
 
-    [SkipLocalsInit, MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Outer(bool transposeA, bool transposeB, int m, int n, int k, T alpha, T* a, int lda, T* b, int ldb, T beta, T* c, int ldc)
     {
-        int tileHeight = S.TileRows * S.Count, columnTiles = (n + TileColumns - 1) / TileColumns;
-        bool packs = transposeA || (n >= ColumnsWorthPacking && m > S.TileRows / 2 * S.Count);
-        int depthBlock = packs ? PackedDepth : DepthBlock;
+        int tileHeight = S.TileRows * S.Count;
+        bool packsA = transposeA || (n >= ColumnsWorthPacking && m > tileHeight / 2);
         nint stepK = transposeB ? ldb : 1, stepN = transposeB ? 1 : ldb;
+        if (!packsA || m < RowsWorthPackingB * tileHeight || (long)n * k * sizeof(T) < BytesWorthPackingB)
+        {
+            for (int i0 = 0; i0 < m; i0 += tileHeight)
+                OuterRows(transposeA, packsA, m, n, k, alpha, a, lda, b, stepK, stepN, beta, c, ldc, i0, Math.Min(i0 + tileHeight, m));
+            return;
+        }
+        // Pieces of B are copied, tile by tile in the order they are read, and stay in the second-level cache while rows of A pass by.
+        T[] rented = System.Buffers.ArrayPool<T>.Shared.Rent(PackedColumns * PackedDepth);
+        fixed (T* packed = rented)
+        {
+            for (int i0 = 0; i0 < m; i0 += PackedRows * tileHeight)
+                for (int j0 = 0; j0 < n; j0 += PackedColumns)
+                    for (int k0 = 0; k0 < k; k0 += PackedDepth)
+                    {
+                        int columns = Math.Min(PackedColumns, n - j0), depth = Math.Min(PackedDepth, k - k0);
+                        PackB(b + k0 * stepK + j0 * stepN, stepK, stepN, columns, depth, packed);
+                        OuterRows(transposeA, packsA, m, columns, depth, alpha, transposeA ? a + k0 : a + (nint)k0 * lda, lda, packed, 0, 0, k0 == 0 ? beta : T.One,
+                            c + (nint)j0 * ldc, ldc, i0, Math.Min(i0 + PackedRows * tileHeight, m));
+                    }
+        }
+        System.Buffers.ArrayPool<T>.Shared.Return(rented);
+    }
+
+    /// <summary>Some of the rows, a whole number of tiles or the last ones. With a <paramref name="stepK"/> of 0, B is packed.</summary>
+    [SkipLocalsInit, MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void OuterRows(bool transposeA, bool packsA, int m, int n, int k, T alpha, T* a, int lda, T* b, nint stepK, nint stepN, T beta, T* c, int ldc,
+        int from, int to)
+    {
+        int tileHeight = S.TileRows * S.Count, columnTiles = (n + TileColumns - 1) / TileColumns, depthBlock = packsA ? PackedDepth : DepthBlock;
         T* panel = stackalloc T[tileHeight * DepthBlock];
         T* edge = stackalloc T[S.Count * TileColumns];
         // Rows that fill no vector are the last lanes of one that reaches back over rows already done, if there are enough.
         int rest = m % S.Count, back = m < S.Count || rest == 0 ? 0 : S.Count - rest;
-        for (int i0 = 0; i0 < m; i0 += tileHeight)
+        for (int i0 = from; i0 < to; i0 += tileHeight)
         {
             int height = Math.Min(tileHeight, m - i0), vectors = height / S.Count, top = vectors * S.Count, restHere = height - top;
             for (int k0 = 0; k0 < k; k0 += depthBlock)
             {
                 int depth = Math.Min(depthBlock, k - k0);
-                T* bBlock = b + k0 * stepK;
                 T blockBeta = k0 == 0 ? beta : T.One;
                 // A tile of A is read where it lies, unless it is transposed or used often, or has not one whole vector.
                 T* tile = a + i0 + (nint)k0 * lda, last = tile + top - back;
                 nint stepA = lda, stepLast = lda;
                 if (transposeA) Transposition.Run(a + k0 + (nint)i0 * lda, lda, top, depth, panel, tileHeight);
-                else if (packs) Pack(tile, lda, top, depth, panel, tileHeight);
-                if (packs)
+                else if (packsA) Pack(tile, lda, top, depth, panel, tileHeight);
+                if (packsA)
                 {
                     tile = panel;
                     stepA = tileHeight;
                 }
-                if (restHere > 0 && (packs || m < S.Count))
+                if (restHere > 0 && (packsA || m < S.Count))
                 {
                     if (transposeA) Transposition.Run(a + k0 + (nint)(i0 + top - back) * lda, lda, restHere + back, depth, panel + top, tileHeight);
                     else Pack(last, lda, restHere + back, depth, panel + top, tileHeight);
@@ -92,17 +124,37 @@ internal static unsafe class Gemm<S, V, T> where S : struct, ISimd<V, T> where V
                 for (int t = 0; t < columnTiles; t++)
                 {
                     int j = Start(t, columnTiles, n), columns = Start(t + 1, columnTiles, n) - j;
-                    T* bTile = bBlock + j * stepN;
+                    bool packedB = stepK == 0;
+                    T* bTile = packedB ? b + j * depth : b + k0 * stepK + j * stepN;
+                    nint tileK = packedB ? columns : stepK, tileN = packedB ? 1 : stepN;
                     T* cTile = c + i0 + (nint)j * ldc;
                     for (int done = 0, count; done < vectors; done += count)
                     {
                         count = Math.Min(S.TileRows, vectors - done);
-                        OuterTile(count, columns, tile + done * S.Count, stepA, bTile, stepK, stepN, depth, alpha, blockBeta, cTile + done * S.Count, ldc);
+                        OuterTile(count, columns, tile + done * S.Count, stepA, bTile, tileK, tileN, depth, alpha, blockBeta, cTile + done * S.Count, ldc);
                     }
                     if (restHere == 0) continue;
-                    OuterTile(1, columns, last, stepLast, bTile, stepK, stepN, depth, T.One, T.Zero, edge, S.Count);
+                    OuterTile(1, columns, last, stepLast, bTile, tileK, tileN, depth, T.One, T.Zero, edge, S.Count);
                     StoreEdge(edge, restHere, back, columns, alpha, blockBeta, cTile + top, ldc);
                 }
+            }
+        }
+    }
+
+    /// <summary>Columns of B, tile after tile, each tile's rows one after the other.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private static void PackB(T* b, nint stepK, nint stepN, int columns, int depth, T* packed)
+    {
+        int tiles = (columns + TileColumns - 1) / TileColumns;
+        for (int t = 0; t < tiles; t++)
+        {
+            int j = Start(t, tiles, columns), width = Start(t + 1, tiles, columns) - j;
+            T* from = b + j * stepN, to = packed + j * depth;
+            if (stepK == 1) Transposition.Run(from, stepN, width, depth, to, width);
+            else
+            {
+                for (int kk = 0; kk < depth; kk++, to += width, from += stepK)
+                    for (int q = 0; q < width; q++) to[q] = from[q];
             }
         }
     }
