@@ -41,9 +41,10 @@ public sealed record CudaDiagnosis(IReadOnlyList<CudaPart> Parts, IReadOnlyList<
         CudaPart Library(string what, string file, string howToGet = "install the libraries of CUDA 13: developer.nvidia.com/cuda-downloads")
         {
             var path = NativeProbe.Find(file, folder);
+            var paths = Environment.GetEnvironmentVariable("LD_LIBRARY_PATH");
             var searched = OperatingSystem.IsWindows()
                 ? $"PATH{(folder is null ? "" : $" and {folder}")}"
-                : "the loader's paths (ldconfig, LD_LIBRARY_PATH)";
+                : $"the loader's paths (ldconfig; LD_LIBRARY_PATH{(string.IsNullOrEmpty(paths) ? " is not set" : $": {paths}")})";
             return new CudaPart($"{what} ({file})", path is not null, path ?? $"not found on {searched}", howToGet);
         }
     }
