@@ -46,6 +46,26 @@ public sealed class ReadmeTests
     }
 
     [TestMethod]
+    public void TrainOnAnImport()
+    {
+        using var folder = new TemporaryFolder();
+        string file = folder["lenet5.onnx"], tuned = folder["tuned.onnx"];
+        var data = ImageFolder.Load(SmallMnist.Write(folder), ImageTransform.Mnist);
+        OnnxFile.Write(OnnxExporter.Export(Networks.LeNet5(seed: 1), data.Test.Sample, "lenet5"), file);
+
+        // README: train on a model from elsewhere
+        var imported = OnnxImporter.Import(file);
+        Console.WriteLine(imported.Network);
+        Trainer.Fit(imported.Network, data.Train, new TrainingOptions { Epochs = 1, BatchSize = 64, LearningRate = 0.01 });
+        OnnxFile.Write(OnnxExporter.Export(imported.Network, imported.Sample, "tuned", imported.Metadata), tuned);
+        // end
+
+        using var model = OrtModel.Load(tuned);
+        var (parity, _) = Parity.OnData("test images", Inference.Logits(imported.Network, data.Test), data.Test, model);
+        Assert.IsTrue(parity.Passed);
+    }
+
+    [TestMethod]
     public void OneStepByHand()
     {
         using var folder = new TemporaryFolder();

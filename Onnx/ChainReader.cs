@@ -114,6 +114,7 @@ internal sealed class ChainReader
             Leave(proto, null);
             return;
         }
+        if (endings.Contains(x)) throw node.Refuse($"it takes what {ending[^1]} returns, which is no float any more; no layer computes with that");
         if (x != value && !broken) throw node.Refuse($"it does not take '{value}', what the node before it returns; only a chain of nodes is read");
         if (proto.Input.Count(i => i.Length > 0 && graph.Constant(i) is null) > 1) throw node.Refuse("it takes more than one computed value; only a chain of nodes is read");
         var layer = read(node);

@@ -34,6 +34,131 @@ public sealed class OnnxImportTests
         CollectionAssert.AreEqual(bytes, OnnxExporter.Export(imported.Network, imported.Sample, "lenet5", imported.Metadata).ToByteArray());
     }
 
+    /// <summary>Also where layers bear the names that functions would get.</summary>
+    [TestMethod]
+    [DynamicData(nameof(NetworkNames))]
+    public void ExportOfAnImportIsTheSameFile(string name)
+    {
+        var (network, sample) = OnnxNetworks.Get(name);
+        AssertSameFile(network, sample);
+    }
+
+    [TestMethod]
+    [DataRow("relu1", "fc")]
+    [DataRow("fc", "relu1")]
+    [DataRow("relu2", "relu1")]
+    [DataRow("input", "logits")]
+    public void NamesLikeAFunctionsComeBack(string first, string second)
+    {
+        var g = new Generator(4);
+        var network = new Sequential("Net");
+        network.Add(first, new ReLU());
+        network.AddFunction(new Flatten());
+        network.AddFunction(new ReLU());
+        network.Add(second, new Linear(12, 5, generator: g));
+        network.Add("inner", new Sequential { new Tanh(), new BatchNorm1d(5) });
+        network.AddFunction(new ReLU());
+        network.Add("last", new Sigmoid());
+        AssertSameFile(network, new Shape(3, 4));
+    }
+
+    [TestMethod]
+    public void NumbersAreReadAsTheyWereWritten()
+    {
+        var network = new Sequential("Net") { new BatchNorm2d(3, eps: 1e-3, momentum: 0.03), new LeakyReLU(0.2), new BatchNorm2d(3, momentum: null) };
+        var model = OnnxExporter.Export(network, new Shape(3, 4, 5), "numbers");
+        model.Graph.Node.Insert(1, new NodeProto { OpType = "Dropout", Name = "drop", Input = { model.Graph.Node[0].Output[0], "ratio" }, Output = { "dropped" } });
+        model.Graph.Node[2].Input[0] = "dropped";
+        model.Graph.Initializer.Add(new TensorProto { Name = "ratio", DataType = (int)TensorProto.Types.DataType.Float, FloatData = { 0.3f } });
+        model.ProducerName = "another";
+        var layers = OnnxImporter.Import(model).Network.Chain.Select(layer => layer.ToString()).ToArray();
+        CollectionAssert.AreEqual(
+            new[]
+            {
+                "BatchNorm2d(3, eps=0.001, momentum=0.03, affine=True, track_running_stats=True)", "Dropout(p=0.3, inplace=False)", "LeakyReLU(negative_slope=0.2)",
+                "BatchNorm2d(3, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True)",
+            },
+            layers);
+    }
+
+    /// <summary>A class's number is no layer's: the network ends with the logits, which can be trained.</summary>
+    [TestMethod]
+    [DataRow(false)]
+    [DataRow(true)]
+    public void WhatPicksAClassAtTheEndIsLeftOff(bool logitsToo)
+    {
+        var model = Small();
+        model.Graph.Node.Add(new NodeProto { OpType = "ArgMax", Name = "argmax", Input = { "logits" }, Output = { "number" }, Attribute = { GraphWriter.Int("axis", 1) } });
+        model.Graph.Node.Add(new NodeProto { OpType = "Cast", Name = "cast", Input = { "number" }, Output = { "label" }, Attribute = { GraphWriter.Int("to", 6) } });
+        if (!logitsToo) model.Graph.Output.Clear();
+        model.Graph.Output.Add(new ValueInfoProto { Name = "label" });
+        var imported = OnnxImporter.Import(model);
+        AssertSmall(imported);
+        CollectionAssert.AreEqual(new[] { "ArgMax 'argmax'", "Cast 'cast'" }, imported.Ending.ToArray());
+
+        model.Graph.Node.Add(new NodeProto { OpType = "Relu", Name = "after", Input = { "label" }, Output = { "more" } });
+        model.Graph.Output.Add(new ValueInfoProto { Name = "more" });
+        Failure.Of<OnnxException>(() => OnnxImporter.Import(model), "'after'");
+    }
+
+    /// <summary>Bytes that the first node makes floats: the engine takes floats.</summary>
+    [TestMethod]
+    public void ACastOfTheInputIsLeftOut()
+    {
+        var model = Small();
+        model.Graph.Input[0].Type.TensorType.ElemType = (int)TensorProto.Types.DataType.Uint8;
+        model.Graph.Node.Insert(0, new NodeProto { OpType = "Cast", Name = "cast", Input = { "input" }, Output = { "floats" }, Attribute = { GraphWriter.Int("to", 1) } });
+        Node(model, "conv1").Input[0] = "floats";
+        AssertSmall(OnnxImporter.Import(model));
+        model.Graph.Node[0].Attribute[0].I = (int)TensorProto.Types.DataType.Int32;
+        Failure.Of<OnnxException>(() => OnnxImporter.Import(model), "'cast'", "no float any more");
+    }
+
+    [TestMethod]
+    [DataRow(0)]
+    [DataRow(27)]
+    public void OperatorSetsThatNobodyKnowsAreRefused(int version)
+    {
+        var model = Small();
+        model.OpsetImport[0].Version = version;
+        Failure.Of<OnnxException>(() => OnnxImporter.Import(model), version == 0 ? "version 0" : "operator set 27; 1 to 26 are read");
+    }
+
+    [TestMethod]
+    public void ASizeThatTheOutputDoesNotHaveIsRefused()
+    {
+        var model = Small();
+        model.Graph.Output[0].Type.TensorType.Shape.Dim[1].DimValue = 4;
+        Failure.Of<OnnxException>(() => OnnxImporter.Import(model), "'logits'", "[batch, 4]", "[3]");
+    }
+
+    /// <summary>Paths that lead back into a closed chain, or through a layer, become one word; the network is the same.</summary>
+    [TestMethod]
+    [DataRow("features.0", "classifier.0", "features.1")]
+    [DataRow("a", "a.b", "a.c")]
+    [DataRow("a..b", ".", "b.")]
+    public void NamesThatAreNoTreeAreFlattened(string first, string second, string third)
+    {
+        var g = new Generator(4);
+        var network = new Sequential("Net") { new Linear(3, 4, generator: g), new Linear(4, 5, generator: g), new Linear(5, 2, generator: g) };
+        var model = OnnxExporter.Export(network, new Shape(3), "names");
+        string[] names = [first, second, third];
+        for (int i = 0; i < 3; i++)
+        {
+            var node = model.Graph.Node[i];
+            for (int input = 1; input < 3; input++)
+            {
+                string name = names[i] + (input == 1 ? ".weight" : ".bias");
+                Initializer(model, node.Input[input]).Name = name;
+                node.Input[input] = name;
+            }
+        }
+        var x = OnnxNetworks.Random(new Shape(2, 3), 1);
+        var imported = OnnxImporter.Import(model).Network;
+        Close.AssertSameBits("logits", network.Forward(x).Data, imported.Forward(x).Data);
+        Assert.HasCount(6, imported.NamedParameters().Select(p => p.Name).Distinct().ToArray());
+    }
+
     [TestMethod]
     public void AFileIsImported()
     {
@@ -261,6 +386,13 @@ public sealed class OnnxImportTests
     {
         var x = OnnxNetworks.Random(OnnxNetworks.SmallSample.Prepend(3), 8);
         Close.AssertSameBits("logits", OnnxNetworks.Small().Forward(x).Data, imported.Network.Forward(x).Data);
+    }
+
+    private static void AssertSameFile(Module network, Shape sample)
+    {
+        byte[] bytes = OnnxExporter.Export(network, sample, "net").ToByteArray();
+        var imported = OnnxImporter.Import(OnnxFile.Parse(bytes, "net"));
+        CollectionAssert.AreEqual(bytes, OnnxExporter.Export(imported.Network, imported.Sample, "net", imported.Metadata).ToByteArray());
     }
 
     private static string[] Parameters(Module network) => [.. network.NamedParameters().Select(p => $"{p.Name} {p.Parameter.Value.Shape}")];
