@@ -87,8 +87,11 @@ public static class Parity
         ArgumentNullException.ThrowIfNull(network);
         ArgumentNullException.ThrowIfNull(model);
         foreach (var x in RandomInput(sample, BatchSizes, seed))
-            yield return Compare($"random, batch {x.Shape[0]}", Inference.Run(network, Batch.FromTensor(x)).ToTensor(), model.Run(x), Tolerance(model.Device));
+            yield return Compare($"random, batch {x.Shape[0]}", Rows(Inference.Run(network, Batch.FromTensor(x)).ToTensor()), Rows(model.Run(x)), Tolerance(model.Device));
     }
+
+    /// <summary>A sample in each row, also of networks that return images.</summary>
+    private static Tensor Rows(Tensor y) => y.Reshape(y.Shape[0], y.Shape.Count / y.Shape[0]);
 
     /// <summary>Standard normal numbers, a batch of each size.</summary>
     internal static IEnumerable<Tensor> RandomInput(Shape sample, IEnumerable<int> batchSizes, long seed)

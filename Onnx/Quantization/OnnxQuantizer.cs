@@ -41,12 +41,12 @@ public static class OnnxQuantizer
         var observed = ActivationRange.Observe([.. layers.Select(layer => layer.Layer)], images);
         var ranges = new Dictionary<string, ActivationRange> { [OnnxExporter.Input] = observed[0] };
         for (int i = 0; i < layers.Count; i++) ranges[layers[i].Value] = observed[i + 1]; // of layers that return the same value, the last
-        new Rewriter(model.Graph, ranges, quantization).Run();
+        new Rewriter(model.Graph, ranges, quantization.ReduceRange ? 64 : 127, options.DocStrings).Run();
         return model;
     }
 
     /// <summary>Takes a float graph and puts the pairs of QuantizeLinear and DequantizeLinear into it.</summary>
-    private sealed class Rewriter(GraphProto graph, Dictionary<string, ActivationRange> ranges, QuantizationOptions options)
+    private sealed class Rewriter(GraphProto graph, Dictionary<string, ActivationRange> ranges, int most, bool docStrings)
     {
         // Integers in, integers out, with the same scale: the pair behind them costs nothing and keeps the chain whole.
         private static readonly HashSet<string> KeepTheRange = ["MaxPool", "Flatten", "Reshape", "Transpose"];
@@ -86,6 +86,7 @@ public static class OnnxQuantizer
             string zero = editor.Add<byte>($"{value}.zero_point", DataType.Uint8, [], [range.ZeroPoint]).Name;
             var quantize = editor.Node("QuantizeLinear", $"{value}.quantize", [value, scale, zero]);
             var dequantize = editor.Node("DequantizeLinear", $"{value}.dequantize", [quantize.Output[0], scale, zero]);
+            if (docStrings) quantize.DocString = FormattableString.Invariant($"{range.Min} to {range.Max} become 0 to 255");
             written.AddRange([quantize, dequantize]);
             done.Add(value, (range.Scale, dequantize.Output[0]));
         }
@@ -96,7 +97,7 @@ public static class OnnxQuantizer
             var weight = editor.Weight(node.Input[1])!;
             var bias = node.Input.Count > 2 ? editor.Weight(node.Input[2])! : null;
             float[] w = GraphEditor.Floats(weight).ToArray(), b = bias is null ? [] : GraphEditor.Floats(bias).ToArray();
-            int channels = (int)weight.Dims[0], taps = w.Length / channels, most = options.ReduceRange ? 64 : 127;
+            int channels = (int)weight.Dims[0], taps = w.Length / channels;
             var (scales, integers, biases) = (new float[channels], new sbyte[w.Length], new int[b.Length]);
             for (int c = 0; c < channels; c++)
             {

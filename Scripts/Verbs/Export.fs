@@ -32,6 +32,7 @@ type private Job =
         Out: Output
         File: string
         To: string
+        Model: string option
         /// How the ONNX file is written.
         Options: ExportOptions
         Int8: QuantizationOptions option
@@ -91,12 +92,16 @@ let private sourceOf (file: string) (model: string option) =
 let private dataOf (job: Job) (source: Source) =
     let said = source.Metadata |> List.tryFind (fst >> (=) ModelMetadata.Data) |> Option.map snd
     let metadata = dict source.Metadata |> Dictionary
+    let output = (Inference.Run(source.Network, Batch(1, source.Sample, requiresGrad = false))).Sample
     let load folder =
         let data = ImageFolder.Load(folder, Metadata.transform metadata)
-        if data.Test.Sample = source.Sample then
+        if data.Test.Sample = source.Sample && output.Rank = 1 && output[0] >= data.Classes then
             Some data
         elif job.Data.IsSome || job.Int8.IsSome then
-            raise (ShapeException $"{folder}: the network takes samples of {source.Sample}, these images are {data.Test.Sample}: name a folder that fits by --data")
+            raise (
+                ShapeException
+                    $"{folder}: the network makes {output} of samples of {source.Sample}, these images are {data.Test.Sample} of {data.Classes} classes: name a folder that fits by --data"
+            )
         else
             None
     match job.Data, said with
@@ -137,17 +142,29 @@ let private form (job: Job) =
     elif job.Options.Float16 then "float16"
     else "float32"
 
+/// A file inside the working folder with its path, another one by its name alone.
+let private placed (file: string) =
+    let shown = Workspace.display file
+    if Path.IsPathRooted shown then string (Path.GetFileName shown) else shown
+
 let private command (job: Job) =
     String.concat
         " "
-        [ $"export {Path.GetFileName job.File} --to {Path.GetFileName job.To}"
+        [ $"export {placed job.File} --to {placed job.To}"
+          match job.Model with
+          | Some name -> $"--model {name}"
+          | None -> ()
           if job.Options.Opset <> ExportOptions.DefaultOpset then $"--opset {job.Options.Opset}"
           if job.Options.Float16 then "--float16"
           match job.Int8 with
           | Some int8 -> $"--int8 --calibration {int8.CalibrationImages}"
           | None -> ()
           if job.Options.FoldBatchNorm then "--fold-batch-norm"
-          if job.Options.Softmax then "--softmax" ]
+          if job.Options.Softmax then "--softmax"
+          match job.Data with
+          | Some folder when folder <> "none" -> $"--data {ImageFolder.FolderName folder}"
+          | _ -> ()
+          if job.Card then "--card" ]
 
 let private card (job: Job) (source: Source) (model: OrtModel) (measured: Measured option) (bytes: byte array) hash =
     let rows =
@@ -273,6 +290,7 @@ let private jobOf (args: ParseResults<ExportArgs>) extension =
     { Out = output (args.Contains ExportArgs.Quiet)
       File = args.GetResult ExportArgs.File
       To = args.GetResult ExportArgs.To
+      Model = args.TryGetResult ExportArgs.Model
       Options =
         ExportOptions(
             Opset = opset,
@@ -298,7 +316,7 @@ let run (args: ParseResults<ExportArgs>) =
     let job = jobOf args extension
     Workspace.requireWritableFile "--to" job.To
     args.TryGetResult ExportArgs.Json |> Option.iter (Workspace.requireWritableFile "--json")
-    let source = sourceOf job.File (args.TryGetResult ExportArgs.Model)
+    let source = sourceOf job.File job.Model
     source.Network.Eval() |> ignore
     let write fields =
         args.TryGetResult ExportArgs.Json
