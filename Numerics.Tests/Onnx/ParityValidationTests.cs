@@ -34,7 +34,14 @@ public sealed class ParityValidationTests
         Assert.IsNotEmpty(files);
         foreach (string file in files)
         {
-            var report = Validate(OnnxFile.Read(file));
+            var model = OnnxFile.Read(file);
+            if (model.MetadataProps.Any(entry => entry.Key == ModelMetadata.Quantization))
+            {
+                // The engine has no integers to compare with; the test of the cards holds such a model to its accuracy.
+                Failure.Of<OnnxException>(() => Validate(model), "QuantizeLinear");
+                continue;
+            }
+            var report = Validate(model);
             foreach (var layer in report.Devices.Single().Layers) Assert.IsLessThan(1e-5, layer.MaxRel, $"{file}: {layer}");
             foreach (var path in report.Devices.Single().Paths) Assert.AreEqual(1, path.Row.Top1Agreement, $"{file}: {path}");
             Assert.IsTrue(report.Passed, file);
