@@ -128,22 +128,20 @@ let private print out file (report: ValidationReport) =
         line out "the network as a whole, against each of ONNX Runtime's ways"
         parityTableOf "engine" out (ParityReport(d.Device, List.toArray (pathRows d)))
 
-/// The test images of a folder, or the reason why not.
-let private dataRow (args: ParseResults<ValidateArgs>) out (imported: ImportedModel) proto file =
-    let onData folder =
-        let data = ImageFolder.LoadTest(folder, Metadata.transform imported.Metadata)
-        if args.Contains ValidateArgs.Data then imported.RequireInput data.Sample
-        if data.Sample <> imported.Sample then
-            message out $"{ImageFolder.FolderName folder} is left out: the model takes {imported.Sample}, not {data.Sample}"
-            []
-        else
-            use model = ParityValidation.Load(imported, proto, ortOptions (args.TryGetResult ValidateArgs.Device), file)
-            let struct (row, _) =
-                Parity.OnData($"{ImageFolder.FolderName folder} test images", Inference.Logits(imported.Network, data), data, model)
-            [ row ]
+/// The test images to compare on; none if they are not wanted, or not given and of another shape than the model takes, which is said.
+let private testData (args: ParseResults<ValidateArgs>) out (imported: ImportedModel) =
     match args.TryGetResult ValidateArgs.Data with
-    | Some "none" -> []
-    | folder -> onData (dataFolder folder)
+    | Some "none" -> None
+    | given ->
+        let folder = dataFolder given
+        let data = ImageFolder.LoadTest(folder, Metadata.transform imported.Metadata)
+        let name = ImageFolder.FolderName folder
+        if given.IsSome then imported.RequireInput data.Sample
+        if data.Sample = imported.Sample then
+            Some(name, data)
+        else
+            message out $"{name} is left out: the model takes {imported.Sample}, not {data.Sample}"
+            None
 
 let run (args: ParseResults<ValidateArgs>) =
     let out = output (args.Contains ValidateArgs.Quiet)
@@ -152,6 +150,7 @@ let run (args: ParseResults<ValidateArgs>) =
     let file = args.GetResult ValidateArgs.File
     let proto = OnnxFile.Read file
     let imported = OnnxImporter.Import proto
+    let data = testData args out imported
     let options =
         ValidationOptions(
             Seed = args.GetResult(ValidateArgs.Seed, defaultValue = 1L),
@@ -160,12 +159,18 @@ let run (args: ParseResults<ValidateArgs>) =
         )
     let report = ParityValidation.Run(imported, proto, options, file)
     print out file report
-    let data = dataRow args out imported proto file
-    if not data.IsEmpty then
+    let rows =
+        [ match data with
+          | None -> ()
+          | Some(name, images) ->
+              use model = ParityValidation.Load(imported, proto, ortOptions (args.TryGetResult ValidateArgs.Device), file)
+              let struct (row, _) = Parity.OnData($"{name} test images", Inference.Logits(imported.Network, images), images, model)
+              row ]
+    if not rows.IsEmpty then
         line out ""
-        parityTable out (ParityReport((Seq.last report.Devices).Device, List.toArray data))
+        parityTable out (ParityReport((Seq.last report.Devices).Device, List.toArray rows))
 
-    let passed = report.Passed && data |> List.forall _.Passed
+    let passed = report.Passed && rows |> List.forall _.Passed
     let asked = Seq.last report.Devices
     args.TryGetResult ValidateArgs.Json
     |> Option.iter (fun path ->
@@ -179,7 +184,7 @@ let run (args: ParseResults<ValidateArgs>) =
                   "engines", jsonArray report.Engines
                   "leftOut", jsonArray report.LeftOut
                   "devices", jsonArray (Seq.map deviceJson report.Devices)
-                  "rows", parityRows (ParityReport(asked.Device, List.toArray (batchRows asked @ data))) ]))
+                  "rows", parityRows (ParityReport(asked.Device, List.toArray (batchRows asked @ rows))) ]))
     if passed then
         Exit.done'
     else
