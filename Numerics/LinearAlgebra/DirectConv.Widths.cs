@@ -14,10 +14,9 @@ internal sealed unsafe class DirectConv<S, V> : DirectConv where S : struct, ISi
     private readonly Sizes s;
     private readonly nint[] taps, positions;
 
-    // For the input's gradient.
-    private readonly Reach rows, columns;
-    private readonly (nint Dy, nint W)[] terms;
-
+    // For the input's gradient, worked out when it is first wanted.
+    private Reach? rows, columns;
+    private (nint Dy, nint W)[]? terms;
     // Buffers, made when they are first wanted.
     private float[]? padded, wide, sums, biasSums, dyStrip, turned;
 
@@ -25,10 +24,6 @@ internal sealed unsafe class DirectConv<S, V> : DirectConv where S : struct, ISi
     {
         this.s = s;
         (taps, positions) = (Taps(s), Positions(s));
-        var g = s.Geometry;
-        rows = Reach.Of(s.Input[1], s.oH, g.Kernel.H, g.Stride.H, g.Padding.H, g.Dilation.H, s.oW * s.N, g.Kernel.W * s.M * s.C);
-        columns = Reach.Of(s.Input[2], s.oW, g.Kernel.W, g.Stride.W, g.Padding.W, g.Dilation.W, s.N, s.M * s.C);
-        terms = Terms(s, columns);
     }
 
     private int Vectors => s.N / S.Count;
@@ -379,6 +374,10 @@ internal sealed unsafe class DirectConv<S, V> : DirectConv where S : struct, ISi
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void InputGradient(float* dy, ReadOnlySpan<float> weight, Span<float> dx)
     {
+        var window = s.Geometry;
+        rows ??= Reach.Of(s.Input[1], s.oH, window.Kernel.H, window.Stride.H, window.Padding.H, window.Dilation.H, s.oW * s.N, window.Kernel.W * s.M * s.C);
+        columns ??= Reach.Of(s.Input[2], s.oW, window.Kernel.W, window.Stride.W, window.Padding.W, window.Dilation.W, s.N, s.M * s.C);
+        terms ??= Terms(s, columns);
         nint stepDx = (nint)s.Input[1] * s.Input[2] * s.N;
         fixed (float* pw = Turned(weight), pdx = dx)
         fixed ((nint, nint)* pr = rows.Places, pt = terms)

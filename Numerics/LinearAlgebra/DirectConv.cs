@@ -11,6 +11,9 @@ namespace OnnxLeNet.Numerics;
 /// </summary>
 internal abstract unsafe class DirectConv
 {
+    /// <summary>A wide image through many wide filters has a list of terms, one row's, that is larger than the columns it saves.</summary>
+    private const int MostTerms = 1 << 22;
+
     private readonly Sizes s;
     private readonly int bits;
 
@@ -48,6 +51,7 @@ internal abstract unsafe class DirectConv
         double plane = (input[1] + (double)g.Padding.H + g.PaddingEnd.H) * (input[2] + (double)g.Padding.W + g.PaddingEnd.W) * samples;
         double weights = (double)filters * (input[0] / groups) * g.Taps;
         if (Math.Max((Math.Max(input[0], filters) + 1) * plane, weights * (bits / 32)) > Array.MaxLength) return 0;
+        if (!forwardOnly && (double)input[2] * g.Kernel.W * (filters / groups) > MostTerms) return 0;
         while (bits >= 128 && samples % (bits / 32) != 0) bits /= 2;
         if (bits >= 128) return bits;
         if (!forwardOnly || g.Stride != 1) return 0;
