@@ -200,28 +200,18 @@ internal static unsafe class Gemm<S, V, T> where S : struct, ISimd<V, T> where V
     private static T Update(T alpha, T value, T beta, T* element) =>
         beta == T.Zero ? alpha * value : beta * *element + alpha * value;
 
-    private static void OuterTile(int vectors, int columns, T* a, nint stepA, T* b, nint stepK, nint stepN, int depth, T alpha, T beta, T* c, nint ldc)
-    {
-        switch (vectors)
-        {
-            case 4: OuterTile<N4>(columns, a, stepA, b, stepK, stepN, depth, alpha, beta, c, ldc); break;
-            case 3: OuterTile<N3>(columns, a, stepA, b, stepK, stepN, depth, alpha, beta, c, ldc); break;
-            case 2: OuterTile<N2>(columns, a, stepA, b, stepK, stepN, depth, alpha, beta, c, ldc); break;
-            default: OuterTile<N1>(columns, a, stepA, b, stepK, stepN, depth, alpha, beta, c, ldc); break;
-        }
-    }
+    private static void OuterTile(int vectors, int columns, T* a, nint stepA, T* b, nint stepK, nint stepN, int depth, T alpha, T beta, T* c, nint ldc) =>
+        TileSize.Run(vectors, columns, new OuterAction { A = a, StepA = stepA, B = b, StepK = stepK, StepN = stepN, Depth = depth, Alpha = alpha, Beta = beta, C = c, Ldc = ldc });
 
-    private static void OuterTile<R>(int columns, T* a, nint stepA, T* b, nint stepK, nint stepN, int depth, T alpha, T beta, T* c, nint ldc) where R : struct, ICount
+    private struct OuterAction : ITileAction
     {
-        switch (columns)
-        {
-            case 6: Tiles<S, V, T>.Outer<R, N6>(a, stepA, b, stepK, stepN, depth, alpha, beta, c, ldc); break;
-            case 5: Tiles<S, V, T>.Outer<R, N5>(a, stepA, b, stepK, stepN, depth, alpha, beta, c, ldc); break;
-            case 4: Tiles<S, V, T>.Outer<R, N4>(a, stepA, b, stepK, stepN, depth, alpha, beta, c, ldc); break;
-            case 3: Tiles<S, V, T>.Outer<R, N3>(a, stepA, b, stepK, stepN, depth, alpha, beta, c, ldc); break;
-            case 2: Tiles<S, V, T>.Outer<R, N2>(a, stepA, b, stepK, stepN, depth, alpha, beta, c, ldc); break;
-            default: Tiles<S, V, T>.Outer<R, N1>(a, stepA, b, stepK, stepN, depth, alpha, beta, c, ldc); break;
-        }
+        public T* A, B, C;
+        public nint StepA, StepK, StepN, Ldc;
+        public int Depth;
+        public T Alpha, Beta;
+
+        public readonly void Run<TR, TC>() where TR : struct, ICount where TC : struct, ICount =>
+            Tiles<S, V, T>.Outer<TR, TC>(A, StepA, B, StepK, StepN, Depth, Alpha, Beta, C, Ldc);
     }
 
     // ---- dot: C[i,j] = Σ_k A[k,i]·B[k,j], both contiguous in k ----
@@ -278,28 +268,18 @@ internal static unsafe class Gemm<S, V, T> where S : struct, ISimd<V, T> where V
         }
     }
 
-    private static void DotTile(int rows, int columns, T* a, nint* starts, T* b, nint ldb, in Tiles<S, V, T>.Stretch along, T* sums, bool fresh)
-    {
-        switch (rows)
-        {
-            case 4: DotTile<N4>(columns, a, starts, b, ldb, along, sums, fresh); break;
-            case 3: DotTile<N3>(columns, a, starts, b, ldb, along, sums, fresh); break;
-            case 2: DotTile<N2>(columns, a, starts, b, ldb, along, sums, fresh); break;
-            default: DotTile<N1>(columns, a, starts, b, ldb, along, sums, fresh); break;
-        }
-    }
+    private static void DotTile(int rows, int columns, T* a, nint* starts, T* b, nint ldb, in Tiles<S, V, T>.Stretch along, T* sums, bool fresh) =>
+        TileSize.Run(rows, columns, new DotAction { A = a, Starts = starts, B = b, Ldb = ldb, Along = along, Sums = sums, Fresh = fresh });
 
-    private static void DotTile<R>(int columns, T* a, nint* starts, T* b, nint ldb, in Tiles<S, V, T>.Stretch along, T* sums, bool fresh) where R : struct, ICount
+    private struct DotAction : ITileAction
     {
-        switch (columns)
-        {
-            case 6: Tiles<S, V, T>.Dot<R, N6>(a, starts, b, ldb, along, sums, fresh); break;
-            case 5: Tiles<S, V, T>.Dot<R, N5>(a, starts, b, ldb, along, sums, fresh); break;
-            case 4: Tiles<S, V, T>.Dot<R, N4>(a, starts, b, ldb, along, sums, fresh); break;
-            case 3: Tiles<S, V, T>.Dot<R, N3>(a, starts, b, ldb, along, sums, fresh); break;
-            case 2: Tiles<S, V, T>.Dot<R, N2>(a, starts, b, ldb, along, sums, fresh); break;
-            default: Tiles<S, V, T>.Dot<R, N1>(a, starts, b, ldb, along, sums, fresh); break;
-        }
+        public T* A, B, Sums;
+        public nint* Starts;
+        public nint Ldb;
+        public Tiles<S, V, T>.Stretch Along;
+        public bool Fresh;
+
+        public readonly void Run<TR, TC>() where TR : struct, ICount where TC : struct, ICount => Tiles<S, V, T>.Dot<TR, TC>(A, Starts, B, Ldb, Along, Sums, Fresh);
     }
 
     /// <summary>A few rows of A, one sample say: copied out they are contiguous in k, as the columns of B are.</summary>

@@ -396,16 +396,3 @@ internal static unsafe class Tiles<S, V, T> where S : struct, ISimd<V, T> where 
         if (R.Value > 3) S.Store(to + 3 * S.Count, c3);
     }
 }
-
-/// <summary>A number that is a type, and so a constant to the JIT.</summary>
-internal interface ICount
-{
-    static abstract int Value { get; }
-}
-
-internal readonly struct N1 : ICount { public static int Value => 1; }
-internal readonly struct N2 : ICount { public static int Value => 2; }
-internal readonly struct N3 : ICount { public static int Value => 3; }
-internal readonly struct N4 : ICount { public static int Value => 4; }
-internal readonly struct N5 : ICount { public static int Value => 5; }
-internal readonly struct N6 : ICount { public static int Value => 6; }

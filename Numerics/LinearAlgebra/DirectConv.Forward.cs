@@ -1,0 +1,289 @@
+using System.Runtime.CompilerServices;
+
+namespace OnnxLeNet.Numerics;
+
+/// <summary>Forward, alone and with a pool.</summary>
+internal sealed unsafe partial class DirectConv<S, V>
+{
+    /// <inheritdoc/>
+    public override void Forward(ReadOnlySpan<float> x, ReadOnlySpan<float> weight, ReadOnlySpan<float> bias, Span<float> y)
+    {
+        Check(x, weight, bias);
+        Require(y.Length, s.Groups * s.M * OutputStep, nameof(y));
+        fixed (float* px = Padded(x), pw = weight, pb = bias, py = y)
+        fixed (nint* pt = taps)
+        {
+            for (int g = 0; g < s.Groups; g++)
+            {
+                float* xg = px + g * s.C * PlaneStep, wg = pw + (nint)g * s.M * s.K, bg = pb is null ? null : pb + g * s.M, yg = py + g * s.M * OutputStep;
+                if (IsWhole)
+                {
+                    ForwardWhole(xg, pt, wg, bg, yg);
+                    continue;
+                }
+                fixed (float* flat = Flat(xg, pt, wg, bg))
+                {
+                    // What the run computed between the rows is left behind.
+                    int kept = s.oW * s.N;
+                    for (int m = 0; m < s.M; m++)
+                        for (int oh = 0; oh < s.oH; oh++)
+                            new ReadOnlySpan<float>(flat + m * WideStep + (nint)oh * s.W * s.N, kept).CopyTo(new Span<float>(yg + m * OutputStep + (nint)oh * kept, kept));
+                }
+            }
+        }
+    }
+
+    private void Check(ReadOnlySpan<float> x, ReadOnlySpan<float> weight, ReadOnlySpan<float> bias)
+    {
+        Require(x.Length, (long)s.N * s.Input.Count, nameof(x));
+        Require(weight.Length, (long)s.Groups * s.M * s.K, nameof(weight));
+        Require(bias.Length, s.Groups * s.M, nameof(bias), optional: true);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private void ForwardWhole(float* x, nint* pt, float* w, float* bias, float* y)
+    {
+        int vectors = Vectors, total = s.oH * s.oW * vectors, tiles = (total + TileRows - 1) / TileRows;
+        float** at = stackalloc float*[TileRows];
+        for (int tile = 0, t = 0, p = 0, v = 0; tile < tiles; tile++)
+        {
+            int height = (int)((tile + 1L) * total / tiles) - t;
+            for (int i = 0; i < height; i++)
+            {
+                at[i] = x + positions[p] + v * S.Count;
+                if (++v == vectors) (v, p) = (0, p + 1);
+            }
+            for (int f = 0; f < FilterTiles; f++)
+            {
+                var (first, count) = FilterTile(f);
+                RunTaps(height, count, at, pt, w + (nint)first * s.K, bias is null ? null : bias + first,
+                    new PlainOutput { Y = y + first * OutputStep + (nint)t * S.Count, Step = OutputStep });
+            }
+            t += height;
+        }
+    }
+
+    /// <summary>All filters of a group over the unbroken run of positions, into the wide buffer.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private float[] Flat(float* x, nint* pt, float* w, float* bias)
+    {
+        float[] to = Scratch.Reuse(ref wide, s.M * WideStep);
+        int vectors = (s.Flat + S.Count - 1) / S.Count, tiles = (vectors + TileRows - 1) / TileRows;
+        float** at = stackalloc float*[TileRows];
+        fixed (float* y = to)
+        {
+            for (int tile = 0, t = 0; tile < tiles; tile++)
+            {
+                int height = (int)((tile + 1L) * vectors / tiles) - t;
+                // The last vector reaches back, so that it ends where the inputs do.
+                nint start = (nint)t * S.Count, last = Math.Min((nint)(t + height) * S.Count, s.Flat) - S.Count;
+                for (int i = 0; i < height; i++) at[i] = x + (i == height - 1 ? last : start + i * S.Count);
+                for (int f = 0; f < FilterTiles; f++)
+                {
+                    var (first, count) = FilterTile(f);
+                    RunTaps(height, count, at, pt, w + (nint)first * s.K, bias is null ? null : bias + first,
+                        new FlatOutput { Y = y + first * WideStep + start, Step = WideStep, Last = last - start });
+                }
+                t += height;
+            }
+        }
+        return to;
+    }
+
+    /// <summary>From one filter to the next in the wide buffer; the pool reads two vectors from the start of its last row at most.</summary>
+    private int WideStep => s.Flat + 2 * S.Count;
+
+    /// <inheritdoc/>
+    public override void ForwardPool(ReadOnlySpan<float> x, ReadOnlySpan<float> weight, ReadOnlySpan<float> bias, Size2 pool, bool rectified,
+        Span<float> y, Span<float> argmax)
+    {
+        int pH = s.oH / pool.H, pW = s.oW / pool.W;
+        nint step = (nint)pH * pW * s.N;
+        Check(x, weight, bias);
+        Require(y.Length, s.Groups * s.M * step, nameof(y));
+        Require(argmax.Length, s.Groups * s.M * step, nameof(argmax), optional: true);
+        fixed (float* px = Padded(x), pw = weight, pb = bias, py = y, pa = argmax)
+        fixed (nint* pt = taps)
+        {
+            for (int g = 0; g < s.Groups; g++)
+            {
+                float* xg = px + g * s.C * PlaneStep, wg = pw + (nint)g * s.M * s.K, bg = pb is null ? null : pb + g * s.M;
+                float* yg = py + g * s.M * step, ag = pa is null ? null : pa + g * s.M * step;
+                if (IsWhole) PoolWhole(xg, pt, wg, bg, pool, pH, pW, rectified, yg, ag);
+                else PoolFlat(Flat(xg, pt, wg, bg), pool, pH, pW, rectified, yg);
+            }
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private void PoolWhole(float* x, nint* pt, float* w, float* bias, Size2 pool, int pH, int pW, bool rectified, float* y, float* argmax)
+    {
+        int window = pool.H * pool.W, tiles = (window + TileRows - 1) / TileRows;
+        nint step = (nint)pH * pW * s.N, at0 = 0;
+        float** at = stackalloc float*[TileRows];
+        nint* offsets = stackalloc nint[window]; // of a window's positions
+        for (int tap = 0; tap < window; tap++) offsets[tap] = positions[tap / pool.W * s.oW + tap % pool.W];
+        for (int ph = 0; ph < pH; ph++)
+            for (int pw = 0; pw < pW; pw++)
+                for (int v = 0; v < Vectors; v++, at0 += S.Count)
+                    for (int tile = 0; tile < tiles; tile++)
+                    {
+                        int tap = tile * window / tiles, height = (tile + 1) * window / tiles - tap;
+                        float* corner = x + positions[ph * pool.H * s.oW + pw * pool.W] + v * S.Count;
+                        for (int i = 0; i < height; i++) at[i] = corner + offsets[tap + i];
+                        for (int f = 0; f < FilterTiles; f++)
+                        {
+                            var (first, count) = FilterTile(f);
+                            RunTaps(height, count, at, pt, w + (nint)first * s.K, bias is null ? null : bias + first, new PoolOutput
+                            {
+                                Y = y + first * step + at0,
+                                Argmax = argmax is null ? null : argmax + first * step + at0,
+                                Step = step,
+                                Tap = tap,
+                                First = tile == 0,
+                                Rectified = rectified && tile == tiles - 1,
+                            });
+                        }
+                    }
+    }
+
+    /// <summary>Pools one sample, whose positions fill the lanes.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private void PoolFlat(float[] flat, Size2 pool, int pH, int pW, bool rectified, float* y)
+    {
+        V zero = default;
+        float* end = y + (nint)s.M * pH * pW, spare = stackalloc float[S.Count];
+        fixed (float* source = flat)
+        {
+            for (int m = 0; m < s.M; m++)
+                for (int ph = 0; ph < pH; ph++, y += pW)
+                {
+                    float* from = source + m * WideStep + (nint)ph * pool.H * s.W;
+                    if (pool.W != 2)
+                    {
+                        for (int pw = 0; pw < pW; pw++)
+                        {
+                            float best = rectified ? 0 : float.NegativeInfinity;
+                            for (int kh = 0; kh < pool.H; kh++)
+                                for (int kw = 0; kw < pool.W; kw++) best = MathF.Max(best, from[kh * s.W + pw * pool.W + kw]);
+                            y[pw] = best;
+                        }
+                        continue;
+                    }
+                    for (int pw = 0; pw < pW; pw += S.Count)
+                    {
+                        V a = S.Load(from + 2 * pw), b = S.Load(from + 2 * pw + S.Count);
+                        for (int kh = 1; kh < pool.H; kh++)
+                        {
+                            a = S.Max(a, S.Load(from + kh * s.W + 2 * pw));
+                            b = S.Max(b, S.Load(from + kh * s.W + 2 * pw + S.Count));
+                        }
+                        V best = S.Max(S.Evens(a, b), S.Odds(a, b));
+                        if (rectified) best = S.Max(best, zero);
+                        // What a row's last vector writes past it, the next row overwrites; the last rows have no next.
+                        if (y + pw + S.Count <= end)
+                        {
+                            S.Store(y + pw, best);
+                            continue;
+                        }
+                        S.Store(spare, best);
+                        for (int i = pw; i < pW && i < pw + S.Count; i++) y[i] = spare[i - pw];
+                    }
+                }
+        }
+    }
+
+    private void RunTaps<O>(int height, int filters, float** x, nint* pt, float* w, float* bias, O output) where O : struct, Tiles<S, V, float>.IOutput =>
+        TileSize.Run(height, filters, new TapsTile<O> { X0 = x[0], X1 = x[1], X2 = x[2], X3 = x[3], Taps = pt, Depth = s.K, W = w, Bias = bias, Output = output });
+
+    private struct TapsTile<O> : ITileAction where O : struct, Tiles<S, V, float>.IOutput
+    {
+        public float* X0, X1, X2, X3, W, Bias;
+        public nint* Taps;
+        public int Depth;
+        public O Output;
+
+        public readonly void Run<R, C>() where R : struct, ICount where C : struct, ICount =>
+            Tiles<S, V, float>.Taps<R, C, O>(X0, X1, X2, X3, Taps, Depth, W, Depth, Bias, Output);
+    }
+
+    private struct PlainOutput : Tiles<S, V, float>.IOutput
+    {
+        public float* Y;
+        public nint Step;
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public readonly void Column<R>(int filter, V c0, V c1, V c2, V c3) where R : struct, ICount
+        {
+            float* y = Y + filter * Step;
+            S.Store(y, c0);
+            if (R.Value > 1) S.Store(y + S.Count, c1);
+            if (R.Value > 2) S.Store(y + 2 * S.Count, c2);
+            if (R.Value > 3) S.Store(y + 3 * S.Count, c3);
+        }
+    }
+
+    /// <summary>The same, with a last vector that may overlap the one before it.</summary>
+    private struct FlatOutput : Tiles<S, V, float>.IOutput
+    {
+        public float* Y;
+        public nint Step, Last;
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public readonly void Column<R>(int filter, V c0, V c1, V c2, V c3) where R : struct, ICount
+        {
+            float* y = Y + filter * Step;
+            if (R.Value > 1) S.Store(y, c0);
+            if (R.Value > 2) S.Store(y + S.Count, c1);
+            if (R.Value > 3) S.Store(y + 2 * S.Count, c2);
+            S.Store(y + Last, R.Value == 1 ? c0 : R.Value == 2 ? c1 : R.Value == 3 ? c2 : c3);
+        }
+    }
+
+    /// <summary>The largest of a window's vectors, in its taps' order: of equal ones the first wins, and a NaN over all.</summary>
+    private struct PoolOutput : Tiles<S, V, float>.IOutput
+    {
+        public float* Y, Argmax;
+        public nint Step;
+        public int Tap;
+        public bool First, Rectified;
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public readonly void Column<R>(int filter, V c0, V c1, V c2, V c3) where R : struct, ICount
+        {
+            V best = c0, zero = default;
+            float* y = Y + filter * Step;
+            if (Argmax is null)
+            {
+                if (R.Value > 1) best = S.Max(best, c1);
+                if (R.Value > 2) best = S.Max(best, c2);
+                if (R.Value > 3) best = S.Max(best, c3);
+                if (!First) best = S.Max(S.Load(y), best);
+            }
+            else
+            {
+                float* argmax = Argmax + filter * Step;
+                V winner = S.Create((float)Tap);
+                if (!First)
+                {
+                    (best, winner) = (S.Load(y), S.Load(argmax));
+                    Compare(ref best, ref winner, c0, Tap);
+                }
+                if (R.Value > 1) Compare(ref best, ref winner, c1, Tap + 1);
+                if (R.Value > 2) Compare(ref best, ref winner, c2, Tap + 2);
+                if (R.Value > 3) Compare(ref best, ref winner, c3, Tap + 3);
+                if (Rectified) winner = S.Select(S.GreaterThan(best, zero), winner, S.Create(-1f));
+                S.Store(argmax, winner);
+            }
+            S.Store(y, Rectified ? S.Max(best, zero) : best);
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private static void Compare(ref V best, ref V winner, V value, int tap)
+        {
+            V wins = S.Or(S.GreaterThan(value, best), S.IsNaN(value));
+            best = S.Select(wins, value, best);
+            winner = S.Select(wins, S.Create((float)tap), winner);
+        }
+    }
+}
