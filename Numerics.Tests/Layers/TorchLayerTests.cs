@@ -44,7 +44,8 @@ public sealed class TorchLayerTests
 
     /// <summary>
     /// State dict and numbers of two nested Sequentials with nearly every layer: two steps of training, one of evaluation. The absolute bound is
-    /// 2e-5: a batch norm of few rows divides by small deviations, and PyTorch's own float32 is off by 1e-5 from these numbers.
+    /// 5e-5: a batch norm of few rows divides by small deviations, so that the gradient of a bias in front of it is a sum of large numbers that
+    /// come to zero. PyTorch's own float32 is off by 1e-5 from these numbers, and each vector width by another amount.
     /// </summary>
     [TestMethod]
     [DynamicData(nameof(Names))]
@@ -56,9 +57,9 @@ public sealed class TorchLayerTests
         var state = TorchNn.State(golden.GetProperty("state"));
         CollectionAssert.AreEqual(state.Select(s => $"{s.Key} {s.Value}").ToArray(), network.StateDict().Select(s => $"{s.Key} {s.Value}").ToArray());
         network.LoadStateDict(state);
-        TorchNn.AssertSteps(network, golden.GetProperty("train"), 2e-5);
+        TorchNn.AssertSteps(network, golden.GetProperty("train"), 5e-5);
         network.Eval();
-        TorchNn.AssertSteps(network, golden.GetProperty("eval"), 2e-5);
+        TorchNn.AssertSteps(network, golden.GetProperty("eval"), 5e-5);
     }
 
     [TestMethod]

@@ -8,16 +8,19 @@ public sealed class ResumeTests
     {
         using var folder = new TemporaryFolder();
         string data = SmallMnist.Write(folder), checkpoint = folder["killed/lenet5-small.checkpoint"];
-        string[] run = ["--data", data, "--epochs", "150", "--seed", "4", "--quiet"];
+        string[] run = ["--data", data, "--epochs", "300", "--seed", "4", "--quiet"];
         Program.Run([.. run, "--out", folder["whole"]]).MustExit(0);
 
         var random = new Random(7);
         int resumed = 0;
-        for (int kill = 0; kill < 8; kill++)
+        for (int kill = 0; kill < 5; kill++)
         {
             bool from = File.Exists(checkpoint);
+            var before = from ? File.GetLastWriteTimeUtc(checkpoint) : default;
             using var process = Program.Start([.. from ? ["--resume", checkpoint, "--data", data, "--quiet"] : run, "--out", folder["killed"]]);
-            if (process.WaitForExit(random.Next(300, 1600))) break; // it got to the end
+            // Once it has saved it is on its way, however slow the machine; then at any moment.
+            while (!process.WaitForExit(2) && (!File.Exists(checkpoint) || File.GetLastWriteTimeUtc(checkpoint) == before)) { }
+            if (process.WaitForExit(random.Next(1, 100))) break; // it got to the end
             process.Kill();
             process.WaitForExit();
             if (from) resumed++;

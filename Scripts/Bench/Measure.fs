@@ -47,7 +47,7 @@ let private seconds (action: unit -> unit) times =
 /// compile what runs often a second time, and counted.
 let fast (setup: Setup) (action: unit -> unit) =
     let began = Stopwatch.GetTimestamp()
-    let warmUp = if setup.Quick then 20.0 else 250.0
+    let warmUp = if setup.Quick then 20.0 else 1000.0
     action ()
     while Stopwatch.GetElapsedTime(began).TotalMilliseconds < warmUp do
         action ()
