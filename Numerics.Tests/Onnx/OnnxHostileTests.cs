@@ -41,14 +41,17 @@ public sealed class OnnxHostileTests
         {
             m.Graph.Initializer[0].FloatData.Add(1);
             m.Graph.Initializer[0].ClearRawData();
-        }),
+        }
+        ),
         ["a weight of a type that is none"] = ("none that is read", m => m.Graph.Initializer[0].DataType = 99),
         ["a segment of a weight"] = ("segment", m => m.Graph.Initializer[0].Segment = new TensorProto.Types.Segment { Begin = 0, End = 1 }),
         ["an input of a negative size"] = ("size -3", m => m.Graph.Input[0].Type.TensorType.Shape.Dim[1].DimValue = -3),
         ["an output of a negative size"] = ("size -3", m => m.Graph.Output[0].Type.TensorType.Shape.Dim[1].DimValue = -3),
         ["a tensor in an attribute of more than its data"] = ("needs 1000 numbers", m => m.Graph.Node[0].Attribute.Add(new AttributeProto
         {
-            Name = "value", Type = AttributeType.Tensor, T = new TensorProto { DataType = 1, Dims = { 1000 } },
+            Name = "value",
+            Type = AttributeType.Tensor,
+            T = new TensorProto { DataType = 1, Dims = { 1000 } },
         })),
 
         // Attributes

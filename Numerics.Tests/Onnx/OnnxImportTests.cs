@@ -290,7 +290,8 @@ public sealed class OnnxImportTests
         {
             Node(m, "conv1").Attribute.Add(Text("auto_pad", "SAME_UPPER"));
             Ints(m, "conv1", "pads", 1, 0, 1, 0);
-        }),
+        }
+        ),
         ["pads that no layer behind takes"] = ("'fc1'", m => Ints(m, "maxpool1", "pads", 0, 1, 0, 0)),
         ["group 3, which does not divide the filters"] = ("'conv1'", m => Attribute(m, "conv1", "group").I = 3),
         ["group 0"] = ("'conv1'", m => Attribute(m, "conv1", "group").I = 0),
@@ -359,7 +360,8 @@ public sealed class OnnxImportTests
         {
             m.Graph.Node.Insert(1, new NodeProto { OpType = "Relu", Name = "side", Input = { "conv1" }, Output = { "side" } });
             m.Graph.Output.Add(new ValueInfoProto { Name = "side" });
-        }),
+        }
+        ),
         ["no input"] = ("'input'", m => m.Graph.Input.Clear()),
         ["an input of one axis"] = ("'conv1'", m => KeepFirst(Dims(m))),
         ["two inputs"] = ("2 inputs", m => m.Graph.Input.Add(new ValueInfoProto { Name = "mask", Type = m.Graph.Input[0].Type.Clone() })),
