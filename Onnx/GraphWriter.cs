@@ -41,9 +41,15 @@ internal sealed class GraphWriter(string name, IEnumerable<string> layers, int o
     /// <summary>Adds a single number and returns its name.</summary>
     public string Scalar(string name, float value) => Initializer(name, TensorProto.Types.DataType.Float, [], MemoryMarshal.AsBytes([value]));
 
+    /// <summary>Adds a single number in double precision and returns its name.</summary>
+    public string Double(string name, double value) => Initializer(name, TensorProto.Types.DataType.Double, [], MemoryMarshal.AsBytes([value]));
+
     /// <summary>Adds a row of whole numbers, such as a shape, and returns its name.</summary>
     public string Integers(string name, params ReadOnlySpan<long> values) =>
         Initializer(name, TensorProto.Types.DataType.Int64, [values.Length], MemoryMarshal.AsBytes(values));
+
+    /// <summary>Adds a single whole number and returns its name.</summary>
+    public string Integer(string name, long value) => Initializer(name, TensorProto.Types.DataType.Int64, [], MemoryMarshal.AsBytes([value]));
 
     private string Initializer(string name, TensorProto.Types.DataType type, ReadOnlySpan<int> dims, ReadOnlySpan<byte> data)
     {
@@ -56,8 +62,19 @@ internal sealed class GraphWriter(string name, IEnumerable<string> layers, int o
         return name;
     }
 
+    /// <summary>Keeps a name for an input or output of the graph: no node's value gets it.</summary>
+    public void Reserve(string value) => values.Add(value);
+
     /// <summary>A name that is free: the stem and the first number that makes it so.</summary>
     public string FreeName(string stem) => OnnxExporter.FreeName(stem, names.Contains);
+
+    /// <summary>Asks the node that returns a value for its second output too; returns that one's name.</summary>
+    public string SecondOutput(string value, string name)
+    {
+        values.Add(name);
+        Graph.Node.Single(node => node.Output[0] == value).Output.Add(name);
+        return name;
+    }
 
     public void RenameOutput(string from, string to)
     {

@@ -96,7 +96,7 @@ public static class OnnxExporter
     }
 
     /// <summary>The full names of a module's children, and theirs.</summary>
-    private static IEnumerable<string> Names(Module module, string prefix) =>
+    internal static IEnumerable<string> Names(Module module, string prefix) =>
         module.Children.SelectMany(child => Names(child.Module, $"{prefix}{child.Name}.").Prepend(prefix + child.Name));
 
     /// <summary>
@@ -120,7 +120,8 @@ public static class OnnxExporter
         return (value, y);
     }
 
-    private static string Add(GraphWriter graph, Module module, string path, string x, Shape sample)
+    /// <summary>Adds one layer's nodes in inference form; returns the name of its value.</summary>
+    internal static string Add(GraphWriter graph, Module module, string path, string x, Shape sample)
     {
         string name = path.Length > 0 ? path : graph.FreeName(Stem(module));
         return module switch

@@ -248,42 +248,14 @@ public sealed class OrtModel : IDisposable
     private static OrtModel Create(ModelProto proto, string source, OrtOptions? options, Func<SessionOptions, InferenceSession> open)
     {
         options ??= new OrtOptions();
-        options.Validate();
-        _ = OrtRuntime.Env;  // before the first ONNX Runtime object, which would make an environment that logs warnings
-        InferenceSession? session = null;
+        var (session, deviceName) = OrtSession.Open(proto, source, options, open);
         try
         {
-            using var settings = new SessionOptions
-            {
-                IntraOpNumThreads = options.IntraOpThreads,
-                LogSeverityLevel = OrtLoggingLevel.ORT_LOGGING_LEVEL_ERROR,
-                GraphOptimizationLevel = options.Optimize ? GraphOptimizationLevel.ORT_ENABLE_ALL : GraphOptimizationLevel.ORT_DISABLE_ALL,
-            };
-            if (options.ProfilePrefix is not null)
-            {
-                settings.ProfileOutputPathPrefix = options.ProfilePrefix;
-                settings.EnableProfiling = true;
-            }
-            var deviceName = "cpu";
-            if (options.Device.Type == OrtDeviceType.Cuda)
-            {
-                var convolutions = proto.Graph.Node.Any(node => node.OpType is "Conv" or "ConvTranspose");
-                deviceName = $"{options.Device} ({CudaProvider.Append(settings, options, convolutions)})";
-            }
-            session = open(settings);
             return new OrtModel(session, OrtModelMetadata.From(proto), source, options, deviceName);
         }
-        catch (OnnxRuntimeException e)
+        catch
         {
-            session?.Dispose();
-            var hint = e.Message.Contains("fallback to CPU", StringComparison.Ordinal)
-                ? " From opset 22 on, CUDA has no kernel for MaxPool and others: export with opset 21 or below."
-                : "";
-            throw new OnnxException($"{source} cannot be run on device {options.Device}: {OnnxException.OneLine(e)}{hint}", e);
-        }
-        catch (OnnxException)
-        {
-            session?.Dispose();
+            session.Dispose();
             throw;
         }
     }

@@ -35,6 +35,43 @@ internal static class AveragePool
         return Node(graph, name, x, new WindowGeometry((h, w), (h, w), 0, 1), ceilMode: false, countIncludePad: false);
     }
 
+    /// <summary>dx: each element of dy over its window's number of places, added to each of them.</summary>
+    public static string Backward(TrainingWriter graph, TrainingLayer at, string dy, AvgPool2d layer)
+    {
+        var (g, x, y) = (layer.Geometry, at.XSample, at.YSample);
+        var factors = new Tensor(new Shape(1, 1, y[1], y[2]));
+        for (int h = 0; h < y[1]; h++)
+            for (int w = 0; w < y[2]; w++)
+                factors[0, 0, h, w] = 1f / (Counted(h * g.Stride.H - g.Padding.H, g.Kernel.H, x[1], g.PaddingEnd.H) * Counted(w * g.Stride.W - g.Padding.W, g.Kernel.W, x[2], g.PaddingEnd.W));
+        bool equal = factors.Data.AsSpan().IndexOfAnyExcept(factors.Data[0]) < 0;
+        if (!equal) dy = graph.Node("Mul", $"{at.Name}.dy_shares", [dy, graph.Graph.Initializer($"{at.Name}.factors", factors)]);
+        return Spread(graph, at, dy, g, equal ? factors.Data[0] : 1);
+
+        int Counted(int start, int kernel, int size, int paddingEnd) => layer.CountIncludePad
+            ? Math.Min(start + kernel, size + paddingEnd) - start
+            : Math.Min(start + kernel, size) - Math.Max(start, 0);
+    }
+
+    public static string Backward(TrainingWriter graph, TrainingLayer at, string dy, AdaptiveAvgPool2d layer)
+    {
+        // The export has made sure that the windows are equal.
+        Size2 window = (at.XSample[1] / layer.OutputSize.H, at.XSample[2] / layer.OutputSize.W);
+        float factor = 1f / (window.H * window.W);
+        if (layer.OutputSize != 1) return Spread(graph, at, dy, new WindowGeometry(window, window, 0, 1), factor);
+        var share = new Tensor(new Shape(1, 1, window.H, window.W));
+        share.Data.AsSpan().Fill(factor);
+        return graph.Node("Mul", $"{at.Name}.dx", [dy, graph.Graph.Initializer($"{at.Name}.share", share)]);
+    }
+
+    /// <summary>Each element of dy, times a factor, at all places of its window: every channel on its own.</summary>
+    private static string Spread(TrainingWriter graph, TrainingLayer at, string dy, WindowGeometry g, float factor)
+    {
+        int channels = at.XSample[0];
+        var ones = new Tensor(new Shape(channels, 1, g.Kernel.H, g.Kernel.W));
+        ones.Data.AsSpan().Fill(factor);
+        return Window.Transposed(graph, $"{at.Name}.dx", dy, graph.Graph.Initializer($"{at.Name}.window", ones), g, channels, at.XSample, at.YSample);
+    }
+
     public static ImportedLayer Import(NodeReader node) => Import(node, pads: null);
 
     /// <summary>The layer, with the zeros that a Pad before it adds: these count in the mean.</summary>

@@ -29,6 +29,79 @@ internal static class BatchNormalization
             : graph.Node("BatchNormalization", name, inputs, epsilon, momentum);
     }
 
+    /// <summary>
+    /// In training, written out because GPUs have no node of this form: y = γ·x̂ + β with x̂ = (x − μ)/√(σ² + ε) of the batch's own mean and biased variance;
+    /// the running estimates move towards the mean and the unbiased variance.
+    /// </summary>
+    public static string ExportTraining(TrainingWriter graph, string name, string x, BatchNorm layer, Shape sample)
+    {
+        string mean = graph.Mean($"{name}.mean", x, Axes(sample));
+        string centred = graph.Node("Sub", $"{name}.centred", [x, mean]);
+        string variance = graph.Mean($"{name}.variance", graph.Node("Mul", $"{name}.squares", [centred, centred]), Axes(sample));
+        string deviation = graph.Node("Sqrt", $"{name}.deviation", [graph.Node("Add", $"{name}.variance_eps", [variance, graph.Number(layer.Eps)])]);
+        string y = graph.Node("Div", $"{name}.hat", [centred, deviation]);
+        graph.Keep($"{name}.hat", y);
+        graph.Keep($"{name}.deviation", deviation);
+        if (layer.Weight is not null) y = graph.Node("Mul", $"{name}.scaled", [y, Channels(graph, $"{name}.weight_channels", graph.NameOf(layer.Weight), sample)]);
+        if (layer.Bias is not null) y = graph.Node("Add", name, [y, Channels(graph, $"{name}.bias_channels", graph.NameOf(layer.Bias), sample)]);
+        if (layer.RunningMean is not null) Estimates(graph, name, layer, sample, mean, variance);
+        return y;
+    }
+
+    /// <summary>dγ = Σ dy·x̂, dβ = Σ dy, dx = γ/√(σ² + ε)·(dy − mean of dy − x̂·mean of dy·x̂), for each channel on its own.</summary>
+    public static string? Backward(TrainingWriter graph, TrainingLayer at, string dy, BatchNorm layer)
+    {
+        long[] axes = Axes(at.XSample);
+        string hat = graph.Kept($"{at.Name}.hat");
+        string product = graph.Node("Mul", $"{at.Name}.dy_hat", [dy, hat]);
+        graph.Gradient(layer.Weight, name => graph.Sum(name, product, axes));
+        graph.Gradient(layer.Bias, name => graph.Sum(name, dy, axes));
+        if (!at.NeedsDx) return null;
+        string alike = graph.Node("Sub", $"{at.Name}.dy_centred", [dy, graph.Mean($"{at.Name}.dy_mean", dy, axes)]);
+        string along = graph.Node("Mul", $"{at.Name}.dy_along", [hat, graph.Mean($"{at.Name}.dy_hat_mean", product, axes)]);
+        string rest = graph.Node("Sub", $"{at.Name}.dy_rest", [alike, along]);
+        string dx = graph.Node("Div", layer.Weight is null ? $"{at.Name}.dx" : $"{at.Name}.dx_unscaled", [rest, graph.Kept($"{at.Name}.deviation")]);
+        return layer.Weight is null ? dx : graph.Node("Mul", $"{at.Name}.dx", [dx, graph.Kept($"{at.Name}.weight_channels")]);
+    }
+
+    private static void Estimates(TrainingWriter graph, string name, BatchNorm layer, Shape sample, string mean, string variance)
+    {
+        string batches = $"{name}.num_batches_tracked";
+        graph.Update(batches, "Add", batches, graph.Integer(1));
+        string step, kept;
+        if (layer.Momentum is { } momentum) (step, kept) = (graph.Number(momentum), graph.Number(1 - momentum));
+        else
+        {
+            string count = graph.Node("Cast", $"{name}.batches", [batches + TrainingNames.Next], GraphWriter.Int("to", (int)Schema.TensorProto.Types.DataType.Float));
+            step = graph.Node("Reciprocal", $"{name}.step", [count]);
+            kept = graph.Node("Sub", $"{name}.kept", [graph.Number(1), step]);
+        }
+        int places = sample.Count / sample[0];
+        string unbiased; // M/(M − 1)
+        if (graph.Options.BatchSize is { } samples) unbiased = graph.Number((double)samples * places / ((double)samples * places - 1));
+        else
+        {
+            string values = graph.Node("Mul", $"{name}.values", [graph.Samples, graph.Number(places)]);
+            unbiased = graph.Node("Div", $"{name}.unbiased", [values, graph.Node("Sub", $"{name}.values_rest", [values, graph.Number(1)])]);
+        }
+        Move("running_mean", mean);
+        Move("running_var", graph.Node("Mul", $"{name}.variance_unbiased", [variance, unbiased]));
+
+        void Move(string estimate, string to)
+        {
+            string flat = graph.Reshape($"{name}.{estimate}_batch", to, -1);
+            string old = graph.Node("Mul", $"{name}.{estimate}_old", [$"{name}.{estimate}", kept]);
+            graph.Update($"{name}.{estimate}", "Add", old, graph.Node("Mul", $"{name}.{estimate}_new", [flat, step]));
+        }
+    }
+
+    /// <summary>All axes but the channels'.</summary>
+    private static long[] Axes(Shape sample) => [0, .. Enumerable.Range(2, sample.Rank - 1).Select(axis => (long)axis)];
+
+    /// <summary>A number for each channel, in a shape that goes with the batch's.</summary>
+    private static string Channels(TrainingWriter graph, string name, string values, Shape sample) =>
+        graph.Keep(name, sample.Rank == 1 ? values : graph.Reshape(name, values, [1, sample[0], .. Enumerable.Repeat(1L, sample.Rank - 1)]));
+
     public static ImportedLayer Import(NodeReader node)
     {
         node.RequireArity(5);

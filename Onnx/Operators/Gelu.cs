@@ -20,6 +20,21 @@ internal static class Gelu
         return graph.Node("Mul", name, [product, graph.Scalar($"{name}.half", 0.5f)]);
     }
 
+    /// <summary>dx = dy·(Φ(x) + x·φ(x)), with Φ(x) = ½·(1 + erf(x/√2)) and φ(x) = e^(−x²/2)/√(2π).</summary>
+    public static string Backward(TrainingWriter graph, TrainingLayer at, string dy, GELU _)
+    {
+        string scaled = graph.Node("Div", $"{at.Name}.scaled", [at.X, graph.Number(Root2)]);
+        string erf = graph.Node("Erf", $"{at.Name}.dx_erf", [scaled]);
+        string shifted = graph.Node("Add", $"{at.Name}.shifted", [erf, graph.Number(1)]);
+        string distribution = graph.Node("Mul", $"{at.Name}.distribution", [shifted, graph.Number(0.5)]);
+        string square = graph.Node("Mul", $"{at.Name}.square", [scaled, scaled]); // x²/2
+        string power = graph.Node("Exp", $"{at.Name}.power", [graph.Node("Neg", $"{at.Name}.exponent", [square])]);
+        string density = graph.Node("Mul", $"{at.Name}.density", [power, graph.Number(1 / Math.Sqrt(2 * Math.PI))]);
+        string moment = graph.Node("Mul", $"{at.Name}.moment", [at.X, density]);
+        string slope = graph.Node("Add", $"{at.Name}.slope", [distribution, moment]);
+        return graph.Node("Mul", $"{at.Name}.dx", [dy, slope]);
+    }
+
     public static ImportedLayer Import(NodeReader node)
     {
         node.RequireArity(1);

@@ -15,6 +15,15 @@ internal static class Gemm
         return graph.Node("Gemm", name, inputs, GraphWriter.Float("alpha", 1), GraphWriter.Float("beta", 1), GraphWriter.Int("transA", 0), GraphWriter.Int("transB", 1));
     }
 
+    /// <summary>dX = dY·W, dW = dYᵀ·X, db = sums of dY over the samples.</summary>
+    public static string? Backward(TrainingWriter graph, TrainingLayer at, string dy, Linear layer)
+    {
+        graph.Gradient(layer.Weight, name => graph.Node("Gemm", name, [dy, at.X],
+            GraphWriter.Float("alpha", 1), GraphWriter.Float("beta", 1), GraphWriter.Int("transA", 1), GraphWriter.Int("transB", 0)));
+        graph.Gradient(layer.Bias, name => graph.Sum(name, dy, [0]));
+        return at.NeedsDx ? graph.Node("MatMul", $"{at.Name}.dx", [dy, graph.NameOf(layer.Weight)]) : null;
+    }
+
     /// <summary>The factors alpha and beta become part of the weight and the bias.</summary>
     public static ImportedLayer Import(NodeReader node)
     {

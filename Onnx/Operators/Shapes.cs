@@ -10,6 +10,9 @@ internal static class Shapes
 {
     public static string Export(GraphWriter graph, string name, string x, Numerics.Flatten _) => graph.Node("Flatten", name, [x], GraphWriter.Int("axis", 1));
 
+    /// <summary>Flatten and Reshape: dx is dy in x's shape.</summary>
+    public static string Backward(TrainingWriter graph, TrainingLayer at, string dy) => graph.Reshape($"{at.Name}.dx", dy, TrainingWriter.Sizes(at.XSample));
+
     public static ImportedLayer ImportFlatten(NodeReader node)
     {
         node.RequireArity(1);
@@ -75,6 +78,10 @@ internal static class Shapes
 
     public static string Export(GraphWriter graph, string name, string x, Permute layer) =>
         graph.Node("Transpose", name, [x], GraphWriter.Ints("perm", [.. layer.Dims.Select(d => (long)d)]));
+
+    /// <summary>dx is dy with its axes back in their order.</summary>
+    public static string Backward(TrainingWriter graph, TrainingLayer at, string dy, Permute layer) =>
+        graph.Transpose($"{at.Name}.dx", dy, [.. Enumerable.Range(0, layer.Dims.Count).Select(axis => (long)layer.Dims.ToList().IndexOf(axis))]);
 
     public static ImportedLayer ImportTranspose(NodeReader node)
     {

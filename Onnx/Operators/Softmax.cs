@@ -10,6 +10,21 @@ internal static class Softmax
     public static string Export(GraphWriter graph, string name, string x, ChannelNormalization layer, Shape sample) =>
         graph.Node(layer is Numerics.Softmax ? "Softmax" : "LogSoftmax", name, [x], GraphWriter.Int("axis", layer.Dim < 0 ? sample.Rank : layer.Dim));
 
+    /// <summary>Softmax: dx = y·(dy − Σ dy·y); log softmax: dx = dy − e^y·Σ dy; the sums along the axis.</summary>
+    public static string Backward(TrainingWriter graph, TrainingLayer at, string dy, ChannelNormalization layer)
+    {
+        long[] axis = [layer.Dim < 0 ? at.XSample.Rank : layer.Dim];
+        if (layer is Numerics.Softmax)
+        {
+            string product = graph.Node("Mul", $"{at.Name}.product", [dy, at.Y]);
+            string sum = graph.Sum($"{at.Name}.sum", product, axis, keepAxes: true);
+            return graph.Node("Mul", $"{at.Name}.dx", [at.Y, graph.Node("Sub", $"{at.Name}.difference", [dy, sum])]);
+        }
+        string all = graph.Sum($"{at.Name}.sum", dy, axis, keepAxes: true);
+        string share = graph.Node("Mul", $"{at.Name}.share", [graph.Node("Exp", $"{at.Name}.probabilities", [at.Y]), all]);
+        return graph.Node("Sub", $"{at.Name}.dx", [dy, share]);
+    }
+
     public static ImportedLayer Import(NodeReader node) => Import(node, dim => new Numerics.Softmax(dim));
 
     public static ImportedLayer ImportLog(NodeReader node) => Import(node, dim => new LogSoftmax(dim));

@@ -37,6 +37,32 @@ internal static class Window
         return (new WindowGeometry(g.Kernel, g.Stride, g.Padding, g.Dilation, false, end), false);
     }
 
+    /// <summary>
+    /// The windows of dY back to the image's places, weighted and added up where they overlap: ConvTranspose. Places behind, which no window reaches, are
+    /// zeros. Borders that differ are cut off by a node of their own, as GPUs want it.
+    /// </summary>
+    /// <param name="graph">Where to.</param>
+    /// <param name="name">The result's name.</param>
+    /// <param name="dy">[N, M, oH, oW].</param>
+    /// <param name="weight">[M, C/groups, kH, kW].</param>
+    /// <param name="g">The forward's window.</param>
+    /// <param name="groups">The forward's groups.</param>
+    /// <param name="x">The image's shape.</param>
+    /// <param name="y">The shape of a sample of dY.</param>
+    public static string Transposed(TrainingWriter graph, string name, string dy, string weight, WindowGeometry g, int groups, Shape x, Shape y)
+    {
+        // From the border's first place on, the windows cover so many; beyond lies what is missing or left over.
+        int coveredH = (y[1] - 1) * g.Stride.H + g.Dilation.H * (g.Kernel.H - 1) + 1, coveredW = (y[2] - 1) * g.Stride.W + g.Dilation.W * (g.Kernel.W - 1) + 1;
+        int missingH = Math.Max(x[1] + g.Padding.H - coveredH, 0), missingW = Math.Max(x[2] + g.Padding.W - coveredW, 0);
+        int overH = coveredH + missingH - g.Padding.H - x[1], overW = coveredW + missingW - g.Padding.W - x[2];
+        bool even = g.Padding == (overH, overW);
+        Size2 pads = even ? g.Padding : 0;
+        string dx = graph.Node("ConvTranspose", even ? name : $"{name}_whole", [dy, weight],
+            GraphWriter.Ints("kernel_shape", g.Kernel.H, g.Kernel.W), GraphWriter.Ints("strides", g.Stride.H, g.Stride.W), Dilations(g),
+            GraphWriter.Ints("pads", pads.H, pads.W, pads.H, pads.W), GraphWriter.Ints("output_padding", missingH, missingW), GraphWriter.Int("group", groups));
+        return even ? dx : graph.Slice(name, dx, (g.Padding.H, g.Padding.W), (g.Padding.H + x[1], g.Padding.W + x[2]));
+    }
+
     /// <summary>Spatial axes of a window's input, 1 or 2; for a pool also 3.</summary>
     public static int SpatialAxes(NodeReader node, int most = 2)
     {

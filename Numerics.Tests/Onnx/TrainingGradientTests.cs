@@ -1,0 +1,47 @@
+using OnnxLeNet.Onnx;
+
+namespace OnnxLeNet.Numerics.Tests;
+
+/// <summary>The engine's gradients against those of the training step in ONNX Runtime: two implementations of every backward, one for each.</summary>
+[TestClass]
+public sealed class TrainingGradientTests
+{
+    public static IEnumerable<string> Names => TrainingNetworks.Names;
+
+    [TestMethod]
+    [DynamicData(nameof(Names))]
+    public void EveryGradientAgrees(string name)
+    {
+        var (network, sample) = TrainingNetworks.Get(name);
+        var before = network.StateDict().Clone();
+        var rows = GradientParity.Gradients(network, sample);
+        Assert.AreEqual(GradientParity.BatchSizes.Count * (network.Parameters().Count() + 1), rows.Count);
+        foreach (var row in rows)
+        {
+            Assert.IsTrue(row.Passed, $"{name}: {row}");
+            Assert.IsTrue(row.Largest > 0, $"{name}: {row} is of zeros");
+        }
+        foreach (var (key, tensor) in network.StateDict())
+            if (tensor.Type == ElementType.Float32) Close.AssertSameBits(key, before[key].AsTensor().Data, tensor.AsTensor().Data);
+    }
+
+    [TestMethod]
+    public void OnMnist()
+    {
+        var rows = GradientParity.Gradients(Networks.LeNet5(3), new Shape(1, 32, 32), Repository.Mnist.Train, "MNIST");
+        Assert.AreEqual(3 * 11, rows.Count);
+        foreach (var row in rows) Assert.IsTrue(row.Passed, row.ToString());
+    }
+
+    [TestMethod]
+    [DataRow("lenet5")]
+    [DataRow("batch normalization")]
+    public void TwentyStepsOfEveryOptimizerAgree(string name)
+    {
+        var (network, sample) = TrainingNetworks.Get(name);
+        var rows = GradientParity.Optimizers(network, sample);
+        Console.WriteLine(string.Join('\n', rows));
+        Assert.AreEqual(12, rows.Count);
+        foreach (var row in rows) Assert.IsTrue(row.Passed, $"{name}: {row}");
+    }
+}

@@ -1,0 +1,50 @@
+using Microsoft.ML.OnnxRuntime;
+using OnnxLeNet.Onnx.Schema;
+
+namespace OnnxLeNet.Onnx;
+
+/// <summary>Opens sessions of ONNX Runtime, all in the same way.</summary>
+internal static class OrtSession
+{
+    /// <summary>Opens a session on a device.</summary>
+    /// <param name="proto">The model, as it was parsed.</param>
+    /// <param name="source">What to call it in messages.</param>
+    /// <param name="options">Device and threads.</param>
+    /// <param name="open">Makes the session, from the file or its bytes.</param>
+    /// <returns>The session, and the device with its name.</returns>
+    /// <exception cref="OnnxException">ONNX Runtime refuses the model, or an option is wrong.</exception>
+    /// <exception cref="MissingDeviceException">The device, or a part that it needs, is not there.</exception>
+    public static (InferenceSession Session, string DeviceName) Open(ModelProto proto, string source, OrtOptions options, Func<SessionOptions, InferenceSession> open)
+    {
+        options.Validate();
+        _ = OrtRuntime.Env;  // before the first ONNX Runtime object, which would make an environment that logs warnings
+        try
+        {
+            using var settings = new SessionOptions
+            {
+                IntraOpNumThreads = options.IntraOpThreads,
+                LogSeverityLevel = OrtLoggingLevel.ORT_LOGGING_LEVEL_ERROR,
+                GraphOptimizationLevel = options.Optimize ? GraphOptimizationLevel.ORT_ENABLE_ALL : GraphOptimizationLevel.ORT_DISABLE_ALL,
+            };
+            if (options.ProfilePrefix is not null)
+            {
+                settings.ProfileOutputPathPrefix = options.ProfilePrefix;
+                settings.EnableProfiling = true;
+            }
+            var deviceName = "cpu";
+            if (options.Device.Type == OrtDeviceType.Cuda)
+            {
+                var convolutions = proto.Graph.Node.Any(node => node.OpType is "Conv" or "ConvTranspose");
+                deviceName = $"{options.Device} ({CudaProvider.Append(settings, options, convolutions)})";
+            }
+            return (open(settings), deviceName);
+        }
+        catch (OnnxRuntimeException e)
+        {
+            var hint = e.Message.Contains("fallback to CPU", StringComparison.Ordinal)
+                ? " From opset 22 on, CUDA has no kernel for MaxPool and others: export with opset 21 or below."
+                : "";
+            throw new OnnxException($"{source} cannot be run on device {options.Device}: {OnnxException.OneLine(e)}{hint}", e);
+        }
+    }
+}

@@ -1,0 +1,213 @@
+using System.Globalization;
+using System.Text.Json;
+using System.Text.Json.Nodes;
+using OnnxLeNet.Numerics;
+using OnnxLeNet.Onnx.Operators;
+using OnnxLeNet.Onnx.Schema;
+using DataType = OnnxLeNet.Onnx.Schema.TensorProto.Types.DataType;
+
+namespace OnnxLeNet.Onnx;
+
+/// <summary>
+/// Writes a training step as an ONNX model of standard operators: forward, loss, backward and the optimizer's update, which any ONNX runtime runs as it runs
+/// any model. Inputs are the batch, its labels, the learning rate and all that the step replaces; outputs are the loss, the logits, and what was replaced,
+/// for the next step. A node's name begins with its layer's; the backward of an operator lies beside its forward in the folder Operators.
+/// </summary>
+public static class TrainingExporter
+{
+    /// <summary>Writes a training step: of layers in training form, all at once. Weights and state come in as inputs and are not in the file.</summary>
+    /// <param name="network">A chain of layers that have a backward in ONNX.</param>
+    /// <param name="sample">The shape of one input sample, [C, H, W].</param>
+    /// <param name="name">The graph's name.</param>
+    /// <param name="optimizer">
+    /// The groups, their numbers and the formula, and which parameters are trained: those of the optimizer that are not frozen. Learning rates are inputs.
+    /// </param>
+    /// <param name="options">Operator set, loss, batch, limits and outputs; the defaults if left out.</param>
+    /// <param name="metadata">Keys and values to store with the model, before those that say how it is used.</param>
+    /// <exception cref="OnnxException">A layer has no backward in ONNX, the operator set lacks what it needs, or an option does not fit.</exception>
+    /// <exception cref="ShapeException">The network does not take such samples.</exception>
+    public static ModelProto Export(Module network, Shape sample, string name, Optimizer optimizer, TrainingGraphOptions? options = null,
+        IEnumerable<KeyValuePair<string, string>>? metadata = null)
+    {
+        ArgumentNullException.ThrowIfNull(network);
+        ArgumentNullException.ThrowIfNull(optimizer);
+        ArgumentException.ThrowIfNullOrEmpty(name);
+        options ??= new TrainingGraphOptions();
+        options.Validate();
+        var layout = TrainingLayout.Of(network, optimizer);
+        var writer = new GraphWriter(name, OnnxExporter.Names(network, ""), options.Opset);
+        foreach (string value in layout.Names.Concat([TrainingNames.Labels, TrainingNames.Target, TrainingNames.Loss, TrainingNames.Step])) writer.Reserve(value);
+        var graph = new TrainingWriter(writer, options, layout.ParameterNames, layout.Trained);
+        var proto = writer.Graph;
+
+        proto.Input.Add(graph.Batched(OnnxExporter.Input, DataType.Float, sample.Sizes));
+        LossGraph.AddInput(graph, Inference.Run(network, new Batch(1, sample, requiresGrad: false)).Sample);
+        var layers = new List<TrainingLayer>();
+        var (y, last) = Forward(graph, network, path: "", (OnnxExporter.Input, new Batch(1, sample, requiresGrad: false)), options.InputGradient, layers);
+        if (proto.Node.Count == 0) throw new OnnxException($"{network} has no layers to export");
+        writer.RenameOutput(y, OnnxExporter.Output);
+        if (layers[^1].Y == y) layers[^1] = layers[^1] with { Y = OnnxExporter.Output };
+        foreach (var (rate, _) in layout.LearningRates) proto.Input.Add(TrainingWriter.Value(rate, DataType.Float));
+        MakeInputs(proto, layout);
+
+        var (loss, dy) = LossGraph.Add(graph, OnnxExporter.Output, last.Sample);
+        writer.RenameOutput(loss, TrainingNames.Loss);
+        string? dx = Backward(graph, layers, dy);
+        OptimizerGraph.Add(graph, optimizer);
+
+        proto.Output.Add(TrainingWriter.Value(TrainingNames.Loss, DataType.Float));
+        proto.Output.Add(graph.Batched(OnnxExporter.Output, DataType.Float, last.Sample.Sizes));
+        foreach (var (output, input) in graph.Updates)
+        {
+            var value = proto.Input.Single(i => i.Name == input).Clone();
+            value.Name = output;
+            proto.Output.Add(value);
+        }
+        if (options.Gradients)
+        {
+            foreach (var parameter in layout.Trained)
+                proto.Output.Add(TrainingWriter.Value(layout.ParameterNames[parameter] + TrainingNames.Gradient, DataType.Float, parameter.Value.Shape.Sizes));
+        }
+        if (options.InputGradient)
+        {
+            writer.RenameOutput(dx!, OnnxExporter.Input + TrainingNames.Gradient);
+            proto.Output.Add(graph.Batched(OnnxExporter.Input + TrainingNames.Gradient, DataType.Float, sample.Sizes));
+        }
+        return Model(proto, layout, graph, metadata ?? []);
+    }
+
+    /// <summary>
+    /// A model without inputs whose outputs are what a training step's inputs begin with: the network's parameters and buffers, and the optimizer's state at
+    /// its start. Run once, it gives the first step's inputs by their names.
+    /// </summary>
+    /// <param name="network">The network.</param>
+    /// <param name="optimizer">The optimizer, before its first step.</param>
+    /// <param name="name">The graph's name.</param>
+    /// <param name="opset">The operator set.</param>
+    public static ModelProto ExportInitial(Module network, Optimizer optimizer, string name, int opset = ExportOptions.DefaultOpset)
+    {
+        ArgumentNullException.ThrowIfNull(network);
+        ArgumentNullException.ThrowIfNull(optimizer);
+        var layout = TrainingLayout.Of(network, optimizer);
+        var writer = new GraphWriter(name, [], opset);
+        foreach (var tensor in layout.Tensors)
+        {
+            string initial = tensor.Type == ElementType.Int64
+                ? writer.Integer($"{tensor.Name}.initial", tensor.Buffer?.AsInt64()[0] ?? 0)
+                : writer.Initializer($"{tensor.Name}.initial", tensor.Parameter?.Value ?? tensor.Buffer?.AsTensor() ?? new Tensor(tensor.Shape));
+            writer.Node("Identity", tensor.Name, [initial]);
+            writer.Graph.Output.Add(TrainingWriter.Value(tensor.Name, TypeOf(tensor), tensor.Shape.Sizes));
+        }
+        writer.Graph.DocString = "What a training step's inputs begin with.";
+        return WithHeader(writer.Graph, opset);
+    }
+
+    /// <summary>Adds a module's nodes in training form behind the value x; returns its own, with a sample's result so far.</summary>
+    private static (string Value, Batch Batch) Forward(TrainingWriter graph, Module module, string path, (string Value, Batch Batch) x, bool needsDx, List<TrainingLayer> layers)
+    {
+        if (module is Sequential chain)
+        {
+            foreach (var child in chain.Chain)
+            {
+                bool named = chain.Children.Any(c => c.Module == child);
+                x = Forward(graph, child, !named ? "" : path.Length > 0 ? $"{path}.{child.Name}" : child.Name!, x, needsDx, layers);
+            }
+            return x;
+        }
+        var (sample, y) = (x.Batch.Sample, Inference.Run(module, x.Batch));
+        string name = path.Length > 0 ? path : graph.Graph.FreeName(OnnxExporter.Stem(module));
+        string value = module switch
+        {
+            BatchNorm norm => BatchNormalization.ExportTraining(graph, name, x.Value, norm, sample),
+            Numerics.Dropout => Operators.Dropout.ExportTraining(graph, name, x.Value, sample),
+            _ => OnnxExporter.Add(graph.Graph, module, name, x.Value, sample),
+        };
+        bool wanted = needsDx || layers.Exists(before => before.Layer.Parameters().Any(graph.Trains));
+        layers.Add(new TrainingLayer(module, name, x.Value, value, sample, y.Sample, wanted));
+        return (value, y);
+    }
+
+    /// <summary>The layers from the last to the first, as far as anything before wants a gradient; returns the input's, if it was wanted.</summary>
+    private static string? Backward(TrainingWriter graph, List<TrainingLayer> layers, string dy)
+    {
+        string? gradient = dy;
+        for (int i = layers.Count - 1; i >= 0 && gradient is not null; i--)
+        {
+            var at = layers[i];
+            if (!at.NeedsDx && !at.Layer.Parameters().Any(graph.Trains)) return null;
+            gradient = Backward(graph, at, gradient);
+        }
+        return gradient;
+    }
+
+    private static string? Backward(TrainingWriter graph, TrainingLayer at, string dy) => at.Layer switch
+    {
+        Conv2d conv => Conv.Backward(graph, at, dy, conv),
+        Linear linear => Operators.Gemm.Backward(graph, at, dy, linear),
+        MaxPool2d pool => MaxPool.Backward(graph, at, dy, pool),
+        AvgPool2d pool => AveragePool.Backward(graph, at, dy, pool),
+        AdaptiveAvgPool2d pool => AveragePool.Backward(graph, at, dy, pool),
+        BatchNorm norm => BatchNormalization.Backward(graph, at, dy, norm),
+        ReLU relu => Activations.Backward(graph, at, dy, relu),
+        LeakyReLU leaky => Activations.Backward(graph, at, dy, leaky),
+        Sigmoid sigmoid => Activations.Backward(graph, at, dy, sigmoid),
+        Tanh tanh => Activations.Backward(graph, at, dy, tanh),
+        GELU gelu => Gelu.Backward(graph, at, dy, gelu),
+        ChannelNormalization softmax => Operators.Softmax.Backward(graph, at, dy, softmax),
+        Numerics.Flatten or Numerics.Reshape => Shapes.Backward(graph, at, dy),
+        Permute permute => Shapes.Backward(graph, at, dy, permute),
+        Numerics.Dropout => Operators.Dropout.Backward(graph, at, dy),
+        _ => throw new OnnxException($"{at.Name}: {at.Layer} has no backward in ONNX"),
+    };
+
+    /// <summary>What the forward wrote as weights comes in as inputs, and with it the rest of what a step takes and replaces.</summary>
+    private static void MakeInputs(GraphProto graph, TrainingLayout layout)
+    {
+        foreach (var tensor in layout.Tensors)
+        {
+            if (graph.Initializer.FirstOrDefault(weight => weight.Name == tensor.Name) is { } weight) graph.Initializer.Remove(weight);
+            graph.Input.Add(TrainingWriter.Value(tensor.Name, TypeOf(tensor), tensor.Shape.Sizes));
+        }
+    }
+
+    private static DataType TypeOf(TrainingTensor tensor) => tensor.Type == ElementType.Int64 ? DataType.Int64 : DataType.Float;
+
+    private static ModelProto Model(GraphProto graph, TrainingLayout layout, TrainingWriter writer, IEnumerable<KeyValuePair<string, string>> metadata)
+    {
+        var options = writer.Options;
+        string loss = options.Loss == TrainingLoss.CrossEntropy ? nameof(CrossEntropyLoss) : nameof(MSELoss);
+        graph.DocString = $"A training step: forward, {loss}, backward and {layout.Optimizer}'s update. Every output X{TrainingNames.Next} is the next step's input X.";
+        var model = WithHeader(graph, options.Opset);
+        var clipping = new JsonObject();
+        if (options.ClipNorm is { } norm) clipping["norm"] = norm;
+        if (options.ClipValue is { } value) clipping["value"] = value;
+        var keys = new HashSet<string>();
+        foreach (var (key, text) in metadata.Concat(
+        [
+            new(TrainingNames.LossKind, loss),
+            new(TrainingNames.Optimizer, layout.Optimizer),
+            new(TrainingNames.Groups, layout.Groups),
+            new(TrainingNames.LearningRates, string.Join(',', layout.LearningRates.Select(rate => rate.Value.ToString("R", CultureInfo.InvariantCulture)))),
+            .. clipping.Count > 0 ? (KeyValuePair<string, string>[])[new(TrainingNames.Clipping, clipping.ToJsonString())] : [],
+            new(TrainingNames.Updates, JsonSerializer.Serialize(writer.Updates.ToDictionary(update => update.Output, update => update.Input))),
+        ]))
+        {
+            if (!keys.Add(key)) throw new OnnxException($"the metadata key '{key}' stands twice");
+            model.MetadataProps.Add(new StringStringEntryProto { Key = key, Value = text });
+        }
+        return model;
+    }
+
+    private static ModelProto WithHeader(GraphProto graph, int opset)
+    {
+        var model = new ModelProto
+        {
+            IrVersion = ExportOptions.IrVersion(opset),
+            ProducerName = OnnxExporter.Producer,
+            ProducerVersion = typeof(TrainingExporter).Assembly.GetName().Version!.ToString(3),
+            Graph = graph,
+        };
+        model.OpsetImport.Add(new OperatorSetIdProto { Domain = "", Version = opset });
+        return model;
+    }
+}
