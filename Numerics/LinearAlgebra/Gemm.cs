@@ -21,10 +21,13 @@ internal static unsafe class Gemm<S, V, T> where S : struct, ISimd<V, T> where V
     private const int ColumnsWorthPacking = 32;
 
     /// <summary>B is copied too where it is larger than this, and so many tiles of rows use the copy.</summary>
-    private const int BytesWorthPackingB = 3 << 19, RowsWorthPackingB = 4;
+    private const int BytesWorthPackingB = 4 << 20, RowsWorthPackingB = 4;
 
-    /// <summary>Columns of B in a copy, 252 KiB of it in all, and tiles of rows that pass by.</summary>
-    private const int PackedColumns = 504, PackedRows = 8;
+    /// <summary>Tiles of rows that pass by a copy of B.</summary>
+    private const int PackedRows = 8;
+
+    /// <summary>Columns of B in a copy: 252 KiB.</summary>
+    private static int PackedColumns => (504 << 9) / (PackedDepth * sizeof(T));
 
     /// <summary>Inner products shorter than this many vectors spend their time on the final sum across lanes: transpose A instead.</summary>
     private const int ShortestDot = 8;
@@ -71,14 +74,15 @@ internal static unsafe class Gemm<S, V, T> where S : struct, ISimd<V, T> where V
             return;
         }
         // Pieces of B are copied, tile by tile in the order they are read, and stay in the second-level cache while rows of A pass by.
-        T[] rented = System.Buffers.ArrayPool<T>.Shared.Rent(PackedColumns * PackedDepth);
+        int packedColumns = PackedColumns;
+        T[] rented = System.Buffers.ArrayPool<T>.Shared.Rent(packedColumns * PackedDepth);
         fixed (T* packed = rented)
         {
             for (int i0 = 0; i0 < m; i0 += PackedRows * tileHeight)
-                for (int j0 = 0; j0 < n; j0 += PackedColumns)
+                for (int j0 = 0; j0 < n; j0 += packedColumns)
                     for (int k0 = 0; k0 < k; k0 += PackedDepth)
                     {
-                        int columns = Math.Min(PackedColumns, n - j0), depth = Math.Min(PackedDepth, k - k0);
+                        int columns = Math.Min(packedColumns, n - j0), depth = Math.Min(PackedDepth, k - k0);
                         PackB(b + k0 * stepK + j0 * stepN, stepK, stepN, columns, depth, packed);
                         OuterRows(transposeA, packsA, m, columns, depth, alpha, transposeA ? a + k0 : a + (nint)k0 * lda, lda, packed, 0, 0, k0 == 0 ? beta : T.One,
                             c + (nint)j0 * ldc, ldc, i0, Math.Min(i0 + PackedRows * tileHeight, m));
