@@ -10,7 +10,7 @@ public sealed class ProductTests
 {
     private static readonly int[] Sizes = [0, 1, 2, 3, 5, 6, 7, 15, 16, 17, 31, 33, 63, 64, 65, 100];
 
-    public static IEnumerable<string> Names => Implementations.Names;
+    public static IEnumerable<string> Names => Implementations.ProductNames;
 
     public static IEnumerable<int> Widths => Implementations.Widths;
 

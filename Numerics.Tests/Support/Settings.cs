@@ -16,6 +16,8 @@ internal sealed class Settings : IDisposable
         if (provider is not null) Products.Use(provider);
     }
 
+    public Settings(ILinearAlgebraProvider provider) => Products.Provider = provider;
+
     public void Dispose()
     {
         (SimdWidth.Bits, Workers.Threads, LinearAlgebraControl.Provider) = (bits, threads, mathNet);
@@ -33,11 +35,16 @@ internal static class Implementations
     /// <summary>Providers of products, ours at every width.</summary>
     public static IEnumerable<string> Names { get; } = [.. Widths.Select(bits => $"simd {bits}"), "managed", "cblas"];
 
-    /// <summary>Runs on one of <see cref="Names"/> until disposed; inconclusive, with the reason, where the provider's library is not on this machine.</summary>
+    /// <summary>All of them for single products: a GPU's too, with every product on the GPU, and the same code on libraries that compute by plain loops.</summary>
+    public static IEnumerable<string> ProductNames { get; } = [.. Names, "cuda", "cuda-stub"];
+
+    /// <summary>Runs on one of <see cref="ProductNames"/> until disposed; inconclusive, with the reason, where the provider's library is not on this machine.</summary>
     public static Settings Use(string name)
     {
         try
         {
+            if (name == "cuda") return new Settings(CudaLinearAlgebraProvider.Load(crossover: CudaCrossover.Always));
+            if (name == "cuda-stub") return new Settings(CudaLinearAlgebraProvider.On(CudaStub.Require().Library, CudaCrossover.Always));
             return name.Split(' ') is [var provider, var bits]
                 ? new Settings(bits: int.Parse(bits, System.Globalization.CultureInfo.InvariantCulture), provider: provider)
                 : new Settings(provider: name);

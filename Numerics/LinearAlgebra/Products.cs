@@ -10,8 +10,8 @@ public static class Products
 {
     private static ILinearAlgebraProvider provider = SimdLinearAlgebraProvider.Instance;
 
-    /// <summary>The names <see cref="Use"/> takes; "cblas" may be followed by a colon and the name or path of a library.</summary>
-    public static IReadOnlyList<string> Names { get; } = ["simd", "managed", "cblas", "mathnet-cuda"];
+    /// <summary>The names <see cref="Use"/> takes; "cblas" may be followed by a colon and the name or path of a library, "cuda" by one and the folder of CUDA's libraries.</summary>
+    public static IReadOnlyList<string> Names { get; } = ["simd", "managed", "cblas", "cuda", "mathnet-cuda"];
 
     /// <summary>The name of the provider in use, or its own text if it was not set by name.</summary>
     public static string Name { get; private set; } = "simd";
@@ -28,7 +28,7 @@ public static class Products
     }
 
     /// <summary>Sets the provider by name.</summary>
-    /// <exception cref="ArgumentException">An unknown name, or no name after <c>cblas:</c>.</exception>
+    /// <exception cref="ArgumentException">An unknown name, or no name after <c>cblas:</c> or <c>cuda:</c>.</exception>
     /// <exception cref="MissingPartException">A provider that cannot run here.</exception>
     public static void Use(string name)
     {
@@ -38,9 +38,11 @@ public static class Products
             "simd" => SimdLinearAlgebraProvider.Instance,
             "managed" => ManagedLinearAlgebraProvider.Instance,
             "cblas" => CblasLinearAlgebraProvider.Load(),
+            "cuda" => CudaLinearAlgebraProvider.Load(),
             "mathnet-cuda" => MathNetCuda(),
+            _ when name.StartsWith("cuda:", StringComparison.Ordinal) => CudaLinearAlgebraProvider.Load(name["cuda:".Length..]),
             _ when name.StartsWith("cblas:", StringComparison.Ordinal) => CblasLinearAlgebraProvider.Load(name["cblas:".Length..]),
-            _ => throw new ArgumentException($"there is no provider '{name}': choose one of {string.Join(", ", Names)}, cblas:LIBRARY", nameof(name)),
+            _ => throw new ArgumentException($"there is no provider '{name}': choose one of {string.Join(", ", Names)}, cblas:LIBRARY, cuda:FOLDER", nameof(name)),
         };
         Name = name;
     }

@@ -33,7 +33,7 @@ let configure (threads: int option) (provider: string option) =
     | None -> ()
     match provider with
     | Some name when not (Seq.contains (Array.head (name.Split ':')) Products.Names) ->
-        badOption "--provider" name ("one of " + String.Join(", ", Products.Names) + ", cblas:LIBRARY")
+        badOption "--provider" name ("one of " + String.Join(", ", Products.Names) + ", cblas:LIBRARY, cuda:FOLDER")
     | Some name -> Products.Use name
     | None -> ()
 
