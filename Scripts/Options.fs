@@ -212,6 +212,31 @@ type ConformanceArgs =
             | Json _ -> "write the results as one JSON object."
             | Quiet -> "print nothing but errors."
 
+[<CliPrefix(CliPrefix.DoubleDash); RequireQualifiedAccess>]
+type GpuCheckArgs =
+    | [<Unique; EqualsAssignmentOrSpaced>] Models of DIR: string
+    | [<Unique; EqualsAssignmentOrSpaced>] Data of DIR: string
+    | [<Unique; EqualsAssignmentOrSpaced>] Threads of N: int
+    | [<Unique; EqualsAssignmentOrSpaced>] Python of PATH: string
+    | [<Unique>] Quick
+    | [<Unique; CustomCommandLine "--no-bench">] NoBench
+    | [<Unique>] Rehearse
+    | [<Unique; EqualsAssignmentOrSpaced>] Json of FILE: string
+    | [<Unique>] Quiet
+
+    interface IArgParserTemplate with
+        member arg.Usage =
+            match arg with
+            | Models _ -> "the folder of the models to check (default: the finished ones)."
+            | Data _ -> "a folder of IDX files, gzipped or not (default: MNIST, which comes with the project)."
+            | Threads _ -> "threads of the engine (default: one per core)."
+            | Python _ -> "the python that has PyTorch for the GPU (default: the first of the usual ones that has it)."
+            | Quick -> "few images, small sizes, one round: whether it works, not how fast it is."
+            | NoBench -> "leave out the processor's own benchmarks."
+            | Rehearse -> "run the checks with ONNX Runtime on the processor: whether they work; proves nothing about a GPU."
+            | Json _ -> "write the results as one JSON object."
+            | Quiet -> "print nothing but errors."
+
 type Verb =
     | [<CliPrefix(CliPrefix.None)>] Train of ParseResults<TrainArgs>
     | [<CliPrefix(CliPrefix.None)>] Evaluate of ParseResults<EvaluateArgs>
@@ -222,6 +247,7 @@ type Verb =
     | [<CliPrefix(CliPrefix.None)>] Bench of ParseResults<BenchArgs>
     | [<CliPrefix(CliPrefix.None)>] Conformance of ParseResults<ConformanceArgs>
     | [<CliPrefix(CliPrefix.None)>] Doctor of ParseResults<DoctorArgs>
+    | [<CliPrefix(CliPrefix.None); CustomCommandLine "gpu-check">] GpuCheck of ParseResults<GpuCheckArgs>
 
     interface IArgParserTemplate with
         member verb.Usage =
@@ -235,3 +261,4 @@ type Verb =
             | Bench _ -> "how fast this is, side by side with the peers that are installed."
             | Conformance _ -> "ONNX's node tests through the engine."
             | Doctor _ -> "what this machine has, what is missing and how to get it."
+            | GpuCheck _ -> "everything that only a machine with an NVIDIA GPU can prove."

@@ -40,6 +40,7 @@ let main argv =
         | Verb.Bench args -> Bench.run args
         | Verb.Conformance args -> Conformance.run args
         | Doctor args -> Doctor.run args
+        | Verb.GpuCheck args -> GpuCheck.run args
     with
     | :? ArguParseException as e when e.ErrorCode = ErrorCode.HelpText ->
         Console.Out.WriteLine e.Message

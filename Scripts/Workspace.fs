@@ -18,6 +18,9 @@ let private repository =
 /// The folder of finished models unless --out names another.
 let modelsFolder = Path.Combine(defaultArg repository (Directory.GetCurrentDirectory()), "models")
 
+/// The models that come with the project: the repository's, or beside a published program.
+let finishedModels = Path.Combine(defaultArg repository AppContext.BaseDirectory, "models")
+
 /// MNIST, which is copied beside the program.
 let mnistFolder = Path.Combine(AppContext.BaseDirectory, "data", "mnist")
 

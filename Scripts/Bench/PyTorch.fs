@@ -56,8 +56,8 @@ type Peer(python: Process, lastError: unit -> string, about: JsonNode) =
             if not (python.WaitForExit 2000) then python.Kill()
             python.Dispose()
 
-let private start (images: int) (data: string) (python: string) =
-    let info = ProcessStartInfo(python, [ script; data; "--images"; string images ])
+let private start (device: string) (images: int) (data: string) (python: string) =
+    let info = ProcessStartInfo(python, [ script; data; "--images"; string images; "--device"; device ])
     info.RedirectStandardInput <- true
     info.RedirectStandardOutput <- true
     info.RedirectStandardError <- true
@@ -82,11 +82,12 @@ let private start (images: int) (data: string) (python: string) =
         running.Dispose()
         reraise ()
 
-/// The peer on the python named, or on the first usual one that has PyTorch; or why there is none. A named one that fails is an error.
-let find (python: string option) (images: int) (data: string) : Result<Peer, string> =
+/// The peer on a device, cpu or cuda, by the python named, or by the first usual one that has PyTorch; or why there is none. A named one that
+/// fails is an error.
+let findOn (device: string) (python: string option) (images: int) (data: string) : Result<Peer, string> =
     let attempt name =
         try
-            Ok(start images data name)
+            Ok(start device images data name)
         with :? MissingPartException as e ->
             Error e.Message
     match python with
@@ -103,3 +104,6 @@ let find (python: string option) (images: int) (data: string) : Result<Peer, str
                 | Ok peer -> Ok peer
                 | Error why -> first (why :: reasons) rest
         first [] (if OperatingSystem.IsWindows() then [ "python"; "py" ] else [ "python3"; "/usr/bin/python3"; "python" ])
+
+/// The peer on the processor.
+let find python images data = findOn "cpu" python images data

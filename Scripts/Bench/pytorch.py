@@ -1,9 +1,9 @@
 """The PyTorch peer of `bench`: LeNet-5 on MNIST, trained and run on request, one JSON line in and one out.
 
-    /usr/bin/python3 pytorch.py DATA [--images N]
+    /usr/bin/python3 pytorch.py DATA [--images N] [--device cuda]
 
 DATA is a folder with train-images-idx3-ubyte.gz and train-labels-idx1-ubyte.gz; --images takes the first N. The images lie in memory as one
-float tensor, padded to 32x32 and normalized. The first line out says the versions and the BLAS. Then, until standard input ends:
+float tensor, padded to 32x32 and normalized, on the device; a GPU is waited for before the clock is read, and PyTorch's own settings stand. The first line out says the versions and the BLAS. Then, until standard input ends:
 
     {"do": "epoch", "batch": 64, "threads": 2}   ->  {"seconds": 4.1, "loss": 0.08}
         All images once: a randperm, and per step X[b], zero_grad, forward, cross_entropy, backward, SGD(lr=0.05, momentum=0.9).step.
@@ -56,26 +56,35 @@ def lenet5():
 class Peer:
     """The data, and the networks in training by batch size and threads."""
 
-    def __init__(self, folder, count):
-        self.images, self.labels = load(folder, count)
+    def __init__(self, folder, count, device):
+        if device != "cpu" and not torch.cuda.is_available():
+            raise RuntimeError(f"{sys.executable}: PyTorch {torch.__version__} finds no GPU (built for CUDA {torch.version.cuda})")
+        self.device = device
+        self.images, self.labels = (tensor.to(device) for tensor in load(folder, count))
         self.training = {}
-        self.net = lenet5().eval()
+        self.net = lenet5().eval().to(device)
+
+    def now(self):
+        """The clock, when the device has done what it was given."""
+        if self.device != "cpu":
+            torch.cuda.synchronize()
+        return time.perf_counter()
 
     def epoch(self, batch, threads):
         torch.set_num_threads(threads)
         if (batch, threads) not in self.training:
             torch.manual_seed(1)
-            net = lenet5()
+            net = lenet5().to(self.device)
             self.training[batch, threads] = net, torch.optim.SGD(net.parameters(), lr=0.05, momentum=0.9)
             self.steps(batch, threads, most=10)
-        start = time.perf_counter()
+        start = self.now()
         loss = self.steps(batch, threads)
-        return {"seconds": time.perf_counter() - start, "loss": loss}
+        return {"seconds": self.now() - start, "loss": loss}
 
     def steps(self, batch, threads, most=None):
         """Trains over all images once, or for so many steps; the last step's loss."""
         net, optimizer = self.training[batch, threads]
-        order = torch.randperm(len(self.images))
+        order = torch.randperm(len(self.images), device=self.device)
         for step, start in enumerate(range(0, len(self.images), batch)):
             if step == most:
                 break
@@ -92,8 +101,8 @@ class Peer:
         with torch.no_grad():
             for _ in range(3):
                 self.net(images)
-            runs, start = 0, time.perf_counter()
-            while (elapsed := time.perf_counter() - start) < seconds or runs == 0:
+            runs, start = 0, self.now()
+            while (elapsed := self.now() - start) < seconds or runs == 0:
                 self.net(images)
                 runs += 1
         return {"seconds": elapsed / runs}
@@ -113,9 +122,10 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data")
     parser.add_argument("--images", type=int)
+    parser.add_argument("--device", default="cpu")
     options = parser.parse_args()
-    peer = Peer(options.data, options.images)
-    print(json.dumps({"torch": torch.__version__, "python": sys.executable, "blas": loaded_blas()}), flush=True)
+    peer = Peer(options.data, options.images, options.device)
+    print(json.dumps({"torch": torch.__version__, "python": sys.executable, "device": options.device, "blas": loaded_blas()}), flush=True)
     for line in sys.stdin:
         request = json.loads(line)
         answer = getattr(peer, {"epoch": "epoch", "infer": "infer"}[request.pop("do")])(**request)

@@ -1,0 +1,152 @@
+/// gpu-check: everything that only a machine with an NVIDIA GPU can prove, each a row: passed, failed, or could not run because …
+module OnnxLeNet.Scripts.Verbs.GpuCheck
+
+open System
+open System.IO
+open System.Runtime.InteropServices
+open System.Text.Json.Nodes
+open Argu
+open OnnxLeNet.Numerics
+open OnnxLeNet.Onnx
+open OnnxLeNet.Scripts
+open OnnxLeNet.Scripts.Bench
+open OnnxLeNet.Scripts.Gpu
+open OnnxLeNet.Scripts.Gpu.Checks
+open OnnxLeNet.Scripts.Options
+open OnnxLeNet.Scripts.Terminal
+open OnnxLeNet.Scripts.Verbs.Common
+
+let private models (folder: string option) =
+    let folder = defaultArg folder Workspace.finishedModels
+    if not (Directory.Exists folder) then raise (OnnxLeNetException $"--models {folder}: there is no such folder")
+    Directory.GetFiles(folder, "*.onnx")
+    |> Array.filter (fun file -> not (file.EndsWith("-train.onnx", StringComparison.Ordinal)))
+    |> Array.sort
+    |> List.ofArray
+
+let private where =
+    if OperatingSystem.IsWindows() then
+        "put the folder that holds CUDA's and cuDNN's libraries on the PATH"
+    else
+        "put the folder that holds CUDA's and cuDNN's libraries into LD_LIBRARY_PATH (or have ldconfig find it)"
+
+let private sayMissing out (missing: CudaPart list) =
+    line out "missing here:"
+    for part in missing do
+        line out $"  {part.Name}: {part.Detail}"
+        line out $"    {part.HowToGet}"
+    line out $"  where to: {where}"
+    line out ""
+
+/// What is run, in this order: a group's name, whether it needs all that ONNX Runtime's CUDA provider needs, and its rows.
+let private groups (s: Setup) (args: ParseResults<GpuCheckArgs>) =
+    [ "inference of every model", true, (fun () -> Inference.checks s)
+      "gradients and optimizers of every network", true, (fun () -> Training.proofs s)
+      "a training run, training speed", true, (fun () -> Training.runs s)
+      "the cuBLAS provider", false, (fun () -> Products.checks s)
+      "inference speed", true, (fun () -> Inference.throughput s)
+      if not (args.Contains GpuCheckArgs.NoBench) then
+          "the processor's bench",
+          false,
+          (fun () ->
+              [ check "the processor's bench" (fun () ->
+                    let file = Path.Combine(Path.GetTempPath(), $"onnxlenet-{Guid.NewGuid():N}.json")
+                    try
+                        let options =
+                            [| "--json"; file
+                               if s.Measure.Quick then "--quick"
+                               if s.Measure.Out.Quiet then "--quiet"
+                               match args.TryGetResult GpuCheckArgs.Python with
+                               | Some python ->
+                                   "--python"
+                                   python
+                               | None -> () |]
+                        let code = Bench.run (ArgumentParser.Create<BenchArgs>().Parse options)
+                        passedIf (code = Exit.done') "measured, in the JSON under bench" (json [ "bench", JsonNode.Parse(File.ReadAllText file) ])
+                    finally
+                        File.Delete file) ]) ]
+
+let private pytorch (s: Setup) =
+    check "PyTorch on the same device" (fun () ->
+        match s.Peer.Value with
+        | Ok peer -> Passed, $"PyTorch {peer.Version}, eager, its own settings", json [ "pytorch", peer.About.DeepClone() ]
+        | Error why -> raise (MissingPartException why))
+
+let private run' (args: ParseResults<GpuCheckArgs>) out (diagnosis: CudaDiagnosis) rehearse =
+    let quick = args.Contains GpuCheckArgs.Quick
+    let device = if rehearse then OrtDevice.Cpu else OrtDevice.Cuda()
+    let measure: Measure.Setup = { Out = out; Rounds = (if quick then 1 else 5); Quick = quick; Threads = Workers.Threads }
+    let data = dataFolder (args.TryGetResult GpuCheckArgs.Data)
+    let s =
+        { Device = device
+          Models = models (args.TryGetResult GpuCheckArgs.Models)
+          Data = data
+          Measure = measure
+          Peer = lazy (PyTorch.findOn (if rehearse then "cpu" else "cuda") (args.TryGetResult GpuCheckArgs.Python) measure.Images data) }
+    let missing = if rehearse then [] else [ for part in diagnosis.Parts do if not part.Found then part ]
+    let noGpu = not rehearse && diagnosis.Gpus.Count = 0
+    let heading =
+        if rehearse then "a rehearsal on the processor: it shows that the checks work, and proves nothing about a GPU"
+        elif noGpu then "no NVIDIA GPU"
+        else String.Join(", ", diagnosis.Gpus)
+    line out $"{heading}; {RuntimeInformation.OSDescription}, {Environment.ProcessorCount} core(s)"
+    if not missing.IsEmpty then sayMissing out missing
+
+    let show (row: Check) =
+        line out $"{row.Word, -13}  {row.Name, -40}  {row.Detail}"
+        row
+    try
+        let required =
+            [ for name, needsOrt, rows in groups s args do
+                  if noGpu then
+                      show (notRun name "there is no NVIDIA GPU")
+                  elif needsOrt && not missing.IsEmpty then
+                      show (notRun name (String.Join(", ", [ for part in missing -> part.Name ]) + ": not here"))
+                  else
+                      for row in rows () do
+                          show row ]
+        let optional = [ show (if noGpu then notRun "PyTorch on the same device" "there is no NVIDIA GPU" else pytorch s) ]
+        let count outcome = required |> List.filter (fun row -> row.Outcome = outcome) |> List.length
+        let code =
+            if count Failed > 0 then Exit.fallsShort
+            elif count CouldNotRun > 0 then Exit.missingPart
+            else Exit.done'
+        args.TryGetResult GpuCheckArgs.Json
+        |> Option.iter (fun path ->
+            writeJson
+                path
+                (json
+                    [ "rehearsal", rehearse
+                      "gpus", jsonArray diagnosis.Gpus
+                      "machine",
+                      json
+                          [ "os", RuntimeInformation.OSDescription
+                            "cores", Environment.ProcessorCount
+                            "runtime", RuntimeInformation.FrameworkDescription ]
+                      "onnxRuntime", OrtRuntime.Describe().Version
+                      "missing", jsonArray [ for p in missing -> json [ "name", p.Name; "detail", p.Detail; "howToGet", p.HowToGet ] ]
+                      "passed", (code = Exit.done')
+                      "checks", jsonArray [ for row in required @ optional -> row.Json ] ]))
+        line out ""
+        line out $"{count Passed} passed, {count Failed} failed, {count CouldNotRun} could not run"
+        if code = Exit.missingPart then
+            error (
+                if noGpu then
+                    "this machine has no NVIDIA GPU that can be used: " + String.Join("; ", [ for p in missing -> $"{p.Name}: {p.Detail}" ])
+                else
+                    "not everything could run: the rows say what is missing"
+            )
+        elif code = Exit.fallsShort then
+            error "a check failed"
+        code
+    finally
+        if s.Peer.IsValueCreated then
+            match s.Peer.Value with
+            | Ok peer -> (peer :> IDisposable).Dispose()
+            | Error _ -> ()
+
+let run (args: ParseResults<GpuCheckArgs>) =
+    let out = output (args.Contains GpuCheckArgs.Quiet)
+    configure (args.TryGetResult GpuCheckArgs.Threads) None
+    args.TryGetResult GpuCheckArgs.Json |> Option.iter (Workspace.requireWritableFile "--json")
+    run' args out (CudaDiagnosis.Probe()) (args.Contains GpuCheckArgs.Rehearse)
