@@ -87,6 +87,23 @@ public sealed class ReadmeTests
     }
 
     [TestMethod]
+    public void ThePredictor()
+    {
+        using var folder = new TemporaryFolder();
+        var data = ImageFolder.Load(SmallMnist.Write(folder), ImageTransform.Mnist);
+        var net = Networks.LeNet5(seed: 1);
+        var (images, _) = data.Test.Take([0, 1, 2, 3]);
+
+        // README: the predictor
+        var predictor = new Predictor(net, data.Test.Sample);
+        var scores = new float[4 * predictor.Outputs];
+        predictor.Run(images.ToTensor().Data, scores);
+        // end
+
+        Close.AssertRelative("scores", Inference.Run(net, images).ToTensor().Data.ToDouble(), scores, 1e-6);
+    }
+
+    [TestMethod]
     public void StateAndGradientCheck()
     {
         using var folder = new TemporaryFolder();
