@@ -33,7 +33,6 @@ internal sealed class ChainReader
         var inputs = proto.Input.Where(i => !weights.Contains(i.Name)).ToList();
         if (inputs.Count != 1 || proto.Output.Count == 0)
             throw new OnnxException($"the graph has {inputs.Count} inputs and {proto.Output.Count} outputs; a chain has one of each");
-        if (proto.SparseInitializer.Count > 0) throw new OnnxException($"weight '{proto.SparseInitializer[0].Values.Name}' is sparse; only whole ones are read");
         (Sample, long? batch) = SampleShape(inputs[0]);
         graph = new GraphReader(proto, (int)opset, batch);
         value = inputs[0].Name;
@@ -74,6 +73,7 @@ internal sealed class ChainReader
             catch (UnknownShapeException) { Leave(node, null); }
         }
         if (unknown.Count > 0) refused.Insert(0, $"the engine has no layers for {string.Join(", ", unknown)}; it reads {string.Join(", ", layers.Keys)}");
+        if (proto.Node.Any(n => n.OpType is "QuantizeLinear" or "DynamicQuantizeLinear")) refused.Insert(0, "the model is quantized to 8-bit integers, and the engine computes with floats: only ONNX Runtime runs it");
         if (refused.Count > 0) throw new OnnxException(string.Join("; ", refused));
         foreach (var output in proto.Output)
             if (output.Name != value && !endings.Contains(output.Name))

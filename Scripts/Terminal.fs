@@ -16,18 +16,24 @@ type Output =
 
 let output quiet = { Quiet = quiet; Live = not quiet && not Console.IsOutputRedirected }
 
+/// Names from a file may hold anything: a terminal must not take them for its own commands. Line ends stay.
+let private harmless (text: string) = String.map (fun c -> if Char.IsControl c && c <> '\n' then '\uFFFD' else c) text
+
 /// A line of result.
-let line out (text: string) = if not out.Quiet then if out.Live then AnsiConsole.WriteLine text else Console.Out.WriteLine text
+let line out (text: string) =
+    if not out.Quiet then
+        if out.Live then AnsiConsole.WriteLine(harmless text) else Console.Out.WriteLine(harmless text)
 
 /// A line about what is going on, not a result.
-let message out (text: string) = if not out.Quiet then Console.Error.WriteLine text
+let message out (text: string) = if not out.Quiet then Console.Error.WriteLine(harmless text)
 
 /// An error: always.
-let error (text: string) = Console.Error.WriteLine("error: " + text)
+let error (text: string) = Console.Error.WriteLine("error: " + harmless text)
 
 /// Rows under headings, aligned; numbers to the right. Plain text on a pipe, the same with colour in a terminal.
 let table out (headings: string list) (rows: string list list) =
     if not out.Quiet then
+        let rows = rows |> List.map (List.map (fun cell -> cell.Replace('\n', '\uFFFD')))
         let numeric i = rows |> List.forall (fun row -> let c = List.item i row in c = "" || Char.IsDigit c[0] || c[0] = '-')
         let widths =
             headings

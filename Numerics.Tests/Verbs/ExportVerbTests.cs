@@ -157,4 +157,27 @@ public sealed class ExportVerbTests
         File.WriteAllBytes(folder["cut.pth"], File.ReadAllBytes(folder["a.pth"])[..5000]);
         Program.Run("inspect", folder["cut.pth"]).MustExit(2);
     }
+
+    /// <summary>Names from a file may hold commands of the terminal, which must not reach it.</summary>
+    [TestMethod]
+    public void NamesCannotCommandTheTerminal()
+    {
+        const string command = "\e]0;title\a\e[2J\u009b1m";
+        using var folder = new TemporaryFolder();
+        var model = OnnxFile.Read(LeNet);
+        (model.Graph.Name, model.Graph.Node[0].Name, model.Graph.Node[0].DocString) = (command, command, "two\nlines");
+        OnnxFile.Write(model, folder["named.onnx"]);
+        var shown = Program.Run("inspect", folder["named.onnx"]).MustExit(0);
+        Assert.Contains("]0;title", shown.Output);
+        model.Graph.Node[0].OpType = "Selu";
+        OnnxFile.Write(model, folder["named.onnx"]);
+        var refused = Program.Run("validate", folder["named.onnx"], "--data", "none").MustExit(2);
+        Assert.Contains("]0;title", refused.Errors);
+        Assert.IsFalse((shown.Output + refused.Errors).Any(c => char.IsControl(c) && c is not ('\n' or '\r')));
+        Assert.DoesNotContain("two\n", shown.Output);
+    }
+
+    [TestMethod]
+    public void AQuantizedModelIsNotReadBackAndSaysWhy() =>
+        Assert.StartsWith("error: the model is quantized", Program.Run("validate", Path.Combine(Repository.Root, "models", "lenet5-mnist-int8.onnx")).MustExit(2).Errors);
 }
