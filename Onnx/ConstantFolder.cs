@@ -106,6 +106,7 @@ internal static class ConstantFolder
     private static Constant Transpose(NodeReader node, string name)
     {
         var x = Input(node, 0);
+        if (!x.IsFloat && x.Count > MostNumbers) throw node.Refuse($"it turns the constant {x} of type {x.Type}; at most {MostNumbers} numbers are computed, and weights are floats");
         long[] perm = node.Longs("perm") ?? [.. Enumerable.Range(0, x.Dims.Length).Reverse().Select(i => (long)i)];
         if (!perm.Order().SequenceEqual(Enumerable.Range(0, x.Dims.Length).Select(i => (long)i))) throw node.Refuse($"attribute 'perm' is [{string.Join(", ", perm)}] for the constant {x}");
         return x.Transpose(name, [.. perm.Select(p => (int)p)]);
@@ -162,9 +163,10 @@ internal static class ConstantFolder
         long[]? starts, ends, axes, steps;
         if (node.Opset < 10) (starts, ends, axes, steps) = (node.Longs("starts"), node.Longs("ends"), node.Longs("axes"), null);
         else (starts, ends, axes, steps) = (Integers(node, 1), Integers(node, 2), node.Has(3) ? Integers(node, 3) : null, node.Has(4) ? Integers(node, 4) : null);
-        if (x.Dims.Length == 0 || starts?.Length != 1 || ends?.Length != 1 || (axes is not null && !axes.SequenceEqual([0L]) && !axes.SequenceEqual([-(long)x.Dims.Length])) || steps is not (null or [not 0]))
+        if (x.Dims.Length == 0 || x.Dims[0] > MostNumbers || starts?.Length != 1 || ends?.Length != 1 || (axes is not null && !axes.SequenceEqual([0L]) && !axes.SequenceEqual([-(long)x.Dims.Length])) || steps is not (null or [not 0]))
             throw node.Refuse("only numbers along the first axis are cut out");
-        long size = x.Dims[0], step = steps?[0] ?? 1, low = step > 0 ? 0 : -1, high = step > 0 ? size : size - 1;
+        // A step beyond the end cuts out one, however long it is.
+        long size = x.Dims[0], step = Math.Clamp(steps?[0] ?? 1, -MostNumbers, MostNumbers), low = step > 0 ? 0 : -1, high = step > 0 ? size : size - 1;
         long At(long at) => Math.Clamp(at < 0 ? at + size : at, low, high);
         int row = size == 0 ? 0 : data.Length / (int)size;
         var cut = new List<long>();

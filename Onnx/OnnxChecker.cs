@@ -13,6 +13,9 @@ public static class OnnxChecker
     /// <summary>Graphs inside attributes of nodes of graphs: more levels than a model that makes sense has.</summary>
     private const int MostLevels = 16;
 
+    /// <summary>Axes of a tensor: no operator has use for so many, and each is kept with every value that it is passed on to.</summary>
+    internal const int MostAxes = 64;
+
     /// <summary>Checks a model.</summary>
     /// <exception cref="OnnxException">What is wrong, with the name of the node, weight or value.</exception>
     public static void Check(ModelProto model)
@@ -27,6 +30,12 @@ public static class OnnxChecker
         }
         if (domains.Count == 0) throw new OnnxException("the model names no operator set");
         Check(model.Graph, outer: null, level: 0);
+        foreach (var function in model.Functions)
+        {
+            var own = new HashSet<string>(function.Input);
+            Nodes(function.Node, own, new Scope(own, Outer: null), level: 0);
+            foreach (var attribute in function.AttributeProto) Attribute(attribute, $"function '{function.Name}'", new Scope([], Outer: null), level: 0);
+        }
     }
 
     /// <summary>Checks a tensor: its sizes, its type, and that its data are as long as these say.</summary>
@@ -53,6 +62,7 @@ public static class OnnxChecker
     /// <summary>The number of elements that the sizes say.</summary>
     internal static long Count(TensorProto tensor, string what)
     {
+        if (tensor.Dims.Count > MostAxes) throw new OnnxException($"{what} has {tensor.Dims.Count} axes, at most {MostAxes} are read");
         long count = 1;
         foreach (long size in tensor.Dims)
         {
@@ -112,16 +122,24 @@ public static class OnnxChecker
             own.Add(tensor.Name);
             Check(tensor, $"weight '{tensor.Name}'");
         }
-        foreach (var sparse in graph.SparseInitializer)
+        // Native code makes a whole tensor of a sparse one, of any size that a few bytes can name.
+        if (graph.SparseInitializer.Count > 0) throw new OnnxException($"weight '{graph.SparseInitializer[0].Values?.Name}' is sparse; only whole ones are read");
+        Nodes(graph.Node, own, known, level);
+        var outputs = new HashSet<string>();
+        foreach (var output in graph.Output)
         {
-            string name = sparse.Values?.Name ?? "";
-            if (name.Length == 0 || !own.Add(name)) throw new OnnxException($"a sparse weight's name '{name}' is empty or stands twice");
-            Check(sparse.Values!, $"sparse weight '{name}'");
-            if (sparse.Indices is not null) Check(sparse.Indices, $"the places of sparse weight '{name}'");
+            if (!known.Contains(output.Name)) throw new OnnxException($"the graph's output '{output.Name}' is no node's result");
+            if (!outputs.Add(output.Name)) throw new OnnxException($"two outputs are named '{output.Name}'");
+            Check(output);
         }
-        var later = graph.Node.SelectMany(n => n.Output).ToHashSet();
+        foreach (var value in graph.ValueInfo) Check(value);
+    }
+
+    private static void Nodes(IReadOnlyCollection<NodeProto> nodes, HashSet<string> own, Scope known, int level)
+    {
+        var later = nodes.SelectMany(n => n.Output).ToHashSet();
         var names = new HashSet<string>();
-        foreach (var node in graph.Node)
+        foreach (var node in nodes)
         {
             string label = $"node '{node.Name}' ({node.OpType})";
             if (node.OpType.Length == 0) throw new OnnxException($"node '{node.Name}' names no operator");
@@ -134,19 +152,13 @@ public static class OnnxChecker
             foreach (string output in node.Output)
                 if (output.Length > 0 && (known.Contains(output) || !own.Add(output))) throw new OnnxException($"{label} returns '{output}', a name that is taken");
         }
-        var outputs = new HashSet<string>();
-        foreach (var output in graph.Output)
-        {
-            if (!known.Contains(output.Name)) throw new OnnxException($"the graph's output '{output.Name}' is no node's result");
-            if (!outputs.Add(output.Name)) throw new OnnxException($"two outputs are named '{output.Name}'");
-            Check(output);
-        }
-        foreach (var value in graph.ValueInfo) Check(value);
     }
 
     private static void Check(ValueInfoProto value)
     {
-        foreach (var dim in value.Type?.TensorType?.Shape?.Dim ?? [])
+        var dims = value.Type?.TensorType?.Shape?.Dim ?? [];
+        if (dims.Count > MostAxes) throw new OnnxException($"'{value.Name}' has {dims.Count} axes, at most {MostAxes} are read");
+        foreach (var dim in dims)
             if (dim.HasDimValue && dim.DimValue < 0) throw new OnnxException($"'{value.Name}' has an axis of size {dim.DimValue}");
     }
 
@@ -155,15 +167,21 @@ public static class OnnxChecker
         var names = new HashSet<string>();
         foreach (var attribute in node.Attribute)
         {
-            if (attribute.Name.Length == 0) throw new OnnxException($"{label}: an attribute has no name");
             if (!names.Add(attribute.Name)) throw new OnnxException($"{label}: attribute '{attribute.Name}' stands twice");
-            if (Claims(attribute) is { } claimed && claimed != attribute.Type)
-                throw new OnnxException($"{label}: attribute '{attribute.Name}' is of type {attribute.Type}, but holds {claimed}");
-            if (attribute.T is not null) Check(attribute.T, $"{label}: the tensor in attribute '{attribute.Name}'");
-            foreach (var tensor in attribute.Tensors) Check(tensor, $"{label}: a tensor in attribute '{attribute.Name}'");
-            if (attribute.G is not null) Check(attribute.G, known, level + 1);
-            foreach (var graph in attribute.Graphs) Check(graph, known, level + 1);
+            Attribute(attribute, label, known, level);
         }
+    }
+
+    private static void Attribute(AttributeProto attribute, string label, Scope known, int level)
+    {
+        if (attribute.Name.Length == 0) throw new OnnxException($"{label}: an attribute has no name");
+        if (Claims(attribute) is { } claimed && claimed != attribute.Type)
+            throw new OnnxException($"{label}: attribute '{attribute.Name}' is of type {attribute.Type}, but holds {claimed}");
+        if (attribute.SparseTensor is not null || attribute.SparseTensors.Count > 0) throw new OnnxException($"{label}: the tensor in attribute '{attribute.Name}' is sparse; only whole ones are read");
+        if (attribute.T is not null) Check(attribute.T, $"{label}: the tensor in attribute '{attribute.Name}'");
+        foreach (var tensor in attribute.Tensors) Check(tensor, $"{label}: a tensor in attribute '{attribute.Name}'");
+        if (attribute.G is not null) Check(attribute.G, known, level + 1);
+        foreach (var graph in attribute.Graphs) Check(graph, known, level + 1);
     }
 
     /// <summary>The type of what an attribute holds; null where it holds nothing, as an empty list does.</summary>

@@ -60,6 +60,13 @@ public sealed class OnnxHostileTests
         ["an attribute without a name"] = ("no name", m => m.Graph.Node[0].Attribute[0].Name = ""),
         ["graphs inside each other"] = ("levels deep", m => m.Graph.Node[0].Attribute.Add(Nested(20))),
         ["a weight in another file"] = ("another file", m => External(m, "weights.bin")),
+        ["a weight in another file, in a function"] = ("another file", m => m.Functions.Add(new FunctionProto { Name = "f", Domain = "own", Output = { "y" }, Node = { Constant(m) } })),
+        ["a function's default in another file"] = ("another file", m => m.Functions.Add(new FunctionProto { Name = "f", Domain = "own", AttributeProto = { Constant(m).Attribute[0] } })),
+        ["a function that takes what nobody makes"] = ("'nowhere'", m => m.Functions.Add(new FunctionProto { Name = "f", Node = { new NodeProto { OpType = "Relu", Input = { "nowhere" }, Output = { "y" } } } })),
+        ["a sparse tensor of eight billion bytes"] = ("only whole ones", m => m.Graph.Node[0].Attribute.Add(new AttributeProto { Name = "sparse_value", Type = AttributeType.SparseTensor, SparseTensor = Sparse() })),
+        ["a sparse weight"] = ("only whole ones", m => m.Graph.SparseInitializer.Add(Sparse())),
+        ["a weight of too many axes"] = ("100000 axes", m => m.Graph.Initializer[0].Dims.AddRange(Enumerable.Repeat(1L, 99_996))),
+        ["an input of too many axes"] = ("70 axes", m => m.Graph.Input[0].Type.TensorType.Shape.Dim.AddRange(Enumerable.Range(0, 66).Select(_ => new TensorShapeProto.Types.Dimension { DimValue = 1 }))),
     };
 
     public static IEnumerable<object[]> Cases => All.Select(c => new object[] { c.Key, c.Value.Part });
@@ -114,6 +121,43 @@ public sealed class OnnxHostileTests
         foreach (var node in chain.Graph.Node.Skip(4)) node.OpType = "Selu";
         Failure.Of<OnnxException>(() => OnnxImporter.Import(chain), "Selu (node 'r19999')");
         Assert.IsLessThan(TimeSpan.FromSeconds(20), watch.Elapsed);
+    }
+
+    /// <summary>Shape arithmetic that would grow, or go on, far beyond the file that asks for it.</summary>
+    [TestMethod]
+    public void ArithmeticIsRefusedBeforeItGrows()
+    {
+        var watch = Stopwatch.StartNew();
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        // Each value has eight axes more than the one before.
+        var (tower, value) = (Small(), "fc1.bias");
+        for (int i = 0; i < 5000; i++, value = $"u{i - 1}")
+        {
+            var axes = new AttributeProto { Name = "axes", Type = AttributeType.Ints, Ints = { 0, 1, 2, 3, 4, 5, 6, 7 } };
+            tower.Graph.Node.Insert(i, new NodeProto { OpType = "Unsqueeze", Input = { value }, Output = { $"u{i}" }, Attribute = { axes } });
+        }
+        tower.OpsetImport[0].Version = 11;
+        tower.Graph.Node[^1].Input[2] = value;
+        Failure.Of<OnnxException>(() => OnnxImporter.Import(tower), "Unsqueeze", "at most 64");
+
+        // Each would be another copy.
+        var turned = Small();
+        turned.Graph.Initializer.Add(new TensorProto { Name = "t", DataType = (int)TensorProto.Types.DataType.Int64, Dims = { 500, 1000 }, RawData = ByteString.CopyFrom(new byte[4_000_000]) });
+        value = "t";
+        for (int i = 0; i < 2000; i++, value = $"t{i - 1}") turned.Graph.Node.Insert(i, new NodeProto { OpType = "Transpose", Input = { value }, Output = { $"t{i}" } });
+        turned.Graph.Node[^1].Input[2] = value;
+        Failure.Of<OnnxException>(() => OnnxImporter.Import(turned), "Transpose", "at most 64");
+
+        // Two billion rows of nothing.
+        var empty = Cut(new TensorProto { DataType = (int)TensorProto.Types.DataType.Int64, Dims = { 2_000_000_000, 0 } }, 0, int.MaxValue, 1);
+        Failure.Of<OnnxException>(() => OnnxImporter.Import(empty), "Slice", "first axis");
+        Assert.IsLessThan(TimeSpan.FromSeconds(10), watch.Elapsed);
+        Assert.IsLessThan(200_000_000, GC.GetAllocatedBytesForCurrentThread() - before);
+
+        // Beyond the end of the row, and of a long: one number is cut out, 3, which is no shape.
+        var row = new TensorProto { DataType = (int)TensorProto.Types.DataType.Int64, Dims = { 3 }, Int64Data = { 2, 3, 4 } };
+        Failure.Of<OnnxException>(() => OnnxImporter.Import(Cut(row, 1, 3, long.MaxValue)), "its shape [3]");
+        Failure.Of<OnnxException>(() => OnnxImporter.Import(Cut(row, -2, -4, long.MinValue)), "its shape [3]");
     }
 
     [TestMethod]
@@ -217,6 +261,39 @@ public sealed class OnnxHostileTests
         File.WriteAllBytes(folder["model.onnx"], model.ToByteArray());
         Failure.Of<OnnxException>(() => OnnxImporter.Import(folder["model.onnx"], externalData: true), "larger than the files");
     }
+
+    /// <summary>The small network, its Flatten a Reshape to what a Slice cuts out of a tensor.</summary>
+    private static ModelProto Cut(TensorProto data, long start, long end, long step)
+    {
+        var model = Small();
+        data.Name = "data";
+        model.Graph.Initializer.Add(data);
+        foreach (var (name, number) in new[] { ("start", start), ("end", end), ("step", step) })
+            model.Graph.Initializer.Add(new TensorProto { Name = name, DataType = (int)TensorProto.Types.DataType.Int64, Dims = { 1 }, Int64Data = { number } });
+        var flatten = model.Graph.Node.Single(n => n.OpType == "Flatten");
+        (flatten.OpType, model.OpsetImport[0].Version) = ("Reshape", 11);
+        flatten.Attribute.Clear();
+        flatten.Input.Add("cut");
+        model.Graph.Node.Insert(0, new NodeProto { OpType = "Slice", Input = { "data", "start", "end", "", "step" }, Output = { "cut" } });
+        return model;
+    }
+
+    /// <summary>A node whose constant lies in another file.</summary>
+    private static NodeProto Constant(ModelProto model)
+    {
+        var weights = model.Clone();
+        External(weights, "weights.bin");
+        var value = new AttributeProto { Name = "value", Type = AttributeType.Tensor, T = weights.Graph.Initializer[0] };
+        return new NodeProto { OpType = "Constant", Output = { "y" }, Attribute = { value } };
+    }
+
+    /// <summary>One number, the last of two billion.</summary>
+    private static SparseTensorProto Sparse() => new()
+    {
+        Values = new TensorProto { Name = "few", DataType = (int)TensorProto.Types.DataType.Float, Dims = { 1 }, FloatData = { 1 } },
+        Indices = new TensorProto { DataType = (int)TensorProto.Types.DataType.Int64, Dims = { 1 }, Int64Data = { int.MaxValue - 1 } },
+        Dims = { int.MaxValue },
+    };
 
     private static ModelProto Small() => OnnxExporter.Export(OnnxNetworks.Small(), OnnxNetworks.SmallSample, "small");
 

@@ -52,7 +52,7 @@ public sealed class OrtModel : IDisposable
     }
 
     /// <summary>Loads a model file.</summary>
-    /// <param name="path">The file. Weights kept in files beside it are found.</param>
+    /// <param name="path">The file, with its weights inside.</param>
     /// <param name="options">Device and threads; the processor and all cores if left out.</param>
     /// <exception cref="OnnxException">The file is not there, holds no whole model, or ONNX Runtime refuses it; or an option is wrong.</exception>
     /// <exception cref="MissingDeviceException">The device, or a part that it needs, is not there.</exception>

@@ -106,6 +106,7 @@ internal static class Shapes
     internal static int[]? Axes(NodeReader node, int rank)
     {
         node.RequireArity(node.Opset < 13 ? 1 : 2);
+        if (rank > OnnxChecker.MostAxes) throw node.Refuse($"its result or input has {rank} axes, at most {OnnxChecker.MostAxes} are read");
         long[]? axes = node.Opset < 13 ? node.Longs("axes") : node.Has(1) ? node.Constant(1)?.Integers() ?? throw node.Refuse($"its axes '{node.Node.Input[1]}' are no constants") : null;
         if (axes is null) return null;
         if (axes.Any(a => a < -rank || a >= rank)) throw node.Refuse($"its axes are [{string.Join(", ", axes)}] of {rank}");
