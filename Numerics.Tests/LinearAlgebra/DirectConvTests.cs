@@ -51,6 +51,19 @@ public sealed class DirectConvTests
         }
     }
 
+    /// <summary>So many channels or filters that a tile's number times theirs is beyond 32 bits.</summary>
+    [TestMethod]
+    [DynamicData(nameof(Widths))]
+    public void VeryWideLayersAgreeWithTheColumns(int bits)
+    {
+        foreach (var (channels, filters) in new[] { (120_000, 1), (1, 120_000) })
+        {
+            var layer = new Conv2d(channels, filters, 1, generator: new Generator(3));
+            var x = Values.Batch(4, 16, new Shape(channels, 1, 1));
+            Agree($"{channels} to {filters} channels", Run(layer, x, bits, "managed"), Run(layer, x, bits, "simd"));
+        }
+    }
+
     /// <summary>The fused step takes what it says it does: these networks would pass the test above unfused too.</summary>
     [TestMethod]
     public void TheUsualPoolsAreFused()
@@ -108,9 +121,11 @@ public sealed class DirectConvTests
     {
         int groups = random.Next(4) == 0 ? random.Next(2, 4) : 1;
         Size2 kernel = (random.Next(1, 6), random.Next(1, 6)), stride = random.Next(3) == 0 ? (random.Next(1, 4), random.Next(1, 4)) : 1;
-        Size2 padding = random.Next(2) == 0 ? (random.Next(3), random.Next(3)) : 0, dilation = random.Next(4) == 0 ? (random.Next(1, 3), random.Next(1, 3)) : 1;
+        Size2 padding = random.Next(2) == 0 ? (random.Next(3), random.Next(3)) : 0, end = random.Next(3) == 0 ? (random.Next(4), random.Next(4)) : padding;
+        Size2 dilation = random.Next(4) == 0 ? (random.Next(1, 3), random.Next(1, 3)) : 1;
         int h = dilation.H * (kernel.H - 1) + 1 + random.Next(9), w = dilation.W * (kernel.W - 1) + 1 + random.Next(9);
-        var layer = new Conv2d(groups * random.Next(1, 8), groups * random.Next(1, 14), kernel, stride, padding, dilation, groups, bias: random.Next(4) != 0, generator: new Generator(seed));
+        var layer = new Conv2d(groups * random.Next(1, 8), groups * random.Next(1, 14), kernel, stride, padding, dilation, groups, bias: random.Next(4) != 0,
+            generator: new Generator(seed), paddingEnd: end);
         return (layer, new Shape(layer.InChannels, h, w), layer.ToString());
     }
 

@@ -61,7 +61,7 @@ internal sealed unsafe partial class DirectConv<S, V>
 
     /// <summary>Output rows that the weight's gradient goes over at once: a multiple of so many.</summary>
     private int StripRows(int multiple) =>
-        Math.Max(1, StripBytes / (sizeof(float) * Math.Min(s.M, S.TileColumns) * s.oW * s.N) / multiple) * multiple;
+        (int)Math.Max(1, StripBytes / ((long)sizeof(float) * Math.Min(s.M, S.TileColumns) * s.oW * s.N) / multiple) * multiple;
 
     private void CheckBackward(ReadOnlySpan<float> dy, long expected, ReadOnlySpan<float> dx, ReadOnlySpan<float> dWeight, ReadOnlySpan<float> dBias)
     {
@@ -106,7 +106,6 @@ internal sealed unsafe partial class DirectConv<S, V>
         bool sideBySide = s.Geometry.Stride.W == 1;
         var along = new Tiles<S, V, float>.Stretch(count, (nint)s.Geometry.Stride.H * s.W * s.N, (nint)s.oW * s.N,
             sideBySide ? 1 : s.oW, (nint)s.Geometry.Stride.W * s.N, sideBySide ? s.oW * s.N : s.N);
-        int tapTiles = (s.K + TileRows - 1) / TileRows;
         fixed (float* px = s.IsPadded ? padded.AsSpan() : x, to = Scratch.Reuse(ref sums, s.Groups * s.M * s.K * S.Count))
         fixed (nint* pt = taps)
         {
@@ -116,9 +115,9 @@ internal sealed unsafe partial class DirectConv<S, V>
                 {
                     var (first, filters) = FilterTile(f);
                     float* from = px + g * s.C * PlaneStep + positions[oh0 * s.oW], d = dy + (g * s.M + first) * stepDy;
-                    for (int tile = 0, k = 0; tile < tapTiles; tile++)
+                    for (int tile = 0, k = 0; k < s.K; tile++)
                     {
-                        int height = (tile + 1) * s.K / tapTiles - k;
+                        int height = tapTiles[tile + 1] - k;
                         TileSize.Run(height, filters, new DotTile { X = from, Taps = pt + k, Dy = d, StepDy = stepDy, Along = along, To = at, Fresh = fresh });
                         at += height * filters * S.Count;
                         k += height;
@@ -131,7 +130,6 @@ internal sealed unsafe partial class DirectConv<S, V>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void SumLanes(Span<float> dWeight, float beta)
     {
-        int tapTiles = (s.K + TileRows - 1) / TileRows;
         fixed (float* from = sums, to = dWeight)
         {
             float* at = from;
@@ -140,8 +138,8 @@ internal sealed unsafe partial class DirectConv<S, V>
                 {
                     var (first, filters) = FilterTile(f);
                     float* w = to + ((nint)g * s.M + first) * s.K;
-                    for (int tile = 0, k = 0; tile < tapTiles; tile++)
-                        for (int end = (tile + 1) * s.K / tapTiles; k < end; k++)
+                    for (int tile = 0, k = 0; k < s.K; tile++)
+                        for (int end = tapTiles[tile + 1]; k < end; k++)
                             for (int c = 0; c < filters; c++, at += S.Count)
                             {
                                 float sum = S.Sum(S.Load(at));
@@ -173,9 +171,9 @@ internal sealed unsafe partial class DirectConv<S, V>
                         for (int v = 0, height; v < wide * Vectors; v += height)
                         {
                             height = Math.Min(TileRows, wide * Vectors - v);
-                            for (int f = 0, first = 0, channels; f < ChannelTiles; f++, first += channels)
+                            for (int f = 0, first = 0, channels; first < s.C; f++, first += channels)
                             {
-                                channels = (f + 1) * s.C / ChannelTiles - first;
+                                channels = channelTiles[f + 1] - first;
                                 TileSize.Run(height, channels, new TermsTile
                                 {
                                     Dy = dy + g * s.M * OutputStep + v * S.Count,

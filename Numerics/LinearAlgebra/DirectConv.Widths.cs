@@ -13,6 +13,7 @@ internal sealed unsafe partial class DirectConv<S, V> : DirectConv where S : str
 
     private readonly Sizes s;
     private readonly nint[] taps, positions;
+    private readonly int[] filterTiles, channelTiles, tapTiles;
 
     // For the input's gradient, worked out when it is first wanted.
     private Reach? rows, columns;
@@ -24,6 +25,7 @@ internal sealed unsafe partial class DirectConv<S, V> : DirectConv where S : str
     {
         this.s = s;
         (taps, positions) = (Taps(s), Positions(s));
+        (filterTiles, channelTiles, tapTiles) = (Starts(s.M, S.TileColumns), Starts(s.C, S.TileColumns), Starts(s.K, TileRows));
     }
 
     private int Vectors => s.N / S.Count;
@@ -34,16 +36,16 @@ internal sealed unsafe partial class DirectConv<S, V> : DirectConv where S : str
 
     // ---- what lies where ----
 
-    private int FilterTiles => (s.M + S.TileColumns - 1) / S.TileColumns;
-
-    private int ChannelTiles => (s.C + S.TileColumns - 1) / S.TileColumns;
-
-    /// <summary>The filters of a tile: as equal parts as whole numbers allow.</summary>
-    private (int First, int Count) FilterTile(int tile)
+    /// <summary>Where the tiles begin that a length is cut into, and where the last one ends: none longer than so much, as equal as whole numbers allow.</summary>
+    private static int[] Starts(int length, int longest)
     {
-        int tiles = FilterTiles, first = tile * s.M / tiles;
-        return (first, (tile + 1) * s.M / tiles - first);
+        int tiles = (length + longest - 1) / longest;
+        return [.. Enumerable.Range(0, tiles + 1).Select(tile => (int)((long)tile * length / tiles))];
     }
+
+    private int FilterTiles => filterTiles.Length - 1;
+
+    private (int First, int Count) FilterTile(int tile) => (filterTiles[tile], filterTiles[tile + 1] - filterTiles[tile]);
 
     /// <summary>The input with its border; the border is written once and stays.</summary>
     private ReadOnlySpan<float> Padded(ReadOnlySpan<float> x)
