@@ -86,6 +86,23 @@ public sealed class PredictorTests
         Failure.Of<ArgumentException>(() => _ = new Predictor(new BatchNorm2d(2, trackRunningStats: false), new Shape(2, 3, 3)), "BatchNorm2d", "Inference.Run");
     }
 
+    /// <summary>A chain that has grown since returns samples of another size than the caller's memory was checked for.</summary>
+    [TestMethod]
+    public void ANetworkThatReturnsOtherSamplesThanBeforeIsRefused()
+    {
+        foreach (int outputs in new[] { 2, 30 })
+            foreach (int samples in new[] { 1, 40 })
+            {
+                var network = new Sequential { new Linear(3, 10) };
+                var predictor = new Predictor(network, new Shape(3));
+                network.Add(new Linear(10, outputs));
+                var y = new float[samples * 10];
+                Failure.Of<ShapeException>(() => predictor.Run(new float[samples * 3], y), $"[{outputs}]", "[10]", "make a new predictor");
+                Assert.IsTrue(Array.TrueForAll(y, value => value == 0), "nothing is written");
+                Failure.Of<ShapeException>(() => predictor.Run(new float[samples * 3], y), "make a new predictor"); // and not: a run that is not over
+            }
+    }
+
     /// <summary>It follows the network: what training changes, the next run uses.</summary>
     [TestMethod]
     public void TheWeightsAreTheNetworksOwn()

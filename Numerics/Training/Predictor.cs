@@ -75,7 +75,7 @@ public sealed class Predictor
                 for (int n = samples - rest; n < samples; n++)
                 {
                     x.Slice(n * Sample.Count, Sample.Count).CopyTo(single.X(this, 1).Values);
-                    single.Forward(this).Values.CopyTo(y[(n * Outputs)..]);
+                    Forward(single, 1).Values.CopyTo(y[(n * Outputs)..]);
                 }
             }
         }
@@ -92,10 +92,19 @@ public sealed class Predictor
             var x = slot.X(this, room);
             fixed (float* to = x.Values)
                 Transposition.Run((float*)input + (nint)start * Sample.Count, Sample.Count, rows, Sample.Count, to, room);
-            var y = slot.Forward(this);
+            var y = Forward(slot, room);
             fixed (float* from = y.Values)
                 Transposition.Run(from, room, Outputs, rows, (float*)output + (nint)start * Outputs, Outputs);
         }
+    }
+
+    /// <summary>The network's output, in which the caller's memory has been counted on.</summary>
+    private Batch Forward(Slot slot, int rows)
+    {
+        var y = slot.Forward(this);
+        if (y.Count != rows || y.Sample != Output)
+            throw new ShapeException($"the network returns {y.Count} samples of {y.Sample} for {rows}; when this predictor was made it returned one of {Output} for one: make a new predictor");
+        return y;
     }
 
     /// <summary>What one thread works with: a pass and an input for each size of block.</summary>
