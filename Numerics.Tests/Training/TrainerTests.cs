@@ -29,6 +29,37 @@ public sealed class TrainerTests
         }
     }
 
+    /// <summary>A gradient is added up when it is first read; by several threads at once it is added up once.</summary>
+    [TestMethod]
+    public void SeveralThreadsMayReadAGradient()
+    {
+        var parameter = new Parameter(4_000_000);
+        float[] share = new float[4_000_000];
+        share.AsSpan().Fill(1);
+        using var together = new Barrier(3);
+        var wrong = new int[3];
+        void Read(int reader)
+        {
+            for (int step = 1; step <= 10; step++)
+            {
+                if (reader == 0)
+                {
+                    for (int lane = 0; lane < 2; lane++) parameter.AddGrad(new Pass(lane), share);
+                    parameter.AddPartials();
+                }
+                together.SignalAndWait();
+                float[] gradient = parameter.Grad!.Data;
+                for (int i = 0; i < gradient.Length; i += 9999)
+                    if (gradient[i] != 2 * step) wrong[reader]++;
+                together.SignalAndWait();
+            }
+        }
+        Thread[] readers = [.. Enumerable.Range(0, 3).Select(reader => new Thread(() => Read(reader)))];
+        foreach (var reader in readers) reader.Start();
+        foreach (var reader in readers) reader.Join();
+        Assert.AreEqual(0, wrong.Sum(), "numbers that are not twice the step's");
+    }
+
     [TestMethod]
     [DynamicData(nameof(Widths))]
     public void GradientsAreTheReferences(int bits)

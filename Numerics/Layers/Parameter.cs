@@ -10,6 +10,7 @@ public sealed class Parameter
     // are left as they are until somebody reads the gradient: the optimizer adds them up in the same pass over memory that updates the value.
     private readonly float[]?[] partials = new float[]?[BlockPlan.MostLanes];
     private readonly bool[] begun = new bool[BlockPlan.MostLanes];
+    private readonly Lock settling = new(); // whoever reads the gradient may be the one to add it up
     private bool pending; // the lanes' shares are part of the gradient and not yet in it
     private bool isZero; // the gradient counts as zero, whatever its array holds
     private Tensor? grad;
@@ -92,10 +93,14 @@ public sealed class Parameter
     /// <summary>Brings the gradient's array up to date: before it is read, and before the lanes begin anew.</summary>
     internal void Settle()
     {
-        if (!pending && !isZero) return;
-        PrepareToSettle();
-        SettleRange(0, Value.Data.Length);
-        Settled();
+        if (!Volatile.Read(ref pending) && !Volatile.Read(ref isZero)) return;
+        lock (settling)
+        {
+            if (!pending && !isZero) return;
+            PrepareToSettle();
+            SettleRange(0, Value.Data.Length);
+            Settled();
+        }
     }
 
     /// <summary>The same for a range, in the order of the lanes; returns the array. Ranges may be done side by side; <see cref="Settled"/> ends it.</summary>
@@ -127,8 +132,9 @@ public sealed class Parameter
     /// <summary>Every range has been settled.</summary>
     internal void Settled()
     {
-        DropPartials();
-        isZero = false;
+        begun.AsSpan().Clear();
+        Volatile.Write(ref isZero, false);
+        Volatile.Write(ref pending, false); // last of all: who sees it reads the gradient
     }
 
     /// <summary>Puts a gradient back as it was, null included.</summary>
