@@ -45,6 +45,30 @@ public sealed class SequentialTests
         Failure.Of<ArgumentException>(() => _ = new Sequential { relu, new Linear(2, 2), new Sequential { relu } });
         var shared = new Linear(2, 2);
         Failure.Of<ArgumentException>(() => _ = new Sequential { new Sequential { shared }, new Sequential { shared } });
+        // Nor by way of a chain that grows when it is already inside.
+        var inner = new Sequential();
+        var outer = new Sequential { shared, new Sequential { inner } };
+        Failure.Of<ArgumentException>(() => inner.Add(shared), "already in this chain");
+        Failure.Of<ArgumentException>(() => inner.Add(outer), "already in this chain");
+        inner.Add(new Linear(2, 2));
+        Assert.AreEqual(4, outer.Parameters().Count());
+    }
+
+    /// <summary>Backward goes the way that forward came, whatever was added since; the next forward goes through all.</summary>
+    [TestMethod]
+    public void AChainThatGrowsAfterAForward()
+    {
+        static Sequential Start() => new() { new Conv2d(2, 3, 3, generator: new Generator(1)), new ReLU() };
+        var x = Values.Batch(1, 40, new Shape(2, 6, 6));
+        Sequential grown = Start(), whole = Start();
+        var y = grown.Forward(x);
+        grown.Add(new MaxPool2d(2)); // with which the convolution becomes one step
+        var dy = Values.Gradient(2, y);
+        whole.Forward(x);
+        Close.AssertSameBits("dx", whole.Backward(dy)!.Values, grown.Backward(dy)!.Values);
+        foreach (var (expected, got) in whole.Parameters().Zip(grown.Parameters())) Close.AssertSameBits("gradient", expected.Grad!.Data, got.Grad!.Data);
+        whole.Add(new MaxPool2d(2));
+        Close.AssertSameBits("y", whole.Forward(x).Values, grown.Forward(x).Values);
     }
 
     [TestMethod]

@@ -24,6 +24,9 @@ public abstract class Module
     /// <summary>The name with those of the modules around it, classifier.0; null for an outermost one.</summary>
     private string? FullName => Name is null ? null : parent?.FullName is { } outer ? $"{outer}.{Name}" : Name;
 
+    /// <summary>The module around all that this one is in; itself where it is in none.</summary>
+    private protected Module Outermost => parent?.Outermost ?? this;
+
     /// <summary>The direct children in order of registration.</summary>
     public IReadOnlyList<(string Name, Module Module)> Children => children;
 

@@ -76,7 +76,7 @@ public class Sequential : Module, IEnumerable<Module>
     /// <inheritdoc/>
     public override Batch Forward(Batch x, Pass pass)
     {
-        foreach (var step in Steps)
+        foreach (var step in pass.Kept<Trip>(this).Steps = Steps)
         {
             long start = pass.Clock is null ? 0 : Stopwatch.GetTimestamp();
             x = step.Forward(x, pass);
@@ -89,7 +89,7 @@ public class Sequential : Module, IEnumerable<Module>
     public override Batch? Backward(Batch dy, Pass pass)
     {
         Batch? gradient = dy;
-        var all = Steps;
+        var all = pass.Kept<Trip>(this).Steps!;
         for (int i = all.Length - 1; i >= 0 && gradient is not null; i--)
         {
             long start = pass.Clock is null ? 0 : Stopwatch.GetTimestamp();
@@ -97,6 +97,12 @@ public class Sequential : Module, IEnumerable<Module>
             pass.Clock?.Add(all[i], start, backward: true);
         }
         return gradient;
+    }
+
+    /// <summary>The way a forward went, which its backward goes too, whatever was added since.</summary>
+    private sealed class Trip
+    {
+        public Module[]? Steps;
     }
 
     /// <summary>What runs: the chain, with a convolution and the pool behind it taken as one.</summary>
@@ -139,7 +145,7 @@ public class Sequential : Module, IEnumerable<Module>
     private void RequireNew(Module module)
     {
         ArgumentNullException.ThrowIfNull(module);
-        var present = WithParts(this).ToHashSet();
+        var present = WithParts(Outermost).ToHashSet();
         if (WithParts(module).FirstOrDefault(present.Contains) is { } twice)
             throw new ArgumentException($"{twice} is already in this chain; a layer keeps one block for its backward, so make a second one", nameof(module));
     }
