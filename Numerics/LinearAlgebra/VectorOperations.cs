@@ -107,7 +107,7 @@ internal static unsafe class VectorOperations
         return result;
     }
 
-    private static int Pieces(int length) => length < 2 * Piece ? 1 : (length + Piece - 1) / Piece;
+    private static int Pieces(int length) => length < 2 * Piece ? 1 : (length - 1) / Piece + 1;
 
     private static void RequireSameLength<T>(T[] a, T[] b, string nameA, string nameB)
     {
