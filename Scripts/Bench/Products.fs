@@ -35,13 +35,14 @@ let private weightGradient name m k n times = { forward name m k n times with Tr
 /// dColumns = dY·weightᵀ.
 let private inputGradient name m k n times = { forward name m k n times with TransposeB = true; Beta = 0.0 }
 
-/// The rows of a tile of the first convolution at batch 32: one row of its output for 32 samples. The tile's 90 KB stay in the second-level
-/// cache; the engine works through its 25,088 rows in tiles too.
+/// The first convolution's product at batch 32 is measured in tiles of so many rows: one row of its output for 32 samples. A tile's 90 KB stay
+/// in the second-level cache, as the whole 25,088 rows would not.
 let tileRows = 28 * 32
 
 let tiles = 28 * 28 * 32 / tileRows
 
-/// LeNet-5's products at batch 32. The first convolution needs no gradient of its input in training; its product is measured all the same.
+/// LeNet-5's products at batch 32. Those of the convolutions are on columns, which the engine does without: it reads the taps in place. The first
+/// convolution needs no gradient of its input in training; its product is measured all the same.
 let lenet =
     [ forward "conv1" tileRows 25 6 tiles
       weightGradient "conv1 dW" 25 tileRows 6 tiles
@@ -165,7 +166,7 @@ let run (setup: Setup) (peak: Peak) : JsonNode =
     let share (m: Measured) = m.Gflops["simd"] / (if m.Type = "float" then peak.Single m.Threads else peak.Double m.Threads)
     let of' name (m: Measured) = m.Gflops |> Map.tryFind name |> Option.defaultValue nan
     line setup.Out ""
-    line setup.Out $"products, GFLOP/s (conv1: {tiles} tiles of {tileRows} rows)"
+    line setup.Out $"products, GFLOP/s (of convolutions: on columns, which the engine does without; conv1: {tiles} tiles of {tileRows} rows, which stay in the cache)"
     match cblas with
     | Ok provider -> line setup.Out $"cblas is {provider}"
     | Error why -> line setup.Out $"cblas is left out: {why}"
