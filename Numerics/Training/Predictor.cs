@@ -54,7 +54,7 @@ public sealed class Predictor
     /// <summary>y ← network(x).</summary>
     /// <param name="x">[N, sample], row-major.</param>
     /// <param name="y">[N, outputs], row-major. Overwritten.</param>
-    /// <exception cref="ShapeException">x is no whole number of samples, or y has not a row for each.</exception>
+    /// <exception cref="ShapeException">x is no whole number of samples, y has not a row for each, or the network has become one that returns other samples.</exception>
     /// <exception cref="InvalidOperationException">A run on another thread is not over.</exception>
     public unsafe void Run(ReadOnlySpan<float> x, Span<float> y)
     {
