@@ -50,6 +50,22 @@ public sealed class WindowGeometryTests
         Assert.AreEqual((2, 3), new WindowGeometry(2, 2, 0, 1, ceilMode: true, paddingEnd: (1, 1)).Output(4, 5));
     }
 
+    /// <summary>A step to beyond the image is one place, however long: sizes near the largest int must not wrap.</summary>
+    [TestMethod]
+    [DataRow(int.MaxValue, 0)]
+    [DataRow(int.MaxValue, 2)]
+    public void LongStepsKeepTheFirstPlace(int stride, int padding)
+    {
+        var x = Values.Batch(1, 3, new Shape(2, 7, 5));
+        var expected = new Conv2d(2, 3, (3, 2), stride: 9, padding: padding, generator: new Generator(4));
+        var conv = new Conv2d(2, 3, (3, 2), stride, padding, generator: new Generator(4));
+        foreach (string provider in new[] { "simd", "managed" })
+        {
+            using var _ = new Settings(provider: provider);
+            Close.Assert(provider, expected.Forward(x).ToTensor().Data, conv.Forward(x).ToTensor().Data, 1e-6, 1e-7);
+        }
+    }
+
     [TestMethod]
     public void ImpossibleWindowsAreRefused()
     {

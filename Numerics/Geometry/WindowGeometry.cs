@@ -83,12 +83,9 @@ public sealed record WindowGeometry
     internal static (int From, int To) Inside(int tap, int input, int output, int stride, int padding, int dilation)
     {
         // 0 ≤ o·stride − padding + tap·dilation < input
-        int start = padding - tap * dilation;
-        int from = start <= 0 ? 0 : (start + stride - 1) / stride;
-        int past = input + start;
-        int to = past <= 0 ? 0 : (past + stride - 1) / stride;
-        from = Math.Min(from, output);
-        return (from, Math.Clamp(to, from, output));
+        long start = padding - (long)tap * dilation, past = input + start;
+        int from = (int)Math.Clamp(start <= 0 ? 0 : (start - 1) / stride + 1, 0, output);
+        return (from, (int)Math.Clamp(past <= 0 ? 0 : (past - 1) / stride + 1, from, output));
     }
 
     private static long Extent(int kernel, int dilation) => dilation * (kernel - 1L) + 1;
