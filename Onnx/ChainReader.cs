@@ -9,6 +9,9 @@ namespace OnnxLeNet.Onnx;
 /// </summary>
 internal sealed class ChainReader
 {
+    /// <summary>Elements of a sample anywhere in the network: 64 channels of 512×512. A few bytes of borders can ask for any number.</summary>
+    private const int MostElements = 1 << 24;
+
     private static readonly HashSet<string> Endings = ["ArgMax", "Cast", "Identity", "Squeeze", "Unsqueeze", "Flatten", "Reshape"];
 
     private readonly GraphProto proto;
@@ -119,6 +122,7 @@ internal sealed class ChainReader
         if (proto.Input.Count(i => i.Length > 0 && graph.Constant(i) is null) > 1) throw node.Refuse("it takes more than one computed value; only a chain of nodes is read");
         var layer = read(node);
         node.Done();
+        if (layer.Output.Count > MostElements) throw node.Refuse($"it returns samples of shape {layer.Output}, {layer.Output.Count:N0} numbers; at most {MostElements:N0} are computed");
         TakeWeights(node);
         value = (node.Followers.Count > 0 ? node.Followers[^1].Node : proto).Output[0];
         graph.Samples[value] = layer.Output;
@@ -209,7 +213,12 @@ internal sealed class ChainReader
         var type = (TensorProto.Types.DataType)input.Type!.TensorType.ElemType;
         if (type is TensorProto.Types.DataType.String or TensorProto.Types.DataType.Bool or TensorProto.Types.DataType.Complex64 or TensorProto.Types.DataType.Complex128)
             throw new OnnxException($"input '{input.Name}' is of type {type}; the engine computes with numbers, as float32");
-        try { return (new Shape([.. dims.Skip(1).Select(d => (int)d.DimValue)]), dims[0].HasDimValue ? dims[0].DimValue : null); }
+        try
+        {
+            var sample = new Shape([.. dims.Skip(1).Select(d => (int)d.DimValue)]);
+            if (sample.Count > MostElements) throw new OnnxException($"input '{input.Name}' takes samples of shape {sample}, {sample.Count:N0} numbers; at most {MostElements:N0} are read");
+            return (sample, dims[0].HasDimValue ? dims[0].DimValue : null);
+        }
         catch (ShapeException error) { throw new OnnxException($"input '{input.Name}': {error.Message}", error); }
     }
 }

@@ -161,6 +161,19 @@ public sealed class OnnxHostileTests
     }
 
     [TestMethod]
+    public void SamplesOfBillionsOfNumbersAreRefused()
+    {
+        var model = Small();
+        var dims = model.Graph.Input[0].Type.TensorType.Shape.Dim;
+        (dims[2].DimValue, dims[3].DimValue) = (30_000, 30_000);
+        Failure.Of<OnnxException>(() => OnnxImporter.Import(model), "'input'", "[1, 30000, 30000]");
+        model = Small();
+        var pads = model.Graph.Node[0].Attribute.Single(a => a.Name == "pads").Ints;
+        for (int i = 0; i < pads.Count; i++) pads[i] = 9000;
+        Failure.Of<OnnxException>(() => OnnxImporter.Import(model), "'conv1'", "[2, 18004, 9004]");
+    }
+
+    [TestMethod]
     public void SharedWeightsAreRefused()
     {
         var net = new Sequential("Net") { new Linear(3, 3, generator: new Generator(1)), new Linear(3, 3, generator: new Generator(2)) };
