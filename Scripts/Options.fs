@@ -237,6 +237,21 @@ type GpuCheckArgs =
             | Json _ -> "write the results as one JSON object."
             | Quiet -> "print nothing but errors."
 
+[<CliPrefix(CliPrefix.DoubleDash); RequireQualifiedAccess>]
+type ServeArgs =
+    | [<Unique; EqualsAssignmentOrSpaced>] Port of N: int
+    | [<Unique; EqualsAssignmentOrSpaced>] Data of DIR: string
+    | [<Unique; EqualsAssignmentOrSpaced>] Ort of DIR: string
+    | [<Unique>] Quiet
+
+    interface IArgParserTemplate with
+        member arg.Usage =
+            match arg with
+            | Port _ -> "the port on this machine, 0 for any that is free (default: 8080)."
+            | Data _ -> "a folder of IDX files, gzipped or not (default: MNIST, which comes with the project)."
+            | Ort _ -> "the folder dist of onnxruntime-web (default: fetched from npm once)."
+            | Quiet -> "print nothing but errors."
+
 type Verb =
     | [<CliPrefix(CliPrefix.None)>] Train of ParseResults<TrainArgs>
     | [<CliPrefix(CliPrefix.None)>] Evaluate of ParseResults<EvaluateArgs>
@@ -248,6 +263,7 @@ type Verb =
     | [<CliPrefix(CliPrefix.None)>] Conformance of ParseResults<ConformanceArgs>
     | [<CliPrefix(CliPrefix.None)>] Doctor of ParseResults<DoctorArgs>
     | [<CliPrefix(CliPrefix.None); CustomCommandLine "gpu-check">] GpuCheck of ParseResults<GpuCheckArgs>
+    | [<CliPrefix(CliPrefix.None)>] Serve of ParseResults<ServeArgs>
 
     interface IArgParserTemplate with
         member verb.Usage =
@@ -262,3 +278,4 @@ type Verb =
             | Conformance _ -> "ONNX's node tests through the engine."
             | Doctor _ -> "what this machine has, what is missing and how to get it."
             | GpuCheck _ -> "everything that only a machine with an NVIDIA GPU can prove."
+            | Serve _ -> "a page on this machine in which a browser trains LeNet-5."

@@ -41,6 +41,7 @@ let main argv =
         | Verb.Conformance args -> Conformance.run args
         | Doctor args -> Doctor.run args
         | Verb.GpuCheck args -> GpuCheck.run args
+        | Verb.Serve args -> Serve.run args
     with
     | :? ArguParseException as e when e.ErrorCode = ErrorCode.HelpText ->
         Console.Out.WriteLine e.Message

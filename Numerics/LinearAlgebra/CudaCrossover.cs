@@ -37,35 +37,41 @@ public sealed record CudaCrossover(double Fixed, double PerByte, double PerMulti
         : Square(elementSize) is { } n ? string.Create(CultureInfo.InvariantCulture, $"{n}×{n} and more")
         : "none: copying costs more than it saves";
 
-    /// <summary>Measures, in a fraction of a second: a tiny product, a copy-heavy and a compute-heavy one on the GPU, and one on the processor.</summary>
+    /// <summary>Measures, in a fraction of a second: a tiny product, one of many bytes and some of much arithmetic on the GPU, and one on the processor.</summary>
     /// <param name="gpu">Products on the GPU, copies included.</param>
     internal static CudaCrossover Measure<T>(ILinearAlgebraProvider<T> gpu) where T : unmanaged
     {
-        const int Long = 4096, Short = 8, Square = 1024, ProcessorSquare = 384;
+        const int Long = 1024, Short = 4, ProcessorSquare = 384;
         int size = System.Runtime.CompilerServices.Unsafe.SizeOf<T>();
         var processor = (ILinearAlgebraProvider<T>)(object)SimdLinearAlgebraProvider.Instance;
         double tiny = Seconds(gpu, Short, Short, Short);
-        double copying = Seconds(gpu, Long, Short, Long / 4); // four million elements in, next to no arithmetic for a GPU
-        double perByte = Math.Max(0, copying - tiny) / (size * ((double)Long * (Long / 4) + Short * (Long / 4) + Long * Short));
-        double computing = Seconds(gpu, Square, Square, Square);
-        double perMultiplyAdd = Math.Max(0, computing - tiny - perByte * 3 * Square * Square * size) / ((double)Square * Square * Square);
+        double copying = Seconds(gpu, Long, Short, Long); // a million elements in, next to no arithmetic for a GPU
+        double perByte = Math.Max(0, copying - tiny) / (size * ((double)Long * Long + 2 * Short * Long));
+        double perMultiplyAdd = 0;
+        // The larger, the less the rest disturbs; as large as takes a moment.
+        for (int n = 128; n <= 2048; n *= 2)
+        {
+            double computing = Seconds(gpu, n, n, n), cube = (double)n * n * n;
+            perMultiplyAdd = Math.Max(0, computing - tiny - perByte * 3 * n * n * size) / cube;
+            if (computing > 0.01) break;
+        }
         double perMultiplyAddOnProcessor = Seconds(processor, ProcessorSquare, ProcessorSquare, ProcessorSquare) / ((double)ProcessorSquare * ProcessorSquare * ProcessorSquare);
         return new CudaCrossover(tiny, perByte, perMultiplyAdd, perMultiplyAddOnProcessor);
     }
 
-    /// <summary>The median of five products, after one that warms up.</summary>
+    /// <summary>The median of five products, or of as many as a moment is enough for, after one that warms up.</summary>
     private static double Seconds<T>(ILinearAlgebraProvider<T> provider, int m, int n, int k) where T : struct
     {
         T[] a = new T[m * k], b = new T[k * n], c = new T[m * n];
-        var seconds = new double[5];
+        var seconds = new List<double>();
         provider.MatrixMultiply(a, m, k, b, k, n, c);
-        for (int i = 0; i < seconds.Length; i++)
+        while (seconds.Count == 0 || (seconds.Count < 5 && seconds.Sum() < 0.05))
         {
             long began = Stopwatch.GetTimestamp();
             provider.MatrixMultiply(a, m, k, b, k, n, c);
-            seconds[i] = Stopwatch.GetElapsedTime(began).TotalSeconds;
+            seconds.Add(Stopwatch.GetElapsedTime(began).TotalSeconds);
         }
-        Array.Sort(seconds);
-        return seconds[seconds.Length / 2];
+        seconds.Sort();
+        return seconds[seconds.Count / 2];
     }
 }

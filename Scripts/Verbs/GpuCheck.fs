@@ -82,7 +82,12 @@ let private run' (args: ParseResults<GpuCheckArgs>) out (diagnosis: CudaDiagnosi
           Models = models (args.TryGetResult GpuCheckArgs.Models)
           Data = data
           Measure = measure
-          Peer = lazy (PyTorch.findOn (if rehearse then "cpu" else "cuda") (args.TryGetResult GpuCheckArgs.Python) measure.Images data) }
+          Peer =
+            lazy
+                (try
+                    PyTorch.findOn (if rehearse then "cpu" else "cuda") (args.TryGetResult GpuCheckArgs.Python) measure.Images data
+                 with :? MissingPartException as e ->
+                     Error e.Message) }
     let missing = if rehearse then [] else [ for part in diagnosis.Parts do if not part.Found then part ]
     let noGpu = not rehearse && diagnosis.Gpus.Count = 0
     let heading =
