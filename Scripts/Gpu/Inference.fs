@@ -108,14 +108,16 @@ let private cudaGraph (s: Setup) (file: string) () =
 
 /// The rows for every model.
 let checks (s: Setup) =
-    [ if s.Models.IsEmpty then
-          notRun "inference" "there are no models: train one, or name their folder with --models"
-      for file in s.Models do
-          let name = Path.GetFileNameWithoutExtension file
-          check $"{name}: parity, TF32 off" (parity s file)
-          check $"{name}: parity, TF32 on" (tf32 s file)
-          check $"{name}: every node there" (placement s file)
-          check $"{name}: CUDA graph" (cudaGraph s file) ]
+    seq {
+        if s.Models.IsEmpty then
+            notRun "inference" "there are no models: train one, or name their folder with --models"
+        for file in s.Models do
+            let name = Path.GetFileNameWithoutExtension file
+            check $"{name}: parity, TF32 off" (parity s file)
+            check $"{name}: parity, TF32 on" (tf32 s file)
+            check $"{name}: every node there" (placement s file)
+            check $"{name}: CUDA graph" (cudaGraph s file)
+    }
 
 /// Images a second of LeNet-5 at one batch size on the device, as a CUDA graph and not, beside the processor and PyTorch.
 let private throughputAt (s: Setup) batch () =
@@ -152,4 +154,4 @@ let private throughputAt (s: Setup) batch () =
     json (("batch", box batch) :: [ for name, value in rates -> name + "ImagesPerSecond", box value ])
 
 let throughput (s: Setup) =
-    [ for batch in (if s.Measure.Quick then [ 1; 64 ] else [ 1; 64; 1024 ]) -> check $"inference, batch {batch}" (throughputAt s batch) ]
+    seq { for batch in (if s.Measure.Quick then [ 1; 64 ] else [ 1; 64; 1024 ]) -> check $"inference, batch {batch}" (throughputAt s batch) }

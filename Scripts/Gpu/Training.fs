@@ -150,15 +150,19 @@ let private speed (s: Setup) (data: ImageDataset) (images: Images) batch () =
 
 /// Gradients of every model, then every optimizer.
 let proofs (s: Setup) =
-    [ for model in Models.all do
-          if GradientParity.Applies(model.Build(Generator 1L)) then
-              check $"{model.Name}: gradients" (gradients s model)
-      check "lenet5: optimizers" (optimizers s) ]
+    seq {
+        for model in Models.all do
+            if GradientParity.Applies(model.Build(Generator 1L)) then
+                check $"{model.Name}: gradients" (gradients s model)
+        check "lenet5: optimizers" (optimizers s)
+    }
 
 let runs (s: Setup) =
     let data = lazy ImageFolder.Load(s.Data, ImageTransform.Mnist)
     let part = lazy data.Value.Train.First s.Measure.Images
     let all = lazy Images data.Value.Train
-    [ check "lenet5: a training run" (fun () -> training s data.Value all.Value ())
-      for batch in (if s.Measure.Quick then [ 64 ] else [ 64; 256; 1024 ]) do
-          check $"training, batch {batch}" (fun () -> speed s part.Value all.Value batch ()) ]
+    seq {
+        check "lenet5: a training run" (fun () -> training s data.Value all.Value ())
+        for batch in (if s.Measure.Quick then [ 64 ] else [ 64; 256; 1024 ]) do
+            check $"training, batch {batch}" (fun () -> speed s part.Value all.Value batch ())
+    }

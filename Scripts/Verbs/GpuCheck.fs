@@ -38,6 +38,22 @@ let private sayMissing out (missing: CudaPart list) =
     line out $"  where to: {where}"
     line out ""
 
+/// The verb bench as it is, with its JSON.
+let private bench (s: Setup) (args: ParseResults<GpuCheckArgs>) () =
+    let file = Path.Combine(Path.GetTempPath(), $"onnxlenet-{Guid.NewGuid():N}.json")
+    try
+        let options =
+            [| yield! [ "--json"; file ]
+               if s.Measure.Quick then "--quick"
+               if s.Measure.Out.Quiet then "--quiet"
+               match args.TryGetResult GpuCheckArgs.Python with
+               | Some python -> yield! [ "--python"; python ]
+               | None -> () |]
+        let code = Bench.run (ArgumentParser.Create<BenchArgs>().Parse options)
+        passedIf (code = Exit.done') "measured; in the JSON under bench" (json [ "bench", JsonNode.Parse(File.ReadAllText file) ])
+    finally
+        File.Delete file
+
 /// What is run, in this order: a group's name, whether it needs all that ONNX Runtime's CUDA provider needs, and its rows.
 let private groups (s: Setup) (args: ParseResults<GpuCheckArgs>) =
     [ "inference of every model", true, (fun () -> Inference.checks s)
@@ -46,25 +62,7 @@ let private groups (s: Setup) (args: ParseResults<GpuCheckArgs>) =
       "the cuBLAS provider", false, (fun () -> Products.checks s)
       "inference speed", true, (fun () -> Inference.throughput s)
       if not (args.Contains GpuCheckArgs.NoBench) then
-          "the processor's bench",
-          false,
-          (fun () ->
-              [ check "the processor's bench" (fun () ->
-                    let file = Path.Combine(Path.GetTempPath(), $"onnxlenet-{Guid.NewGuid():N}.json")
-                    try
-                        let options =
-                            [| "--json"; file
-                               if s.Measure.Quick then "--quick"
-                               if s.Measure.Out.Quiet then "--quiet"
-                               match args.TryGetResult GpuCheckArgs.Python with
-                               | Some python ->
-                                   "--python"
-                                   python
-                               | None -> () |]
-                        let code = Bench.run (ArgumentParser.Create<BenchArgs>().Parse options)
-                        passedIf (code = Exit.done') "measured, in the JSON under bench" (json [ "bench", JsonNode.Parse(File.ReadAllText file) ])
-                    finally
-                        File.Delete file) ]) ]
+          "the processor's bench", false, (fun () -> seq { check "the processor's bench" (bench s args) }) ]
 
 let private pytorch (s: Setup) =
     check "PyTorch on the same device" (fun () ->
