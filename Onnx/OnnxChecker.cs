@@ -1,3 +1,4 @@
+using System.Buffers.Binary;
 using OnnxLeNet.Numerics;
 using OnnxLeNet.Onnx.Schema;
 using DataType = OnnxLeNet.Onnx.Schema.TensorProto.Types.DataType;
@@ -15,6 +16,9 @@ public static class OnnxChecker
 
     /// <summary>Axes of a tensor: no operator has use for so many, and each is kept with every value that it is passed on to.</summary>
     internal const int MostAxes = 64;
+
+    /// <summary>Elements of a tensor that the file only names the sizes of: a quarter of a gigabyte of floats.</summary>
+    private const int MostMade = 1 << 26;
 
     /// <summary>Checks a model.</summary>
     /// <exception cref="OnnxException">What is wrong, with the name of the node, weight or value.</exception>
@@ -125,6 +129,7 @@ public static class OnnxChecker
         // Native code makes a whole tensor of a sparse one, of any size that a few bytes can name.
         if (graph.SparseInitializer.Count > 0) throw new OnnxException($"weight '{graph.SparseInitializer[0].Values?.Name}' is sparse; only whole ones are read");
         Nodes(graph.Node, own, known, level);
+        Sizes(graph);
         var outputs = new HashSet<string>();
         foreach (var output in graph.Output)
         {
@@ -133,6 +138,22 @@ public static class OnnxChecker
             Check(output);
         }
         foreach (var value in graph.ValueInfo) Check(value);
+    }
+
+    /// <summary>Tensors that a node makes from sizes in the file: native code makes them when it loads the model, however large.</summary>
+    private static void Sizes(GraphProto graph)
+    {
+        var known = graph.Initializer.ToDictionary(tensor => tensor.Name);
+        foreach (var node in graph.Node)
+        {
+            if (node.OpType == "Constant" && node.Attribute.FirstOrDefault(a => a.Name == "value")?.T is { } value) known.TryAdd(node.Output[0], value);
+            int at = node.OpType switch { "ConstantOfShape" => 0, "Expand" => 1, _ => -1 };
+            if (at < 0 || at >= node.Input.Count || !known.TryGetValue(node.Input[at], out var sizes) || sizes.DataType != (int)DataType.Int64) continue;
+            double count = 1;
+            for (int i = 0; i < sizes.Int64Data.Count; i++) count *= Math.Abs((double)sizes.Int64Data[i]);
+            for (int i = 0; i + sizeof(long) <= sizes.RawData.Length; i += sizeof(long)) count *= Math.Abs((double)BinaryPrimitives.ReadInt64LittleEndian(sizes.RawData.Span[i..]));
+            if (count > MostMade) throw new OnnxException($"node '{node.Name}' ({node.OpType}) makes a tensor of {count:N0} elements out of a few sizes; at most {MostMade:N0} are made");
+        }
     }
 
     private static void Nodes(IReadOnlyCollection<NodeProto> nodes, HashSet<string> own, Scope known, int level)

@@ -71,6 +71,27 @@ public sealed class OnnxHostileTests
 
     public static IEnumerable<object[]> Cases => All.Select(c => new object[] { c.Key, c.Value.Part });
 
+    /// <summary>A few sizes in the file are a tensor of gigabytes in whoever computes it.</summary>
+    [TestMethod]
+    public void TensorsOfImpossibleSizesAreNotMade()
+    {
+        foreach (var (op, at) in new[] { ("ConstantOfShape", 0), ("Expand", 1) })
+        {
+            var model = OnnxExporter.Export(new Sequential { new Linear(3, 2) }, new Shape(3), "net");
+            var sizes = new TensorProto { Name = "sizes", DataType = (int)TensorProto.Types.DataType.Int64 };
+            sizes.Dims.Add(2);
+            sizes.Int64Data.Add([1 << 16, 1 << 16]);
+            model.Graph.Initializer.Add(sizes);
+            var node = new NodeProto { OpType = op, Name = "huge" };
+            node.Input.Add(at == 0 ? ["sizes"] : ["input", "sizes"]);
+            node.Output.Add("huge");
+            model.Graph.Node.Add(node);
+            Failure.Of<OnnxException>(() => OnnxChecker.Check(model), "'huge'", op, "4,294,967,296");
+            sizes.Int64Data[1] = 8;
+            OnnxChecker.Check(model);
+        }
+    }
+
     [TestMethod]
     [DynamicData(nameof(Cases))]
     public void IsRefused(string what, string part)

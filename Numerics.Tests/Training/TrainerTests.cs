@@ -201,6 +201,30 @@ public sealed class TrainerTests
         Failure.Of<ArgumentOutOfRangeException>(() => _ = new Trainer(LayerCases.Chain(), data, 0));
     }
 
+    [TestMethod]
+    public void ANetworkThatChangesUnderATrainerIsRefused()
+    {
+        var data = Images(20);
+        int[] batch = [.. Enumerable.Range(0, 20)];
+        var network = LayerCases.Chain();
+        var trainer = new Trainer(network, data, 20);
+        trainer.Backward(batch);
+        network.Add("more", new Linear(4, 4));
+        Failure.Of<InvalidOperationException>(() => trainer.Backward(batch), "has 10 parameters", "made for 8", "new trainer");
+        var narrowed = LayerCases.Chain();
+        trainer = new Trainer(narrowed, data, 20);
+        narrowed.AddFunction(new FirstTwo());
+        Failure.Of<ShapeException>(() => trainer.Backward(batch), "[2]", "made for [4]");
+    }
+
+    /// <summary>A function that leaves the first two of its features.</summary>
+    private sealed class FirstTwo : Module
+    {
+        public override Batch Forward(Batch x, Pass pass) => new(x.Count, new Shape(2));
+
+        public override Batch Backward(Batch dy, Pass pass) => throw new NotSupportedException();
+    }
+
     /// <summary>Images of noise for <see cref="LayerCases.Chain"/>, 1×14×17 in 4 classes, unless told otherwise.</summary>
     internal static ImageDataset Images(int count, Shape? stored = null, int pad = 0, int classes = 4)
     {

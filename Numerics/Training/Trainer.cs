@@ -65,6 +65,7 @@ public sealed class Trainer
     private readonly Module network;
     private readonly ImageDataset data;
     private readonly Parameter[] parameters;
+    private readonly int outputs;
     private readonly double[] lossSums = new double[BlockPlan.MostLanes]; // a lane's each
     private readonly Stack<Workspace> free = new(); // as many as ever worked at once: the buffers stay in their thread's cache
     private readonly Action<int> runLane;
@@ -92,7 +93,7 @@ public sealed class Trainer
         ArgumentNullException.ThrowIfNull(network);
         ArgumentNullException.ThrowIfNull(data);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(largestBatch);
-        Inference.RequireClassifier(network, data);
+        outputs = Inference.RequireClassifier(network, data);
         (this.network, this.data) = (network, data);
         parameters = [.. network.Parameters()];
         this.random = new Generator((long)(random ?? Generator.Default).NextBits());
@@ -207,10 +208,16 @@ public sealed class Trainer
     /// Where the loss is not finite the gradients are left as they were. A gradient's array is brought up to date when
     /// <see cref="Parameter.Grad"/> is read or an optimizer steps.
     /// </summary>
+    /// <param name="batch">Image numbers, no more than the trainer was made for.</param>
+    /// <exception cref="ArgumentException">No images, or too many.</exception>
+    /// <exception cref="InvalidOperationException">The network has other parameters than when the trainer was made.</exception>
+    /// <exception cref="ShapeException">The network returns samples of another shape than then.</exception>
     public double Backward(ReadOnlySpan<int> batch)
     {
         if (batch.Length == 0 || batch.Length > indices.Length)
             throw new ArgumentException($"a batch of {batch.Length} images; this trainer was made for 1 to {indices.Length}", nameof(batch));
+        if (network.ParameterTensors != parameters.Length)
+            throw new InvalidOperationException($"the network has {network.ParameterTensors} parameters, this trainer was made for {parameters.Length}: make a new trainer for the changed network");
         batch.CopyTo(indices);
         trips++;
         plan = BlockPlan.For(network, batch.Length);
@@ -249,6 +256,8 @@ public sealed class Trainer
             data.Gather(indices.AsSpan(start, count), x, labels);
             clock?.Add(data, began, backward: false);
             var logits = network.Forward(x, pass);
+            if (logits.Sample.Rank != 1 || logits.Sample[0] != outputs)
+                throw new ShapeException($"the network returns samples of shape {logits.Sample}, this trainer was made for [{outputs}]: make a new trainer for the changed network");
             if (clock is not null) began = Stopwatch.GetTimestamp();
             lossSum += Loss.Block(logits, labels, 1f / plan.Samples, pass, out var dLogits);
             clock?.Add(Loss, began, backward: false);
