@@ -105,8 +105,8 @@ let private print out file (report: ValidationReport) =
     line out $"{Workspace.display file}   the engine against ONNX Runtime, random batches of {commas report.BatchSizes}"
     line out $"engine: {commas report.Engines}"
     for left in report.LeftOut do
-        // The first clause names the provider and says that it cannot run; doctor tells the rest.
-        line out $"""  left out: {left.Split([| ": "; "; " |], StringSplitOptions.None) |> Seq.truncate 2 |> String.concat ": "} (see doctor)"""
+        // The first clauses name the provider and what it needs; doctor tells the rest.
+        line out $"""  left out: {left.Split([| ": "; "; "; ". " |], StringSplitOptions.None) |> Seq.truncate 2 |> String.concat ": "} (see doctor)"""
     for d in report.Devices do
         let where = [ for provider, nodes in d.Placement |> Seq.countBy _.Provider -> $"{nodes} nodes on {provider}" ]
         let ways = String.concat ", " d.Runtimes
