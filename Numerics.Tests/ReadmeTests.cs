@@ -104,6 +104,24 @@ public sealed class ReadmeTests
     }
 
     [TestMethod]
+    public void TrainInOnnxRuntime()
+    {
+        using var folder = new TemporaryFolder();
+        var data = ImageFolder.Load(SmallMnist.Write(folder), ImageTransform.Mnist);
+        var net = Networks.LeNet5(seed: 1);
+        var optimizer = new SGD(net.Parameters(), lr: 0.05, momentum: 0.9);
+        var loader = new DataLoader(data.Train.Count, 64, new Generator(1));
+        loader.Shuffle(1);
+        // README: train in ONNX Runtime
+        using var trainer = OrtTrainer.Create(net, data.Train.Sample, optimizer, new TrainingGraphOptions { ClipNorm = 1 });
+        for (int step = 0; step < loader.Steps; step++) trainer.Step(data.Train, loader.Indices(step));
+        trainer.Store();
+        // end
+        Assert.AreEqual(10, trainer.Steps);
+        Assert.AreEqual(10, ((CountEntry)optimizer.State().Entries.Single(entry => entry.Name == "state.0.step")).Value);
+    }
+
+    [TestMethod]
     public void StateAndGradientCheck()
     {
         using var folder = new TemporaryFolder();

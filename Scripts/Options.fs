@@ -17,6 +17,7 @@ type TrainArgs =
     | [<Unique; EqualsAssignmentOrSpaced>] Seed of N: int64
     | [<Unique; EqualsAssignmentOrSpaced>] Threads of N: int
     | [<Unique; EqualsAssignmentOrSpaced>] Provider of NAME: string
+    | [<Unique; EqualsAssignmentOrSpaced>] Engine of Engine
     | [<Unique; EqualsAssignmentOrSpaced>] Device of DEVICE: string
     | [<Unique; EqualsAssignmentOrSpaced; CustomCommandLine "--min-accuracy">] MinAccuracy of SHARE: float
     | [<Unique; EqualsAssignmentOrSpaced; CustomCommandLine "--hold-out">] HoldOut of N: int
@@ -36,6 +37,7 @@ type TrainArgs =
             | Seed _ -> "seed of the starting weights and of the order of the images."
             | Threads _ -> "threads of the engine (default: one per core); the result does not depend on it."
             | Provider _ -> "who computes the engine's matrix products: simd (default), managed, cblas or cblas:LIBRARY, cuda or cuda:FOLDER, mathnet-cuda."
+            | Engine _ -> "who trains: own (default), or onnxruntime with the training step as a graph; the result is the same but for rounding."
             | Device _ -> "where ONNX Runtime runs: cpu (default), cuda or cuda:N."
             | MinAccuracy _ -> "fail (exit code 1) below this test accuracy, 0 to 1."
             | HoldOut _ -> "keep the last N training images out and report on them instead of the test images: for choosing settings."
@@ -73,6 +75,7 @@ type EvaluateArgs =
 type ValidateArgs =
     | [<MainCommand; ExactlyOnce>] File of FILE: string
     | [<Unique; EqualsAssignmentOrSpaced>] Data of DIR: string
+    | [<Unique>] Gradients
     | [<Unique; EqualsAssignmentOrSpaced>] Seed of N: int64
     | [<Unique; EqualsAssignmentOrSpaced>] Threads of N: int
     | [<Unique; EqualsAssignmentOrSpaced>] Provider of NAME: string
@@ -85,6 +88,7 @@ type ValidateArgs =
             match arg with
             | File _ -> "the model, an ONNX file."
             | Data _ -> "a folder of IDX files, gzipped or not, or none (default: MNIST, if the model takes its images)."
+            | Gradients -> "also compare every gradient, and steps of every optimizer, with the training step's graph in ONNX Runtime."
             | Seed _ -> "seed of the random input."
             | Threads _ -> "threads of the engine (default: one per core)."
             | Provider _ -> "who computes the engine's matrix products: simd (default), managed, cblas or cblas:LIBRARY, cuda or cuda:FOLDER, mathnet-cuda."
@@ -119,6 +123,17 @@ type ExportArgs =
     | [<Unique; EqualsAssignmentOrSpaced>] Data of DIR: string
     | [<Unique; EqualsAssignmentOrSpaced; CustomCommandLine "--min-accuracy">] MinAccuracy of SHARE: float
     | [<Unique>] Card
+    | [<Unique>] Training
+    | [<Unique; EqualsAssignmentOrSpaced>] Optimizer of NAME: string
+    | [<Unique; EqualsAssignmentOrSpaced>] Lr of RATE: float
+    | [<Unique; EqualsAssignmentOrSpaced>] Momentum of FACTOR: float
+    | [<Unique>] Nesterov
+    | [<Unique; EqualsAssignmentOrSpaced; CustomCommandLine "--weight-decay">] WeightDecay of FACTOR: float
+    | [<Unique; EqualsAssignmentOrSpaced>] Loss of NAME: string
+    | [<Unique; EqualsAssignmentOrSpaced; CustomCommandLine "--batch-size">] BatchSize of N: int
+    | [<Unique; EqualsAssignmentOrSpaced; CustomCommandLine "--clip-norm">] ClipNorm of LIMIT: float
+    | [<Unique; EqualsAssignmentOrSpaced; CustomCommandLine "--clip-value">] ClipValue of LIMIT: float
+    | [<Unique>] Gradients
     | [<Unique; EqualsAssignmentOrSpaced>] Json of FILE: string
     | [<Unique>] Quiet
 
@@ -137,6 +152,17 @@ type ExportArgs =
             | Data _ -> "a folder of IDX files, gzipped or not, to calibrate and measure on, or none (default: MNIST, if the model takes its images)."
             | MinAccuracy _ -> "fail (exit code 1) below this test accuracy, 0 to 1 (default with --int8: 0.2 points below the float model's)."
             | Card -> "write a card beside the model."
+            | Training -> "write a training step instead: forward, loss, backward and update, and beside it a model of what it starts with (…-init.onnx)."
+            | Optimizer _ -> "sgd (default), adam, adamw or rmsprop; with --training, as all that follows."
+            | Lr _ -> "learning rate that is named in the file; the step takes it as an input (default: PyTorch's, for sgd 0.03)."
+            | Momentum _ -> "momentum of sgd (default: 0.9) or rmsprop (default: 0)."
+            | Nesterov -> "sgd looks ahead along the velocity."
+            | WeightDecay _ -> "weight decay (default: 0; for adamw 0.01)."
+            | Loss _ -> "cross-entropy or mse (default: what suits the network's output)."
+            | BatchSize _ -> "samples in a batch (default: any number)."
+            | ClipNorm _ -> "scale the gradients so that their norm stays under this."
+            | ClipValue _ -> "limit every element of a gradient to this."
+            | Gradients -> "return the gradients, the input's too."
             | Json _ -> "write the results as one JSON object."
             | Quiet -> "print nothing but errors."
 

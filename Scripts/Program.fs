@@ -35,7 +35,7 @@ let main argv =
         | Evaluate args -> Evaluate.run args
         | Validate args -> Validate.run args
         | Verb.Inspect args -> Inspect.run args
-        | Verb.Export args -> Export.run args
+        | Verb.Export args -> if args.Contains ExportArgs.Training then ExportTraining.run args else Export.run args
         | Verb.Walkthrough args -> Walkthrough.run args
         | Verb.Bench args -> Bench.run args
         | Verb.Conformance args -> Conformance.run args

@@ -93,6 +93,30 @@ public sealed class ImageDataset
         }
     }
 
+    /// <summary>The same in row-major order [N, C, H, W], as ONNX Runtime takes it.</summary>
+    /// <param name="indices">N image numbers.</param>
+    /// <param name="x">N·C·H·W values of the padded size. Overwritten.</param>
+    /// <param name="classes">N class numbers. Overwritten.</param>
+    public void Gather(ReadOnlySpan<int> indices, Span<float> x, Span<long> classes)
+    {
+        if (x.Length != indices.Length * Sample.Count || classes.Length != indices.Length)
+            throw new ShapeException($"gathering {indices.Length} images of {Sample} into {x.Length} values and {classes.Length} labels");
+        int pad = Transform.Padding, height = Stored[1], width = Stored[2];
+        if (pad > 0) x.Fill(values[0]);
+        for (int n = 0; n < indices.Length; n++)
+        {
+            classes[n] = labels.Span[indices[n]];
+            var source = pixels.Span.Slice(indices[n] * Stored.Count, Stored.Count);
+            var image = x.Slice(n * Sample.Count, Sample.Count);
+            for (int row = 0; row < Stored[0] * height; row++)
+            {
+                var from = source.Slice(row * width, width);
+                var to = image.Slice((row / height * Sample[1] + row % height + pad) * Sample[2] + pad, width);
+                for (int w = 0; w < from.Length; w++) to[w] = values[from[w]];
+            }
+        }
+    }
+
     /// <summary>The images of the given indices as a batch of their own, with their classes.</summary>
     public (Batch Images, int[] Labels) Take(ReadOnlySpan<int> indices)
     {

@@ -57,6 +57,22 @@ public enum TrainingOutcome
 public sealed record TrainingResult(TrainingOutcome Outcome, IReadOnlyList<double> Losses, IReadOnlyList<double> SecondsPerEpoch, (int Epoch, int Step)? StoppedAt);
 
 /// <summary>
+/// Who computes a training run's steps: the engine, or another who keeps weights and state where it computes and brings them back when asked. The loop, the
+/// schedule and the checkpoints are the same.
+/// </summary>
+public interface ITrainingSteps
+{
+    /// <summary>Forward, loss, backward and update on images of a data set, with the optimizer's learning rates of this moment.</summary>
+    /// <param name="data">The images.</param>
+    /// <param name="batch">Which of them.</param>
+    /// <returns>The mean loss in nats; where it is not finite, the update was not made.</returns>
+    double Step(ImageDataset data, ReadOnlySpan<int> batch);
+
+    /// <summary>Brings weights and buffers to the network, and the state to the optimizer.</summary>
+    void Store();
+}
+
+/// <summary>
 /// The training loop: shuffle, gather, forward, loss, backward, update. Each block of samples goes the whole way, from its bytes to its share
 /// of the gradients, on one thread while its buffers are in the cache; a step waits once, for the last block.
 /// </summary>
@@ -109,10 +125,12 @@ public sealed class Trainer
     /// <param name="epochEnded">Called after every epoch with its number, outside the time measured, with the network in evaluation mode.</param>
     /// <param name="checkpoint">Called with the state of things after every epoch, every few seconds, and when training is interrupted.</param>
     /// <param name="resume">Where to go on; the result, to the bit, is that of a run that never stopped.</param>
+    /// <param name="elsewhere">Makes who computes the steps, of the network and its optimizer, which have their starting values; the engine does if left out.</param>
     /// <param name="cancellation">Stops training between two steps.</param>
     /// <exception cref="DataException">The checkpoint is of other options, another network or other data.</exception>
     public static TrainingResult Fit(Module network, ImageDataset data, TrainingOptions options, Action<TrainingProgress>? progress = null,
-        Action<int>? epochEnded = null, Action<Checkpoint>? checkpoint = null, Checkpoint? resume = null, CancellationToken cancellation = default)
+        Action<int>? epochEnded = null, Action<Checkpoint>? checkpoint = null, Checkpoint? resume = null,
+        Func<Module, Optimizer, ITrainingSteps>? elsewhere = null, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(options);
         ArgumentNullException.ThrowIfNull(data);
@@ -149,11 +167,13 @@ public sealed class Trainer
             losses.AddRange(resume.Losses);
             seconds.AddRange(resume.Seconds);
         }
+        var steps = elsewhere?.Invoke(network, optimizer) ?? new OwnSteps(trainer, optimizer);
         var lastGood = resume?.Good.Clone() ?? network.StateDict().Clone();
         long lastCheckpoint = Stopwatch.GetTimestamp(), began = lastCheckpoint;
         double EpochSeconds() => elapsed + Stopwatch.GetElapsedTime(began).TotalSeconds;
         void Save()
         {
+            steps.Store();
             checkpoint?.Invoke(new Checkpoint(options, network.StateDict().Clone(), lastGood.Clone(), optimizer.State(), schedule.State(), epoch, step, trainer.trips, sum,
                 step == 0 ? 0 : EpochSeconds(), [.. losses], [.. seconds], data.Fingerprint));
             lastCheckpoint = Stopwatch.GetTimestamp();
@@ -173,20 +193,20 @@ public sealed class Trainer
                     return new TrainingResult(TrainingOutcome.Interrupted, losses, seconds, (epoch, step));
                 }
                 var batch = loader.Indices(step);
-                optimizer.DiscardGrad();
-                double mean = trainer.Backward(batch);
+                double mean = steps.Step(data, batch);
+                if (elsewhere is not null) trainer.trips++;
                 if (!double.IsFinite(mean))
                 {
                     network.LoadStateDict(lastGood);
                     return new TrainingResult(TrainingOutcome.Diverged, losses, seconds, (epoch, step + 1));
                 }
-                optimizer.Step();
                 schedule.Step();
                 sum += mean * batch.Length;
                 step++;
                 Report();
                 if (checkpoint is not null && Stopwatch.GetElapsedTime(lastCheckpoint) > options.CheckpointEvery) Save();
             }
+            steps.Store();
             // No loss of the epoch has seen its last update: this look does.
             if (!trainer.WeightsAreFinite() || !trainer.OutputsAreFinite(loader.Indices(loader.Steps - 1)))
             {
@@ -277,6 +297,20 @@ public sealed class Trainer
         var clock = new StepClock();
         lock (free) Clocks!.Add(clock);
         return clock;
+    }
+
+    /// <summary>The engine's steps: the weights are the network's own all along.</summary>
+    private sealed class OwnSteps(Trainer trainer, Optimizer optimizer) : ITrainingSteps
+    {
+        public double Step(ImageDataset data, ReadOnlySpan<int> batch)
+        {
+            optimizer.DiscardGrad();
+            double mean = trainer.Backward(batch);
+            if (double.IsFinite(mean)) optimizer.Step();
+            return mean;
+        }
+
+        public void Store() { }
     }
 
     /// <summary>What one thread works with: the batch, labels and pass of each size of block.</summary>

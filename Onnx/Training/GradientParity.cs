@@ -21,13 +21,13 @@ public sealed record GradientRow(string Input, int Samples, string Name, double 
 /// <summary>How far the weights lie apart after some steps of an optimizer on both sides.</summary>
 /// <param name="Optimizer">Which, with its numbers.</param>
 /// <param name="Steps">How many.</param>
-/// <param name="LossRel">Largest relative difference of a step's loss.</param>
+/// <param name="LossMaxAbs">Largest absolute difference of a step's loss.</param>
 /// <param name="MaxAbs">Largest absolute difference of a weight.</param>
 /// <param name="Tolerance">What <see cref="MaxAbs"/> must stay under.</param>
-public sealed record OptimizerRow(string Optimizer, int Steps, double LossRel, double MaxAbs, double Tolerance)
+public sealed record OptimizerRow(string Optimizer, int Steps, double LossMaxAbs, double MaxAbs, double Tolerance)
 {
     /// <summary>Whether they agree. What is not a number never does.</summary>
-    public bool Passed => MaxAbs < Tolerance && double.IsFinite(LossRel);
+    public bool Passed => MaxAbs < Tolerance && double.IsFinite(LossMaxAbs);
 }
 
 /// <summary>
@@ -45,13 +45,16 @@ public static class GradientParity
     /// <summary>Bound of a weight's difference after 20 steps of SGD, on the CPU.</summary>
     public const double WeightTolerance = 1e-6;
 
+    /// <summary>The same of optimizers that divide by the gradients' size.</summary>
+    public const double NormalizedTolerance = 1e-5;
+
     /// <summary>Sizes of the random batches.</summary>
     public static IReadOnlyList<int> BatchSizes { get; } = [3, 16];
 
     /// <summary>Updates in a comparison of optimizers.</summary>
     public const int OptimizerSteps = 20;
 
-    private const int DataBatch = 64;
+    private const int DataBatch = 64, MostTries = 3;
 
     /// <summary>Whether a network has gradients to compare.</summary>
     public static bool Applies(Module network)
@@ -86,13 +89,31 @@ public static class GradientParity
         var loss = LossFor(network, sample);
         using var trainer = OrtTrainer.Create(network, sample, new SGD(network.Parameters(), 0), new TrainingGraphOptions { Loss = loss, Gradients = true, InputGradient = true }, options, random);
         var rows = new List<GradientRow>();
-        foreach (int size in BatchSizes) rows.AddRange(Compare(network, trainer, $"random, batch {size}", Task.Random(trainer, size, random), options.Device));
+        foreach (int size in BatchSizes) rows.AddRange(Tried($"random, batch {size}", input => Compare(network, trainer, input, Task.Random(trainer, size, random), options.Device)));
         if (data is null) return rows;
-        var indices = new int[Math.Min(DataBatch, data.Count)];
-        for (int i = 0; i < indices.Length; i++) indices[i] = random.Next(data.Count);
-        var (images, labels) = data.Take(indices);
-        rows.AddRange(Compare(network, trainer, $"{name}, batch {indices.Length}", new Task(images.ToTensor(), labels, null), options.Device));
+        rows.AddRange(Tried($"{name}, batch {Math.Min(DataBatch, data.Count)}", input =>
+        {
+            var indices = new int[Math.Min(DataBatch, data.Count)];
+            for (int i = 0; i < indices.Length; i++) indices[i] = random.Next(data.Count);
+            var (images, labels) = data.Take(indices);
+            // The class after the right one: a trained network has gradients well above rounding by it, too.
+            for (int n = 0; n < labels.Length; n++) labels[n] = (labels[n] + 1) % trainer.OutputSample[0];
+            return Compare(network, trainer, input, new Task(images.ToTensor(), labels, null), options.Device);
+        }));
         return rows;
+    }
+
+    /// <summary>
+    /// Where two elements of a pool's window, or one before a ReLU and zero, are nearer than rounding, either side may choose otherwise than the other, and both
+    /// are right. So a batch that differs is followed by others: a wrong formula differs on all of them.
+    /// </summary>
+    private static GradientRow[] Tried(string input, Func<string, IEnumerable<GradientRow>> compare)
+    {
+        for (int number = 1; ; number++)
+        {
+            GradientRow[] rows = [.. compare(number == 1 ? input : $"{input}, try {number}")];
+            if (number == MostTries || Array.TrueForAll(rows, row => row.Passed)) return rows;
+        }
     }
 
     /// <summary>Some steps of every optimizer in both, from the same weights on the same batches: SGD, Adam, AdamW and RMSprop with what they can be given.</summary>
@@ -100,17 +121,22 @@ public static class GradientParity
     public static IReadOnlyList<OptimizerRow> Optimizers(Module network, Shape sample, ImageDataset? data = null, OrtOptions? options = null, long seed = 1)
     {
         ArgumentNullException.ThrowIfNull(network);
-        return [.. Contenders(network).Select(contender => Compare(network, sample, contender, data, options ?? new OrtOptions(), seed))];
+        return [.. Contenders(network).Select(contender =>
+        {
+            for (int number = 1; ; number++)
+            {
+                var row = Compare(network, sample, contender, data, options ?? new OrtOptions(), seed + number - 1);
+                if (number > 1) row = row with { Optimizer = $"{row.Optimizer}, try {number}" };
+                if (number == MostTries || row.Passed) return row; // as with the gradients
+            }
+        })];
     }
 
-    private sealed record Contender(string Name, Func<Optimizer> Make, double Tolerance, double? ClipNorm = null, double? ClipValue = null)
-    {
-        public bool Normalizes => Tolerance > WeightTolerance;
-    }
+    private sealed record Contender(string Name, Func<Optimizer> Make, double Tolerance, double? ClipNorm = null, double? ClipValue = null);
 
     /// <summary>
-    /// The optimizers, each with numbers that let every part of its formula count. Those that divide by the gradients' size make rounding errors of small gradients
-    /// as large as a step: they are allowed a hundredth of what the steps could move a weight at most.
+    /// The optimizers, each with numbers that let every part of its formula count. Those that divide by the gradients' size would make steps of the rounding errors
+    /// of gradients that are zero: they get an ε above these. The rates are small: where rounding lets a ReLU or a pool choose otherwise, a step is another one.
     /// </summary>
     private static IEnumerable<Contender> Contenders(Module network)
     {
@@ -118,21 +144,21 @@ public static class GradientParity
         ParameterGroup[] Groups()
         {
             var all = Parameters().ToList();
-            return [new ParameterGroup(all.Take(all.Count / 2), lr: 0.02) { WeightDecay = 1e-3 }, new ParameterGroup(all.Skip(all.Count / 2))];
+            return [new ParameterGroup(all.Take(all.Count / 2), lr: 6e-3) { WeightDecay = 1e-3 }, new ParameterGroup(all.Skip(all.Count / 2))];
         }
-        const double Rate = 1e-3, Normalized = 0.01 * Rate * OptimizerSteps;
-        yield return new("SGD", () => new SGD(Parameters(), 0.01), WeightTolerance);
-        yield return new("SGD, momentum", () => new SGD(Parameters(), 0.01, momentum: 0.9), WeightTolerance);
-        yield return new("SGD, momentum, dampening", () => new SGD(Parameters(), 0.01, momentum: 0.9, dampening: 0.5), WeightTolerance);
-        yield return new("SGD, Nesterov, weight decay", () => new SGD(Parameters(), 0.01, momentum: 0.9, weightDecay: 1e-2, nesterov: true), WeightTolerance);
-        yield return new("SGD, momentum, two groups", () => new SGD(Groups(), 0.005, momentum: 0.9), WeightTolerance);
-        yield return new("SGD, momentum, clipped by norm", () => new SGD(Parameters(), 0.01, momentum: 0.9), WeightTolerance, ClipNorm: 0.5);
-        yield return new("SGD, momentum, clipped by value", () => new SGD(Parameters(), 0.01, momentum: 0.9), WeightTolerance, ClipValue: 0.01);
-        yield return new("Adam", () => new Adam(Parameters(), Rate), Normalized);
-        yield return new("Adam, amsgrad, weight decay", () => new Adam(Parameters(), Rate, weightDecay: 1e-2, amsgrad: true), Normalized);
-        yield return new("AdamW", () => new AdamW(Parameters(), Rate, weightDecay: 0.1), Normalized);
-        yield return new("RMSprop", () => new RMSprop(Parameters(), Rate), Normalized * 10);
-        yield return new("RMSprop, centered, momentum, weight decay", () => new RMSprop(Parameters(), Rate, momentum: 0.5, weightDecay: 1e-2, centered: true, eps: 1e-4), Normalized * 10);
+        const double Descent = 3e-3, Rate = 1e-3, Mean = 1e-4, Eps = 1e-3;
+        yield return new("SGD", () => new SGD(Parameters(), Descent), WeightTolerance);
+        yield return new("SGD, momentum", () => new SGD(Parameters(), Descent, momentum: 0.9), WeightTolerance);
+        yield return new("SGD, momentum, dampening", () => new SGD(Parameters(), Descent, momentum: 0.9, dampening: 0.5), WeightTolerance);
+        yield return new("SGD, Nesterov, weight decay", () => new SGD(Parameters(), Descent, momentum: 0.9, weightDecay: 1e-2, nesterov: true), WeightTolerance);
+        yield return new("SGD, momentum, two groups", () => new SGD(Groups(), Descent, momentum: 0.9), WeightTolerance);
+        yield return new("SGD, momentum, clipped by norm", () => new SGD(Parameters(), Descent, momentum: 0.9), WeightTolerance, ClipNorm: 0.5);
+        yield return new("SGD, momentum, clipped by value", () => new SGD(Parameters(), Descent, momentum: 0.9), WeightTolerance, ClipValue: 0.01);
+        yield return new("Adam", () => new Adam(Parameters(), Rate, eps: Eps), NormalizedTolerance);
+        yield return new("Adam, amsgrad, weight decay", () => new Adam(Parameters(), Rate, eps: Eps, weightDecay: 1e-2, amsgrad: true), NormalizedTolerance);
+        yield return new("AdamW", () => new AdamW(Parameters(), Rate, eps: Eps, weightDecay: 0.1), NormalizedTolerance);
+        yield return new("RMSprop", () => new RMSprop(Parameters(), Mean, eps: Eps), NormalizedTolerance);
+        yield return new("RMSprop, centered, momentum, weight decay", () => new RMSprop(Parameters(), Mean, momentum: 0.5, weightDecay: 1e-2, centered: true, eps: Eps), NormalizedTolerance);
     }
 
     private static OptimizerRow Compare(Module network, Shape sample, Contender contender, ImageDataset? data, OrtOptions options, long seed)
@@ -143,7 +169,7 @@ public static class GradientParity
         var optimizer = contender.Make();
         using var trainer = OrtTrainer.Create(network, sample, optimizer, graph, options);
         var random = new Generator(seed);
-        double lossRel = 0;
+        double lossMaxAbs = 0;
         for (int step = 0; step < OptimizerSteps; step++)
         {
             var task = Task.Random(trainer, 16, random, data);
@@ -153,20 +179,18 @@ public static class GradientParity
             if (contender.ClipNorm is { } norm) GradientClipping.ByNorm(network.Parameters(), norm);
             if (contender.ClipValue is { } value) GradientClipping.ByValue(network.Parameters(), value);
             optimizer.Step();
-            lossRel = Math.Max(lossRel, Math.Abs(own - other) / Math.Abs(own));
+            lossMaxAbs = Math.Max(lossMaxAbs, Math.Abs(own - other));
         }
         var reached = network.StateDict().Clone();
         trainer.Store();
         double maxAbs = 0;
-        // An idle bias moves by rounding errors alone where these are divided by their own size; the mean that is taken off follows it.
-        var noise = contender.Normalizes ? Idle(network).SelectMany(idle => (object?[])[idle.Bias.Value.Data, idle.Behind.RunningMean]).ToHashSet() : [];
         foreach (var (name, tensor) in network.StateDict())
         {
-            if (tensor.Type == ElementType.Int64 || noise.Contains(tensor.AsTensor().Data)) continue;
+            if (tensor.Type == ElementType.Int64) continue;
             float[] own = reached[name].AsTensor().Data, other = tensor.AsTensor().Data;
             for (int i = 0; i < own.Length; i++) maxAbs = Math.Max(maxAbs, Math.Abs((double)own[i] - other[i]));
         }
-        return new OptimizerRow(contender.Name, OptimizerSteps, lossRel, maxAbs, contender.Tolerance * (options.Device.Type == OrtDeviceType.Cpu ? 1 : 10));
+        return new OptimizerRow(contender.Name, OptimizerSteps, lossMaxAbs, maxAbs, contender.Tolerance * (options.Device.Type == OrtDeviceType.Cpu ? 1 : 10));
     }
 
     private static IEnumerable<GradientRow> Compare(Module network, OrtTrainer trainer, string input, Task task, OrtDevice device)
@@ -201,14 +225,14 @@ public static class GradientParity
     }
 
     /// <summary>Biases that the batch normalization right behind takes off again, with their layers' weights.</summary>
-    private static IEnumerable<(Parameter Bias, Parameter Weight, BatchNorm Behind)> Idle(Module module)
+    private static IEnumerable<(Parameter Bias, Parameter Weight)> Idle(Module module)
     {
         Module[] layers = [.. Layers(module)];
         for (int i = 0; i + 1 < layers.Length; i++)
         {
-            if (layers[i + 1] is not BatchNorm norm) continue;
-            if (layers[i] is Conv2d { Bias: { } bias } conv) yield return (bias, conv.Weight, norm);
-            if (layers[i] is Linear { Bias: { } offset } linear) yield return (offset, linear.Weight, norm);
+            if (layers[i + 1] is not BatchNorm) continue;
+            if (layers[i] is Conv2d { Bias: { } bias } conv) yield return (bias, conv.Weight);
+            if (layers[i] is Linear { Bias: { } offset } linear) yield return (offset, linear.Weight);
         }
     }
 

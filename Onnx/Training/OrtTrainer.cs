@@ -14,7 +14,7 @@ namespace OnnxLeNet.Onnx;
 /// allocates nothing. <see cref="Load()"/> takes weights and state from the network and the optimizer, <see cref="Store"/> gives them back, so that
 /// checkpoints, state dicts and exports are the engine's. For one thread at a time.
 /// </summary>
-public sealed class OrtTrainer : IDisposable
+public sealed class OrtTrainer : ITrainingSteps, IDisposable
 {
     private readonly Module network;
     private readonly Optimizer optimizer;
@@ -28,6 +28,7 @@ public sealed class OrtTrainer : IDisposable
     private readonly TrainingState[] sets;
     private readonly DeviceTensor<float>[] rates;
     private readonly (string Name, Dropout Layer)[] dropouts;
+    private readonly bool normalizes;
     private readonly Dictionary<int, BoundBatch> batches = [];
     private BoundBatch? last;
     private int current, cudaGraphs;
@@ -47,6 +48,7 @@ public sealed class OrtTrainer : IDisposable
         if (options.CudaGraph && BatchSize is null) throw new OnnxException($"{source} takes batches of any size, and a CUDA graph needs a fixed one: write the training step for one size, or set CudaGraph to false");
         dropouts = [.. model.Graph.Input.Select(i => i.Name).Where(name => name.EndsWith(TrainingNames.Mask, StringComparison.Ordinal))
             .Zip(Layers(network).OfType<Dropout>(), (mask, dropout) => (mask, dropout))];
+        normalizes = Layers(network).Any(layer => layer is BatchNorm);
         (session, DeviceName) = OrtSession.Open(model, source, options, settings => new InferenceSession(model.ToByteArray(), settings));
         rates = [];
         sets = [];
@@ -73,7 +75,7 @@ public sealed class OrtTrainer : IDisposable
     /// <exception cref="OnnxException">The step cannot be written or run.</exception>
     /// <exception cref="MissingDeviceException">The device, or a part that it needs, is not there.</exception>
     public static OrtTrainer Create(Module network, Shape sample, Optimizer optimizer, TrainingGraphOptions? graph = null, OrtOptions? options = null, Generator? random = null) =>
-        new(TrainingExporter.Export(network, sample, "training", optimizer, graph), "the training step", network, optimizer, options ?? new OrtOptions(), random);
+        Load(TrainingExporter.Export(network, sample, "training", optimizer, graph), network, optimizer, options, random);
 
     /// <summary>A trainer by a training step in a file.</summary>
     /// <param name="path">The file.</param>
@@ -83,13 +85,23 @@ public sealed class OrtTrainer : IDisposable
     /// <param name="random">Where dropout draws from; <see cref="Generator.Default"/> if left out.</param>
     /// <exception cref="OnnxException">The file is no training step, one of another network or optimizer, or cannot be run.</exception>
     /// <exception cref="MissingDeviceException">The device, or a part that it needs, is not there.</exception>
-    public static OrtTrainer Load(string path, Module network, Optimizer optimizer, OrtOptions? options = null, Generator? random = null)
+    public static OrtTrainer Load(string path, Module network, Optimizer optimizer, OrtOptions? options = null, Generator? random = null) =>
+        Load(OnnxFile.Read(path), network, optimizer, options, random, path);
+
+    /// <summary>A trainer by a training step in memory.</summary>
+    /// <param name="model">The step.</param>
+    /// <param name="network">The network it was written for, from which weights and buffers come.</param>
+    /// <param name="optimizer">An optimizer made like the one it was written for.</param>
+    /// <param name="options">Device and threads.</param>
+    /// <param name="random">Where dropout draws from; <see cref="Generator.Default"/> if left out.</param>
+    /// <param name="source">What to call the step in messages.</param>
+    /// <inheritdoc cref="Load(string, Module, Optimizer, OrtOptions, Generator)"/>
+    public static OrtTrainer Load(ModelProto model, Module network, Optimizer optimizer, OrtOptions? options = null, Generator? random = null, string source = "the training step")
     {
         ArgumentNullException.ThrowIfNull(network);
         ArgumentNullException.ThrowIfNull(optimizer);
-        var model = OnnxFile.Read(path);
         OnnxChecker.Check(model);
-        return new OrtTrainer(model, path, network, optimizer, options ?? new OrtOptions(), random);
+        return new OrtTrainer(model, source, network, optimizer, options ?? new OrtOptions(), random);
     }
 
     /// <summary>The device.</summary>
@@ -153,6 +165,24 @@ public sealed class OrtTrainer : IDisposable
         Fill(batch.Input.Elements, x, "input");
         Fill(batch.Target!.Elements, target, "target");
         return Step(samples);
+    }
+
+    /// <summary>
+    /// A step on images of a data set. Where the step takes one size of batch only and fewer images come, as at the end of an epoch, the rest is filled with
+    /// samples that take no part; not with a batch normalization, which would see them.
+    /// </summary>
+    /// <inheritdoc cref="Step(ReadOnlySpan{float}, ReadOnlySpan{int})"/>
+    public double Step(ImageDataset data, ReadOnlySpan<int> batch)
+    {
+        ArgumentNullException.ThrowIfNull(data);
+        RequireLoss(TrainingLoss.CrossEntropy);
+        int size = BatchSize is { } most && batch.Length < most && batch.Length > 0 && !normalizes ? most : batch.Length;
+        var bound = Batch(size);
+        if (data.Sample != Sample) throw new OnnxException($"{source} takes samples of shape {Sample}, the images are {data.Sample}");
+        data.Gather(batch, bound.Input.Elements[..(batch.Length * Sample.Count)], bound.Labels!.Elements[..batch.Length]);
+        bound.Input.Elements[(batch.Length * Sample.Count)..].Clear();
+        bound.Labels.Elements[batch.Length..].Fill(ClassLoss.DefaultIgnoreIndex);
+        return Step(size);
     }
 
     /// <summary>The memory of a batch's input, row-major, to be filled for <see cref="Step(int)"/>.</summary>

@@ -45,7 +45,7 @@ public static class TrainingExporter
         var layers = new List<TrainingLayer>();
         var (y, last) = Forward(graph, network, path: "", (OnnxExporter.Input, new Batch(1, sample, requiresGrad: false)), options.InputGradient, layers);
         if (proto.Node.Count == 0) throw new OnnxException($"{network} has no layers to export");
-        writer.RenameOutput(y, OnnxExporter.Output);
+        graph.Rename(y, OnnxExporter.Output);
         if (layers[^1].Y == y) layers[^1] = layers[^1] with { Y = OnnxExporter.Output };
         foreach (var (rate, _) in layout.LearningRates) proto.Input.Add(TrainingWriter.Value(rate, DataType.Float));
         MakeInputs(proto, layout);
@@ -135,6 +135,11 @@ public static class TrainingExporter
         {
             var at = layers[i];
             if (!at.NeedsDx && !at.Layer.Parameters().Any(graph.Trains)) return null;
+            if (at.Layer is MaxPool2d && i > 0 && layers[i - 1].Layer is ReLU relu)
+            {
+                // Where the largest of a window is 0, the gradient ends: that is seen in the pool's result, which is a fraction of the ReLU's.
+                gradient = Activations.Backward(graph, layers[--i] with { Y = at.Y }, gradient, relu);
+            }
             gradient = Backward(graph, at, gradient);
         }
         return gradient;

@@ -63,6 +63,13 @@ internal sealed class TrainingWriter
 
     public string Kept(string key) => kept[key];
 
+    /// <summary>Gives a value that nothing has taken yet another name.</summary>
+    public void Rename(string from, string to)
+    {
+        Graph.RenameOutput(from, to);
+        foreach (string key in kept.Keys.Where(key => kept[key] == from).ToList()) kept[key] = to;
+    }
+
     /// <summary>A value of the state that this step replaces.</summary>
     public void Update(string input, string opType, params string[] inputs)
     {

@@ -5,6 +5,7 @@ open System
 open System.Diagnostics
 open System.Text.Json.Nodes
 open OnnxLeNet.Numerics
+open OnnxLeNet.Onnx
 open OnnxLeNet.Scripts
 open OnnxLeNet.Scripts.Bench.Measure
 open OnnxLeNet.Scripts.Terminal
@@ -42,13 +43,42 @@ type private Run(data: ImageDataset, batch: int) =
             raise (OnnxLeNetException $"the loss of the benchmark's training became {loss}")
         seconds
 
+/// The same in ONNX Runtime on the processor, by the training step's graph.
+type private RuntimeRun(data: ImageDataset, batch: int, threads: int) =
+    let net = Models.lenet5.Build(Generator 1L)
+    let optimizer = SGD(net.Parameters(), 0.05, 0.9)
+    let loader = DataLoader(data.Count, batch, Generator 1L)
+    let trainer = OrtTrainer.Create(net, data.Sample, optimizer, TrainingGraphOptions(), OrtOptions(IntraOpThreads = threads))
+    let mutable epochs = 0
+    do
+        loader.Shuffle 0
+        for index in 0 .. min 10 loader.Steps - 1 do
+            trainer.Step(data, loader.Indices index) |> ignore // warm-up
+        trainer.Step(data, loader.Indices(loader.Steps - 1)) |> ignore // its last batch may have a size of its own
+
+    /// Seconds of one epoch: shuffle, gather, forward, loss, backward, update.
+    member _.Epoch() =
+        epochs <- epochs + 1
+        let began = Stopwatch.GetTimestamp()
+        loader.Shuffle epochs
+        let mutable loss = 0.0
+        for index in 0 .. loader.Steps - 1 do
+            loss <- trainer.Step(data, loader.Indices index)
+        let seconds = Stopwatch.GetElapsedTime(began).TotalSeconds
+        if not (Double.IsFinite loss) then
+            raise (OnnxLeNetException "the loss of the benchmark's training in ONNX Runtime is not finite")
+        seconds
+
+    interface IDisposable with
+        member _.Dispose() = trainer.Dispose()
+
 let private data (setup: Setup) = (ImageFolder.Load(Workspace.mnistFolder, ImageTransform.Mnist)).Train.First setup.Images
 
 let private numbers (threads: int list) (values: float list) = json (List.map2 (fun (t: int) (v: float) -> string t, box v) threads values)
 
 let private shape (setup: Setup) = $"{setup.Images:N0} images"
 
-/// The epoch at several batch sizes, the engine and PyTorch by turns on one thread and on all.
+/// The epoch at several batch sizes, the engine and PyTorch by turns on one thread and on all, and ONNX Runtime on all.
 let epoch (setup: Setup) (peak: Peak) (peer: Result<PyTorch.Peer, string>) : JsonNode =
     let data = data setup
     let work = (Work.ofNetwork (Models.lenet5.Build(Generator 1L)) data.Sample).Training
@@ -65,13 +95,15 @@ let epoch (setup: Setup) (peak: Peak) (peer: Result<PyTorch.Peer, string>) : Jso
                   | Error _ -> []
               // engine, PyTorch, engine, PyTorch, …
               let pairs = if others.IsEmpty then engines else List.zip engines others |> List.collect (fun (e, p) -> [ e; p ])
-              let medians = byTurns setup pairs
+              use runtime = new RuntimeRun(data, batch, setup.Threads)
+              let medians = byTurns setup (pairs @ [ $"ONNX Runtime, batch {batch}, {setup.Threads} thread(s)", runtime.Epoch ])
+              let ort, medians = List.last medians, List.take (medians.Length - 1) medians
               let engine, torch =
                   if others.IsEmpty then
                       medians, counts |> List.map (fun _ -> nan)
                   else
                       medians |> List.chunkBySize 2 |> List.map List.head, medians |> List.chunkBySize 2 |> List.map List.last
-              batch, engine, torch ]
+              batch, engine, torch, ort ]
     peak.Refresh()
     line setup.Out ""
     line setup.Out $"one training epoch of lenet5, {shape setup}, {work / 1e6:F2} MFLOP an image, seconds"
@@ -79,15 +111,16 @@ let epoch (setup: Setup) (peak: Peak) (peer: Result<PyTorch.Peer, string>) : Jso
     | Ok peer -> line setup.Out $"""PyTorch {peer.Version} on {String.Join(", ", peer.Blas)}"""
     | Error why -> line setup.Out $"PyTorch is left out: {why}"
     let rows =
-        [ for batch, engine, torch in measured ->
+        [ for batch, engine, torch, ort in measured ->
               let best = List.min torch // NaN where it is left out
               let gflops = List.map (fun seconds -> float setup.Images * work / seconds / 1e9) engine
               let share = List.map2 (fun (threads: int) g -> g / peak.Single threads) counts gflops
               let one, all = List.head engine, List.last engine
               [ string batch ]
-              @ List.map (fixedPoint 3) (engine @ torch)
+              @ List.map (fixedPoint 3) (engine @ torch @ [ ort ])
               @ [ times (List.head torch / one)
                   times (best / all)
+                  times (best / ort)
                   fixedPoint 1 (List.last gflops)
                   wholePercent (List.last share) ],
               json
@@ -96,6 +129,8 @@ let epoch (setup: Setup) (peak: Peak) (peer: Result<PyTorch.Peer, string>) : Jso
                     "engineSeconds", numbers counts engine
                     "pytorchSeconds", numbers counts torch
                     "pytorchBestSeconds", best
+                    "onnxRuntimeSeconds", ort
+                    "onnxRuntimeTimesPytorch", number (best / ort)
                     "timesPytorch", number (best / all)
                     "timesPytorchOneThread", number (List.head torch / one)
                     "gflops", numbers counts gflops
@@ -105,7 +140,7 @@ let epoch (setup: Setup) (peak: Peak) (peer: Result<PyTorch.Peer, string>) : Jso
         ([ "batch" ]
          @ [ for threads in counts -> $"engine, {threads}" ]
          @ [ for threads in counts -> $"PyTorch, {threads}" ]
-         @ [ "times, 1 to 1"; "times, to best"; "GFLOP/s"; "of peak" ])
+         @ [ $"ORT, {setup.Threads}"; "times, 1 to 1"; "times, to best"; "ORT, to best"; "GFLOP/s"; "of peak" ])
         (List.map fst rows)
     jsonArray (List.map snd rows)
 

@@ -99,3 +99,53 @@ let parityRows (report: ParityReport) =
                     "tolerance", row.Tolerance
                     "top1Agreement", row.Top1Agreement
                     "passed", row.Passed ] ]
+
+/// The proof of the gradients: for each input the parameter that lies farthest apart.
+let gradientTable out (rows: GradientRow seq) =
+    table
+        out
+        [ "input"; "gradients"; "worst"; "max abs"; "max rel"; "" ]
+        [ for input, rows in rows |> Seq.groupBy _.Input ->
+              let worst = rows |> Seq.maxBy (fun row -> if Double.IsNaN row.MaxRel then infinity else row.MaxRel)
+              [ input
+                string (Seq.length rows)
+                worst.Name
+                scientific worst.MaxAbs
+                scientific worst.MaxRel
+                (if Seq.forall (fun (row: GradientRow) -> row.Passed) rows then "ok" else "FAILED") ] ]
+
+let gradientRows (rows: GradientRow seq) =
+    jsonArray
+        [ for row in rows ->
+              json
+                  [ "input", row.Input
+                    "samples", row.Samples
+                    "gradient", row.Name
+                    "maxAbs", row.MaxAbs
+                    "largest", row.Largest
+                    "maxRel", row.MaxRel
+                    "tolerance", row.Tolerance
+                    "passed", row.Passed ] ]
+
+let optimizerTable out (rows: OptimizerRow seq) =
+    table
+        out
+        [ "optimizer"; "steps"; "loss, max abs"; "weights, max abs"; "allowed"; "" ]
+        [ for row in rows ->
+              [ row.Optimizer
+                string row.Steps
+                scientific row.LossMaxAbs
+                scientific row.MaxAbs
+                scientific row.Tolerance
+                (if row.Passed then "ok" else "FAILED") ] ]
+
+let optimizerRows (rows: OptimizerRow seq) =
+    jsonArray
+        [ for row in rows ->
+              json
+                  [ "optimizer", row.Optimizer
+                    "steps", row.Steps
+                    "lossMaxAbs", row.LossMaxAbs
+                    "maxAbs", row.MaxAbs
+                    "tolerance", row.Tolerance
+                    "passed", row.Passed ] ]

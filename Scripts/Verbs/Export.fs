@@ -19,7 +19,7 @@ open OnnxLeNet.Scripts.Verbs.Common
 let private MostLoss = 0.002
 
 /// A network with its weights, and what its file says of it.
-type private Source =
+type Source =
     {
         Name: string
         Network: Sequential
@@ -67,7 +67,7 @@ let private named name (state: StateDict) =
     network.LoadStateDict state |> ignore
     model, network
 
-let private sourceOf (file: string) (model: string option) =
+let sourceOf (file: string) (model: string option) =
     match ModelFile.kindOf file with
     | ModelFile.Onnx ->
         let proto = OnnxFile.Read file

@@ -30,11 +30,18 @@ type private Job =
         HoldOut: int
         /// The data's own folder, or None for the MNIST that comes with the project.
         DataFolder: string option
+        Engine: Engine
         Ort: OrtOptions
         Folder: string
         Json: string option
         MinAccuracy: float option
     }
+
+/// The options of a run that ONNX Runtime trains.
+let private engineOptions (job: Job) =
+    [ if job.Engine = Engine.OnnxRuntime then
+          "--engine onnxruntime"
+          if job.Ort.Device <> OrtDevice.Cpu then $"--device {job.Ort.Device}" ]
 
 /// The command that repeats a run, with what was left to defaults written out. A folder of data is named without its place.
 let private commandOf (job: Job) (data: ImageFolder) =
@@ -45,13 +52,19 @@ let private commandOf (job: Job) (data: ImageFolder) =
           if job.DataFolder.IsSome then $"--data {data.Name}"
           if job.HoldOut > 0 then $"--hold-out {job.HoldOut}"
           $"--epochs {o.Epochs} --batch-size {o.BatchSize} --lr {invariant o.LearningRate} --seed {o.Seed}"
-          if Products.Name <> "simd" then $"--provider {Products.Name}" ]
+          if Products.Name <> "simd" then $"--provider {Products.Name}"
+          yield! engineOptions job ]
 
 /// What a checkpoint remembers beside the numbers.
 module private Note =
     let model = "model"
     let width = "vector width"
     let provider = "provider"
+    let engine = "engine"
+
+/// Who trains, as a person reads it.
+let private trainedBy (job: Job) =
+    if job.Engine = Engine.OnnxRuntime then $"ONNX Runtime on {job.Ort.Device}" else $"the engine, {Products.Provider}"
 
 let private checkpointFile (job: Job) (data: ImageFolder) = Path.Combine(job.Folder, $"{job.Model.Name}-{data.Name}.checkpoint")
 
@@ -100,13 +113,19 @@ let private resumeCommand (job: Job) (data: ImageFolder) =
           | Some folder -> $"--data {folder}"
           | None -> ()
           if job.HoldOut > 0 then $"--hold-out {job.HoldOut}"
+          yield! engineOptions job
           if job.Folder <> Workspace.modelsFolder then $"--out {Workspace.display job.Folder}" ]
 
 /// Trains with a moving bar in a terminal and a line per epoch everywhere.
-let private fit (job: Job) (net: Sequential) (data: ImageFolder) (cancel: CancellationToken) =
+let private fit (job: Job) (net: Sequential) (data: ImageFolder) (cancel: CancellationToken) (trainer: (Module -> Optimizer -> ITrainingSteps) option) =
     let out, o, file = job.Out, job.Options, checkpointFile job data
     let save (checkpoint: Checkpoint) =
-        let notes = dict [ Note.model, job.Model.Name; Note.width, string SimdWidth.Bits; Note.provider, Products.Name ]
+        let notes =
+            dict
+                [ Note.model, job.Model.Name
+                  Note.width, string SimdWidth.Bits
+                  Note.provider, Products.Name
+                  Note.engine, trainedBy job ]
         checkpoint.WithNotes(notes).Save file
     let mutable last = TrainingProgress()
     let epochLine epoch =
@@ -123,6 +142,9 @@ let private fit (job: Job) (net: Sequential) (data: ImageFolder) (cancel: Cancel
             epochLine,
             save,
             Option.toObj job.Resume,
+            (match trainer with
+             | None -> null
+             | Some make -> Func<Module, Optimizer, ITrainingSteps>(fun net optimizer -> make net optimizer)),
             cancel
         )
     if out.Live then
@@ -150,7 +172,7 @@ let private card (job: Job) (data: ImageFolder) (name: string) (test: float) (ha
 | network | `{job.Model.Name}`, {(job.Model.Build(Generator 0L)).ParameterCount:N0} parameters |
 | command | `dotnet run --project Scripts -c Release -- {commandOf job data}` |
 | data | {data.Name}, {data.Train.Stored} padded to {data.Train.Sample}, then (x/255 − {invariant transform.Mean})/{invariant transform.Std} |
-| trained by | the engine, {Products.Provider}; on one platform, runtime and vector width the same command gives the same bytes |
+| trained by | {trainedBy job}; on one platform, runtime and vector width the same command gives the same bytes |
 | test accuracy | {percent test} |
 | input, output | `{OnnxExporter.Input}` [{OnnxExporter.BatchAxis}, {sample}], `{OnnxExporter.Output}` [{OnnxExporter.BatchAxis}, {data.Classes}], float32 |
 | opset, IR version | {ExportOptions.DefaultOpset}, {ExportOptions.IrVersion ExportOptions.DefaultOpset} |
@@ -181,6 +203,7 @@ let private jsonOf (job: Job) (data: ImageFolder) (result: TrainingResult) (seco
           "seed", job.Options.Seed
           "threads", Workers.Threads
           "provider", Products.Name
+          "engine", (if job.Engine = Engine.OnnxRuntime then "onnxruntime" else "own")
           "data", data.Name
           "batchSize", job.Options.BatchSize
           "outcome", (string result.Outcome).ToLowerInvariant()
@@ -208,6 +231,14 @@ let private prove (job: Job) (data: ImageFolder) (net: Sequential) (logits: Tens
     line job.Out ""
     parity
 
+/// Every gradient of the network against the training step's graph.
+let private proveGradients (job: Job) (data: ImageFolder) (net: Sequential) =
+    let rows = GradientParity.Gradients(net, job.Model.Sample, data.Train, $"{data.Name} images", job.Ort, job.Options.Seed)
+    line job.Out "gradients: the engine's against those of the training step in ONNX Runtime"
+    gradientTable job.Out rows
+    line job.Out ""
+    rows
+
 let private parityFields (parity: ParityReport) =
     let onData = Seq.last parity.Rows
     json
@@ -225,8 +256,10 @@ let private finish (job: Job) (data: ImageFolder) (net: Sequential) (result: Tra
     let finished, unproven = Path.Combine(job.Folder, name + ".onnx"), Path.Combine(job.Folder, name + ".unproven.onnx")
     let logits, test, hash = export job data net result.Losses.Count unproven
     let parity = prove job data net logits unproven
+    let gradients = proveGradients job data net
+    let agree = gradients |> Seq.forall _.Passed
     let accurate = job.MinAccuracy |> Option.forall (fun least -> test >= least)
-    let passed = parity.Passed && accurate
+    let passed = parity.Passed && agree && accurate
     let path = if passed then finished else unproven
     let bytes = (FileInfo unproven).Length
     if passed then
@@ -241,10 +274,12 @@ let private finish (job: Job) (data: ImageFolder) (net: Sequential) (result: Tra
     line
         job.Out
         $"{seconds / float result.SecondsPerEpoch.Count:F2} s per epoch, {float (data.Train.Count * result.SecondsPerEpoch.Count) / seconds:N0} images/s, peak memory {Process.GetCurrentProcess().PeakWorkingSet64 / 1048576L} MB"
-    write [ "model", box (Workspace.display path); "sha256", hash; "testAccuracy", test; "parity", parityFields parity ]
+    write [ "model", box (Workspace.display path); "sha256", hash; "testAccuracy", test; "parity", parityFields parity; "gradients", gradientRows gradients ]
     let kept = $"the file is left as {Workspace.display unproven}, and {Workspace.display finished} was not touched"
     if not parity.Passed then
         error $"the engine and ONNX Runtime do not agree; {kept}"
+    elif not agree then
+        error $"the engine's gradients and those of the training step do not agree; {kept}"
     elif not accurate then
         error $"the test accuracy {percent test} is below --min-accuracy {percent job.MinAccuracy.Value}; {kept}"
     if passed then Exit.done' else Exit.fallsShort
@@ -294,6 +329,7 @@ let private jobOf (args: ParseResults<TrainArgs>) =
           Options = options args resume
           DataFolder = args.TryGetResult TrainArgs.Data
           HoldOut = args.TryGetResult HoldOut |> Option.map (atLeastOne "--hold-out") |> Option.defaultValue 0
+          Engine = args.GetResult(TrainArgs.Engine, defaultValue = Engine.Own)
           Ort = ortOptions (args.TryGetResult TrainArgs.Device)
           Folder = args.GetResult(Out, defaultValue = Workspace.modelsFolder)
           Json = args.TryGetResult TrainArgs.Json
@@ -301,7 +337,7 @@ let private jobOf (args: ParseResults<TrainArgs>) =
     configure (args.TryGetResult TrainArgs.Threads) (args.TryGetResult TrainArgs.Provider)
     Workspace.requireWritable "--out" job.Folder
     job.Json |> Option.iter (Workspace.requireWritableFile "--json")
-    for key, now in [ Note.width, string SimdWidth.Bits; Note.provider, Products.Name ] do
+    for key, now in [ Note.width, string SimdWidth.Bits; Note.provider, Products.Name; Note.engine, trainedBy job ] do
         match note key with
         | Some before when before <> now ->
             message job.Out $"the checkpoint was made with {key} {before}, this run has {now}: results will differ in their last bits"
@@ -313,6 +349,15 @@ let private requireDevice (job: Job) (net: Sequential) =
     let model = OnnxExporter.Export(net, job.Model.Sample, job.Model.Name)
     (OrtModel.Load(Google.Protobuf.MessageExtensions.ToByteArray model, job.Ort)).Dispose()
 
+/// The training step in ONNX Runtime. On a GPU batches have one size, and a step is one CUDA graph.
+let private trainerOf (job: Job) (net: Module) (optimizer: Optimizer) =
+    let graph, ort =
+        if job.Ort.Device = OrtDevice.Cpu then
+            TrainingGraphOptions(), OrtOptions(Device = job.Ort.Device, IntraOpThreads = Workers.Threads)
+        else
+            TrainingGraphOptions(BatchSize = job.Options.BatchSize), OrtOptions(Device = job.Ort.Device, CudaGraph = true)
+    OrtTrainer.Create(net, job.Model.Sample, optimizer, graph, ort)
+
 let run (args: ParseResults<TrainArgs>) =
     let job = jobOf args
     let net = job.Model.Build(Generator job.Options.Seed)
@@ -322,7 +367,7 @@ let run (args: ParseResults<TrainArgs>) =
     line job.Out ""
     line
         job.Out
-        $"{net.ParameterCount:N0} parameters, {data.Train.Count:N0} training images, batch size {job.Options.BatchSize}, seed {job.Options.Seed}, {Workers.Threads} thread(s), {Products.Provider}"
+        $"{net.ParameterCount:N0} parameters, {data.Train.Count:N0} training images, batch size {job.Options.BatchSize}, seed {job.Options.Seed}, {Workers.Threads} thread(s), {trainedBy job}"
     use cancel = new CancellationTokenSource()
     let stop (signal: PosixSignalContext) =
         // The first signal stops between two steps, a second one ends the process as usual.
@@ -331,7 +376,16 @@ let run (args: ParseResults<TrainArgs>) =
     use _ = PosixSignalRegistration.Create(PosixSignal.SIGINT, stop)
     use _ = PosixSignalRegistration.Create(PosixSignal.SIGTERM, stop)
     let began = Stopwatch.GetTimestamp()
-    let result = fit job net data cancel.Token
+    let trainers = Collections.Generic.List<OrtTrainer>()
+    let trainer net optimizer =
+        trainers.Add(trainerOf job net optimizer)
+        trainers[0] :> ITrainingSteps
+    let result =
+        try
+            fit job net data cancel.Token (if job.Engine = Engine.OnnxRuntime then Some trainer else None)
+        finally
+            for trainer in trainers do
+                trainer.Dispose()
     let seconds = Stopwatch.GetElapsedTime(began).TotalSeconds
     net.Eval() |> ignore
     let write extra = job.Json |> Option.iter (fun file -> writeJson file (jsonOf job data result seconds extra))

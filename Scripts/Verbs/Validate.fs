@@ -145,6 +145,33 @@ let private testData (args: ParseResults<ValidateArgs>) out (imported: ImportedM
             message out $"{name} is left out: the model takes {imported.Sample}, not {data.Sample}"
             None
 
+/// The engine's gradients, and steps of every optimizer, against the training step's graph; nothing where it was not asked for.
+let private gradientProof (args: ParseResults<ValidateArgs>) out (imported: ImportedModel) (data: (string * ImageDataset) option) =
+    if not (args.Contains ValidateArgs.Gradients) then
+        Seq.empty, Seq.empty
+    elif not (GradientParity.Applies imported.Network) then
+        raise (OnnxLeNetException "--gradients: the network has no parameters, and so no gradients: leave it out")
+    else
+        let ort = ortOptions (args.TryGetResult ValidateArgs.Device)
+        let seed = args.GetResult(ValidateArgs.Seed, defaultValue = 1L)
+        let name =
+            match data with
+            | Some(name, _) -> $"{name} test images"
+            | None -> ""
+        let images: ImageDataset | null =
+            match data with
+            | Some(_, images) -> images
+            | None -> null
+        let gradients = GradientParity.Gradients(imported.Network, imported.Sample, images, name, ort, seed)
+        let optimizers = GradientParity.Optimizers(imported.Network, imported.Sample, images, ort, seed)
+        line out ""
+        line out "gradients: the engine's against those of the training step in ONNX Runtime"
+        gradientTable out gradients
+        line out ""
+        line out "weights after some steps of both"
+        optimizerTable out optimizers
+        gradients, optimizers
+
 let run (args: ParseResults<ValidateArgs>) =
     let out = output (args.Contains ValidateArgs.Quiet)
     configure (args.TryGetResult ValidateArgs.Threads) (args.TryGetResult ValidateArgs.Provider)
@@ -172,7 +199,12 @@ let run (args: ParseResults<ValidateArgs>) =
         line out ""
         parityTable out (ParityReport((Seq.last report.Devices).Device, List.toArray rows))
 
-    let passed = report.Passed && rows |> List.forall _.Passed
+    let gradients, optimizers = gradientProof args out imported data
+    let passed =
+        report.Passed
+        && rows |> List.forall _.Passed
+        && gradients |> Seq.forall _.Passed
+        && optimizers |> Seq.forall _.Passed
     let asked = Seq.last report.Devices
     args.TryGetResult ValidateArgs.Json
     |> Option.iter (fun path ->
@@ -186,7 +218,10 @@ let run (args: ParseResults<ValidateArgs>) =
                   "engines", jsonArray report.Engines
                   "leftOut", jsonArray report.LeftOut
                   "devices", jsonArray (Seq.map deviceJson report.Devices)
-                  "rows", parityRows (ParityReport(asked.Device, List.toArray (batchRows asked @ rows))) ]))
+                  "rows", parityRows (ParityReport(asked.Device, List.toArray (batchRows asked @ rows)))
+                  if args.Contains ValidateArgs.Gradients then
+                      "gradients", gradientRows gradients
+                      "optimizers", optimizerRows optimizers ]))
     if passed then
         Exit.done'
     else
@@ -196,5 +231,6 @@ let run (args: ParseResults<ValidateArgs>) =
         | Some layer, _ -> error $"the engine and ONNX Runtime do not agree, first at {layer.Name}"
         | None, Some path ->
             error $"every layer agrees, but not the network as a whole: the engine ({path.Engine}) and ONNX Runtime ({path.Runtime}) differ"
+        | None, None when rows |> List.forall _.Passed -> error "the engine's gradients and those of the training step do not agree"
         | None, None -> error "the engine and ONNX Runtime do not agree on the data"
         Exit.fallsShort
