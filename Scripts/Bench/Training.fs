@@ -78,7 +78,7 @@ let private numbers (threads: int list) (values: float list) = json (List.map2 (
 
 let private shape (setup: Setup) = $"{setup.Images:N0} images"
 
-/// The epoch at several batch sizes, the engine and PyTorch by turns on one thread and on all, and ONNX Runtime on all.
+/// The epoch at several batch sizes, the engine, PyTorch and ONNX Runtime by turns, on one thread and on all.
 let epoch (setup: Setup) (peak: Peak) (peer: Result<PyTorch.Peer, string>) : JsonNode =
     let data = data setup
     let work = (Work.ofNetwork (Models.lenet5.Build(Generator 1L)) data.Sample).Training
@@ -95,9 +95,12 @@ let epoch (setup: Setup) (peak: Peak) (peer: Result<PyTorch.Peer, string>) : Jso
                   | Error _ -> []
               // engine, PyTorch, engine, PyTorch, …
               let pairs = if others.IsEmpty then engines else List.zip engines others |> List.collect (fun (e, p) -> [ e; p ])
-              use runtime = new RuntimeRun(data, batch, setup.Threads)
-              let medians = byTurns setup (pairs @ [ $"ONNX Runtime, batch {batch}, {setup.Threads} thread(s)", runtime.Epoch ])
-              let ort, medians = List.last medians, List.take (medians.Length - 1) medians
+              let runtimes = [ for threads in counts -> threads, new RuntimeRun(data, batch, threads) ]
+              let medians =
+                  byTurns setup (pairs @ [ for threads, run in runtimes -> $"ONNX Runtime, batch {batch}, {threads} thread(s)", run.Epoch ])
+              for _, run in runtimes do
+                  (run :> IDisposable).Dispose()
+              let medians, ort = List.splitAt pairs.Length medians
               let engine, torch =
                   if others.IsEmpty then
                       medians, counts |> List.map (fun _ -> nan)
@@ -117,10 +120,10 @@ let epoch (setup: Setup) (peak: Peak) (peer: Result<PyTorch.Peer, string>) : Jso
               let share = List.map2 (fun (threads: int) g -> g / peak.Single threads) counts gflops
               let one, all = List.head engine, List.last engine
               [ string batch ]
-              @ List.map (fixedPoint 3) (engine @ torch @ [ ort ])
+              @ List.map (fixedPoint 3) (engine @ torch @ ort)
               @ [ times (List.head torch / one)
                   times (best / all)
-                  times (best / ort)
+                  times (best / List.min ort)
                   fixedPoint 1 (List.last gflops)
                   wholePercent (List.last share) ],
               json
@@ -129,8 +132,8 @@ let epoch (setup: Setup) (peak: Peak) (peer: Result<PyTorch.Peer, string>) : Jso
                     "engineSeconds", numbers counts engine
                     "pytorchSeconds", numbers counts torch
                     "pytorchBestSeconds", best
-                    "onnxRuntimeSeconds", ort
-                    "onnxRuntimeTimesPytorch", number (best / ort)
+                    "onnxRuntimeSeconds", numbers counts ort
+                    "onnxRuntimeTimesPytorch", number (best / List.min ort)
                     "timesPytorch", number (best / all)
                     "timesPytorchOneThread", number (List.head torch / one)
                     "gflops", numbers counts gflops
@@ -140,7 +143,8 @@ let epoch (setup: Setup) (peak: Peak) (peer: Result<PyTorch.Peer, string>) : Jso
         ([ "batch" ]
          @ [ for threads in counts -> $"engine, {threads}" ]
          @ [ for threads in counts -> $"PyTorch, {threads}" ]
-         @ [ $"ORT, {setup.Threads}"; "times, 1 to 1"; "times, to best"; "ORT, to best"; "GFLOP/s"; "of peak" ])
+         @ [ for threads in counts -> $"ORT, {threads}" ]
+         @ [ "times, 1 to 1"; "times, to best"; "ORT, to best"; "GFLOP/s"; "of peak" ])
         (List.map fst rows)
     jsonArray (List.map snd rows)
 
