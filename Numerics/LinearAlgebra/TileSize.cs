@@ -21,14 +21,30 @@ internal static class TileSize
     {
         switch (6 * (rows - 1) + columns)
         {
-            case 1: action.Run<N1, N1>(); break; case 2: action.Run<N1, N2>(); break; case 3: action.Run<N1, N3>(); break;
-            case 4: action.Run<N1, N4>(); break; case 5: action.Run<N1, N5>(); break; case 6: action.Run<N1, N6>(); break;
-            case 7: action.Run<N2, N1>(); break; case 8: action.Run<N2, N2>(); break; case 9: action.Run<N2, N3>(); break;
-            case 10: action.Run<N2, N4>(); break; case 11: action.Run<N2, N5>(); break; case 12: action.Run<N2, N6>(); break;
-            case 13: action.Run<N3, N1>(); break; case 14: action.Run<N3, N2>(); break; case 15: action.Run<N3, N3>(); break;
-            case 16: action.Run<N3, N4>(); break; case 17: action.Run<N3, N5>(); break; case 18: action.Run<N3, N6>(); break;
-            case 19: action.Run<N4, N1>(); break; case 20: action.Run<N4, N2>(); break; case 21: action.Run<N4, N3>(); break;
-            case 22: action.Run<N4, N4>(); break; case 23: action.Run<N4, N5>(); break; case 24: action.Run<N4, N6>(); break;
+            case 1: action.Run<N1, N1>(); break;
+            case 2: action.Run<N1, N2>(); break;
+            case 3: action.Run<N1, N3>(); break;
+            case 4: action.Run<N1, N4>(); break;
+            case 5: action.Run<N1, N5>(); break;
+            case 6: action.Run<N1, N6>(); break;
+            case 7: action.Run<N2, N1>(); break;
+            case 8: action.Run<N2, N2>(); break;
+            case 9: action.Run<N2, N3>(); break;
+            case 10: action.Run<N2, N4>(); break;
+            case 11: action.Run<N2, N5>(); break;
+            case 12: action.Run<N2, N6>(); break;
+            case 13: action.Run<N3, N1>(); break;
+            case 14: action.Run<N3, N2>(); break;
+            case 15: action.Run<N3, N3>(); break;
+            case 16: action.Run<N3, N4>(); break;
+            case 17: action.Run<N3, N5>(); break;
+            case 18: action.Run<N3, N6>(); break;
+            case 19: action.Run<N4, N1>(); break;
+            case 20: action.Run<N4, N2>(); break;
+            case 21: action.Run<N4, N3>(); break;
+            case 22: action.Run<N4, N4>(); break;
+            case 23: action.Run<N4, N5>(); break;
+            case 24: action.Run<N4, N6>(); break;
             default: throw new ArgumentOutOfRangeException(nameof(rows), $"a tile of {rows}×{columns}");
         }
     }

@@ -43,7 +43,7 @@ internal static unsafe class Tiles<S, V, T> where S : struct, ISimd<V, T> where 
             c00 = S.MultiplyAdd(a0, w, c00);
             if (R.Value > 1) c10 = S.MultiplyAdd(a1, w, c10);
             if (R.Value > 2) c20 = S.MultiplyAdd(a2, w, c20);
-                if (R.Value > 3) c30 = S.MultiplyAdd(a3, w, c30);
+            if (R.Value > 3) c30 = S.MultiplyAdd(a3, w, c30);
             if (C.Value > 1)
             {
                 w = S.Create(b[stepN]);
