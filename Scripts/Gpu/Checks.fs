@@ -69,7 +69,8 @@ type Check =
 
 let passedIf ok detail data = (if ok then Passed else Failed), detail, data
 
-let private oneLine (text: string) = String.Join(" ", text.Split([| '\n'; '\r' |], StringSplitOptions.RemoveEmptyEntries ||| StringSplitOptions.TrimEntries))
+let private oneLine (text: string) =
+    String.Join(" ", text.Split([| '\n'; '\r' |], StringSplitOptions.RemoveEmptyEntries ||| StringSplitOptions.TrimEntries))
 
 /// Runs a check. A part that is missing is a reason not to run it; any other error is a failure, with what was said.
 let check name (body: unit -> Outcome * string * JsonObject) =

@@ -21,8 +21,7 @@ let private isQuantized (proto: Schema.ModelProto) = proto.Graph.Node |> Seq.exi
 
 let private metadata (proto: Schema.ModelProto) = dict [ for entry in proto.MetadataProps -> entry.Key, entry.Value ]
 
-let private images (s: Setup) (proto: Schema.ModelProto) =
-    s.TestImages(Metadata.transform (Collections.Generic.Dictionary(metadata proto)))
+let private images (s: Setup) (proto: Schema.ModelProto) = s.TestImages(Metadata.transform (Collections.Generic.Dictionary(metadata proto)))
 
 /// The device's logits of the test images against the processor's.
 let private againstProcessor (s: Setup) (options: OrtOptions) file (data: ImageDataset) tolerance =
@@ -35,7 +34,11 @@ let private rowDetail (row: ParityRow) = $"{row.Samples} images: max rel {scient
 
 let private rowData (row: ParityRow) more =
     json (
-        [ "samples", row.Samples; "maxAbs", row.MaxAbs; "maxRel", row.MaxRel; "top1Agreement", row.Top1Agreement; "tolerance", row.Tolerance ]
+        [ "samples", row.Samples
+          "maxAbs", row.MaxAbs
+          "maxRel", row.MaxRel
+          "top1Agreement", row.Top1Agreement
+          "tolerance", row.Tolerance ]
         @ more
     )
 

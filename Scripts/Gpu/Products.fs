@@ -15,7 +15,12 @@ let private shapes (s: Setup) : Products.Shape list =
     Products.lenet @ Products.squares [ 1; 17; 64; n ]
 
 /// The largest difference between both providers' results, over the largest value, of all shapes.
-let private difference<'T when 'T: struct and 'T: (new: unit -> 'T) and 'T :> ValueType> (s: Setup) (convert: float -> 'T) (back: 'T -> float) (provider: ILinearAlgebraProvider) =
+let private difference<'T when 'T: struct and 'T: (new: unit -> 'T) and 'T :> ValueType>
+    (s: Setup)
+    (convert: float -> 'T)
+    (back: 'T -> float)
+    (provider: ILinearAlgebraProvider)
+    =
     [ for shape in shapes s do
           let result (provider: ILinearAlgebraProvider) =
               let multiply, c = Products.action convert provider shape
@@ -52,7 +57,10 @@ let private speed (s: Setup) () =
                   shape.M, shape.Flop / medians[0] / 1e9, shape.Flop / medians[1] / 1e9
               finally
                   always.FreeResources() ]
-    let text = rows |> List.map (fun (n, gpu, processor) -> $"{n}²: {fixedPoint 0 gpu} and {fixedPoint 0 processor}") |> String.concat ", "
+    let text =
+        rows
+        |> List.map (fun (n, gpu, processor) -> $"{n}²: {fixedPoint 0 gpu} and {fixedPoint 0 processor}")
+        |> String.concat ", "
     let square (crossover: CudaCrossover) size : obj | null =
         match Option.ofNullable (crossover.Square size) with
         | Some n -> box n

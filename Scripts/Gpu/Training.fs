@@ -152,8 +152,7 @@ let private speed (s: Setup) (data: ImageDataset) (images: Images) batch () =
 let proofs (s: Setup) =
     seq {
         for model in Models.all do
-            if GradientParity.Applies(model.Build(Generator 1L)) then
-                check $"{model.Name}: gradients" (gradients s model)
+            if GradientParity.Applies(model.Build(Generator 1L)) then check $"{model.Name}: gradients" (gradients s model)
         check "lenet5: optimizers" (optimizers s)
     }
 

@@ -86,7 +86,12 @@ let private run' (args: ParseResults<GpuCheckArgs>) out (diagnosis: CudaDiagnosi
                     PyTorch.findOn (if rehearse then "cpu" else "cuda") (args.TryGetResult GpuCheckArgs.Python) measure.Images data
                  with :? MissingPartException as e ->
                      Error e.Message) }
-    let missing = if rehearse then [] else [ for part in diagnosis.Parts do if not part.Found then part ]
+    let missing =
+        if rehearse then
+            []
+        else
+            [ for part in diagnosis.Parts do
+                  if not part.Found then part ]
     let noGpu = not rehearse && diagnosis.Gpus.Count = 0
     let heading =
         if rehearse then "a rehearsal on the processor: it shows that the checks work, and proves nothing about a GPU"
@@ -135,7 +140,8 @@ let private run' (args: ParseResults<GpuCheckArgs>) out (diagnosis: CudaDiagnosi
         if code = Exit.missingPart then
             error (
                 if noGpu then
-                    "this machine has no NVIDIA GPU that can be used: " + String.Join("; ", [ for p in missing -> $"{p.Name}: {p.Detail}" ])
+                    "this machine has no NVIDIA GPU that can be used: "
+                    + String.Join("; ", [ for p in missing -> $"{p.Name}: {p.Detail}" ])
                 else
                     "not everything could run: the rows say what is missing"
             )

@@ -16,7 +16,8 @@ open OnnxLeNet.Scripts.Terminal
 open OnnxLeNet.Scripts.Verbs.Common
 open OnnxLeNet.Scripts.Web.Site
 
-let private howToGet = "install Node.js (nodejs.org, or apt install npm), or name a folder that holds onnxruntime-web's dist with --ort"
+let private howToGet =
+    "install Node.js (nodejs.org, or apt install npm), or name a folder that holds onnxruntime-web's dist with --ort"
 
 let private npm (folder: string) =
     let name, first = if OperatingSystem.IsWindows() then "cmd.exe", [ "/c"; "npm" ] else "npm", []
@@ -120,7 +121,8 @@ let private respond (site: Site) (context: HttpListenerContext) =
         response.Headers["Cache-Control"] <- "no-store"
         try
             do! response.OutputStream.WriteAsync(bytes, 0, bytes.Length)
-        with :? HttpListenerException -> () // the browser has gone
+        with :? HttpListenerException ->
+            () // the browser has gone
     }
 
 let run (args: ParseResults<ServeArgs>) =

@@ -43,12 +43,16 @@ type Site(ort: string, dataFolder: string) =
     let data = ImageFolder.Load(dataFolder, ImageTransform.Mnist)
     do
         if data.Train.Sample <> model.Sample then
-            raise (OnnxLeNetException $"{dataFolder}: the page trains on images of {model.Sample}, these are {data.Train.Stored}, padded {data.Train.Sample}")
+            raise (
+                OnnxLeNetException
+                    $"{dataFolder}: the page trains on images of {model.Sample}, these are {data.Train.Stored}, padded {data.Train.Sample}"
+            )
     let initial = model.Build(Generator 1L)
     let optimizer () = SGD(initial.Parameters(), rate, 0.9)
     let step =
         lazy
-            (TrainingExporter.Export(initial, model.Sample, "lenet5-train", optimizer (), TrainingGraphOptions(BatchSize = Nullable batch))
+            (TrainingExporter
+                .Export(initial, model.Sample, "lenet5-train", optimizer (), TrainingGraphOptions(BatchSize = Nullable batch))
                 .ToByteArray())
     let start = lazy (TrainingExporter.ExportInitial(initial, optimizer (), "lenet5-initial").ToByteArray())
     let parameters = [ for named in initial.NamedParameters() -> named.ToTuple() ]
@@ -125,7 +129,11 @@ type Site(ort: string, dataFolder: string) =
             | true, bytes -> Download("lenet5-browser.onnx", bytes)
             | false, _ -> Refused(404, $"there is no model {path}: the newest {mostModels} are kept")
         // Names only, of files that are there: no path leads out of the folder.
-        | "GET", _ when path.StartsWith("/ort/", StringComparison.Ordinal) && path.LastIndexOf '/' = 4 && File.Exists(Path.Combine(ort, path[5..])) ->
+        | "GET", _ when
+            path.StartsWith("/ort/", StringComparison.Ordinal)
+            && path.LastIndexOf '/' = 4
+            && File.Exists(Path.Combine(ort, path[5..]))
+            ->
             file (Path.Combine(ort, path[5..]))
         | ("GET" | "POST"), _ -> Refused(404, $"there is no {path} here")
         | _ -> Refused(405, $"{method'} is not answered here: GET and POST are")
