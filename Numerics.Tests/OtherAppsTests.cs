@@ -28,18 +28,18 @@ public sealed partial class OtherAppsTests
     {
         using var folder = new TemporaryFolder();
         File.WriteAllText(folder["Program.cs"], Block("cs"));
+        string version = XDocument.Load(Path.Combine(Repository.Root, "Directory.Packages.props")).Descendants("PackageVersion")
+            .Single(package => (string?)package.Attribute("Include") == "Microsoft.ML.OnnxRuntime").Attribute("Version")!.Value;
         File.WriteAllText(folder["App.csproj"], $"""
             <Project Sdk="Microsoft.NET.Sdk">
-              <Import Project="{Properties}" />
               <PropertyGroup>
                 <OutputType>Exe</OutputType>
                 <TargetFramework>net10.0</TargetFramework>
                 <ImplicitUsings>enable</ImplicitUsings>
                 <Nullable>enable</Nullable>
-                <RestoreAdditionalProjectSources>$(OnnxRuntimeFeed)</RestoreAdditionalProjectSources>
               </PropertyGroup>
               <ItemGroup>
-                <PackageReference Include="$(OnnxRuntimePackage)" Version="$(OnnxRuntimeVersion)" />
+                <PackageReference Include="Microsoft.ML.OnnxRuntime" Version="{version}" />
               </ItemGroup>
             </Project>
             """);
@@ -51,7 +51,7 @@ public sealed partial class OtherAppsTests
     {
         string node = Tool.Require("node");
         using var folder = new TemporaryFolder();
-        Install("onnxruntime-node", folder);
+        Install("Numerics.Tests/Node", folder);
         File.WriteAllText(folder["app.mjs"], Block("js"));
         AssertPrintsTheClasses(Tool.Run(node, Repository.Root, folder["app.mjs"]));
     }
@@ -61,7 +61,7 @@ public sealed partial class OtherAppsTests
     {
         string browser = Tool.Require("chromium", "chromium-browser", "google-chrome");
         using var folder = new TemporaryFolder();
-        Install("onnxruntime-web", folder);
+        Install("Scripts/Web", folder);
         File.WriteAllText(folder["page.html"], Block("html"));
         using var server = new FileServer(folder.Path, Repository.Root);
         var (_, page, errors) = Tool.Run(browser, folder.Path, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
@@ -90,7 +90,7 @@ public sealed partial class OtherAppsTests
     {
         string node = Tool.Require("node");
         using var folder = new TemporaryFolder();
-        Install("onnxruntime-node", folder);
+        Install("Numerics.Tests/Node", folder);
         WriteTrainingStep(folder);
         File.WriteAllText(folder["train.mjs"], Block("javascript").Replace("\"lenet5-train", $"\"{folder.Path}/lenet5-train", StringComparison.Ordinal));
         AssertPrintsTheLosses(Tool.Run(node, Repository.Root, folder["train.mjs"]));
@@ -140,8 +140,6 @@ public sealed partial class OtherAppsTests
         }
     }
 
-    private static string Properties => Path.Combine(Repository.Root, "Onnx", "OnnxRuntime", "OnnxRuntime.props");
-
     /// <summary>The only block of the README in a language, or the only one with a text in it.</summary>
     private static string Block(string language, string with = "") =>
         File.ReadAllText(Path.Combine(Repository.Root, "README.md")).Split($"```{language}\n").Skip(1)
@@ -153,12 +151,12 @@ public sealed partial class OtherAppsTests
         Assert.AreEqual(Classes.Value, run.Output.Trim(), run.Errors);
     }
 
-    /// <summary>The npm package of the release that the project uses; its own scripts, which fetch parts for GPUs, are not run.</summary>
-    private static void Install(string package, TemporaryFolder folder)
+    /// <summary>The npm packages of a lock file; their own scripts, which fetch parts for GPUs, are not run.</summary>
+    private static void Install(string locked, TemporaryFolder folder)
     {
-        string npm = Tool.Require("npm"), version = XDocument.Load(Properties).Descendants("OnnxRuntimeVersion").Single().Value;
-        var (code, output, errors) = Tool.Run(npm, folder.Path, "install", $"{package}@{version}", "--prefix", folder.Path,
-            "--ignore-scripts", "--no-save", "--no-package-lock", "--no-audit", "--no-fund", "--prefer-offline", "--loglevel=error");
+        string npm = Tool.Require("npm");
+        foreach (string file in new[] { "package.json", "package-lock.json" }) File.Copy(Path.Combine(Repository.Root, locked, file), folder[file]);
+        var (code, output, errors) = Tool.Run(npm, folder.Path, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline", "--loglevel=error");
         if (code != 0 && Unreachable().IsMatch(errors)) Assert.Inconclusive($"npm's registry cannot be reached: {errors}");
         Assert.AreEqual(0, code, $"{output}\n{errors}");
     }

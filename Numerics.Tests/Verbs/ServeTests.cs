@@ -3,7 +3,6 @@ using System.Globalization;
 using System.Net;
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
-using System.Xml.Linq;
 using OnnxLeNet.Onnx;
 
 namespace OnnxLeNet.Numerics.Tests;
@@ -78,17 +77,19 @@ public sealed partial class ServeTests
         Program.Run("serve", "--ort", "no-such-folder").MustExit(2).MustSay("no-such-folder", "ort.wasm.min.mjs");
     }
 
-    /// <summary>The release of ONNX Runtime is the project's one, and the lock file says what the packages are, not where they are fetched.</summary>
+    /// <summary>A lock file is of its package.json's release, and says what the packages are, not where they are fetched.</summary>
     [TestMethod]
-    public void TheLockFileIsOfTheProjectsReleaseAndHasNoAddresses()
+    [DataRow("Scripts/Web", "onnxruntime-web")]
+    [DataRow("Numerics.Tests/Node", "onnxruntime-node")]
+    public void TheLockFilesOfNpmHaveHashesAndNoAddresses(string folder, string package)
     {
-        string web = Path.Combine(Repository.Root, "Scripts", "Web");
-        string version = XDocument.Load(Path.Combine(Repository.Root, "Onnx", "OnnxRuntime", "OnnxRuntime.props")).Descendants("OnnxRuntimeVersion").Single().Value;
-        Assert.AreEqual(version, (string)JsonNode.Parse(File.ReadAllText(Path.Combine(web, "package.json")))!["dependencies"]!["onnxruntime-web"]!);
-        string text = File.ReadAllText(Path.Combine(web, "package-lock.json"));
+        string path = Path.Combine(Repository.Root, folder), text = File.ReadAllText(Path.Combine(path, "package-lock.json"));
+        var packages = JsonNode.Parse(text)!["packages"]!.AsObject();
+        string asked = (string)JsonNode.Parse(File.ReadAllText(Path.Combine(path, "package.json")))!["dependencies"]![package]!;
+        Assert.AreEqual(asked, (string)packages[$"node_modules/{package}"]!["version"]!);
         Assert.DoesNotContain("://", text);
-        foreach (var (name, package) in JsonNode.Parse(text)!["packages"]!.AsObject())
-            if (name.Length > 0) Assert.StartsWith("sha512-", (string)package!["integrity"]!, name);
+        foreach (var (name, locked) in packages)
+            if (name.Length > 0) Assert.StartsWith("sha512-", (string)locked!["integrity"]!, name);
     }
 
     /// <summary>The program as a person starts it, until disposed.</summary>

@@ -51,8 +51,9 @@ internal static class CudaProvider
     {
         var file = NativeProbe.Name("onnxruntime_providers_cuda");
         var name = $"CUDA provider of ONNX Runtime ({file})";
-        var get = "on x64 Linux build with -p:OnnxRuntimeCuda=true; elsewhere take it from the GPU package of ONNX Runtime "
-            + $"{OrtRuntime.Env.GetVersionString()} and put it beside the program, or name its path in {PathVariable}";
+        var package = OperatingSystem.IsWindows() ? "Microsoft.ML.OnnxRuntime.Gpu.Windows" : "Microsoft.ML.OnnxRuntime.Gpu.Linux";
+        var get = $"build with the package {package} (in this repository: -p:Gpu=true); or take the library from it, of release "
+            + $"{OrtRuntime.Env.GetVersionString()}, and put it beside the program or name its path in {PathVariable}";
         var places = Places(file);
         var path = places.FirstOrDefault(File.Exists);
         folder = Path.GetDirectoryName(path);

@@ -49,19 +49,27 @@ public static class OrtRuntime
         }
         catch (Exception e) when (e is TypeInitializationException or DllNotFoundException or BadImageFormatException or EntryPointNotFoundException)
         {
-            throw new MissingDeviceException(
-                $"ONNX Runtime's native library {NativeProbe.Name("onnxruntime")} could not be loaded from {AppContext.BaseDirectory} or the system{Reason(e)}. "
-                + "Restore the packages again, and build for this kind of machine.", e);
+            throw new MissingDeviceException(Problem(e), e);
         }
     }
 
-    // On Linux the loader's answer is a line for every name it tried. What counts is a line that is not about a place with no such file.
-    private static string Reason(Exception e)
+    private static string Problem(Exception e)
+    {
+        var library = NativeProbe.Name("onnxruntime");
+        return Reason(e) is { } reason
+            ? $"ONNX Runtime's native library {library} does not load here: {reason}. Build for this kind of machine."
+            : $"ONNX Runtime's native library {library} is neither in {AppContext.BaseDirectory} nor in the system's folders. OnnxLeNet.Onnx brings the managed half only; "
+                + "the application adds the native one as a package: `dotnet add package Microsoft.ML.OnnxRuntime` for the processor, "
+                + "Microsoft.ML.OnnxRuntime.Gpu.Linux or Microsoft.ML.OnnxRuntime.Gpu.Windows for an NVIDIA GPU.";
+    }
+
+    // The loader's answer; null if there is no such library. On Linux and macOS it is a line for every name that was tried.
+    private static string? Reason(Exception e)
     {
         var lines = e.GetBaseException().Message.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
-        var reason = lines.Length == 1
-            ? lines[0]
-            : lines.Skip(1).FirstOrDefault(line => !line.Contains("onnxruntime", StringComparison.Ordinal) || !line.EndsWith("No such file or directory", StringComparison.Ordinal));
-        return reason is null ? "" : $": {reason.TrimEnd('.')}";
+        return (lines.Length == 1 ? lines : lines.Skip(1)).FirstOrDefault(line => !IsAbsence(line))?.TrimEnd('.');
     }
+
+    private static bool IsAbsence(string line) => line.Contains("onnxruntime", StringComparison.Ordinal)
+        && (line.Contains("no such file", StringComparison.OrdinalIgnoreCase) || line.Contains("0x8007007E", StringComparison.Ordinal));
 }

@@ -370,7 +370,7 @@ public sealed class OrtTrainer : ITrainingSteps, IDisposable
             throw new OnnxException($"{source} is a training step of another network or optimizer: it takes '{extra}', which these have not");
         if (groups != layout.Groups) throw new OnnxException($"{source} is a training step of {kind} with {groups}, the optimizer has {layout.Groups}");
         Dictionary<string, string>? result;
-        try { result = JsonSerializer.Deserialize<Dictionary<string, string>>(updated); }
+        try { result = JsonSerializer.Deserialize(updated, TrainingJson.Default.DictionaryStringString); }
         catch (JsonException error) { throw new OnnxException($"{source} is damaged: its '{TrainingNames.Updates}' is no JSON object: {error.Message}", error); }
         var replaced = layout.Tensors.Where(tensor => tensor.Parameter is null || layout.Trained.Contains(tensor.Parameter)).Select(tensor => tensor.Name).ToHashSet();
         var outputs = model.Graph.Output.Select(output => output.Name).ToHashSet();

@@ -194,7 +194,8 @@ public static class TrainingExporter
             new(TrainingNames.Groups, layout.Groups),
             new(TrainingNames.LearningRates, string.Join(',', layout.LearningRates.Select(rate => rate.Value.ToString("R", CultureInfo.InvariantCulture)))),
             .. clipping.Count > 0 ? (KeyValuePair<string, string>[])[new(TrainingNames.Clipping, clipping.ToJsonString())] : [],
-            new(TrainingNames.Updates, JsonSerializer.Serialize(writer.Updates.ToDictionary(update => update.Output, update => update.Input))),
+            new(TrainingNames.Updates, JsonSerializer.Serialize(
+                writer.Updates.ToDictionary(update => update.Output, update => update.Input), TrainingJson.Default.DictionaryStringString)),
         ]))
         {
             if (!keys.Add(key)) throw new OnnxException($"the metadata key '{key}' stands twice");

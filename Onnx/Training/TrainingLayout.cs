@@ -53,11 +53,11 @@ internal sealed class TrainingLayout
             {
                 if (!names.TryGetValue(parameter, out string? name)) throw new OnnxException($"the optimizer has a parameter of shape {parameter.Value.Shape} that is not the network's: make it of the network's own parameters");
                 places.Add(parameter, (places.Count, group));
-                parameters.Add(name);
+                parameters.Add((JsonNode)name);
             }
             var described = Describe(optimizer, group);
             described.Insert(0, "params", parameters);
-            groups.Add(described);
+            groups.Add((JsonNode)described);
         }
         List<Parameter> trained = [.. names.Keys.Where(parameter => parameter.RequiresGrad && places.ContainsKey(parameter))];
         if (trained.Count == 0) throw new OnnxException("there is nothing to train: the network has no parameters, or all of them are frozen");

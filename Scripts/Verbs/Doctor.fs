@@ -3,6 +3,7 @@ module OnnxLeNet.Scripts.Verbs.Doctor
 
 open System
 open System.Diagnostics
+open System.Reflection
 open System.Runtime.InteropServices
 open Argu
 open OnnxLeNet.Numerics
@@ -37,6 +38,17 @@ let private sdk () =
           Detail = "no dotnet on the PATH"
           HowToGet = "install the .NET 10 SDK to build; running needs none" }
 
+/// The package of ONNX Runtime's native half that this program was built with, and the command that builds it with the other.
+let private builtWith =
+    let package =
+        Assembly.GetExecutingAssembly().GetCustomAttributes<AssemblyMetadataAttribute>()
+        |> Seq.tryPick (fun data -> if data.Key = "OnnxRuntimePackage" then Option.ofObj data.Value else None)
+        |> Option.defaultValue "unknown"
+    if package.Contains ".Gpu" then
+        $"{package}, for the processor and NVIDIA GPUs; `dotnet build Scripts -c Release -p:Gpu=false` builds without CUDA"
+    else
+        $"{package}, for the processor; `dotnet build Scripts -c Release -p:Gpu=true` builds with CUDA"
+
 let private provider name =
     let before = Products.Name
     try
@@ -70,8 +82,8 @@ let run (args: ParseResults<DoctorArgs>) =
               always "execution providers" (String.Join(", ", Seq.append ort.Providers (ort.Devices |> Seq.map _.Provider) |> Seq.distinct)) ]
             @ [ for part in ort.Cuda.Parts -> { Name = part.Name; Found = part.Found; Detail = part.Detail; HowToGet = part.HowToGet } ]
         with :? MissingPartException as e ->
-            [ { Name = "ONNX Runtime"; Found = false; Detail = e.Message; HowToGet = "restore the packages again" } ]
-    let parts = machine @ onnxRuntime
+            [ { Name = "ONNX Runtime"; Found = false; Detail = e.Message; HowToGet = "" } ]
+    let parts = machine @ always "ONNX Runtime's package" builtWith :: onnxRuntime
 
     for part in parts do
         line out $"""{(if part.Found then "ok     " else "missing")}  {part.Name}: {part.Detail}"""
