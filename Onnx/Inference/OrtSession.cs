@@ -23,7 +23,7 @@ internal static class OrtSession
             using var settings = new SessionOptions
             {
                 IntraOpNumThreads = options.IntraOpThreads,
-                LogSeverityLevel = OrtLoggingLevel.ORT_LOGGING_LEVEL_ERROR,
+                LogSeverityLevel = OrtLoggingLevel.ORT_LOGGING_LEVEL_FATAL,  // an error is thrown, and need not be written to the terminal too
                 GraphOptimizationLevel = options.Optimize ? GraphOptimizationLevel.ORT_ENABLE_ALL : GraphOptimizationLevel.ORT_DISABLE_ALL,
             };
             if (options.ProfilePrefix is not null)
@@ -34,6 +34,9 @@ internal static class OrtSession
             var deviceName = "cpu";
             if (options.Device.Type == OrtDeviceType.Cuda)
             {
+                // CUDA has no integer convolution. Left alone, ONNX Runtime keeps quantized weights and biases behind DequantizeLinear nodes for one, and CUDA
+                // has no kernel for those of a bias (int32); so they become floats while the graph is loaded.
+                settings.AddSessionConfigEntry("session.disable_quant_qdq", "1");
                 var convolutions = proto.Graph.Node.Any(node => node.OpType is "Conv" or "ConvTranspose");
                 deviceName = $"{options.Device} ({CudaProvider.Append(settings, options, convolutions)})";
             }
@@ -41,9 +44,10 @@ internal static class OrtSession
         }
         catch (OnnxRuntimeException e)
         {
-            var hint = e.Message.Contains("fallback to CPU", StringComparison.Ordinal)
-                ? " From opset 22 on, CUDA has no kernel for MaxPool and others: export with opset 21 or below."
-                : "";
+            var opset = proto.OpsetImport.FirstOrDefault(import => import.Domain is "" or "ai.onnx")?.Version;
+            var hint = !e.Message.Contains("fallback to CPU", StringComparison.Ordinal) ? ""
+                : opset >= 22 ? $" It is of opset {opset}, and from 22 on CUDA has no kernel for MaxPool and others: export with opset 21 or below."
+                : " Some of its operators have no CUDA kernel: OrtPlacement.Of says on the processor which they are.";
             throw new OnnxException($"{source} cannot be run on device {options.Device}: {OnnxException.OneLine(e)}{hint}", e);
         }
     }

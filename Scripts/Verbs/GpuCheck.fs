@@ -100,25 +100,10 @@ let private run' (args: ParseResults<GpuCheckArgs>) out (diagnosis: CudaDiagnosi
     line out $"{heading}; {RuntimeInformation.OSDescription}, {Environment.ProcessorCount} core(s)"
     if not missing.IsEmpty then sayMissing out missing
 
-    let show (row: Check) =
-        line out $"{row.Word, -13}  {row.Name, -40}  {row.Detail}"
-        row
-    try
-        let required =
-            [ for name, needsOrt, rows in groups s args do
-                  if noGpu then
-                      show (notRun name "there is no NVIDIA GPU")
-                  elif needsOrt && not missing.IsEmpty then
-                      show (notRun name (String.Join(", ", [ for part in missing -> part.Name ]) + ": not here"))
-                  else
-                      for row in rows () do
-                          show row ]
-        let optional = [ show (if noGpu then notRun "PyTorch on the same device" "there is no NVIDIA GPU" else pytorch s) ]
-        let count outcome = required |> List.filter (fun row -> row.Outcome = outcome) |> List.length
-        let code =
-            if count Failed > 0 then Exit.fallsShort
-            elif count CouldNotRun > 0 then Exit.missingPart
-            else Exit.done'
+    let rows = ResizeArray<Check>()
+    let count outcome = rows |> Seq.filter (fun row -> row.Outcome = outcome) |> Seq.length
+    // After every row: a machine that is lent for minutes may be gone before the last one.
+    let save finished passed =
         args.TryGetResult GpuCheckArgs.Json
         |> Option.iter (fun path ->
             writeJson
@@ -133,10 +118,30 @@ let private run' (args: ParseResults<GpuCheckArgs>) out (diagnosis: CudaDiagnosi
                             "runtime", RuntimeInformation.FrameworkDescription ]
                       "onnxRuntime", OrtRuntime.Describe().Version
                       "missing", jsonArray [ for p in missing -> json [ "name", p.Name; "detail", p.Detail; "howToGet", p.HowToGet ] ]
-                      "passed", (code = Exit.done')
-                      "checks", jsonArray [ for row in required @ optional -> row.Json ] ]))
+                      "finished", finished
+                      "passed", passed
+                      "checks", jsonArray [ for row in rows -> row.Json ] ]))
+    let show (row: Check) =
+        line out $"{row.Word, -13}  {row.Name, -40}  {row.Detail}"
+        rows.Add row
+        save false false
+    try
+        for name, needsOrt, checks in groups s args do
+            if noGpu then
+                show (notRun name "there is no NVIDIA GPU")
+            elif needsOrt && not missing.IsEmpty then
+                show (notRun name (String.Join(", ", [ for part in missing -> part.Name ]) + ": not here"))
+            else
+                checks () |> Seq.iter show
+        let passed, failed, couldNotRun = count Passed, count Failed, count CouldNotRun
+        let code =
+            if failed > 0 then Exit.fallsShort
+            elif couldNotRun > 0 then Exit.missingPart
+            else Exit.done'
+        show (if noGpu then notRun "PyTorch on the same device" "there is no NVIDIA GPU" else pytorch s) // a peer: its absence proves nothing
+        save true (code = Exit.done')
         line out ""
-        line out $"{count Passed} passed, {count Failed} failed, {count CouldNotRun} could not run"
+        line out $"{passed} passed, {failed} failed, {couldNotRun} could not run"
         if code = Exit.missingPart then
             error (
                 if noGpu then
