@@ -3,6 +3,7 @@ module OnnxLeNet.Scripts.Program
 
 open System
 open System.IO
+open System.Reflection
 open Argu
 open OnnxLeNet.Numerics
 open OnnxLeNet.Scripts
@@ -10,7 +11,13 @@ open OnnxLeNet.Scripts.Options
 open OnnxLeNet.Scripts.Verbs
 open OnnxLeNet.Scripts.Verbs.Common
 
-let private parser = ArgumentParser.Create<Verb>(programName = "dotnet run --project Scripts -c Release --")
+/// Created when it is asked: it looks at every verb's options, which takes longer than saying the version.
+let private parser () = ArgumentParser.Create<Verb>(programName = Workspace.command)
+
+/// The version of the package, without the commit that the build adds.
+let private version =
+    let informational = Assembly.GetExecutingAssembly().GetCustomAttribute<AssemblyInformationalVersionAttribute>() |> nonNull
+    informational.InformationalVersion.Split('+')[0]
 
 /// No verb, or options alone, are train's; help is everyone's.
 let private withVerb (argv: string array) =
@@ -30,7 +37,11 @@ let main argv =
     // A Windows console has another encoding of its own, without ×, − and ….
     if OperatingSystem.IsWindows() then Console.OutputEncoding <- Text.Encoding.UTF8
     try
-        match (parser.ParseCommandLine(withVerb argv)).GetSubCommand() with
+        if argv = [| "--version" |] then
+            printfn $"onnxlenet {version}"
+            Exit.done'
+        else
+        match (parser().ParseCommandLine(withVerb argv)).GetSubCommand() with
         | Train args -> Train.run args
         | Evaluate args -> Evaluate.run args
         | Validate args -> Validate.run args

@@ -5,15 +5,21 @@ open System
 open System.IO
 open OnnxLeNet.Numerics
 
+/// The folder above that holds OnnxLeNet.sln.
+let rec private solutionAbove (folder: DirectoryInfo | null) =
+    match folder with
+    | null -> None
+    | here when File.Exists(Path.Combine(here.FullName, "OnnxLeNet.sln")) -> Some here.FullName
+    | here -> solutionAbove here.Parent
+
+/// The repository that this program was built in; none where it is installed.
+let private builtIn = solutionAbove (DirectoryInfo AppContext.BaseDirectory)
+
 /// The folder that holds OnnxLeNet.sln, seen from the current folder or from the program; none in a published program elsewhere.
-let private repository =
-    let rec up (folder: DirectoryInfo | null) =
-        match folder with
-        | null -> None
-        | here when File.Exists(Path.Combine(here.FullName, "OnnxLeNet.sln")) -> Some here.FullName
-        | here -> up here.Parent
-    up (DirectoryInfo(Directory.GetCurrentDirectory()))
-    |> Option.orElse (up (DirectoryInfo AppContext.BaseDirectory))
+let private repository = solutionAbove (DirectoryInfo(Directory.GetCurrentDirectory())) |> Option.orElse builtIn
+
+/// What a person types before the verb.
+let command = if builtIn.IsSome then "dotnet run --project Scripts -c Release --" else "onnxlenet"
 
 /// The folder of finished models unless --out names another.
 let modelsFolder = Path.Combine(defaultArg repository (Directory.GetCurrentDirectory()), "models")

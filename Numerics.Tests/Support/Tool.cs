@@ -17,14 +17,19 @@ internal static class Tool
         return "";
     }
 
+    /// <inheritdoc cref="Run(IEnumerable{ValueTuple{string, string}}, string, string, string[])"/>
+    public static (int Code, string Output, string Errors) Run(string program, string folder, params string[] arguments) => Run([], program, folder, arguments);
+
     /// <summary>Runs a program to its end, for five minutes at most.</summary>
+    /// <param name="environment">Variables that it is given beside this process's own.</param>
     /// <param name="program">Its name, or its file.</param>
     /// <param name="folder">The folder it runs in.</param>
     /// <param name="arguments">Its arguments.</param>
-    public static (int Code, string Output, string Errors) Run(string program, string folder, params string[] arguments)
+    public static (int Code, string Output, string Errors) Run(IEnumerable<(string Name, string Value)> environment, string program, string folder, params string[] arguments)
     {
         var start = new ProcessStartInfo(program, arguments) { WorkingDirectory = folder, RedirectStandardOutput = true, RedirectStandardError = true };
         start.Environment["PYTHONDONTWRITEBYTECODE"] = "1";
+        foreach (var (name, value) in environment) start.Environment[name] = value;
         try
         {
             using var process = Process.Start(start)!;

@@ -1,0 +1,87 @@
+namespace OnnxLeNet.Numerics.Tests;
+
+/// <summary>
+/// The three packages, packed once into a folder that serves as a NuGet source, and a folder for projects that install them. These unpack packages into
+/// a folder of their own, so that ours are always the ones just packed; all others come from the user's folder of packages, if they are there.
+/// </summary>
+internal sealed class PackedFixture : IDisposable
+{
+    private readonly TemporaryFolder folder = new();
+
+    public PackedFixture()
+    {
+        string configuration = Directory.GetParent(AppContext.BaseDirectory.TrimEnd(Path.DirectorySeparatorChar))!.Name;
+        foreach (string project in new[] { "Numerics", "Onnx", "Scripts" })
+            DotNet(Repository.Root, "pack", project, "-c", configuration, "--no-build", "-o", Source, "-p:Gpu=false");
+        // Warnings of others' packages are none of ours; every other one is an error.
+        File.WriteAllText(folder["Directory.Build.props"], """
+            <Project>
+              <PropertyGroup>
+                <TargetFramework>net10.0</TargetFramework>
+                <ImplicitUsings>enable</ImplicitUsings>
+                <Nullable>enable</Nullable>
+                <OutputType>Exe</OutputType>
+                <TreatWarningsAsErrors>true</TreatWarningsAsErrors>
+                <NuGetAudit>false</NuGetAudit>
+              </PropertyGroup>
+            </Project>
+            """);
+        File.WriteAllText(folder["Directory.Build.targets"], "<Project />");
+        File.WriteAllText(folder["Directory.Packages.props"], "<Project />");
+        File.WriteAllText(folder["nuget.config"], $"""
+            <configuration>
+              <packageSources>
+                <add key="packed" value="{Source}" />
+              </packageSources>
+              <fallbackPackageFolders>
+                <add key="users" value="{UsersPackages}" />
+              </fallbackPackageFolders>
+            </configuration>
+            """);
+    }
+
+    /// <summary>The folder of the packages.</summary>
+    public string Source => folder["source"];
+
+    /// <summary>Where NuGet has unpacked packages for other projects of this user.</summary>
+    public static string UsersPackages => Environment.GetEnvironmentVariable("NUGET_PACKAGES") is { Length: > 0 } named
+        ? named
+        : Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".nuget", "packages");
+
+    /// <summary>The version of the packages.</summary>
+    public string Version => Path.GetFileNameWithoutExtension(Directory.GetFiles(Source, "OnnxLeNet.Numerics.*.nupkg").Single())["OnnxLeNet.Numerics.".Length..];
+
+    /// <summary>A folder in which nothing of the repository is above.</summary>
+    public string NewFolder(string name) => Directory.CreateDirectory(folder[name]).FullName;
+
+    /// <summary>A project with a program and packages; those of the repository by name alone, others as "name version".</summary>
+    /// <returns>Its folder.</returns>
+    public string NewProject(string name, string program, string[] packages, string properties = "")
+    {
+        string project = NewFolder(name);
+        File.WriteAllText(Path.Combine(project, "Program.cs"), program);
+        File.WriteAllText(Path.Combine(project, $"{name}.csproj"), $"""
+            <Project Sdk="Microsoft.NET.Sdk">
+              <PropertyGroup>{properties}</PropertyGroup>
+              <ItemGroup>
+                {string.Join('\n', packages.Select(package => package.Split(' ')).Select(parts =>
+                    $"""<PackageReference Include="{parts[0]}" Version="{parts.ElementAtOrDefault(1) ?? Version}" />"""))}
+              </ItemGroup>
+            </Project>
+            """);
+        return project;
+    }
+
+    /// <summary>Runs dotnet, which must succeed without a warning.</summary>
+    /// <returns>What it printed.</returns>
+    public string DotNet(string where, params string[] arguments)
+    {
+        // CI's own properties are the repository's: a project of a user's has none of them.
+        var (code, output, errors) = Tool.Run([("NUGET_PACKAGES", folder["packages"]), ("CI", "")], "dotnet", where, arguments);
+        Assert.AreEqual(0, code, $"dotnet {string.Join(' ', arguments)}\n{output}\n{errors}");
+        Assert.DoesNotContain(": warning ", output, output);
+        return output;
+    }
+
+    public void Dispose() => folder.Dispose();
+}
