@@ -2,10 +2,7 @@
 module OnnxLeNet.Scripts.ModelFile
 
 open System.Collections.Generic
-open System.IO
-open System.Text
 open OnnxLeNet.Numerics
-open OnnxLeNet.Onnx
 
 type Kind =
     | Onnx
@@ -23,6 +20,14 @@ type Weights =
         Model: string option
     }
 
+/// How a file of weights is read: what the options say, and where to tell what the reader assumed.
+type Reading =
+    {
+        Key: string option
+        AllowNonFinite: bool
+        Say: string -> unit
+    }
+
 let private none = Dictionary<string, string>() :> IReadOnlyDictionary<string, string>
 
 /// The key under which a safetensors file written here names its network.
@@ -31,29 +36,37 @@ let modelKey = "model"
 /// A file name's ending in small letters, with its dot.
 let extensionOf (path: string) = path[(max 0 (path.LastIndexOf '.')) ..].ToLowerInvariant()
 
-/// Safetensors begin with the length of their header, a JSON object; what torch.save writes is a zip file, before PyTorch 1.6 a pickle.
+/// What a file is, by its content; the ending decides where the content does not tell.
 let kindOf (path: string) =
-    if not (File.Exists path) then
-        raise (DataException(if Directory.Exists path then $"{path} is a folder, expected a file of a model or its weights" else $"there is no file {path}"))
-    let head = Array.zeroCreate<byte> 16
-    let read =
-        use stream = File.OpenRead path
-        stream.ReadAtLeast(head, head.Length, throwOnEndOfStream = false)
-    let extension = extensionOf path
-    if read >= 2 && (head[0], head[1]) = (byte 'P', byte 'K') || List.contains extension [ ".pth"; ".pt" ] then
-        Pth
-    elif read >= 9 && head[8] = byte '{' || extension = ".safetensors" then
+    match StateDictFile.KindOf path with
+    | StateFileKind.PyTorch -> Pth
+    | StateFileKind.SafeTensors ->
         match SafeTensors.ReadMetadata(path).TryGetValue "format" with
         | true, format when format.StartsWith "OnnxLeNet checkpoint" -> Checkpoint
         | _ -> SafeTensors
-    else
-        Onnx
+    | _ -> Onnx
+
+/// The options that are for weights alone, on a file that is something else.
+let refuseReading (reading: Reading) what =
+    for given, option in [ reading.Key.IsSome, "--key"; reading.AllowNonFinite, "--allow-non-finite" ] do
+        if given then raise (OnnxLeNetException $"{option} is for state dicts (.pth, .safetensors); {what}")
 
 /// The network's weights in a file that is no ONNX model. Those of a checkpoint are the run's latest.
-let readWeights (path: string) =
+/// networkOf gives the network that the weights are for, if it is known, from the name that the file states.
+let readWeights (path: string) (reading: Reading) (networkOf: string option -> Sequential option) =
+    let read (model: string option) =
+        let options =
+            StateReadOptions(
+                Key = Option.toObj reading.Key,
+                AllowNonFinite = reading.AllowNonFinite,
+                Network = (networkOf model |> Option.map (fun net -> net :> Module) |> Option.toObj)
+            )
+        let state = StateDictFile.Read(path, options)
+        Seq.iter reading.Say state.Notes
+        state
     match kindOf path with
-    | Pth -> { Kind = "pth"; State = PyTorchFile.Read path; Metadata = none; Model = None }
     | Checkpoint ->
+        refuseReading reading $"{path} is a checkpoint of a run here, which holds one network"
         let checkpoint = OnnxLeNet.Numerics.Checkpoint.Load path
         let model =
             match checkpoint.Notes.TryGetValue modelKey with
@@ -65,12 +78,11 @@ let readWeights (path: string) =
         said["seed"] <- string checkpoint.Options.Seed
         said["epochs"] <- $"{checkpoint.Losses.Count} of {checkpoint.Options.Epochs} done, {checkpoint.Step} steps into the next"
         { Kind = "checkpoint"; State = checkpoint.Model; Metadata = said; Model = model }
-    | _ ->
+    | SafeTensors ->
         let metadata = OnnxLeNet.Numerics.SafeTensors.ReadMetadata path
-        { Kind = "safetensors"
-          State = OnnxLeNet.Numerics.SafeTensors.Read path
-          Metadata = metadata
-          Model =
+        let model =
             match metadata.TryGetValue modelKey with
             | true, name -> Some name
-            | _ -> None }
+            | _ -> None
+        { Kind = "safetensors"; State = read model; Metadata = metadata; Model = model }
+    | _ -> { Kind = "pth"; State = read None; Metadata = none; Model = None }

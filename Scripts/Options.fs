@@ -30,7 +30,7 @@ type TrainArgs =
         member arg.Usage =
             match arg with
             | Model _ -> "the network (default: lenet5)."
-            | Data _ -> "a folder of IDX files, gzipped or not (default: MNIST, which comes with the project)."
+            | Data _ -> "a folder of IDX or CIFAR files, gzipped or not (default: MNIST, which comes with the project)."
             | Epochs _ -> "times every training image is used."
             | BatchSize _ -> "images per update."
             | Lr _ -> "learning rate of the first update; it falls to zero along a cosine."
@@ -62,7 +62,7 @@ type EvaluateArgs =
         member arg.Usage =
             match arg with
             | File _ -> "the model, an ONNX file."
-            | Data _ -> "a folder of IDX files, gzipped or not (default: MNIST, which comes with the project)."
+            | Data _ -> "a folder of IDX or CIFAR files, gzipped or not (default: MNIST, which comes with the project)."
             | Engine _ -> "who runs it (default: onnxruntime)."
             | Threads _ -> "threads of the engine (default: one per core)."
             | Provider _ -> "who computes the engine's matrix products: simd (default), managed, cblas or cblas:LIBRARY, cuda or cuda:FOLDER, mathnet-cuda."
@@ -87,7 +87,7 @@ type ValidateArgs =
         member arg.Usage =
             match arg with
             | File _ -> "the model, an ONNX file."
-            | Data _ -> "a folder of IDX files, gzipped or not, or none (default: MNIST, if the model takes its images)."
+            | Data _ -> "a folder of IDX or CIFAR files, gzipped or not, or none (default: MNIST, if the model takes its images)."
             | Gradients -> "also compare every gradient, and steps of every optimizer, with the training step's graph in ONNX Runtime."
             | Seed _ -> "seed of the random input."
             | Threads _ -> "threads of the engine (default: one per core)."
@@ -99,6 +99,8 @@ type ValidateArgs =
 [<CliPrefix(CliPrefix.DoubleDash); RequireQualifiedAccess>]
 type InspectArgs =
     | [<MainCommand; ExactlyOnce>] File of FILE: string
+    | [<Unique; EqualsAssignmentOrSpaced>] Key of KEY: string
+    | [<Unique; CustomCommandLine "--allow-non-finite">] AllowNonFinite
     | [<Unique; EqualsAssignmentOrSpaced>] Json of FILE: string
     | [<Unique>] Quiet
 
@@ -106,6 +108,8 @@ type InspectArgs =
         member arg.Usage =
             match arg with
             | File _ -> "an ONNX model, a state dict (.pth, .safetensors) or a checkpoint."
+            | Key _ -> "where the state dict lies in a file that holds more, such as state_dict or ema.model (default: the only one)."
+            | AllowNonFinite -> "read weights that are NaN or infinite too."
             | Json _ -> "write the results as one JSON object."
             | Quiet -> "print nothing but errors."
 
@@ -114,6 +118,8 @@ type ExportArgs =
     | [<MainCommand; ExactlyOnce>] File of FILE: string
     | [<Mandatory; Unique; EqualsAssignmentOrSpaced>] To of FILE: string
     | [<Unique; EqualsAssignmentOrSpaced>] Model of NAME: string
+    | [<Unique; EqualsAssignmentOrSpaced>] Key of KEY: string
+    | [<Unique; CustomCommandLine "--allow-non-finite">] AllowNonFinite
     | [<Unique; EqualsAssignmentOrSpaced>] Opset of N: int
     | [<Unique>] Float16
     | [<Unique>] Int8
@@ -143,13 +149,15 @@ type ExportArgs =
             | File _ -> "the source: an ONNX model, a state dict (.pth, .safetensors) or a checkpoint."
             | To _ -> "the file to write: .onnx, .pth or .safetensors."
             | Model _ -> "the network the weights are of (needed where the source does not say it)."
+            | Key _ -> "where the state dict lies in a file that holds more, such as state_dict or ema.model (default: the one that fits the network)."
+            | AllowNonFinite -> "read weights that are NaN or infinite too."
             | Opset _ -> "operator set of the ONNX file, 13 to 26 (default: 17)."
             | Float16 -> "store the weights as float16, half the file; the arithmetic stays float32."
             | Int8 -> "8-bit integers (QDQ), calibrated on training images."
             | Calibration _ -> "images to calibrate on (default: 1024)."
             | FoldBatchNorm -> "make batch normalization part of the layer before it."
             | Softmax -> "add a softmax; the output is then named probabilities."
-            | Data _ -> "a folder of IDX files, gzipped or not, to calibrate and measure on, or none (default: MNIST, if the model takes its images)."
+            | Data _ -> "a folder of IDX or CIFAR files, gzipped or not, to calibrate and measure on, or none (default: MNIST, if the model takes its images)."
             | MinAccuracy _ -> "fail (exit code 1) below this test accuracy, 0 to 1 (default with --int8: 0.2 points below the float model's)."
             | Card -> "write a card beside the model."
             | Training -> "write a training step instead: forward, loss, backward and update, and beside it a model of what it starts with (…-init.onnx)."
@@ -254,7 +262,7 @@ type GpuCheckArgs =
         member arg.Usage =
             match arg with
             | Models _ -> "the folder of the models to check (default: the finished ones)."
-            | Data _ -> "a folder of IDX files, gzipped or not (default: MNIST, which comes with the project)."
+            | Data _ -> "a folder of IDX or CIFAR files, gzipped or not (default: MNIST, which comes with the project)."
             | Threads _ -> "threads of the engine (default: one per core)."
             | Python _ -> "the python that has PyTorch for the GPU (default: the first of the usual ones that has it)."
             | Quick -> "few images, small sizes, one round: whether it works, not how fast it is."
@@ -274,7 +282,7 @@ type ServeArgs =
         member arg.Usage =
             match arg with
             | Port _ -> "the port on this machine, 0 for any that is free (default: 8080)."
-            | Data _ -> "a folder of IDX files, gzipped or not (default: MNIST, which comes with the project)."
+            | Data _ -> "a folder of IDX or CIFAR files, gzipped or not (default: MNIST, which comes with the project)."
             | Ort _ -> "the folder dist of onnxruntime-web (default: fetched from npm once)."
             | Quiet -> "print nothing but errors."
 

@@ -54,13 +54,12 @@ public sealed class CifarFolderTests
         Assert.IsTrue((bool)folder.Json("run.json")["parity"]!["passed"]!);
         Program.Run("evaluate", folder["out/lenet-rgb-cifar.onnx"], "--data", folder["cifar"], "--engine", "own").MustExit(0);
         Program.Run("--model", "lenet-rgb", "--out", folder["out"]).MustExit(2).MustSay("lenet-rgb takes images of [3, 32, 32]");
+        Directory.CreateDirectory(folder["pictures/cat"]);
+        File.WriteAllBytes(folder["pictures/cat/1.png"], []);
+        Program.Run("--model", "lenet-rgb", "--data", folder["pictures"], "--out", folder["out"])
+            .MustExit(2).MustSay("three channels, [3, 32, 32]", "data_batch_1.bin", "pictures, such as cat/1.png");
+        Program.Run("--data", folder["pictures"], "--out", folder["out"]).MustExit(2).MustSay("one channel, [1, 32, 32]", "train-images-idx3-ubyte");
     }
 
-    private static byte[] Records(int seed, int count)
-    {
-        var bytes = new byte[count * Record];
-        new Random(seed).NextBytes(bytes);
-        for (int n = 0; n < count; n++) bytes[n * Record] = (byte)(n % 10);
-        return bytes;
-    }
+    private static byte[] Records(int seed, int count) => Cifar.Records(seed, count, labels: 1);
 }

@@ -106,7 +106,7 @@ public sealed class PyTorchArchiveTests
         byte[] file = PyTorchFile.ToBytes(States.Small());
         Assert.IsGreaterThan(300, States.Damage(file, bytes => PyTorchFile.Read(bytes), flips: 1000));
         string reference = Path.Combine(Repository.Root, "Numerics.Tests", "Reference", "state_checkpoint.pth");
-        Assert.IsGreaterThan(300, States.Damage(File.ReadAllBytes(reference), bytes => PyTorchFile.Read(bytes, "state_dict"), flips: 1000));
+        Assert.IsGreaterThan(300, States.Damage(File.ReadAllBytes(reference), bytes => PyTorchFile.Read(bytes, new StateReadOptions { Key = "state_dict" }), flips: 1000));
     }
 
     /// <summary>The checksum does not see this damage: it is made before the pickle is put into its archive.</summary>

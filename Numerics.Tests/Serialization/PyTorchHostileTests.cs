@@ -26,20 +26,33 @@ public sealed class PyTorchHostileTests
     }
 
     [TestMethod]
-    public void AFunctionBesideAStateDictIsRefusedToo()
+    public void AFunctionInAStateDictIsRefusedAndOneBesideItIsLeftAlone()
     {
         byte[] file = Pth.Of(Pth.Pickle($"}}({Pth.Text("w")}cos\nsystem\n{Pth.Text("true")}\u0085Ru."));
-        Failure.Of<DataException>(() => PyTorchFile.Read(file), "'os.system'");
-        // Under a key that is not asked for.
-        file = Pth.Of(Pth.Pickle($"}}({Pth.Text("state_dict")}}}{Pth.Text("x")}cos\nsystem\n{Pth.Text("true")}\u0085Ru."));
-        Failure.Of<DataException>(() => PyTorchFile.Read(file, "state_dict"), "'os.system'");
+        Failure.Of<DataException>(() => PyTorchFile.Read(file), "'w'", "'os.system'", "nothing of it was run");
+        string inside = $"{Pth.Text("state_dict")}}}{Pth.Text("x")}cos\nsystem\n{Pth.Text("true")}\u0085Rs";
+        Failure.Of<DataException>(() => PyTorchFile.Read(Pth.Of(Pth.Pickle($"}}({inside}u.")), new StateReadOptions { Key = "state_dict" }), "'x'", "'os.system'");
+
+        // Beside it, in every way that a pickle can use one: as a name, called, made, given items, members and attributes, as a key.
+        using var folder = new ModelFolder();
+        string command = Pth.Text($"touch '{folder["ran"]}'"), call = $"cos\nsystem\n{command}\u0085R";
+        string beside = $"{Pth.Text("a")}cos\nsystem\n{Pth.Text("b")}{call}{Pth.Text("c")}{call}({command}{call}u{Pth.Text("d")}{call}({command}e{Pth.Text("e")}{call}}}b"
+            + $"{Pth.Text("f")}{call})R{call}{call}{Pth.Text("g")}\u008C\u0002os\u008C\u0006system\u0093{command}\u0085\u0081{Pth.Text("h")}\u008F({command}\u0090";
+        var read = PyTorchFile.Read(Pth.Of(Pth.Pickle($"}}({Pth.Text("net")}{Pth.OneTensor()[..^1]}{beside}u."), ("data/0", Sixteen)));
+        Assert.AreEqual(new Shape(2, 2), read["w"].Shape);
+        Assert.IsFalse(File.Exists(folder["ran"]));
     }
 
     [TestMethod]
-    [DataRow("ctorch\nIntStorage\n.", "'torch.IntStorage'", "torch.FloatStorage")]
+    [DataRow("ctorch\nQInt8Storage\n.", "no state dict but torch.QInt8Storage", "")]
     [DataRow("(ios\nsystem\n.", "0x69 (Inst)", "")]
-    [DataRow(")\u0081.", "0x81 (NewObj)", "")]
-    [DataRow("\u0093.", "0x93 (StackGlobal)", "")]
+    [DataRow(")\u0081.", "stack is empty", "")]
+    [DataRow("\u0093.", "stack is empty", "")]
+    [DataRow("K\u0001\u008C\u0001a\u0093.", "a name is an integer and a text", "")]
+    [DataRow("\u0095\u00FF\0\0\0\0\0\0\0}.", "cut short", "")]
+    [DataRow("\u008D\u00FF\u00FF\u00FF\u00FF\u00FF\u00FF\u00FF\u00FFa.", "cut short", "")]
+    [DataRow("\u0097.", "0x97 (NextBuffer)", "")]
+    [DataRow("](K\u0001\u0090.", "added to a list of 0, expected a set", "")]
     [DataRow("\u0082\u0001.", "0x82 (Ext1)", "")]
     [DataRow("\u00FF.", "0xFF", "")]
     [DataRow("ctorch\nFloatStorage\n)R.", "calls torch.FloatStorage", "")]
@@ -59,7 +72,7 @@ public sealed class PyTorchHostileTests
     [DataRow(")(K\u0001K\u0002u.", "a tuple of 0, expected a dict", "")]
     [DataRow("}K\u0001a.", "expected a list", "")]
     [DataRow(".", "stack is empty", "")]
-    [DataRow("}(0.", "0x30", "")]
+    [DataRow("}(0.", "stack is empty", "")]
     [DataRow("}(.", "stack is empty", "")]
     [DataRow("}}.", "left over", "")]
     [DataRow("}.}", "1 bytes follow", "")]
@@ -72,7 +85,7 @@ public sealed class PyTorchHostileTests
     [DataRow("X\u0001\0\0\0\u00FF.", "no UTF-8", "")]
     [DataRow("c\u00FF\nb\n.", "no UTF-8", "")]
     [DataRow("cos.", "no end", "")]
-    [DataRow("\u008A\u0009123456789.", "9 bytes", "")]
+    [DataRow("\u008A\u0009123456789.", "an integer of 9 bytes", "")]
     [DataRow("}", "cut short", "")]
     [DataRow("\u0080\u0002.", "0x80 (Proto)", "")]
     public void IsRefused(string operations, string part, string other) =>
@@ -81,7 +94,8 @@ public sealed class PyTorchHostileTests
     [TestMethod]
     public void OtherProtocolsAreRefused()
     {
-        Failure.Of<DataException>(() => PyTorchFile.Read(Pth.Of([0x80, 4, .. "}."u8])), "protocol 4");
+        Failure.Of<DataException>(() => PyTorchFile.Read(Pth.Of([0x80, 6, .. "}."u8])), "protocol 6");
+        Failure.Of<DataException>(() => PyTorchFile.Read(Pth.Of([0x80, 1, .. "}."u8])), "protocol 1");
         Failure.Of<DataException>(() => PyTorchFile.Read(Pth.Of([.. "}."u8])), "does not begin with its protocol");
         Failure.Of<DataException>(() => PyTorchFile.Read(Pth.Of([])), "does not begin with its protocol");
     }

@@ -23,7 +23,7 @@ public sealed class SafeTensorsDamageTests
     [DataRow("""{"__metadata__":null}""", 0, "__metadata__ is Null")]
     [DataRow("""{"__metadata__":{"k":"\ud800"}}""", 0, "no JSON")]
     [DataRow("""{"\ud800":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}""", 4, "no JSON")]
-    [DataRow("""{"a":{"dtype":"I32","shape":[1],"data_offsets":[0,4]}}""", 4, "'I32'; read are F32, F64, F16, BF16, I64")]
+    [DataRow("""{"a":{"dtype":"F8_E5M2","shape":[4],"data_offsets":[0,4]}}""", 4, "'F8_E5M2'; read are F32, F64, F16, BF16, I64, I32")]
     [DataRow("""{"a":{"dtype":0,"shape":[1],"data_offsets":[0,4]}}""", 4, "'Number'")]
     [DataRow("""{"a":{"dtype":"F32","shape":1,"data_offsets":[0,4]}}""", 4, "shape is Number")]
     [DataRow("""{"a":{"dtype":"F32","shape":[1.0],"data_offsets":[0,4]}}""", 4, "'1.0'")]

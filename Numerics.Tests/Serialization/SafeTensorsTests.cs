@@ -58,11 +58,11 @@ public sealed class SafeTensorsTests
     public void NonFiniteWeightsAreReadOnlyWhenAllowed()
     {
         byte[] bytes = SafeTensors.ToBytes(States.NonFinite());
-        Failure.Of<DataException>(() => SafeTensors.Read(bytes), "'w'", "NaN", "[1] of 4", "allowNonFinite");
-        States.AssertSame(States.NonFinite(), SafeTensors.Read(bytes, allowNonFinite: true));
+        Failure.Of<DataException>(() => SafeTensors.Read(bytes), "'w'", "NaN", "[1] of [4]", "AllowNonFinite", "--allow-non-finite");
+        States.AssertSame(States.NonFinite(), SafeTensors.Read(bytes, new StateReadOptions { AllowNonFinite = true }));
         Failure.Of<DataException>(() => SafeTensors.Read(File("""{"h":{"dtype":"F16","shape":[1],"data_offsets":[0,2]}}""", [0, 0xFC])), "'h'", "-infinity");
         byte[] large = File("""{"d":{"dtype":"F64","shape":[1],"data_offsets":[0,8]}}""", BitConverter.GetBytes(1e39));
-        Failure.Of<DataException>(() => SafeTensors.Read(large, allowNonFinite: true), "'d'", "1E+39", "too large");
+        Failure.Of<DataException>(() => SafeTensors.Read(large, new StateReadOptions { AllowNonFinite = true }), "'d'", "1E+39", "too large");
     }
 
     [TestMethod]

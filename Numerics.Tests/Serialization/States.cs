@@ -44,7 +44,7 @@ internal static class States
     }
 
     /// <summary>The elements' bytes as hexadecimal text.</summary>
-    public static string Hex(StateTensor tensor) => Convert.ToHexStringLower(tensor.Type == ElementType.Int64
+    public static string Hex(StateTensor tensor) => Convert.ToHexStringLower(tensor.IsInteger
         ? MemoryMarshal.AsBytes(tensor.AsInt64().AsSpan())
         : MemoryMarshal.AsBytes(tensor.AsTensor().Data.AsSpan()));
 

@@ -3,6 +3,16 @@ namespace OnnxLeNet.Numerics.Tests;
 /// <summary>Networks that several tests use.</summary>
 internal static class Networks
 {
+    /// <summary>Of images 3×4×4, as the verbs know it by the name bn-sequential.</summary>
+    public static Sequential BnSequential()
+    {
+        var net = new Sequential();
+        net.Add("conv", new Conv2d(3, 3, 3, generator: new Generator(3)));
+        net.Add("bn", new BatchNorm2d(3));
+        net.Add("activation", new ReLU());
+        return net;
+    }
+
     /// <summary>LeNet-5 on 1×32×32, as the verb trains it.</summary>
     public static Sequential LeNet5(long seed)
     {

@@ -8,6 +8,8 @@ public sealed class ExportVerbTests
 {
     private static readonly string LeNet = Path.Combine(Repository.Root, "models", "lenet5-mnist.onnx");
 
+    private static readonly string Kinds = Path.Combine(Repository.Root, "Numerics.Tests", "Reference", "state_kinds");
+
     private static StateDict StateOf(string onnx) => OnnxImporter.Import(onnx).Network.StateDict();
 
     private static void AssertSame(StateDict expected, StateDict actual)
@@ -79,6 +81,29 @@ public sealed class ExportVerbTests
         Assert.AreEqual("checkpoint", (string?)folder.Json("run.json")["kind"]);
     }
 
+    /// <summary>Where in the file the weights lay and what was taken off their names is said, and the weights are the file's.</summary>
+    [TestMethod]
+    public void ACheckpointFromElsewhereIsAModelToo()
+    {
+        using var folder = new TemporaryFolder();
+        string lightning = Path.Combine(Kinds, "lightning.ckpt"), several = Path.Combine(Kinds, "several.pth"), nan = Path.Combine(Kinds, "nan.pth");
+        var run = Program.Run("export", lightning, "--model", "bn-sequential", "--to", folder["a.onnx"]).MustExit(0).MustSay("under 'state_dict'", "'_orig_mod.' (torch.compile)", "'model.'");
+        Assert.DoesNotContain("torch.compile", run.Output);
+        var net = Networks.BnSequential();
+        net.LoadStateDict(PyTorchFile.Read(lightning, new StateReadOptions { Network = net }));
+        AssertSame(net.StateDict(), StateOf(folder["a.onnx"]));
+        Program.Run("export", several, "--key", "ema", "--model", "bn-sequential", "--to", folder["b.pth"]).MustExit(0);
+        AssertSame(PyTorchFile.Read(several, new StateReadOptions { Key = "ema" }), PyTorchFile.Read(folder["b.pth"]));
+        Program.Run("export", nan, "--allow-non-finite", "--model", "bn-sequential", "--to", folder["c.safetensors"]).MustExit(0);
+        Assert.IsTrue(float.IsNaN(SafeTensors.Read(folder["c.safetensors"], new StateReadOptions { AllowNonFinite = true })["conv.weight"].AsTensor()[1, 0, 2, 1]));
+        Program.Run("inspect", several, "--key", "model").MustExit(0);
+        Program.Run("inspect", nan).MustExit(2).MustSay("--allow-non-finite");
+        Program.Run("inspect", nan, "--allow-non-finite", "--json", folder["run.json"]).MustExit(0).MustSay("under 'model'");
+        Assert.HasCount(1, folder.Json("run.json")["notes"]!.AsArray());
+        Program.Run("inspect", Path.Combine(Kinds, "types.pth")).MustExit(0);
+        Program.Run("inspect", LeNet, "--key", "a").MustExit(2).MustSay("--key is for state dicts");
+    }
+
     [TestMethod]
     public void BatchNormIsFoldedAndItsCountComesBack()
     {
@@ -116,13 +141,22 @@ public sealed class ExportVerbTests
     [DataRow("{0}/a.pth --to {0}/x.onnx", "does not say what network", "--model", "lenet-rect")]
     [DataRow("{0}/a.pth --to {0}/text/x.onnx --model lenet5", "--to: cannot write in")]
     [DataRow("{1}", "missing argument '--to'")]
+    [DataRow("{1} --to {0}/x.pth --key model", "--key is for state dicts", "is an ONNX model")]
+    [DataRow("{1} --to {0}/x.pth --allow-non-finite", "--allow-non-finite is for state dicts")]
+    [DataRow("{2}/several.pth --to {0}/x.onnx --model bn-sequential", "2 state dicts that fit: 'ema' of 7 tensors, 'model' of 7 tensors", "--key")]
+    [DataRow("{2}/several.pth --to {0}/x.onnx --model bn-sequential --key net", "has no 'net'", "under 'ema' of 7 tensors")]
+    [DataRow("{2}/nan.pth --to {0}/x.onnx --model bn-sequential", "'conv.weight' holds NaN at [1, 0, 2, 1]", "--allow-non-finite")]
+    [DataRow("{2}/script.pt --to {0}/x.onnx --model bn-sequential", "TorchScript", "torch.jit.load")]
+    [DataRow("{2}/whole.pth --to {0}/x.onnx --model bn-sequential", "a whole network of the class '__main__.Net'")]
+    [DataRow("{2}/lightning.ckpt --to {0}/x.onnx --model lenet5", "does not fit", "missing: conv1.weight", "unexpected: conv.weight")]
     public void IsToldAndRefused(string command, params string[] said)
     {
         using var folder = new TemporaryFolder();
         File.WriteAllText(folder["text"], "no model");
         PyTorchFile.Write(StateOf(LeNet), folder["a.pth"]);
         string[] before = folder.Files;
-        string[] words = [.. command.Split(' ').Select(word => word.Replace("{0}", folder.Path, StringComparison.Ordinal).Replace("{1}", LeNet, StringComparison.Ordinal))];
+        string[] words = [.. command.Split(' ').Select(word => word.Replace("{0}", folder.Path, StringComparison.Ordinal).Replace("{1}", LeNet, StringComparison.Ordinal)
+            .Replace("{2}", Kinds, StringComparison.Ordinal))];
         Program.Run(["export", .. words]).MustExit(2).MustSay(said);
         CollectionAssert.AreEqual(before, folder.Files);
     }

@@ -1,63 +1,59 @@
 namespace OnnxLeNet.Numerics;
 
 /// <summary>
-/// A folder in the binary form of CIFAR-10: <c>data_batch_1.bin</c> to <c>data_batch_5.bin</c> and <c>test_batch.bin</c>, each a run of records of one
-/// label byte and 3×32×32 pixel bytes (red, green, blue; each in row-major order). Files may be gzipped (<c>.gz</c>), and any number of training
-/// batches from 1 on is taken.
+/// The binary form of CIFAR: runs of records of labels and 3×32×32 pixel bytes (red, green, blue; each in row-major order). CIFAR-10 has
+/// one label byte and five training files, of which any number from 1 on is taken; CIFAR-100 has two, of which the second, the fine one, is
+/// the class.
 /// </summary>
-public static class CifarFolder
+internal static class CifarFolder
 {
-    private const int Side = 32, Channels = 3, Record = 1 + Channels * Side * Side, Classes = 10, Batches = 5;
+    private const int Side = 32, Channels = 3, Pixels = Channels * Side * Side, Batches = 5;
 
-    /// <summary>Whether a folder is in this form.</summary>
-    public static bool IsOne(string folder) => Find(folder, "data_batch_1.bin") is not null || Find(folder, "test_batch.bin") is not null;
-
-    /// <summary>Reads and checks all files.</summary>
+    /// <summary>Reads and checks the training files.</summary>
     /// <exception cref="DataException">A file is missing or damaged.</exception>
-    public static (ImageDataset Train, ImageDataset Test) Load(string folder, ImageTransform transform)
+    public static ImageDataset LoadTrain(DataFolder data, ImageTransform transform)
     {
-        var train = new List<string>();
-        while (Find(folder, $"data_batch_{train.Count + 1}.bin") is { } file) train.Add(file);
-        for (int later = train.Count + 2; later <= Batches; later++)
+        if (data.Form == DataForm.Cifar100) return Read(data, ["train"], transform);
+        var batches = new List<string> { "data_batch_1" };
+        while (data.Has($"data_batch_{batches.Count + 1}")) batches.Add($"data_batch_{batches.Count + 1}");
+        for (int later = batches.Count + 2; later <= Batches; later++)
         {
-            if (Find(folder, $"data_batch_{later}.bin") is { } file)
-                throw new DataException($"{folder} has {Path.GetFileName(file)} but no data_batch_{train.Count + 1}.bin");
+            if (data.Has($"data_batch_{later}"))
+                throw new DataException($"{data.Place} has data_batch_{later}.bin but no data_batch_{batches.Count + 1}.bin");
         }
-        if (train.Count == 0) throw new DataException($"{folder} has neither data_batch_1.bin nor data_batch_1.bin.gz");
-        return (Read(train, transform), LoadTest(folder, transform));
+        return Read(data, batches, transform);
     }
 
-    /// <summary>Reads and checks the test file alone.</summary>
-    /// <inheritdoc cref="Load"/>
-    public static ImageDataset LoadTest(string folder, ImageTransform transform) =>
-        Read([Find(folder, "test_batch.bin") ?? throw new DataException($"{folder} has neither test_batch.bin nor test_batch.bin.gz")], transform);
+    /// <summary>Reads and checks the test file.</summary>
+    /// <inheritdoc cref="LoadTrain"/>
+    public static ImageDataset LoadTest(DataFolder data, ImageTransform transform) =>
+        Read(data, [data.Form == DataForm.Cifar100 ? "test" : "test_batch"], transform);
 
-    private static string? Find(string folder, string name)
+    private static ImageDataset Read(DataFolder data, List<string> roles, ImageTransform transform)
     {
-        string path = Path.Combine(folder, name);
-        return File.Exists(path) ? path : File.Exists(path + ".gz") ? path + ".gz" : null;
-    }
-
-    private static ImageDataset Read(List<string> files, ImageTransform transform)
-    {
-        byte[][] contents = [.. files.Select(IdxFile.ReadBytes)];
-        foreach (var (file, content) in files.Zip(contents))
+        var (name, labelBytes, classes) = data.Form == DataForm.Cifar100 ? ("CIFAR-100", 2, 100) : ("CIFAR-10", 1, 10);
+        int record = labelBytes + Pixels;
+        var files = roles.ConvertAll(role => data.Read(role, $"{role}.bin"));
+        foreach (var (content, file) in files)
         {
-            if (content.Length == 0 || content.Length % Record != 0)
-                throw new DataException($"{file} has {content.Length} bytes: CIFAR-10 records have {Record} each, so it is cut short or no CIFAR-10 file");
+            if (content.Length == 0 || content.Length % record != 0)
+                throw new DataException($"{file} has {content.Length} bytes: {name} records have {record} each, so it is cut short "
+                    + $"or no {name} file");
         }
-        long count = contents.Sum(content => (long)content.Length / Record);
-        if (count * (Record - 1) > Array.MaxLength) throw new DataException($"{files[0]} and its neighbours have more pixels than an array holds");
-        var pixels = new byte[count * (Record - 1)];
+        long count = files.Sum(file => (long)file.Bytes.Length / record);
+        if (count * Pixels > Array.MaxLength)
+            throw new DataException($"{files[0].Path} and its neighbours have more pixels than an array holds");
+        var pixels = new byte[count * Pixels];
         var labels = new byte[count];
         int n = 0;
-        foreach (var (file, content) in files.Zip(contents))
-            for (int at = 0; at < content.Length; at += Record, n++)
+        foreach (var (content, file) in files)
+            for (int at = 0; at < content.Length; at += record, n++)
             {
-                labels[n] = content[at];
-                if (labels[n] >= Classes) throw new DataException($"{file}: record {at / Record} has the label {labels[n]}, CIFAR-10's are 0 to {Classes - 1}");
-                content.AsSpan(at + 1, Record - 1).CopyTo(pixels.AsSpan(n * (Record - 1)));
+                labels[n] = content[at + labelBytes - 1];
+                if (labels[n] >= classes)
+                    throw new DataException($"{file}: record {at / record} has the label {labels[n]}, {name}'s are 0 to {classes - 1}");
+                content.AsSpan(at + labelBytes, Pixels).CopyTo(pixels.AsSpan(n * Pixels));
             }
-        return new ImageDataset(new Shape(Channels, Side, Side), pixels, labels, transform);
+        return new ImageDataset(new Shape(Channels, Side, Side), pixels, labels, transform) { Notes = [.. data.Notes] };
     }
 }

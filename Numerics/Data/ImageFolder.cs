@@ -1,27 +1,39 @@
-using System.Security.Cryptography;
-
 namespace OnnxLeNet.Numerics;
 
 /// <summary>
-/// A folder of training and test images: in the form of MNIST, images and labels as IDX files, each plain or gzipped (<c>.gz</c>), or in that of
-/// <see cref="CifarFolder"/>. Where a folder of IDX files has a file <c>SHA256SUMS</c>, the decompressed bytes of each must have the sum it states.
+/// A folder of training and test images: in the form of MNIST, images and labels as four IDX files, or CIFAR-10's or CIFAR-100's binary
+/// files, each plain or gzipped, under the names that their sources give them, in the folder itself or up to two folders below
+/// (<c>MNIST/raw</c>, <c>cifar-10-batches-bin</c>). Where a folder of IDX files has a file <c>SHA256SUMS</c>, the decompressed bytes of
+/// each must have the sum it states.
 /// </summary>
 /// <param name="Name">The folder's own name.</param>
 /// <param name="Train">The training images.</param>
 /// <param name="Test">The test images.</param>
 public sealed record ImageFolder(string Name, ImageDataset Train, ImageDataset Test)
 {
-    private const string SumsFile = "SHA256SUMS";
-
     /// <summary>Number of classes over both parts.</summary>
     public int Classes => Math.Max(Train.Classes, Test.Classes);
 
+    /// <summary>What reading the files assumed, a sentence each; mostly nothing.</summary>
+    public IReadOnlyList<string> Notes => [.. Train.Notes.Union(Test.Notes)];
+
     /// <summary>Reads and checks all files.</summary>
-    /// <exception cref="DataException">A file is missing or damaged, its sum is wrong, or the files do not belong together.</exception>
-    public static ImageFolder Load(string folder, ImageTransform transform)
+    /// <param name="folder">The folder.</param>
+    /// <param name="transform">What a gathered image goes through.</param>
+    /// <param name="sample">
+    /// The shape [C, H, W] that a network takes: of a folder with several forms the one that fits is read, and where there is none the
+    /// error asks for it. Null takes any.
+    /// </param>
+    /// <exception cref="DataException">
+    /// A file is missing or damaged, its sum is wrong, the files do not belong together, or it is not clear which are meant. The message
+    /// says what was looked for and what there is.
+    /// </exception>
+    public static ImageFolder Load(string folder, ImageTransform transform, Shape? sample = null)
     {
-        var (train, test) = CifarFolder.IsOne(folder) ? CifarFolder.Load(folder, transform)
-            : (LoadPart(folder, "train", transform), LoadPart(folder, "t10k", transform));
+        var data = DataFolder.Find(folder, sample);
+        var (train, test) = data.Form == DataForm.Idx
+            ? (IdxFolder.Load(data, "train", transform), IdxFolder.Load(data, "t10k", transform))
+            : (CifarFolder.LoadTrain(data, transform), CifarFolder.LoadTest(data, transform));
         if (train.Stored != test.Stored)
             throw new DataException($"{folder}: training images are {train.Stored}, test images are {test.Stored}");
         return new ImageFolder(FolderName(folder), train, test);
@@ -29,54 +41,21 @@ public sealed record ImageFolder(string Name, ImageDataset Train, ImageDataset T
 
     /// <summary>Reads and checks the test part alone.</summary>
     /// <inheritdoc cref="Load"/>
-    public static ImageDataset LoadTest(string folder, ImageTransform transform) =>
-        CifarFolder.IsOne(folder) ? CifarFolder.LoadTest(folder, transform) : LoadPart(folder, "t10k", transform);
+    public static ImageDataset LoadTest(string folder, ImageTransform transform, Shape? sample = null)
+    {
+        var data = DataFolder.Find(folder, sample);
+        return data.Form == DataForm.Idx ? IdxFolder.Load(data, "t10k", transform) : CifarFolder.LoadTest(data, transform);
+    }
 
     /// <summary>What images of a folder's form usually go through.</summary>
-    public static ImageTransform UsualTransform(string folder) => CifarFolder.IsOne(folder) ? ImageTransform.Cifar10 : ImageTransform.Mnist;
+    /// <inheritdoc cref="Load"/>
+    public static ImageTransform UsualTransform(string folder, Shape? sample = null) => DataFolder.Find(folder, sample).Form switch
+    {
+        DataForm.Idx => ImageTransform.Mnist,
+        DataForm.Cifar10 => ImageTransform.Cifar10,
+        _ => ImageTransform.Cifar100,
+    };
 
     /// <summary>The name a folder gives its data set.</summary>
     public static string FolderName(string folder) => new DirectoryInfo(folder).Name;
-
-    private static ImageDataset LoadPart(string folder, string part, ImageTransform transform)
-    {
-        if (!Directory.Exists(folder)) throw new DataException($"there is no folder {folder}");
-        var images = ReadFile(folder, $"{part}-images-idx3-ubyte");
-        var labels = ReadFile(folder, $"{part}-labels-idx1-ubyte");
-        if (images.Shape.Rank != 3)
-            throw new DataException($"{folder}: {part}-images holds {images.Shape}, expected [count, height, width]");
-        if (images.Data.IsEmpty)
-            throw new DataException($"{folder}: {part}-images holds no images with pixels, its shape is {images.Shape}");
-        if (labels.Shape.Rank != 1)
-            throw new DataException($"{folder}: {part}-labels holds {labels.Shape}, expected [count]");
-        if (images.Shape[0] != labels.Shape[0])
-            throw new DataException($"{folder}: {part} has {images.Shape[0]} images and {labels.Shape[0]} labels; there must be one label for every image");
-        return new ImageDataset(images.Shape.WithoutFirst().Prepend(1), images.Data, labels.Data, transform);
-    }
-
-    private static IdxFile ReadFile(string folder, string name)
-    {
-        string path = Path.Combine(folder, name), zipped = path + ".gz";
-        if (!File.Exists(path)) path = zipped;
-        if (!File.Exists(path)) throw new DataException($"{folder} has neither {name} nor {name}.gz");
-        byte[] bytes = IdxFile.ReadBytes(path);
-        CheckSum(folder, name, path, bytes);
-        return IdxFile.Parse(bytes, path);
-    }
-
-    private static void CheckSum(string folder, string name, string path, byte[] bytes)
-    {
-        string sums = Path.Combine(folder, SumsFile);
-        if (!File.Exists(sums)) return;
-        foreach (string line in File.ReadLines(sums))
-        {
-            string[] words = line.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries);
-            if (words.Length != 2 || words[1].TrimStart('*') != name) continue;
-            string sum = Convert.ToHexStringLower(SHA256.HashData(bytes));
-            if (!sum.Equals(words[0], StringComparison.OrdinalIgnoreCase))
-                throw new DataException($"{path} is not the file it should be: its bytes have the SHA-256 {sum}, {SumsFile} says {words[0]}");
-            return;
-        }
-        throw new DataException($"{sums} has no sum for {name}: add one, or remove the file to do without");
-    }
 }

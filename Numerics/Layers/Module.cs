@@ -112,7 +112,9 @@ public abstract class Module
     /// <param name="state">Names and tensors.</param>
     /// <param name="strict">Whether the names must be exactly this module's.</param>
     /// <returns>The names this module has and the state dict has not, and the other way round.</returns>
-    /// <exception cref="DataException">A tensor of another type or shape; or, if strict, names that are missing or unexpected: all listed.</exception>
+    /// <exception cref="DataException">
+    /// Integers for floats or the other way round, another shape; or, if strict, names that are missing or unexpected: all listed.
+    /// </exception>
     public (IReadOnlyList<string> Missing, IReadOnlyList<string> Unexpected) LoadStateDict(StateDict state, bool strict = true)
     {
         ArgumentNullException.ThrowIfNull(state);
@@ -124,14 +126,19 @@ public abstract class Module
         if (strict && unexpected.Length > 0) errors.Add($"unexpected: {string.Join(", ", unexpected)}");
         foreach (var (name, mine) in own)
         {
-            if (state.TryGetValue(name, out var given) && (given.Type != mine.Type || given.Shape != mine.Shape))
+            if (state.TryGetValue(name, out var given) && (given.IsInteger != mine.IsInteger || given.Shape != mine.Shape))
                 errors.Add($"{name} is {given}, expected {mine}");
         }
-        if (errors.Count > 0) throw new DataException($"the state dict does not fit {TypeName}: {string.Join("; ", errors)}");
+        if (errors.Count > 0)
+        {
+            bool wrapped = StateNames.Fit([.. state.Names], this, "").Notes.Count > 0;
+            throw new DataException($"the state dict does not fit {TypeName}: {string.Join("; ", errors)}"
+                + (wrapped ? "; its names are a wrapper's: read it with StateReadOptions.Network, which takes them off" : ""));
+        }
         foreach (var (name, mine) in own)
         {
             if (!state.TryGetValue(name, out var given)) continue;
-            if (mine.Type == ElementType.Int64) given.AsInt64().CopyTo(mine.AsInt64(), 0);
+            if (mine.IsInteger) given.AsInt64().CopyTo(mine.AsInt64(), 0);
             else given.AsTensor().Data.CopyTo(mine.AsTensor().Data, 0);
         }
         return (missing, unexpected);

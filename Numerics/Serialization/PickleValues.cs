@@ -20,6 +20,8 @@ internal static class PickleValue
         PickleList list => $"a list of {list.Items.Count}",
         PickleDict dict => $"a dict of {dict.Items.Count}",
         PickleGlobal global => global.Name,
+        PickleOpaque { Class: { } made } => $"a value of {StateFile.Quote(made.Name)}",
+        PickleOpaque opaque => opaque.What ?? "a value",
         StorageReference storage => $"a storage of {storage.Count} {storage.Type}",
         TensorReference => "a tensor",
         _ => "None",
@@ -53,6 +55,22 @@ internal sealed class PickleDict
 
 /// <summary>The name of a Python class or function, which is all that is known of it here.</summary>
 internal sealed record PickleGlobal(string Name);
+
+/// <summary>
+/// A value that a state dict does not have: an object of some class, what a function would have returned, bytes. Nothing was run to make
+/// it, and nothing of it is kept but the items of what acts as a dict.
+/// </summary>
+/// <param name="Class">The class or function, or null.</param>
+/// <param name="Arguments">What it would have been called with, where that tells why it is not read.</param>
+/// <param name="What">What it is, for a value without a class.</param>
+internal sealed record PickleOpaque(PickleGlobal? Class, PickleTuple? Arguments = null, string? What = null)
+{
+    /// <summary>The items, where it acts as a dict; null where none were set.</summary>
+    public PickleDict? Dict { get; set; }
+
+    /// <summary>Whether its attributes are those of a <c>torch.nn.Module</c>.</summary>
+    public bool IsModule { get; set; }
+}
 
 /// <summary>A storage: the entry <c>data/key</c> of the archive, of so many elements.</summary>
 internal sealed record StorageReference(StoredType Type, string Key, long Count);

@@ -45,7 +45,7 @@ internal sealed class PickleWriter : IDisposable
 
         Op(PickleOpcode.Mark);
         Text("storage", keep: true);
-        Global("torch", tensor.Type == ElementType.Int64 ? "LongStorage" : "FloatStorage");
+        Global("torch", StatePickle.ClassOf(StoredElements.TypeOf(tensor))!["torch.".Length..]);
         Text($"{key}");
         Text("cpu", keep: true);
         Integer(tensor.Shape.Count);

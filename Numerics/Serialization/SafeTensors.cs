@@ -6,8 +6,9 @@ using System.Text.Json;
 namespace OnnxLeNet.Numerics;
 
 /// <summary>
-/// State dicts in the safetensors format (https://huggingface.co/docs/safetensors): a JSON header, then the plain elements. F32 and I64 are
-/// written and read bit for bit; F16 and BF16 are read into floats exactly, F64 is rounded to the nearest float.
+/// State dicts in the safetensors format (https://huggingface.co/docs/safetensors): a JSON header, then the plain elements. F32, integers
+/// of any width and truth values are written and read bit for bit; F16 and BF16 are read into floats exactly, F64 is rounded to the nearest
+/// float.
 /// </summary>
 public static class SafeTensors
 {
@@ -15,15 +16,19 @@ public static class SafeTensors
 
     /// <summary>Reads a file and checks it strictly; the order is the header's. Never takes more memory than a small multiple of the file's size.</summary>
     /// <param name="path">The file.</param>
-    /// <param name="allowNonFinite">Whether weights may be NaN or infinite; no trained network's are, so they are refused unless this says otherwise.</param>
+    /// <param name="options">
+    /// Which of its tensors, and for what network. The format has no dicts: <see cref="StateReadOptions.Key"/> is what the names begin
+    /// with.
+    /// </param>
     /// <exception cref="DataException">
     /// The file is missing, damaged or no safetensors file, holds elements of another type, or a double that is too large for a float.
     /// </exception>
-    public static StateDict Read(string path, bool allowNonFinite = false) => Read(StateFile.ReadBytes(path), path, allowNonFinite);
+    public static StateDict Read(string path, StateReadOptions? options = null) => Read(StateFile.ReadBytes(path), path, options);
 
     /// <summary>The same on a file's bytes.</summary>
-    /// <inheritdoc cref="Read(string, bool)"/>
-    public static StateDict Read(ReadOnlyMemory<byte> bytes, bool allowNonFinite = false) => Read(bytes, "the safetensors data", allowNonFinite);
+    /// <inheritdoc cref="Read(string, StateReadOptions?)"/>
+    public static StateDict Read(ReadOnlyMemory<byte> bytes, StateReadOptions? options = null) =>
+        Read(bytes, "the safetensors data", options);
 
     /// <summary>The texts that a file carries beside its tensors, often <c>format</c>: <c>pt</c>; none for a file without.</summary>
     /// <exception cref="DataException">The file is missing, damaged or no safetensors file.</exception>
@@ -46,10 +51,10 @@ public static class SafeTensors
     public static byte[] ToBytes(StateDict state, IReadOnlyDictionary<string, string>? metadata = null)
     {
         ArgumentNullException.ThrowIfNull(state);
-        // Elements of eight bytes first, as the format's own writer has them: with a header padded to eight, every element is aligned.
+        // The widest elements first, as the format's own writer has them: with a header padded to eight, every element is aligned.
         var places = new Dictionary<string, long>(StringComparer.Ordinal);
         long size = 0;
-        foreach (var (name, tensor) in state.OrderBy(entry => entry.Value.Type == ElementType.Int64 ? 0 : 1))
+        foreach (var (name, tensor) in state.OrderByDescending(entry => StoredElements.SizeOf(StoredElements.TypeOf(entry.Value))))
         {
             places.Add(name, size);
             size += StoredElements.SizeOf(tensor);
@@ -67,12 +72,29 @@ public static class SafeTensors
         return bytes;
     }
 
-    private static StateDict Read(ReadOnlyMemory<byte> bytes, string file, bool allowNonFinite)
+    private static StateDict Read(ReadOnlyMemory<byte> bytes, string file, StateReadOptions? options)
     {
-        var state = new StateDict();
-        foreach (var entry in SafeTensorsHeader.Parse(bytes, file).Entries)
-            state.Add(entry.Name, StoredElements.Decode(entry.Type, entry.Shape, bytes.Span[entry.Begin..entry.End],
-                $"{file}: {StateFile.Quote(entry.Name)}", allowNonFinite));
+        options ??= new StateReadOptions();
+        if (ForeignFormat.Of(bytes, file) is { } foreign) throw new DataException(foreign);
+        var entries = SafeTensorsHeader.Parse(bytes, file).Entries;
+        var names = entries.ConvertAll(entry => entry.Name);
+        int cut = 0;
+        if (options.Key is { } key)
+        {
+            string prefix = key + ".";
+            names = names.FindAll(name => name.StartsWith(prefix, StringComparison.Ordinal));
+            if (names.Count == 0)
+                throw new DataException($"{file} has no tensors under {StateFile.Quote(key)}; its names begin with "
+                    + $"{StateNames.FirstParts(entries.Select(entry => entry.Name))}");
+            cut = prefix.Length;
+        }
+        var taken = names.ToHashSet(StringComparer.Ordinal);
+        entries = entries.FindAll(entry => taken.Contains(entry.Name));
+        var (map, notes) = StateNames.Fit(names.ConvertAll(name => name[cut..]), options.Network, file);
+        var state = new StateDict { Notes = [.. notes, .. StoredElements.Notes(entries.Select(entry => entry.Type), file)] };
+        foreach (var entry in entries)
+            state.Add(map(entry.Name[cut..]), StoredElements.Decode(entry.Type, entry.Shape, bytes.Span[entry.Begin..entry.End],
+                $"{file}: {StateFile.Quote(entry.Name)}", options.AllowNonFinite));
         return state;
     }
 

@@ -34,6 +34,9 @@ internal sealed class SafeTensorsHeader
 
     private int DataStart { get; }
 
+    /// <summary>Whether a file begins as this format does: a length that a header may have, then the JSON's brace.</summary>
+    public static bool IsOne(ReadOnlySpan<byte> head) => head.Length > 8 && head[8] == '{' && BinaryPrimitives.ReadUInt64LittleEndian(head) <= MostBytes;
+
     /// <summary>Reads and checks it against the whole file.</summary>
     public static SafeTensorsHeader Parse(ReadOnlyMemory<byte> bytes, string file)
     {

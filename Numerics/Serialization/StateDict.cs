@@ -15,6 +15,11 @@ public sealed class StateDict : IReadOnlyCollection<KeyValuePair<string, StateTe
     /// <summary>Number of tensors.</summary>
     public int Count => entries.Count;
 
+    /// <summary>
+    /// What reading it from a file assumed, a sentence each: where in a checkpoint it lay, what was taken off the names. Mostly none.
+    /// </summary>
+    public IReadOnlyList<string> Notes { get; internal init; } = [];
+
     /// <summary>The names in order.</summary>
     public IEnumerable<string> Names => entries.Select(entry => entry.Key);
 
@@ -43,7 +48,9 @@ public sealed class StateDict : IReadOnlyCollection<KeyValuePair<string, StateTe
     {
         var copy = new StateDict();
         foreach (var (name, tensor) in entries)
-            copy.Add(name, tensor.Type == ElementType.Int64 ? StateTensor.Of(tensor.Shape, (long[])tensor.AsInt64().Clone()) : StateTensor.Of(tensor.AsTensor().Clone()));
+            copy.Add(name, tensor.IsInteger
+                ? StateTensor.Of(tensor.Shape, (long[])tensor.AsInt64().Clone(), tensor.Type)
+                : StateTensor.Of(tensor.AsTensor().Clone()));
         return copy;
     }
 

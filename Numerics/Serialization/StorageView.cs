@@ -4,7 +4,11 @@ namespace OnnxLeNet.Numerics;
 /// Takes tensors out of the storages they are views of. A storage may be shared, a view transposed, shifted or spread (stride 0); what comes
 /// out has elements of its own in row-major order.
 /// </summary>
-internal sealed class StorageView(StoredZip zip, string file, long fileLength, bool allowNonFinite)
+/// <param name="bytesOf">The bytes of the storage of a key.</param>
+/// <param name="file">The file, for errors.</param>
+/// <param name="fileLength">Its bytes.</param>
+/// <param name="allowNonFinite">Whether weights may be NaN or infinite.</param>
+internal sealed class StorageView(Func<string, ReadOnlyMemory<byte>> bytesOf, string file, long fileLength, bool allowNonFinite)
 {
     // Shared and spread storages make the tensors larger than the file. Tied weights do that twice, halves read as floats twice.
     private readonly long most = 8 * fileLength + (64 << 20);
@@ -19,7 +23,7 @@ internal sealed class StorageView(StoredZip zip, string file, long fileLength, b
         int size = StoredElements.SizeOf(tensor.Storage.Type);
         var shape = StateFile.Shape(tensor.Sizes, where);
         RequireInside(shape, tensor, where);
-        taken += (tensor.Storage.Type == StoredType.I64 ? 8L : 4L) * shape.Count;
+        taken += (long)StoredElements.SizeInMemory(tensor.Storage.Type) * shape.Count;
         if (taken > most)
             throw new DataException($"{where}: the tensors up to this one take {taken} bytes, too many for a file of {fileLength}: they share or repeat its storages");
 
@@ -33,7 +37,7 @@ internal sealed class StorageView(StoredZip zip, string file, long fileLength, b
     private ReadOnlyMemory<byte> Storage(StorageReference storage, string where)
     {
         if (!storages.TryGetValue(storage.Key, out var found)) // so that its checksum is taken once
-            storages.Add(storage.Key, found = (storage.Type, zip.Read($"data/{storage.Key}")));
+            storages.Add(storage.Key, found = (storage.Type, bytesOf(storage.Key)));
         if (found.Type != storage.Type) throw new DataException($"{where}: its storage {storage.Key} is {found.Type} elsewhere and {storage.Type} here");
         int size = StoredElements.SizeOf(storage.Type);
         if (storage.Count < 0 || storage.Count > int.MaxValue || storage.Count * size != found.Bytes.Length)

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Text;
 
 namespace OnnxLeNet.Numerics;
 
@@ -83,7 +84,7 @@ internal sealed class StoredZip
         int next = at + EntrySize + nameLength + U16(at + 30) + U16(at + 32);
         if (next > end) throw Error($"its directory is cut short at {at}");
         var nameBytes = bytes.Slice(at + EntrySize, nameLength);
-        string name = CheckedName(StateFile.Decode(nameBytes.Span), at), where = $"the entry {StateFile.Quote(name)}";
+        string name = CheckedName(StateFile.Decode(nameBytes.Span) ?? Encoding.Latin1.GetString(nameBytes.Span)), where = $"the entry {StateFile.Quote(name)}";
         at = next;
 
         if ((flags & 1) != 0) throw Error($"{where} is encrypted");
@@ -102,11 +103,11 @@ internal sealed class StoredZip
         return new Entry(name, crc, local, (int)begin, (int)length);
     }
 
-    private string CheckedName(string? name, int at)
+    // The folder has the name of the file that was saved, whatever that was; nothing is unpacked to it.
+    private string CheckedName(string name)
     {
-        if (name is null) throw Error($"the entry of the directory at {at} has a name that is no UTF-8");
         string[] parts = name.Split('/');
-        if (parts.Length < 2 || parts.Any(part => part is "" or "." or "..") || name.Any(c => char.IsControl(c) || c is '\\' or ':'))
+        if (parts.Length < 2 || parts[0].Length == 0 || parts.Skip(1).Any(part => part is "" or "." or ".." || part.Any(c => char.IsControl(c) || c is '\\' or ':')))
             throw Error($"the entry name {StateFile.Quote(name)} is none of PyTorch's, which are like archive/data/0");
         return name;
     }

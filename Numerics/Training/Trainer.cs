@@ -258,7 +258,7 @@ public sealed class Trainer
         return sum / batch.Length;
     }
 
-    private bool WeightsAreFinite() => network.StateDict().All(entry => entry.Value.Type == ElementType.Int64 || Array.TrueForAll(entry.Value.AsTensor().Data, float.IsFinite));
+    private bool WeightsAreFinite() => network.StateDict().All(entry => entry.Value.IsInteger || Array.TrueForAll(entry.Value.AsTensor().Data, float.IsFinite));
 
     private bool OutputsAreFinite(ReadOnlySpan<int> batch) => Array.TrueForAll(Inference.Run(network, data.Take(batch).Images).Values, float.IsFinite);
 

@@ -23,6 +23,7 @@ let run (args: ParseResults<EvaluateArgs>) =
     let metadata = OnnxFile.Metadata(OnnxFile.Read file)
     let folder = dataFolder (args.TryGetResult EvaluateArgs.Data)
     let data = ImageFolder.LoadTest(folder, Metadata.transform metadata)
+    Seq.iter (message out) data.Notes
     let logits, device =
         match engine with
         | Engine.Own ->

@@ -67,9 +67,16 @@ let private named name (state: StateDict) =
     network.LoadStateDict state |> ignore
     model, network
 
-let sourceOf (file: string) (model: string option) =
+/// How the options say that weights are read.
+let readingOf out (args: ParseResults<ExportArgs>) : ModelFile.Reading =
+    { Key = args.TryGetResult ExportArgs.Key
+      AllowNonFinite = args.Contains ExportArgs.AllowNonFinite
+      Say = message out }
+
+let sourceOf (file: string) (model: string option) (reading: ModelFile.Reading) =
     match ModelFile.kindOf file with
     | ModelFile.Onnx ->
+        ModelFile.refuseReading reading $"{file} is an ONNX model"
         let proto = OnnxFile.Read file
         let imported = OnnxImporter.Import proto
         match model with
@@ -79,14 +86,16 @@ let sourceOf (file: string) (model: string option) =
             imported.RequireInput model.Sample
             { Name = name; Network = network; Sample = model.Sample; Metadata = entries imported.Metadata }
     | _ ->
-        let weights = ModelFile.readWeights file
-        match model |> Option.orElse weights.Model with
-        | None ->
-            let names = Models.all |> List.map _.Name |> String.concat ", "
-            raise (OnnxLeNetException $"{file} does not say what network its weights are of: name it by --model, one of {names}")
-        | Some name ->
-            let model, network = named name weights.State
-            { Name = name; Network = network; Sample = model.Sample; Metadata = entries weights.Metadata }
+        let known said =
+            match model |> Option.orElse said with
+            | Some name -> name
+            | None ->
+                let names = Models.all |> List.map _.Name |> String.concat ", "
+                raise (OnnxLeNetException $"{file} does not say what network its weights are of: name it by --model, one of {names}")
+        let weights = ModelFile.readWeights file reading (fun said -> Some((Models.get (known said)).Build(Generator 0L)))
+        let name = known weights.Model
+        let model, network = named name weights.State
+        { Name = name; Network = network; Sample = model.Sample; Metadata = entries weights.Metadata }
 
 /// The data set that the network is measured on, if one fits, and its training images.
 let private dataOf (job: Job) (source: Source) =
@@ -94,7 +103,8 @@ let private dataOf (job: Job) (source: Source) =
     let metadata = dict source.Metadata |> Dictionary
     let output = (Inference.Run(source.Network, Batch(1, source.Sample, requiresGrad = false))).Sample
     let load folder =
-        let data = ImageFolder.Load(folder, Metadata.transform metadata)
+        let data = ImageFolder.Load(folder, Metadata.transform metadata, source.Sample)
+        Seq.iter (message job.Out) data.Notes
         if data.Test.Sample = source.Sample && output.Rank = 1 && output[0] >= data.Classes then
             Some data
         elif job.Data.IsSome || job.Int8.IsSome then
@@ -316,7 +326,7 @@ let run (args: ParseResults<ExportArgs>) =
     let job = jobOf args extension
     Workspace.requireWritableFile "--to" job.To
     args.TryGetResult ExportArgs.Json |> Option.iter (Workspace.requireWritableFile "--json")
-    let source = sourceOf job.File job.Model
+    let source = sourceOf job.File job.Model (readingOf job.Out args)
     source.Network.Eval() |> ignore
     let write fields =
         args.TryGetResult ExportArgs.Json

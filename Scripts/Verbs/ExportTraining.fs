@@ -80,7 +80,7 @@ let run (args: ParseResults<ExportArgs>) =
     let initial = target[.. target.Length - ".onnx".Length - 1] + "-init.onnx"
     Workspace.requireWritableFile "--to" target
     args.TryGetResult ExportArgs.Json |> Option.iter (Workspace.requireWritableFile "--json")
-    let source = Export.sourceOf (args.GetResult ExportArgs.File) (args.TryGetResult ExportArgs.Model)
+    let source = Export.sourceOf (args.GetResult ExportArgs.File) (args.TryGetResult ExportArgs.Model) (Export.readingOf out args)
     let optimizer, graph = optimizerOf args source.Network, graphOf args source
     let kept = source.Metadata |> List.filter (fun (key, _) -> key.StartsWith("input.", StringComparison.Ordinal) || key = ModelMetadata.Classes || key = ModelMetadata.Data)
     let step = TrainingExporter.Export(source.Network, source.Sample, source.Name, optimizer, graph, kept |> List.map KeyValuePair)

@@ -98,6 +98,7 @@ let private ofState out file (weights: ModelFile.Weights) =
     [ "kind", box weights.Kind
       "elements", elements
       "metadata", json [ for key, value in entries weights.Metadata -> key, box value ]
+      "notes", jsonArray weights.State.Notes
       "bytes", FileInfo(file).Length
       "tensors",
       jsonArray
@@ -112,9 +113,15 @@ let run (args: ParseResults<InspectArgs>) =
     args.TryGetResult InspectArgs.Json |> Option.iter (Workspace.requireWritableFile "--json")
     let file = args.GetResult InspectArgs.File
     let fields =
+        let reading: ModelFile.Reading =
+            { Key = args.TryGetResult InspectArgs.Key
+              AllowNonFinite = args.Contains InspectArgs.AllowNonFinite
+              Say = message out }
         match ModelFile.kindOf file with
-        | ModelFile.Onnx -> ofModel out file
-        | _ -> ofState out file (ModelFile.readWeights file)
+        | ModelFile.Onnx ->
+            ModelFile.refuseReading reading $"{file} is an ONNX model"
+            ofModel out file
+        | _ -> ofState out file (ModelFile.readWeights file reading (fun _ -> None))
     args.TryGetResult InspectArgs.Json
     |> Option.iter (fun path -> writeJson path (json (("file", box (Workspace.display file)) :: fields)))
     Exit.done'

@@ -88,10 +88,14 @@ let private options (args: ParseResults<TrainArgs>) (resume: Checkpoint option) 
             raise (OnnxLeNetException $"--resume goes on with the checkpoint's own options, {checkpoint.Options}; leave out what differs")
         | _ -> asked
 
-let private load (model: Models.Model) folder =
-    let data = ImageFolder.Load(folder, ImageFolder.UsualTransform folder)
+let private load out (model: Models.Model) folder =
+    let data = ImageFolder.Load(folder, ImageFolder.UsualTransform(folder, model.Sample), model.Sample)
+    Seq.iter (message out) data.Notes
     if data.Train.Sample <> model.Sample then
-        raise (OnnxLeNetException $"{folder}: {model.Name} takes images of {model.Sample}, these are {data.Train.Stored}, padded {data.Train.Sample}")
+        raise (
+            OnnxLeNetException
+                $"{folder}: {model.Name} takes images of {model.Sample}, these are {data.Train.Stored}, padded {data.Train.Sample}: name a folder of such images by --data, or a network that takes these by --model"
+        )
     data
 
 /// The last training images in the test images' place, under a name that no finished model has.
@@ -362,7 +366,7 @@ let run (args: ParseResults<TrainArgs>) =
     let job = jobOf args
     let net = job.Model.Build(Generator job.Options.Seed)
     requireDevice job net
-    let data = load job.Model (dataFolder job.DataFolder) |> holdOut job.HoldOut
+    let data = load job.Out job.Model (dataFolder job.DataFolder) |> holdOut job.HoldOut
     line job.Out (string net)
     line job.Out ""
     line

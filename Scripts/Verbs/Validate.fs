@@ -136,7 +136,8 @@ let private testData (args: ParseResults<ValidateArgs>) out (imported: ImportedM
     | Some "none" -> None
     | given ->
         let folder = dataFolder given
-        let data = ImageFolder.LoadTest(folder, Metadata.transform imported.Metadata)
+        let data = ImageFolder.LoadTest(folder, Metadata.transform imported.Metadata, imported.Sample)
+        Seq.iter (message out) data.Notes
         let name = ImageFolder.FolderName folder
         if given.IsSome then imported.RequireInput data.Sample
         if data.Sample = imported.Sample then
