@@ -21,9 +21,8 @@ public sealed class GradientCheckLiesTests
         }
         if (LayerCases.Make(name) is Sequential) return; // its layers are those of the other cases
         foreach (string tensor in tensors)
-            foreach (var nudge in Enum.GetValues<Nudge>())
+            foreach (var nudge in Enum.GetValues<Nudge>()[1..])
             {
-                // A layer of no slope, or of one element.
                 foreach (var row in GradientCheck.Run(new Nudged(LayerCases.Make(name), tensor, nudge), x, most: nudge == Nudge.Element ? int.MaxValue : 100))
                     Assert.AreEqual(row.Name != tensor && row.Name != $"inner.{tensor}", row.Passed, $"{nudge} of {tensor}: {row}");
             }

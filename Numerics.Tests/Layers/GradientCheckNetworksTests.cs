@@ -57,14 +57,31 @@ public sealed class GradientCheckNetworksTests
         }
     }
 
-    /// <summary>A module that calls its layers itself is not taken apart: kinks are within every step then, and the row says what that costs.</summary>
+    /// <summary>A module that calls its layers itself is not taken apart: kinks are within every step then, and the row says so.</summary>
     [TestMethod]
-    public void AModuleThatCallsItsLayersItself()
+    [DataRow("random")]
+    [DataRow("of one colour")]
+    [DataRow("of a colour each")]
+    [DataRow("of zeros")]
+    [DataRow("0 to 255")]
+    public void AModuleThatCallsItsLayersItself(string images)
     {
-        var x = Batch(new Shape(1, 12, 10), "random");
+        var x = Batch(new Shape(1, 12, 10), images);
         AllPass("right", new Whole(null), x);
-        var rows = GradientCheck.Run(new Whole(Nudge.Sign), x, most: 30);
-        Assert.IsFalse(rows.Single(row => row.Name == "conv.inner.weight").Passed, $"{rows[1]}");
+        foreach (var nudge in new[] { Nudge.Sign, Nudge.Zero, Nudge.Percent })
+        {
+            var row = GradientCheck.Run(new Whole(nudge), x, most: 30).Single(row => row.Name == "conv.inner.weight");
+            Assert.IsFalse(row.Passed, $"{nudge}: {row}");
+        }
+    }
+
+    [TestMethod]
+    [DataRow("random")]
+    [DataRow("of one colour")]
+    public void ALeNetThatIsOneModule(string images)
+    {
+        foreach (bool norm in new[] { false, true })
+            AllPass($"norm {norm}", new Nudged(LeNet(Activations["relu"], norm, dropout: true, average: false), "input", Nudge.None), Batch(new Shape(1, 32, 32), images));
     }
 
     private sealed class Whole : Module

@@ -80,8 +80,8 @@ public sealed class GradientCheckTests
         Assert.AreEqual("150 checked, 30 left out at kinks or ties", row.Note);
 
         row = GradientCheck.Run(new MaxPool2d((1, 2)), new Batch(3, new Shape(2, 5, 6)), most: 1000).Single();
-        Assert.AreEqual((180, 180, 180, true), (row.Checked, row.AtKinks, row.Aside, row.Passed));
-        Assert.AreEqual("180 checked, 180 of them a little aside of the given point, 180 left out at kinks or ties", row.Note);
+        Assert.AreEqual((20, 20, 0, 160, true), (row.Checked, row.Across, row.Aside, row.AtKinks, row.Passed));
+        Assert.AreEqual("20 checked, 20 of them across kinks, 160 left out at kinks or ties", row.Note);
         Assert.IsFalse(GradientCheck.Run(new Nudged(new MaxPool2d((1, 2)), "input", Nudge.Percent), new Batch(3, new Shape(2, 5, 6))).Single().Passed, "aside too");
 
         // A function of steps is flat, or jumps.
@@ -101,6 +101,42 @@ public sealed class GradientCheckTests
             Assert.AreEqual(behind, row.Passed, $"{row}");
             Assert.AreEqual(behind ? null : "odd: Wrong()", row.WrongBehind);
             if (!behind) Assert.Contains("odd: Wrong()", row.Note);
+        }
+    }
+
+    /// <summary>Layers that are right, and a whole that does not put them together: each row that differs has that error.</summary>
+    [TestMethod]
+    public void TheWholeMustBeItsLayersOneAfterTheOther()
+    {
+        var g = new Generator(1);
+        Linear first = new(60, 4, generator: g), last = new(4, 2, generator: g);
+        var net = new Sequential { new Flatten(), first, new Tanh(), last };
+        GradientCheckRow[] rows = [.. net.NamedParameters().Select(p => p.Name).Prepend("input").Select(name => new GradientCheckRow(name, 1, 0, default, GradientCheck.Tolerance))];
+        Module[] layers = [.. net.Chain];
+        Assert.IsTrue(Composition.Compare(net, layers, Input(), new Generator(2), [.. rows]).TrueForAll(row => row.Passed && row.MaxRel == 0));
+        layers[2] = new Nudged(new Tanh(), "input", Nudge.Percent);
+        foreach (var row in Composition.Compare(net, layers, Input(), new Generator(2), [.. rows]))
+            Assert.AreEqual(row.Name.StartsWith("3.", StringComparison.Ordinal), row.Passed, $"{row}");
+    }
+
+    /// <summary>A Sequential with a forward of its own is not what its chain says.</summary>
+    [TestMethod]
+    public void ASequentialWithAWayOfItsOwnIsOneLayer()
+    {
+        foreach (var row in GradientCheck.Run(new Doubled { new Flatten(), new Linear(60, 4, generator: new Generator(1)) }, Input())) Assert.IsTrue(row.Passed, $"{row}");
+    }
+
+    private sealed class Doubled : Sequential
+    {
+        public override Batch Forward(Batch x, Pass pass) => Twice(base.Forward(x, pass));
+
+        public override Batch? Backward(Batch dy, Pass pass) => base.Backward(Twice(dy), pass);
+
+        private static Batch Twice(Batch x)
+        {
+            var y = new Batch(x.Count, x.Sample, x.RequiresGrad);
+            for (int i = 0; i < y.Values.Length; i++) y.Values[i] = 2 * x.Values[i];
+            return y;
         }
     }
 

@@ -3,6 +3,9 @@ namespace OnnxLeNet.Numerics.Tests;
 /// <summary>What is wrong with a gradient.</summary>
 public enum Nudge
 {
+    /// <summary>Nothing.</summary>
+    None,
+
     /// <summary>All of it is 1% too large.</summary>
     Percent,
 
@@ -43,6 +46,7 @@ internal sealed class Nudged : Module
 
     private void Spoil(float[] gradient)
     {
+        if (nudge == Nudge.None) return;
         if (nudge == Nudge.Element)
         {
             gradient[gradient.Length / 2] += 0.01f * gradient.Max(Math.Abs);

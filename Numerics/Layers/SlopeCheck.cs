@@ -6,8 +6,8 @@ internal static class SlopeCheck
     /// <summary>How far the step lies above the one at which rounding alone makes an error of the tolerance.</summary>
     private const double Steps = 12;
 
-    /// <summary>How far apart two slopes may lie, as a share of the largest gradient, for a comparison where none is better.</summary>
-    private const double CoarsestSpread = 0.05;
+    /// <summary>The most elements of a tensor to compare across kinks, which takes many backwards each.</summary>
+    private const int MostAcross = 20;
 
     /// <summary>A row for the input, if the layer gives a gradient for it (its parameter is null), and for every parameter that has one.</summary>
     public static List<(Parameter? Parameter, GradientCheckRow Row)> Run(Module layer, Batch x, Generator generator, int most)
@@ -27,47 +27,54 @@ internal static class SlopeCheck
         return [.. surface.Tensors.Zip(rows, (tensor, row) => (tensor.Parameter, row.Row))];
     }
 
-    /// <summary>One tensor's row, and whether it says something: at least half was compared, and not all of it was zero.</summary>
+    /// <summary>One tensor's row, and whether it says something: enough was compared, large gradients too, and not all was zero.</summary>
     private static (GradientCheckRow Row, bool Says) Compare(LossSurface surface, LossSurface.Tensor tensor, Generator generator, int most)
     {
         // The smallest gradient for which the longest step is long enough.
         double longest = tensor.Span / 4, least = 4 * Steps * surface.Noise / (GradientCheck.Tolerance * longest), scale = least;
         int[] places = Choose(tensor.Backward, most, generator);
-        var steady = new Errors();
-        var coarse = new Errors();
-        int kinks = 0, unsteady = 0;
-        bool nonZero = false;
+        var errors = new Errors();
+        var left = new List<(int Place, float Step, double Slope, bool Kink)>();
+        double steepest = 0;
         foreach (int place in places)
         {
             double backward = tensor.Backward[place];
             // Places come by falling gradient: the first one that can be compared sets the scale.
-            if (steady.Count == 0 && Math.Abs(backward) > least) scale = Math.Abs(backward);
-            double bound = GradientCheck.Tolerance * scale, shortest = 1024 * (MathF.BitIncrement(Math.Abs(tensor.Values[place])) - Math.Abs(tensor.Values[place]));
-            double step = Math.Max(shortest, Math.Min(Steps * surface.Noise / bound, longest / 4));
-            var near = surface.Slopes(tensor.Values, place, (float)step);
-            var far = surface.Slopes(tensor.Values, place, (float)(4 * step));
+            if (errors.Count == 0 && Math.Abs(backward) > least) scale = Math.Abs(backward);
+            double bound = GradientCheck.Tolerance * scale, size = Math.Abs(tensor.Values[place]);
+            float step = (float)Math.Max(1024 * (MathF.BitIncrement((float)size) - size), Math.Min(Steps * surface.Noise / bound, longest / 4));
+            var near = surface.Slopes(tensor.Values, place, step);
+            var far = surface.Slopes(tensor.Values, place, 4 * step);
             // The slopes to both sides differ by h·f″ and, at a kink, by its jump, which is what is left at h = 0.
-            double jump = Math.Abs(4 * (near.Above - near.Below) - (far.Above - far.Below)) / 3, change = Math.Abs(near.Central - far.Central);
-            if (double.IsFinite(backward) && !(jump <= bound && change <= bound / 4))
-            {
-                if (jump > bound) kinks++;
-                else unsteady++;
-                double spread = jump / 2 + change;
-                if (spread <= CoarsestSpread * Math.Max(least, Math.Abs(backward))) coarse.Add(place, backward, near.Central, spread, Math.Max(least, Math.Abs(backward)));
-                continue;
-            }
-            steady.Add(place, backward, near.Central, 0, scale);
-            nonZero |= Math.Abs(near.Central) > bound;
+            double jump = Math.Abs(4 * (near.Above - near.Below) - (far.Above - far.Below)) / 3;
+            bool steady = jump <= bound && Math.Abs(near.Central - far.Central) <= bound / 4;
+            steepest = Math.Max(steepest, Math.Abs(near.Central));
+            if (steady || !double.IsFinite(backward)) errors.Add(place, backward, near.Central);
+            else left.Add((place, step, near.Central, jump > bound));
         }
-        bool onlyCoarse = steady.Count == 0 && coarse.Count > 0;
-        var errors = onlyCoarse ? coarse : steady;
-        var row = new GradientCheckRow(tensor.Name, errors.Count, errors.Count == 0 || !double.IsFinite(surface.Loss) ? double.NaN : errors.Largest, errors.Worst, GradientCheck.Tolerance)
+        int across = 0;
+        if (2 * errors.Count < places.Length)
         {
-            AtKinks = onlyCoarse ? 0 : kinks,
-            Unsteady = onlyCoarse ? places.Length - coarse.Count : unsteady,
-            Coarse = onlyCoarse ? coarse.Count : 0,
+            scale = Math.Max(scale, left.Take(MostAcross).Max(l => Math.Abs(l.Slope)));
+            foreach (var (place, step, slope, kink) in left.Take(MostAcross).ToList())
+            {
+                var (mean, error) = surface.MeanBackward(tensor, place, step);
+                if (!(error <= GradientCheck.Tolerance * scale / 4) && double.IsFinite(mean)) continue;
+                errors.Add(place, mean, slope);
+                left.Remove((place, step, slope, kink));
+                across++;
+            }
+        }
+        double relative = errors.Largest == 0 ? 0 : errors.Largest / Math.Max(least, errors.LargestGradient);
+        if (errors.Count == 0 || !double.IsFinite(surface.Loss)) relative = double.NaN;
+        var row = new GradientCheckRow(tensor.Name, errors.Count, relative, errors.Worst, across > 0 ? GradientCheck.ToleranceAcross : GradientCheck.Tolerance)
+        {
+            Across = across,
+            AtKinks = left.Count(l => l.Kink),
+            Unsteady = left.Count(l => !l.Kink),
         };
-        return (row, row.Checked > 0 && double.IsNaN(row.MaxRel) || nonZero && steady.Count >= (places.Length + 1) / 2);
+        bool enough = row.Checked >= Math.Min(MostAcross / 2, (places.Length + 1) / 2) && errors.LargestGradient >= steepest / 4;
+        return (row, row.Checked > 0 && double.IsNaN(row.MaxRel) || steepest > GradientCheck.Tolerance * least && enough);
     }
 
     /// <summary>The places of the largest gradients and as many random ones, by falling gradient; what is not a number comes first.</summary>
@@ -93,7 +100,8 @@ internal static class SlopeCheck
         {
             Checked = here.Checked + aside.Checked,
             Aside = aside.Checked,
-            Coarse = here.Coarse + aside.Coarse,
+            Across = here.Across + aside.Across,
+            Tolerance = Math.Max(here.Tolerance, aside.Tolerance),
             AtKinks = here.AtKinks + aside.AtKinks,
             Unsteady = here.Unsteady + aside.Unsteady,
             MaxRel = worse ? aside.MaxRel : here.MaxRel,
@@ -101,20 +109,23 @@ internal static class SlopeCheck
         };
     }
 
-    /// <summary>The largest relative error so far, and where.</summary>
+    /// <summary>The largest error so far, and where, and the largest gradient among those compared.</summary>
     private sealed class Errors
     {
         public int Count { get; private set; }
 
         public double Largest { get; private set; }
 
+        public double LargestGradient { get; private set; }
+
         public (int Offset, double Backward, double Difference) Worst { get; private set; }
 
-        public void Add(int place, double backward, double difference, double allowed, double scale)
+        public void Add(int place, double backward, double difference)
         {
-            double error = Math.Abs(difference - backward) - allowed, relative = error <= 0 ? 0 : error / scale;
-            if (Count++ == 0 || relative > Largest || double.IsNaN(relative)) Worst = (place, backward, difference);
-            Largest = Math.Max(Largest, relative); // hands a NaN on
+            double error = Math.Abs(difference - backward);
+            if (Count++ == 0 || error > Largest || double.IsNaN(error)) Worst = (place, backward, difference);
+            Largest = Math.Max(Largest, error); // hands a NaN on
+            LargestGradient = Math.Max(LargestGradient, Math.Abs(backward));
         }
     }
 }
