@@ -17,7 +17,7 @@ public sealed class ShapeException : OnnxLeNetException
     public ShapeException(string message) : base(message) { }
 }
 
-/// <summary>A data file that is missing, damaged or not what its name says.</summary>
+/// <summary>A data file that is missing, damaged or not what its name says, or a label that is no class.</summary>
 public sealed class DataException : OnnxLeNetException
 {
     /// <summary>An error with its message.</summary>

@@ -163,6 +163,39 @@ let bnSequential =
 /// The same by position, with any normalization in the middle: BatchNorm1d does not fit behind a convolution, and says so.
 let bnByPosition (normalization: Module) (g: Generator) = Sequential() |> add (Conv2d(3, 3, 3, generator = g)) |> add normalization |> add (ReLU())
 
+/// The linear layer at a network's end, with the chain it is in, its name there, and the names before it; what has no parameters may come after it.
+let rec private lastLinear (path: string) (net: Sequential) =
+    match net.Children |> Seq.tryFindBack (fun struct (_, layer) -> layer.ParameterCount > 0) with
+    | Some(name, (:? Linear as layer)) -> Some(net, path, name, layer)
+    | Some(name, (:? Sequential as inner)) -> lastLinear $"{path}{name}." inner
+    | _ -> None
+
+/// The model with so many outputs: its last layer is made anew where it has others, after all other starting weights.
+let sizedTo (outputs: int) (model: Model) =
+    match lastLinear "" (model.Build(Generator 0L)) with
+    | Some(_, _, _, layer) when layer.OutFeatures = outputs -> model
+    | None -> raise (OnnxLeNetException $"{model.Name} does not end in a linear layer that could have {outputs} outputs")
+    | Some _ ->
+        { model with
+            Build =
+                fun g ->
+                    let net = model.Build g
+                    let chain, _, name, layer = (lastLinear "" net).Value
+                    chain.Replace(name, Linear(layer.InFeatures, outputs, bias = not (isNull layer.Bias), generator = g))
+                    net }
+
+/// The name of a model's last layer and how many outputs it has.
+let lastLayer (model: Model) = lastLinear "" (model.Build(Generator 0L)) |> Option.map (fun (_, path, name, layer) -> path + name, layer.OutFeatures)
+
+/// The model with as many outputs as the state dict's last layer has, where that is a row of weights for each.
+let sizedLike (state: StateDict) (model: Model) =
+    match lastLayer model with
+    | Some(name, outputs) ->
+        match state.TryGetValue $"{name}.weight" with
+        | true, weight when weight.Shape.Rank = 2 && weight.Shape[0] <> outputs -> sizedTo weight.Shape[0] model
+        | _ -> model
+    | None -> model
+
 let all = [ lenet5; lenet3; lenetRect; lenetRgb; perceptron; linear1; sharpen; avgPool; bnSequential ]
 
 let private oneOf (models: Model list) name =

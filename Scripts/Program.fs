@@ -36,6 +36,8 @@ let private sentence (e: exn) =
 let main argv =
     // A Windows console has another encoding of its own, without ×, − and ….
     if OperatingSystem.IsWindows() then Console.OutputEncoding <- Text.Encoding.UTF8
+    let json = Array.tryFindIndexBack ((=) "--json") argv |> Option.exists (fun at -> Array.tryItem (at + 1) argv = Some "-")
+    if json || Array.contains "--json=-" argv then Terminal.keepOutputForJson ()
     try
         if argv = [| "--version" |] then
             printfn $"onnxlenet {version}"

@@ -14,7 +14,15 @@ type Output =
         Live: bool
     }
 
-let output quiet = { Quiet = quiet; Live = not quiet && not Console.IsOutputRedirected }
+/// Standard output, where it is kept for a JSON object alone.
+let mutable private forJson: IO.TextWriter option = None
+
+/// Keeps standard output for the JSON object of `--json -`: all else goes to standard error.
+let keepOutputForJson () =
+    forJson <- Some Console.Out
+    Console.SetOut Console.Error
+
+let output quiet = { Quiet = quiet; Live = not quiet && not Console.IsOutputRedirected && forJson.IsNone }
 
 /// Names from a file may hold anything: a terminal must not take them for its own commands. Line ends stay.
 let private harmless (text: string) = String.map (fun c -> if Char.IsControl c && c <> '\n' then '\uFFFD' else c) text
@@ -47,8 +55,12 @@ let table out (headings: string list) (rows: string list list) =
         for row in rows do
             line out (text row)
 
-/// Writes one JSON object; the file appears whole or not at all.
-let writeJson path (value: JsonObject) = AtomicFile.Write(path, value.ToJsonString(JsonSerializerOptions(WriteIndented = true)) + "\n")
+/// Writes one JSON object, to standard output for `-`; a file appears whole or not at all.
+let writeJson path (value: JsonObject) =
+    let text = value.ToJsonString(JsonSerializerOptions(WriteIndented = true)) + "\n"
+    match path, forJson with
+    | "-", Some out -> out.Write text
+    | _ -> AtomicFile.Write(path, text)
 
 let private jsonValue (value: obj | null) : JsonNode | null =
     match value with

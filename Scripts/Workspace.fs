@@ -5,24 +5,27 @@ open System
 open System.IO
 open OnnxLeNet.Numerics
 
-/// The folder above that holds OnnxLeNet.sln.
-let rec private solutionAbove (folder: DirectoryInfo | null) =
+/// The folder that holds OnnxLeNet.sln, at or above a folder.
+let rec private repositoryAbove (folder: DirectoryInfo | null) =
     match folder with
     | null -> None
     | here when File.Exists(Path.Combine(here.FullName, "OnnxLeNet.sln")) -> Some here.FullName
-    | here -> solutionAbove here.Parent
+    | here -> repositoryAbove here.Parent
+
+/// The repository one stands in, if in any.
+let private repositoryHere = repositoryAbove (DirectoryInfo(Directory.GetCurrentDirectory()))
 
 /// The repository that this program was built in; none where it is installed.
-let private builtIn = solutionAbove (DirectoryInfo AppContext.BaseDirectory)
-
-/// The folder that holds OnnxLeNet.sln, seen from the current folder or from the program; none in a published program elsewhere.
-let private repository = solutionAbove (DirectoryInfo(Directory.GetCurrentDirectory())) |> Option.orElse builtIn
+let private builtIn = repositoryAbove (DirectoryInfo AppContext.BaseDirectory)
 
 /// What a person types before the verb.
 let command = if builtIn.IsSome then "dotnet run --project Scripts -c Release --" else "onnxlenet"
 
-/// The folder of finished models unless --out names another.
-let modelsFolder = Path.Combine(defaultArg repository (Directory.GetCurrentDirectory()), "models")
+/// The repository one stands in, or the one the program was built in; none in a published program elsewhere.
+let private repository = repositoryHere |> Option.orElse builtIn
+
+/// The folder of finished models unless --out names another: the repository's for who stands in it, else ./models.
+let modelsFolder = Path.Combine(defaultArg repositoryHere (Directory.GetCurrentDirectory()), "models")
 
 /// The models that come with the project: the repository's, or beside a published program.
 let finishedModels = Path.Combine(defaultArg repository AppContext.BaseDirectory, "models")
@@ -35,21 +38,34 @@ let display (path: string) =
     let relative = Path.GetRelativePath(Directory.GetCurrentDirectory(), path)
     if relative.StartsWith ".." then path else relative.Replace('\\', '/')
 
-/// Fails now, before hours of work, if a file could not be written in this folder later.
+/// Fails now, before hours of work, if a file could not be written in this folder later. A folder that is not there can be made where its parent is.
 let requireWritable option (folder: string) =
     if folder = "" then raise (OnnxLeNetException $"{option} needs the name of a folder, got an empty one")
+    if folder = "-" then raise (OnnxLeNetException $"{option} needs the name of a folder, got -: standard output is for --json")
+    let parent = Path.GetDirectoryName(Path.TrimEndingDirectorySeparator(Path.GetFullPath folder)) |> Option.ofObj |> Option.defaultValue folder
+    if File.Exists folder || File.Exists parent then
+        raise (OnnxLeNetException $"{option}: cannot write in {folder}: {(if File.Exists folder then folder else parent)} is a file")
+    if not (Directory.Exists folder || Directory.Exists parent) then
+        raise (OnnxLeNetException $"{option}: cannot write in {folder}: there is no folder {parent} to make it in")
     try
-        Directory.CreateDirectory folder |> ignore
-        let probe = Path.Combine(folder, $".{Guid.NewGuid():N}.tmp")
+        let probe = Path.Combine((if Directory.Exists folder then folder else parent), $".{Guid.NewGuid():N}.tmp")
         File.WriteAllBytes(probe, [||])
         File.Delete probe
     with
     | :? IOException
     | :? UnauthorizedAccessException as e -> raise (OnnxLeNetException($"{option}: cannot write in {folder}: {e.Message}", e))
 
-/// The same for the folder of a file.
+/// Makes a folder that requireWritable allowed; whether it was missing.
+let makeFolder (folder: string) =
+    let missing = not (Directory.Exists folder)
+    if missing then Directory.CreateDirectory folder |> ignore
+    missing
+
+/// The same for the folder of a file. What is written as JSON may go to standard output.
 let requireWritableFile option (file: string) =
     if file = "" then raise (OnnxLeNetException $"{option} needs a file name, got an empty one")
+    if file = "-" && option <> "--json" then
+        raise (OnnxLeNetException $"{option} needs a file name, got -: standard output is for --json")
     if Directory.Exists file then raise (OnnxLeNetException $"{option}: {file} is a folder, expected a file name")
     // Files are replaced by renaming, which would put a plain file in place of a device or a link.
     let info = FileInfo file
@@ -60,4 +76,5 @@ let requireWritableFile option (file: string) =
             || file.StartsWith "/dev/")
     then
         raise (OnnxLeNetException $"{option}: {file} is a device or a link, expected the name of a file")
-    requireWritable option (FileInfo(file).Directory |> Option.ofObj |> Option.map _.FullName |> Option.defaultValue "/")
+    if file <> "-" then
+        requireWritable option (FileInfo(file).Directory |> Option.ofObj |> Option.map _.FullName |> Option.defaultValue "/")

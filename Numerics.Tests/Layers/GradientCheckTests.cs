@@ -20,7 +20,7 @@ public sealed class GradientCheckTests
     [TestMethod]
     public void FailsOnAWrongFormula()
     {
-        foreach (float factor in new[] { 1.05f, -1f, 0f, float.NaN })
+        foreach (float factor in new[] { 1.01f, 0.99f, -1f, 0f, float.NaN })
         {
             var rows = GradientCheck.Run(new Sequential { new Flatten(), new Wrong(factor), new Linear(60, 2) }, Input());
             Assert.IsFalse(rows.Single(r => r.Name == "input").Passed, $"factor {factor}");
@@ -40,6 +40,104 @@ public sealed class GradientCheckTests
         Assert.AreEqual(0, norm.NumBatchesTracked);
         CollectionAssert.AreEqual(new float[3], norm.RunningMean);
         Assert.IsTrue(net.Parameters().All(p => p.Grad is null));
+    }
+
+    /// <summary>Also what the module's own last forward kept, and where the random numbers stand.</summary>
+    [TestMethod]
+    public void LeavesAForwardInProgressAndTheRandomNumbersAsTheyWere()
+    {
+        var net = new Sequential { new Flatten(), new Linear(60, 3, generator: new Generator(4)), new Dropout() };
+        var y = net.Forward(Input());
+        ulong state = Generator.Default.State;
+        GradientCheck.Run(net, Input(), most: 5);
+        Assert.AreEqual(state, Generator.Default.State);
+        net.Backward(y);
+    }
+
+    /// <summary>Dropout keeps its mask for the check, layers of it in a row too.</summary>
+    [TestMethod]
+    public void DropoutMayBeOn()
+    {
+        var g = new Generator(5);
+        var net = new Sequential { new Flatten(), new Dropout(0.3), new Linear(60, 8, generator: g), new Tanh(), new Dropout(), new Linear(8, 3, generator: g) };
+        foreach (var row in GradientCheck.Run(net, Input())) Assert.IsTrue(row.Passed, $"{row}");
+        foreach (var row in GradientCheck.Run(new Sequential { new Flatten(), new Dropout(), new Wrong(1.01f), new Linear(60, 2) }, Input()))
+            Assert.AreEqual(row.Name != "input", row.Passed, $"{row}");
+    }
+
+    [TestMethod]
+    public void AForwardThatDiffersEachTimeIsRefused() =>
+        Failure.Of<OnnxLeNetException>(() => GradientCheck.Run(new Sequential { new Flatten(), new Noisy() }, Input()), "Noisy", "two forwards of the same batch", "pass.Random");
+
+    /// <summary>A ReLU at 0 and a pool of equal values have no slope: the row says how many such elements there were, and where others were looked at.</summary>
+    [TestMethod]
+    public void KinksAndTiesAreLeftOutAndSaid()
+    {
+        var x = Values.Batch(1, 3, new Shape(2, 5, 6));
+        for (int i = 0; i < 30; i++) x.Values[i] = 0;
+        var row = GradientCheck.Run(new ReLU(), x, most: 1000).Single();
+        Assert.AreEqual((150, 30, 30, 0, true), (row.Checked, row.AtKinks, row.LeftOut, row.Aside, row.Passed));
+        Assert.AreEqual("150 checked, 30 left out at kinks or ties", row.Note);
+
+        row = GradientCheck.Run(new MaxPool2d((1, 2)), new Batch(3, new Shape(2, 5, 6)), most: 1000).Single();
+        Assert.AreEqual((20, 20, 0, 160, true), (row.Checked, row.Across, row.Aside, row.AtKinks, row.Passed));
+        Assert.AreEqual("20 checked, 20 of them across kinks, 160 left out at kinks or ties", row.Note);
+        Assert.IsFalse(GradientCheck.Run(new Nudged(new MaxPool2d((1, 2)), "input", Nudge.Percent), new Batch(3, new Shape(2, 5, 6))).Single().Passed, "aside too");
+
+        // A function of steps is flat, or jumps.
+        row = GradientCheck.Run(new Sequential { new Steps() }, Input()).Single();
+        Assert.IsFalse(row.Passed, $"{row}");
+    }
+
+    [TestMethod]
+    public void TheRowOfWhatAWrongLayerSpoilsNamesIt()
+    {
+        var net = new Sequential { new Flatten(), new Linear(60, 4, generator: new Generator(1)) };
+        net.Add("odd", new Wrong(1.02f));
+        net.Add("last", new Linear(4, 2, generator: new Generator(2)));
+        foreach (var row in GradientCheck.Run(net, Input()))
+        {
+            bool behind = row.Name.StartsWith("last", StringComparison.Ordinal);
+            Assert.AreEqual(behind, row.Passed, $"{row}");
+            Assert.AreEqual(behind ? null : "odd: Wrong()", row.WrongBehind);
+            if (!behind) Assert.Contains("odd: Wrong()", row.Note);
+        }
+    }
+
+    /// <summary>Layers that are right, and a whole that does not put them together: each row that differs has that error.</summary>
+    [TestMethod]
+    public void TheWholeMustBeItsLayersOneAfterTheOther()
+    {
+        var g = new Generator(1);
+        Linear first = new(60, 4, generator: g), last = new(4, 2, generator: g);
+        var net = new Sequential { new Flatten(), first, new Tanh(), last };
+        GradientCheckRow[] rows = [.. net.NamedParameters().Select(p => p.Name).Prepend("input").Select(name => new GradientCheckRow(name, 1, 0, default, GradientCheck.Tolerance))];
+        Module[] layers = [.. net.Chain];
+        Assert.IsTrue(Composition.Compare(net, layers, Input(), new Generator(2), [.. rows]).TrueForAll(row => row.Passed && row.MaxRel == 0));
+        layers[2] = new Nudged(new Tanh(), "input", Nudge.Percent);
+        foreach (var row in Composition.Compare(net, layers, Input(), new Generator(2), [.. rows]))
+            Assert.AreEqual(row.Name.StartsWith("3.", StringComparison.Ordinal), row.Passed, $"{row}");
+    }
+
+    /// <summary>A Sequential with a forward of its own is not what its chain says.</summary>
+    [TestMethod]
+    public void ASequentialWithAWayOfItsOwnIsOneLayer()
+    {
+        foreach (var row in GradientCheck.Run(new Doubled { new Flatten(), new Linear(60, 4, generator: new Generator(1)) }, Input())) Assert.IsTrue(row.Passed, $"{row}");
+    }
+
+    private sealed class Doubled : Sequential
+    {
+        public override Batch Forward(Batch x, Pass pass) => Twice(base.Forward(x, pass));
+
+        public override Batch? Backward(Batch dy, Pass pass) => base.Backward(Twice(dy), pass);
+
+        private static Batch Twice(Batch x)
+        {
+            var y = new Batch(x.Count, x.Sample, x.RequiresGrad);
+            for (int i = 0; i < y.Values.Length; i++) y.Values[i] = 2 * x.Values[i];
+            return y;
+        }
     }
 
     private static Batch Input()
@@ -62,5 +160,28 @@ public sealed class GradientCheckTests
         {
             for (int i = 0; i < dx.Length; i++) dx[i] = factor * 2 * x[i] * dy[i];
         }
+    }
+
+    private sealed class Noisy : Activation
+    {
+        private readonly Random random = new(1);
+
+        protected override void Apply(ReadOnlySpan<float> x, Span<float> y)
+        {
+            for (int i = 0; i < y.Length; i++) y[i] = x[i] * random.NextSingle();
+        }
+
+        protected override void ApplyBackward(ReadOnlySpan<float> x, ReadOnlySpan<float> y, ReadOnlySpan<float> dy, Span<float> dx) => dy.CopyTo(dx);
+    }
+
+    /// <summary>y = ⌊x⌋, with the slope of its trend, which it has nowhere.</summary>
+    private sealed class Steps : Activation
+    {
+        protected override void Apply(ReadOnlySpan<float> x, Span<float> y)
+        {
+            for (int i = 0; i < y.Length; i++) y[i] = MathF.Floor(x[i]);
+        }
+
+        protected override void ApplyBackward(ReadOnlySpan<float> x, ReadOnlySpan<float> y, ReadOnlySpan<float> dy, Span<float> dx) => dy.CopyTo(dx);
     }
 }

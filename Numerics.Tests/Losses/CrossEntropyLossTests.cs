@@ -39,9 +39,9 @@ public sealed class CrossEntropyLossTests
     {
         var loss = new CrossEntropyLoss();
         var logits = new Batch(3, new Shape(4));
-        Failure.Of<ArgumentOutOfRangeException>(() => loss.Forward(logits, [0, 4, 1]), "label 1 is 4", "0 to 3");
-        Failure.Of<ArgumentOutOfRangeException>(() => loss.Forward(logits, [0, 1, -1]), "label 2 is -1");
-        Failure.Of<ArgumentOutOfRangeException>(() => loss.Forward(logits, [int.MinValue, 1, 1]), "label 0");
+        Failure.Of<DataException>(() => loss.Forward(logits, [0, 4, 1]), "label 1 is 4", "0 to 3");
+        Failure.Of<DataException>(() => loss.Forward(logits, [0, 1, -1]), "label 2 is -1");
+        Failure.Of<DataException>(() => loss.Forward(logits, [int.MinValue, 1, 1]), "label 0");
         Failure.Of<ShapeException>(() => loss.Forward(logits, [0, 1]), "3 rows", "2 labels");
         Failure.Of<ShapeException>(() => loss.Forward(new Batch(3, new Shape(2, 2)), [0, 1, 1]), "[3, 2, 2]");
         Failure.Of<InvalidOperationException>(() => loss.Backward(), "Forward");

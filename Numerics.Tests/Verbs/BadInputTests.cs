@@ -28,6 +28,10 @@ public sealed class BadInputTests
     [DataRow(2, "--device tpu", "device 'tpu'", "cpu, cuda")]
     [DataRow(2, "--data {0}/nowhere", "there is no folder", "nowhere")]
     [DataRow(2, "--out {0}/file/inside", "--out: cannot write in")]
+    [DataRow(2, "--out {0}/nowhere/inside", "--out: cannot write in", "there is no folder", "nowhere")]
+    [DataRow(2, "--out {0}/file", "--out: cannot write in", "is a file")]
+    [DataRow(2, "--out -", "--out needs the name of a folder, got -", "--json")]
+    [DataRow(2, "--json {0}/nowhere/inside/run.json", "--json: cannot write in", "there is no folder", "nowhere")]
     [DataRow(2, "--json {0}", "--json:", "is a folder, expected a file name")]
     [DataRow(2, "--json {0}/file/run.json", "--json: cannot write in")]
     [DataRow(2, "evaluate", "missing argument '<FILE>'")]
@@ -112,7 +116,7 @@ public sealed class BadInputTests
                 break;
         }
         Program.Run("--data", data, "--out", folder["out"]).MustExit(2).MustSay(said);
-        Assert.IsEmpty(Directory.GetFiles(folder["out"]));
+        Assert.IsFalse(Directory.Exists(folder["out"]));
     }
 
     [TestMethod]
@@ -126,6 +130,6 @@ public sealed class BadInputTests
             return;
         }
         run.MustExit(3).MustSay("device cuda:0 cannot be used", "missing");
-        Assert.IsEmpty(Directory.GetFiles(folder["out"]));
+        Assert.IsFalse(Directory.Exists(folder["out"]));
     }
 }

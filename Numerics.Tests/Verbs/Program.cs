@@ -22,11 +22,18 @@ internal sealed record Program(int ExitCode, string Output, string Errors)
         return Finish(process);
     }
 
+    /// <summary>The same from a folder one stands in.</summary>
+    public static Program RunIn(string folder, params string[] arguments)
+    {
+        using var process = Start([], arguments, folder);
+        return Finish(process);
+    }
+
     public static Process Start(params string[] arguments) => Start([], arguments);
 
-    private static Process Start(IEnumerable<(string Name, string Value)> environment, string[] arguments)
+    private static Process Start(IEnumerable<(string Name, string Value)> environment, string[] arguments, string? folder = null)
     {
-        var info = new ProcessStartInfo("dotnet", [Assembly, .. arguments]) { RedirectStandardOutput = true, RedirectStandardError = true };
+        var info = new ProcessStartInfo("dotnet", [Assembly, .. arguments]) { RedirectStandardOutput = true, RedirectStandardError = true, WorkingDirectory = folder ?? "" };
         foreach (var (name, value) in environment) info.Environment[name] = value;
         return Process.Start(info)!;
     }

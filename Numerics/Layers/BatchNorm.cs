@@ -66,6 +66,9 @@ public abstract class BatchNorm : Module
         public bool OfBatch;
     }
 
+    /// <summary>The values of a channel in what came to it last on this pass; 0 if nothing did.</summary>
+    internal int ValuesPerChannel(Pass pass) => (pass.Kept<State>(this).X?.Values.Length ?? 0) / NumFeatures;
+
     /// <summary>Whether samples of this shape can be normalized, and an error that says what can.</summary>
     private protected abstract string? Refuse(Shape sample);
 

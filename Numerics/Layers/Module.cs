@@ -41,6 +41,14 @@ public abstract class Module
         return module;
     }
 
+    /// <summary>Puts another module in a child's place, under the same name.</summary>
+    private protected void ReplaceChild(Module child, Module module)
+    {
+        int at = children.FindIndex(c => c.Module == child);
+        children[at] = (children[at].Name, module);
+        (module.Name, module.parent, child.Name, child.parent) = (child.Name, this, null, null);
+    }
+
     /// <summary>Makes a tensor a parameter of this module.</summary>
     /// <exception cref="ArgumentException">The name is empty, holds a dot or is taken.</exception>
     protected Parameter Register(string name, Parameter parameter)

@@ -40,6 +40,21 @@ public class Sequential : Module, IEnumerable<Module>
         steps = null;
     }
 
+    /// <summary>
+    /// Puts another module in the place of a named one, which is free then: <c>net.fc3 = nn.Linear(84, 3)</c>. An optimizer or trainer of the network as it
+    /// was is of no use afterwards.
+    /// </summary>
+    /// <exception cref="ArgumentException">No module has that name, or the new one is already in this chain.</exception>
+    public void Replace(string name, Module module)
+    {
+        var old = Children.FirstOrDefault(child => child.Name == name).Module
+            ?? throw new ArgumentException($"{TypeName} has no module '{name}': its modules are {string.Join(", ", Children.Select(child => child.Name))}", nameof(name));
+        RequireNew(module);
+        ReplaceChild(old, module);
+        chain[chain.IndexOf(old)] = module;
+        steps = null;
+    }
+
     /// <summary>Adds a module without parameters as a function.</summary>
     /// <exception cref="ArgumentException">The module has parameters, or is already in this chain.</exception>
     public void AddFunction(Module function)

@@ -39,7 +39,7 @@ public abstract class ClassLoss : Loss
     /// <param name="labels">N class numbers, each 0 to classes − 1 or <see cref="IgnoreIndex"/>.</param>
     /// <returns>Not a number for the mean of no samples.</returns>
     /// <exception cref="ShapeException">The input is not rows of classes, or not as many as the labels or the class weights.</exception>
-    /// <exception cref="ArgumentOutOfRangeException">A label that is no class.</exception>
+    /// <exception cref="DataException">A label that is no class.</exception>
     public double Forward(Batch input, ReadOnlySpan<int> labels)
     {
         RequireReduction(true);
@@ -108,7 +108,7 @@ public abstract class ClassLoss : Loss
         for (int n = 0; n < labels.Length; n++)
         {
             if ((uint)labels[n] >= (uint)classes && labels[n] != IgnoreIndex)
-                throw new ArgumentOutOfRangeException(nameof(labels), labels[n], $"label {n} is {labels[n]}, the classes are 0 to {classes - 1}");
+                throw new DataException($"label {n} is {labels[n]}, the classes are 0 to {classes - 1}");
         }
     }
 }

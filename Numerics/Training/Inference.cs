@@ -70,9 +70,12 @@ public static class Inference
     }
 
     /// <summary>Checks that a network takes the data's images and has an output for each class, by one image; returns its outputs.</summary>
-    internal static int RequireClassifier(Module network, ImageDataset data)
+    /// <param name="network">What is checked.</param>
+    /// <param name="data">What it is to take.</param>
+    /// <param name="pass">Where its layers keep what came to them, in evaluation.</param>
+    internal static int RequireClassifier(Module network, ImageDataset data, Pass? pass = null)
     {
-        var logits = network.Forward(new Batch(1, data.Sample, requiresGrad: false), new Pass(0, evaluating: true));
+        var logits = network.Forward(new Batch(1, data.Sample, requiresGrad: false), pass ?? new Pass(0, evaluating: true));
         if (logits.Sample.Rank != 1 || logits.Sample[0] < data.Classes)
             throw new ShapeException($"the data has labels 0 to {data.Classes - 1}, the network returns samples of shape {logits.Sample}: it needs an output for each class");
         return logits.Sample[0];

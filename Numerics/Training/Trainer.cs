@@ -2,76 +2,6 @@ using System.Diagnostics;
 
 namespace OnnxLeNet.Numerics;
 
-/// <summary>How a network is trained.</summary>
-public sealed record TrainingOptions
-{
-    /// <summary>Times every image is used.</summary>
-    public int Epochs { get; init; } = 12;
-
-    /// <summary>Images per update.</summary>
-    public int BatchSize { get; init; } = 64;
-
-    /// <summary>Learning rate of the first update; it falls to zero along a cosine.</summary>
-    public double LearningRate { get; init; } = 0.03;
-
-    /// <summary>Momentum of SGD.</summary>
-    public double Momentum { get; init; } = 0.9;
-
-    /// <summary>L2 penalty of SGD.</summary>
-    public double WeightDecay { get; init; } = 1e-3;
-
-    /// <summary>Seed of the order of the images.</summary>
-    public long Seed { get; init; } = 1;
-
-    /// <summary>The least time between two checkpoints within an epoch. It changes nothing in the result, and is no part of one.</summary>
-    public TimeSpan CheckpointEvery { get; init; } = TimeSpan.FromSeconds(5);
-}
-
-/// <summary>How far training is, after a step.</summary>
-/// <param name="Epoch">1 to Epochs.</param>
-/// <param name="Epochs">In all.</param>
-/// <param name="Step">Updates done in this epoch.</param>
-/// <param name="Steps">Updates in an epoch.</param>
-/// <param name="Loss">Mean loss of this epoch's images so far, in nats.</param>
-/// <param name="Seconds">Since the epoch began.</param>
-public readonly record struct TrainingProgress(int Epoch, int Epochs, int Step, int Steps, double Loss, double Seconds);
-
-/// <summary>How training ended.</summary>
-public enum TrainingOutcome
-{
-    /// <summary>All epochs are done.</summary>
-    Completed,
-
-    /// <summary>It was cancelled; the weights are those of the last update.</summary>
-    Interrupted,
-
-    /// <summary>The loss was not finite; the weights are those of the last complete epoch, or the starting ones.</summary>
-    Diverged,
-}
-
-/// <summary>What training did.</summary>
-/// <param name="Outcome">How it ended.</param>
-/// <param name="Losses">Mean loss of each complete epoch, in nats.</param>
-/// <param name="SecondsPerEpoch">Of each complete epoch, gathering included.</param>
-/// <param name="StoppedAt">Epoch and step at which it was interrupted or diverged.</param>
-public sealed record TrainingResult(TrainingOutcome Outcome, IReadOnlyList<double> Losses, IReadOnlyList<double> SecondsPerEpoch, (int Epoch, int Step)? StoppedAt);
-
-/// <summary>
-/// Who computes a training run's steps: the engine, or another who keeps weights and state where it computes and brings them back when asked. The loop, the
-/// schedule and the checkpoints are the same.
-/// </summary>
-public interface ITrainingSteps
-{
-    /// <summary>Forward, loss, backward and update on images of a data set, with the optimizer's learning rates of this moment.</summary>
-    /// <param name="data">The images.</param>
-    /// <param name="batch">Which of them.</param>
-    /// <returns>The mean loss in nats; where it is not finite, the update was not made.</returns>
-    double Step(ImageDataset data, ReadOnlySpan<int> batch);
-
-    /// <summary>Brings weights and buffers to the network, and the state to the optimizer.</summary>
-    void Store();
-}
-
 /// <summary>
 /// The training loop: shuffle, gather, forward, loss, backward, update. Each block of samples goes the whole way, from its bytes to its share
 /// of the gradients, on one thread while its buffers are in the cache; a step waits once, for the last block.
@@ -117,6 +47,48 @@ public sealed class Trainer
         runLane = RunLane;
     }
 
+    /// <summary>What <see cref="Fit"/> checks before its first step: that the network, the data and the batches go together. Changes nothing.</summary>
+    /// <param name="network">Takes the data's images and returns logits.</param>
+    /// <param name="data">Images and classes.</param>
+    /// <param name="options">How it is to be trained.</param>
+    /// <exception cref="ShapeException">
+    /// The network does not take these images, or has fewer outputs than the data has classes; or a batch norm would get a single value per channel: the
+    /// last batch of an epoch has one image, of one place there.
+    /// </exception>
+    public static void Check(Module network, ImageDataset data, TrainingOptions options)
+    {
+        ArgumentNullException.ThrowIfNull(network);
+        ArgumentNullException.ThrowIfNull(data);
+        ArgumentNullException.ThrowIfNull(options);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(options.Epochs);
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(options.BatchSize);
+        var pass = new Pass(0, evaluating: true);
+        Inference.RequireClassifier(network, data, pass);
+        if (options.BatchSize > 1 && data.Count % options.BatchSize != 1) return; // no batch of one image
+        BatchNorm? single = null;
+        network.Apply(module =>
+        {
+            if (module is BatchNorm norm && norm.ValuesPerChannel(pass) == 1) single ??= norm;
+        });
+        if (single is null) return;
+        string batches = options.BatchSize == 1 ? "batches of 1 image" : $"{data.Count} images in batches of {options.BatchSize}, the last of 1";
+        string cure = data.Count == 1 ? "use more images" : $"use a batch size of {WithoutSingles(data.Count, options.BatchSize)}";
+        if (options.BatchSize > 1 && data.Count > 2) cure += ", or leave an image out";
+        throw new ShapeException($"{single.Label}: training needs more than one value per channel, and there are {batches}: {cure}");
+    }
+
+    /// <summary>The batch size nearest below the given one, or above where there is none, at which no batch has a single image; of two images or more.</summary>
+    private static int WithoutSingles(int images, int batchSize)
+    {
+        for (int size = Math.Min(batchSize, images); size > 1; size--)
+        {
+            if (images % size != 1) return size;
+        }
+        int above = 2;
+        while (images % above == 1) above++;
+        return above;
+    }
+
     /// <summary>Trains a network as the options say, reporting after every step.</summary>
     /// <param name="network">Takes the data's images and returns logits. Left in the state the result's outcome names.</param>
     /// <param name="data">Images and classes.</param>
@@ -128,15 +100,12 @@ public sealed class Trainer
     /// <param name="elsewhere">Makes who computes the steps, of the network and its optimizer, which have their starting values; the engine does if left out.</param>
     /// <param name="cancellation">Stops training between two steps.</param>
     /// <exception cref="DataException">The checkpoint is of other options, another network or other data.</exception>
+    /// <exception cref="ShapeException">The network, the data and the batches do not go together: see <see cref="Check"/>.</exception>
     public static TrainingResult Fit(Module network, ImageDataset data, TrainingOptions options, Action<TrainingProgress>? progress = null,
         Action<int>? epochEnded = null, Action<Checkpoint>? checkpoint = null, Checkpoint? resume = null,
         Func<Module, Optimizer, ITrainingSteps>? elsewhere = null, CancellationToken cancellation = default)
     {
-        ArgumentNullException.ThrowIfNull(options);
-        ArgumentNullException.ThrowIfNull(data);
-        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(options.Epochs);
-        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(options.BatchSize);
-        ArgumentNullException.ThrowIfNull(network);
+        Check(network, data, options);
         var loader = new DataLoader(data.Count, options.BatchSize, new Generator(options.Seed));
         var optimizer = new SGD(network.Parameters(), options.LearningRate, options.Momentum, weightDecay: options.WeightDecay);
         var schedule = new CosineAnnealingLR(optimizer, checked(options.Epochs * loader.Steps));

@@ -62,7 +62,7 @@ let private entries (metadata: IReadOnlyDictionary<string, string>) =
 
 /// The network of a name with a state dict's values.
 let private named name (state: StateDict) =
-    let model = Models.get name
+    let model = Models.get name |> Models.sizedLike state
     let network = model.Build(Generator 0L)
     network.LoadStateDict state |> ignore
     model, network

@@ -1,0 +1,96 @@
+namespace OnnxLeNet.Numerics.Tests;
+
+/// <summary>A prover is itself tested by lies: every layer's gradients pass as they are, and fail with an error of 1%, a sign, one element or a term.</summary>
+[TestClass]
+public sealed class GradientCheckLiesTests
+{
+    public static IEnumerable<string> Layers => LayerCases.Names;
+
+    [TestMethod]
+    [DynamicData(nameof(Layers))]
+    public void RightGradientsPassAndWrongOnesFail(string name)
+    {
+        var x = Values.Batch(3, 5, LayerCases.Sample(name));
+        string[] tensors = ["input", .. LayerCases.Make(name).NamedParameters().Select(p => p.Name)];
+        var rows = GradientCheck.Run(LayerCases.Make(name), x);
+        CollectionAssert.AreEqual(tensors, rows.Select(row => row.Name).ToArray());
+        foreach (var row in rows)
+        {
+            Assert.IsTrue(row.Passed && row.Checked > 0, $"{row}");
+            Assert.IsLessThan(GradientCheck.Tolerance / 4, row.MaxRel, $"{row}: the tolerance leaves no room for rounding");
+        }
+        if (LayerCases.Make(name) is Sequential) return; // its layers are those of the other cases
+        foreach (string tensor in tensors)
+            foreach (var nudge in Enum.GetValues<Nudge>()[1..])
+            {
+                foreach (var row in GradientCheck.Run(new Nudged(LayerCases.Make(name), tensor, nudge), x, most: nudge == Nudge.Element ? int.MaxValue : 100))
+                    Assert.AreEqual(row.Name != tensor && row.Name != $"inner.{tensor}", row.Passed, $"{nudge} of {tensor}: {row}");
+            }
+    }
+
+    /// <summary>In the middle of a network, at the default number of elements: what comes before fails, what comes behind passes.</summary>
+    [TestMethod]
+    [DataRow(Nudge.Percent)]
+    [DataRow(Nudge.Sign)]
+    [DataRow(Nudge.Zero)]
+    public void InANetworkToo(Nudge nudge)
+    {
+        var g = new Generator(2);
+        var net = new Sequential
+        {
+            new Conv2d(1, 4, 3, generator: g), new BatchNorm2d(4), new ReLU(), new MaxPool2d(2), new Nudged(new Conv2d(4, 5, (2, 3), generator: g), "weight", nudge),
+            new Nudged(new ReLU(), "input", nudge), new Flatten(), new Linear(45, 3, generator: g),
+        };
+        foreach (var row in GradientCheck.Run(net, Values.Batch(1, 6, new Shape(1, 10, 12))))
+            Assert.AreEqual(row.Name.StartsWith("6.", StringComparison.Ordinal) || row.Name.StartsWith("7.", StringComparison.Ordinal), row.Passed, $"{row}");
+    }
+
+    /// <summary>dx = γ·s·(dy − (Σ dy + x̂·Σ dy·x̂)/M) in training: each sum left out, both, and γ and s.</summary>
+    [TestMethod]
+    [DataRow("")]
+    [DataRow("sum")]
+    [DataRow("sum hat")]
+    [DataRow("sum, sum hat")]
+    [DataRow("gamma")]
+    [DataRow("s")]
+    public void ABatchNormWithoutATermFails(string missing)
+    {
+        var rows = GradientCheck.Run(new PartialBatchNorm(new BatchNorm2d(3), missing), Values.Batch(4, 4, new Shape(3, 4, 5)));
+        Assert.AreEqual(missing == "", rows.Single(row => row.Name == "input").Passed, $"{rows[0]}");
+        Assert.IsTrue(rows.Skip(1).All(row => row.Passed));
+    }
+
+    /// <summary>The forward of a batch norm, and its input's gradient written out, or most of it.</summary>
+    private sealed class PartialBatchNorm : Module
+    {
+        private readonly BatchNorm2d inner;
+        private readonly string[] missing;
+        private Batch? x;
+
+        public PartialBatchNorm(BatchNorm2d inner, string missing)
+        {
+            (this.inner, this.missing) = (Register("inner", inner), missing.Split(", "));
+            new float[] { 0.7f, 1.2f, 1.7f }.CopyTo(inner.Weight!.Value.Data, 0);
+        }
+
+        protected internal override bool CouplesSamples => true;
+
+        public override Batch Forward(Batch x, Pass pass) => inner.Forward(this.x = x, pass);
+
+        public override Batch? Backward(Batch dy, Pass pass)
+        {
+            inner.Backward(dy, pass);
+            var dx = new Batch(dy.Count, dy.Sample);
+            int count = dy.Values.Length / 3;
+            for (int c = 0; c < 3; c++)
+            {
+                double[] xc = x!.Values.AsSpan(c * count, count).ToArray().ToDouble(), dyc = dy.Values.AsSpan(c * count, count).ToArray().ToDouble();
+                double mean = xc.Average(), s = 1 / Math.Sqrt(xc.Average(v => (v - mean) * (v - mean)) + inner.Eps);
+                double sum = missing.Contains("sum") ? 0 : dyc.Sum(), sumHat = missing.Contains("sum hat") ? 0 : dyc.Zip(xc, (d, v) => d * (v - mean) * s).Sum();
+                double factor = (missing.Contains("gamma") ? 1 : inner.Weight!.Value.Data[c]) * (missing.Contains("s") ? 1 : s);
+                for (int i = 0; i < count; i++) dx.Values[c * count + i] = (float)(factor * (dyc[i] - (sum + (xc[i] - mean) * s * sumHat) / count));
+            }
+            return dx;
+        }
+    }
+}

@@ -1,0 +1,143 @@
+namespace OnnxLeNet.Numerics.Tests;
+
+/// <summary>Right gradients pass, whatever the network and wherever it stands: behind images of one colour all is ties, and batch norm divides by next to nothing.</summary>
+[TestClass]
+public sealed class GradientCheckNetworksTests
+{
+    private static readonly Dictionary<string, Func<int, float>> Images = new()
+    {
+        ["random"] = i => (float)new Generator(i).NextNormal(),
+        ["of one colour"] = _ => -0.4242f,
+        ["of a colour each"] = i => 0.3f * (i % 3), // three samples side by side
+        ["of zeros"] = _ => 0,
+        ["0 to 255"] = i => 255 * (float)new Generator(i).NextDouble(),
+    };
+
+    private static readonly Dictionary<string, Func<Module>> Activations = new()
+    {
+        ["relu"] = () => new ReLU(),
+        ["tanh"] = () => new Tanh(),
+        ["sigmoid"] = () => new Sigmoid(),
+        ["gelu"] = () => new GELU(),
+        ["leaky relu"] = () => new LeakyReLU(0.1),
+    };
+
+    public static IEnumerable<object[]> Cases => from activation in Activations.Keys from images in Images.Keys select new object[] { activation, images };
+
+    [TestMethod]
+    [DynamicData(nameof(Cases))]
+    public void LeNets(string activation, string images)
+    {
+        var x = Batch(new Shape(1, 32, 32), images);
+        foreach (var (norm, dropout, average) in new[] { (false, false, false), (true, false, false), (true, true, true), (false, true, false) })
+            foreach (bool training in new[] { true, false })
+                AllPass($"norm {norm}, dropout {dropout}, average {average}, training {training}", LeNet(Activations[activation], norm, dropout, average).Train(training), x);
+    }
+
+    public static IEnumerable<object[]> ModelCases => from model in ModelsTests.All from images in Images.Keys select new object[] { model.Name, images };
+
+    [TestMethod]
+    [DynamicData(nameof(ModelCases))]
+    public void EveryNamedModel(string name, string images)
+    {
+        foreach (bool training in new[] { true, false })
+        {
+            var (_, network, sample) = ModelsTests.All.Single(model => model.Name == name);
+            AllPass($"training {training}", network.Train(training), Batch(sample, images));
+        }
+    }
+
+    [TestMethod]
+    public void LinearAlone()
+    {
+        foreach (string images in Images.Keys)
+        {
+            AllPass(images, new Linear(20, 7, generator: new Generator(1)), Batch(new Shape(20), images));
+            AllPass(images, new Sequential { new Linear(20, 7, generator: new Generator(1)), new Linear(7, 2, generator: new Generator(2)) }, Batch(new Shape(20), images));
+        }
+    }
+
+    /// <summary>A module that calls its layers itself is not taken apart: kinks are within every step then, and the row says so.</summary>
+    [TestMethod]
+    [DataRow("random")]
+    [DataRow("of one colour")]
+    [DataRow("of a colour each")]
+    [DataRow("of zeros")]
+    [DataRow("0 to 255")]
+    public void AModuleThatCallsItsLayersItself(string images)
+    {
+        var x = Batch(new Shape(1, 12, 10), images);
+        AllPass("right", new Whole(null), x);
+        foreach (var nudge in new[] { Nudge.Sign, Nudge.Zero, Nudge.Percent })
+        {
+            var row = GradientCheck.Run(new Whole(nudge), x, most: 30).Single(row => row.Name == "conv.inner.weight");
+            Assert.IsFalse(row.Passed, $"{nudge}: {row}");
+        }
+    }
+
+    [TestMethod]
+    [DataRow("random")]
+    [DataRow("of one colour")]
+    public void ALeNetThatIsOneModule(string images)
+    {
+        foreach (bool norm in new[] { false, true })
+            AllPass($"norm {norm}", new Nudged(LeNet(Activations["relu"], norm, dropout: true, average: false), "input", Nudge.None), Batch(new Shape(1, 32, 32), images));
+    }
+
+    private sealed class Whole : Module
+    {
+        private readonly Module[] layers;
+
+        public Whole(Nudge? nudge)
+        {
+            var g = new Generator(6);
+            Module conv = new Conv2d(1, 4, 3, generator: g);
+            layers =
+            [
+                Register("conv", nudge is null ? conv : new Nudged(conv, "weight", nudge.Value)), Register("norm", new BatchNorm2d(4)), new ReLU(), new MaxPool2d(2), new Flatten(),
+                Register("fc", new Linear(80, 3, generator: g)),
+            ];
+        }
+
+        protected internal override IEnumerable<Module> Parts => layers;
+
+        protected internal override bool CouplesSamples => true;
+
+        public override Batch Forward(Batch x, Pass pass) => layers.Aggregate(x, (value, layer) => layer.Forward(value, pass));
+
+        public override Batch? Backward(Batch dy, Pass pass) => layers.Reverse().Aggregate((Batch?)dy, (gradient, layer) => layer.Backward(gradient!, pass));
+    }
+
+    private static void AllPass(string what, Module network, Batch x)
+    {
+        foreach (var row in GradientCheck.Run(network, x, most: 16))
+            Assert.IsTrue(row.Passed && row.Checked > 0, $"{what}: {row}");
+    }
+
+    private static Batch Batch(Shape sample, string images)
+    {
+        var x = new Batch(3, sample);
+        for (int i = 0; i < x.Values.Length; i++) x.Values[i] = Images[images](i);
+        return x;
+    }
+
+    private static Sequential LeNet(Func<Module> activation, bool norm, bool dropout, bool average)
+    {
+        var g = new Generator(3);
+        var net = new Sequential();
+        foreach (var (channels, filters) in new[] { (1, 6), (6, 16) })
+        {
+            net.Add(new Conv2d(channels, filters, 5, generator: g));
+            if (norm) net.Add(new BatchNorm2d(filters));
+            net.Add(activation());
+            net.Add(average ? new AvgPool2d(2) : new MaxPool2d(2));
+        }
+        net.Add(new Flatten());
+        net.Add(new Linear(400, 30, generator: g));
+        if (norm) net.Add(new BatchNorm1d(30));
+        net.Add(activation());
+        if (dropout) net.Add(new Dropout());
+        net.Add(new Linear(30, 10, generator: g));
+        return net;
+    }
+}

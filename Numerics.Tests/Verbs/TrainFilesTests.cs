@@ -1,0 +1,153 @@
+using System.Diagnostics;
+using System.Text.Json.Nodes;
+using OnnxLeNet.Onnx;
+
+namespace OnnxLeNet.Numerics.Tests;
+
+/// <summary>Files are the user's: where train writes, and what it leaves alone.</summary>
+[TestClass]
+public sealed class TrainFilesTests
+{
+    private const string Name = "out/lenet5-small";
+
+    [TestMethod]
+    public void ABetterModelIsKeptAndAWorseOneReplaced()
+    {
+        using var folder = new TemporaryFolder();
+        string[] Train(params string[] more) => ["--data", folder["small"], "--out", folder["out"], "--json", folder["run.json"], .. more];
+        SmallMnist.Write(folder);
+        string[] good = Train("--epochs", "8"), bad = Train("--epochs", "1", "--lr", "0.0001");
+
+        Program.Run(bad).MustExit(0).MustSay("made the folder");
+        double worse = (double)folder.Json("run.json")["testAccuracy"]!;
+        Assert.IsNull(folder.Json("run.json")["testAccuracyBefore"]);
+        byte[] first = File.ReadAllBytes(folder[Name + ".onnx"]);
+
+        Program.Run(good).MustExit(0).MustSay(Say($"takes the place of a model of test accuracy {100 * worse:F2}%"));
+        double better = (double)folder.Json("run.json")["testAccuracy"]!;
+        Assert.IsGreaterThan(worse, better, "the test needs a better and a worse run");
+        Assert.AreEqual(worse, (double)folder.Json("run.json")["testAccuracyBefore"]!);
+        byte[] kept = File.ReadAllBytes(folder[Name + ".onnx"]), card = File.ReadAllBytes(folder[Name + ".md"]);
+        CollectionAssert.AreNotEqual(first, kept);
+
+        Program.Run(bad).MustExit(0).MustSay("lenet5-small.onnx was kept", Say($"{100 * better:F2}%, the new model's {100 * worse:F2}%"), "lenet5-small.new.onnx", "--force");
+        CollectionAssert.AreEqual(kept, File.ReadAllBytes(folder[Name + ".onnx"]));
+        CollectionAssert.AreEqual(card, File.ReadAllBytes(folder[Name + ".md"]));
+        CollectionAssert.AreEqual(first, File.ReadAllBytes(folder[Name + ".new.onnx"]));
+        Assert.StartsWith("# lenet5-small.new.onnx\n", File.ReadAllText(folder[Name + ".new.md"]));
+        var json = folder.Json("run.json");
+        Assert.IsTrue((bool)json["putAside"]! && ((string)json["model"]!).EndsWith("lenet5-small.new.onnx", StringComparison.Ordinal) && (double)json["testAccuracyBefore"]! == better, $"{json}");
+
+        Program.Run([.. bad, "--force"]).MustExit(0).MustSay("takes the place of a better model", Say($"{100 * better:F2}%"));
+        CollectionAssert.AreEqual(first, File.ReadAllBytes(folder[Name + ".onnx"]));
+        Assert.IsFalse((bool)folder.Json("run.json")["putAside"]!);
+        CollectionAssert.AreEqual(new[] { "lenet5-small.md", "lenet5-small.new.md", "lenet5-small.new.onnx", "lenet5-small.onnx" }, FilesIn(folder["out"]));
+    }
+
+    [TestMethod]
+    public void TheSameBytesAreNotWritten()
+    {
+        using var folder = new TemporaryFolder();
+        string[] train = ["--data", SmallMnist.Write(folder), "--epochs", "1", "--out", folder["out"]];
+        Program.Run(train).MustExit(0);
+        var longAgo = new DateTime(2020, 1, 1, 0, 0, 0, DateTimeKind.Utc);
+        foreach (string file in Directory.GetFiles(folder["out"])) File.SetLastWriteTimeUtc(file, longAgo);
+        Program.Run(train).MustExit(0).MustSay("has these very bytes already");
+        CollectionAssert.AreEqual(new[] { "lenet5-small.md", "lenet5-small.onnx" }, FilesIn(folder["out"]));
+        foreach (string file in Directory.GetFiles(folder["out"])) Assert.AreEqual(longAgo, File.GetLastWriteTimeUtc(file), file);
+    }
+
+    [TestMethod]
+    public void WhatCannotBeComparedIsKept()
+    {
+        using var folder = new TemporaryFolder();
+        string[] train = ["--data", SmallMnist.Write(folder), "--epochs", "1", "--out", folder["out"]];
+        Directory.CreateDirectory(folder["out"]);
+        var small = new Sequential { new Flatten(), new Linear(20, 10) };
+        foreach (Action<string> write in new Action<string>[]
+        {
+            file => File.WriteAllText(file, "notes of mine"),
+            file => OnnxFile.Write(OnnxExporter.Export(small, new Shape(1, 5, 4), "small"), file),
+            file => OnnxFile.Write(OnnxExporter.Export(Networks.LeNet5(1), new Shape(1, 32, 32), "other", new Dictionary<string, string> { ["input.mean"] = "0.5", ["input.std"] = "0.5" }), file),
+        })
+        {
+            write(folder[Name + ".onnx"]);
+            byte[] mine = File.ReadAllBytes(folder[Name + ".onnx"]);
+            Program.Run(train).MustExit(0).MustSay("was kept: it cannot be compared", "lenet5-small.new.onnx");
+            CollectionAssert.AreEqual(mine, File.ReadAllBytes(folder[Name + ".onnx"]));
+        }
+        Program.Run([.. train, "--force"]).MustExit(0).MustSay("could not be compared");
+        CollectionAssert.AreEqual(File.ReadAllBytes(folder[Name + ".new.onnx"]), File.ReadAllBytes(folder[Name + ".onnx"]));
+    }
+
+    [TestMethod]
+    public void OutsideTheRepositoryModelsGoWhereOneStands()
+    {
+        using var folder = new TemporaryFolder();
+        SmallMnist.Write(folder);
+        var run = Program.RunIn(folder.Path, "--data", "small", "--epochs", "1", "--json", "run.json").MustExit(0).MustSay("made the folder models");
+        CollectionAssert.AreEqual(new[] { "models", "run.json", "small" }, folder.Files);
+        CollectionAssert.AreEqual(new[] { "lenet5-small.md", "lenet5-small.onnx" }, FilesIn(folder["models"]));
+        Assert.AreEqual("models/lenet5-small.onnx", (string)folder.Json("run.json")["model"]!);
+        Assert.DoesNotContain("made the folder", Program.RunIn(folder.Path, "--data", "small", "--epochs", "1").MustExit(0).Errors);
+    }
+
+    /// <summary>In a clone, from any folder of it, a short try does not touch the model that comes with it.</summary>
+    [TestMethod]
+    public void AShortTryInACloneLeavesTheModelOfIt()
+    {
+        using var folder = new TemporaryFolder();
+        foreach (string made in new[] { "models", "deep" }) Directory.CreateDirectory(folder[made]);
+        File.WriteAllText(folder["OnnxLeNet.sln"], "");
+        foreach (string file in new[] { "lenet5-mnist.onnx", "lenet5-mnist.md" }) File.Copy(Path.Combine(Repository.Root, "models", file), folder["models/" + file]);
+        Program.RunIn(folder["deep"], "--epochs", "1").MustExit(0).MustSay("lenet5-mnist.onnx was kept: its test accuracy is 99.38%", "lenet5-mnist.new.onnx");
+        CollectionAssert.AreEqual(File.ReadAllBytes(Path.Combine(Repository.Root, "models", "lenet5-mnist.onnx")), File.ReadAllBytes(folder["models/lenet5-mnist.onnx"]));
+        CollectionAssert.AreEqual(new[] { "lenet5-mnist.md", "lenet5-mnist.new.md", "lenet5-mnist.new.onnx", "lenet5-mnist.onnx" }, FilesIn(folder["models"]));
+        Assert.IsEmpty(Directory.GetFileSystemEntries(folder["deep"]));
+    }
+
+    [TestMethod]
+    public void JsonToStandardOutputIsAlone()
+    {
+        using var folder = new TemporaryFolder();
+        string data = SmallMnist.Write(folder);
+        foreach (string[] json in new string[][] { ["--json", "-"], ["--json=-"] })
+        {
+            var run = Program.RunIn(folder.Path, ["--data", data, "--epochs", "1", "--out", folder["out"], .. json]).MustExit(0);
+            Assert.AreEqual(1, (int)JsonNode.Parse(run.Output)!["epochs"]!);
+            run.MustSay("epoch  1/1", "engine against ONNX Runtime");
+        }
+        var evaluate = Program.Run("evaluate", folder[Name + ".onnx"], "--data", data, "--json", "-").MustExit(0);
+        Assert.AreEqual(200, (int)JsonNode.Parse(evaluate.Output)!["samples"]!);
+        Assert.AreEqual("", Program.Run("--data", folder["nowhere"], "--json", "-").MustExit(2).Output);
+        CollectionAssert.AreEqual(new[] { "out", "small" }, folder.Files);
+    }
+
+    /// <summary>An interrupted run's checkpoint is not the next run's to overwrite.</summary>
+    [TestMethod]
+    public void AnotherRunsCheckpointIsKept()
+    {
+        if (OperatingSystem.IsWindows()) Assert.Inconclusive("Windows has no signals to send to another process");
+        using var folder = new TemporaryFolder();
+        string data = SmallMnist.Write(folder), checkpoint = folder[Name + ".checkpoint"];
+        using (var process = Program.Start("--data", data, "--epochs", "100000", "--out", folder["out"]))
+        {
+            while (process.StandardOutput.ReadLine() is { } line && !line.Contains("epoch  2/", StringComparison.Ordinal)) { }
+            using (var kill = Process.Start("kill", ["-INT", $"{process.Id}"])) kill.WaitForExit();
+            Program.Finish(process).MustExit(130);
+        }
+        byte[] bytes = File.ReadAllBytes(checkpoint), partial = File.ReadAllBytes(folder[Name + ".partial.onnx"]);
+        Program.Run("--data", data, "--epochs", "1", "--out", folder["out"]).MustExit(0).MustSay("lenet5-small.earlier.checkpoint", "--resume");
+        CollectionAssert.AreEqual(bytes, File.ReadAllBytes(folder[Name + ".earlier.checkpoint"]));
+        CollectionAssert.AreEqual(partial, File.ReadAllBytes(folder[Name + ".partial.onnx"]));
+        CollectionAssert.AreEqual(
+            new[] { "lenet5-small.earlier.checkpoint", "lenet5-small.md", "lenet5-small.onnx", "lenet5-small.partial.onnx" }, FilesIn(folder["out"]));
+        // Below the floor the finished model is left, as ever, and nothing is put aside.
+        Program.Run("--data", data, "--epochs", "1", "--seed", "3", "--out", folder["out"], "--min-accuracy", "1").MustExit(1).MustSay("lenet5-small.unproven.onnx");
+        Assert.IsFalse(File.Exists(folder[Name + ".new.onnx"]));
+    }
+
+    private static string Say(FormattableString text) => text.ToString(System.Globalization.CultureInfo.InvariantCulture);
+
+    private static string[] FilesIn(string folder) => [.. Directory.GetFileSystemEntries(folder).Select(file => Path.GetFileName(file)).Order()];
+}

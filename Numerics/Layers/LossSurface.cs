@@ -1,0 +1,187 @@
+namespace OnnxLeNet.Numerics;
+
+/// <summary>
+/// A module's outputs, weighted by a random gradient and added up in double, as a function of its input and its parameters: L = Σ dy·y, with the
+/// gradients that the backward gives for it. Every forward begins with the same buffers and draws the same random numbers.
+/// </summary>
+internal sealed class LossSurface
+{
+    private readonly Module module;
+    private readonly Execution execution; // the module's own keeps what its last forward kept
+    private readonly Batch input;
+    private readonly float[] dy;
+    private readonly StateDict state;
+    private readonly ulong draws;
+
+    /// <summary>The input or one parameter: its values, which may be changed, and their gradients.</summary>
+    /// <param name="Name"><c>input</c>, or the parameter's name.</param>
+    /// <param name="Parameter">The parameter, or null for the input.</param>
+    /// <param name="Values">What the module reads.</param>
+    /// <param name="Backward">As many gradients.</param>
+    public sealed record Tensor(string Name, Parameter? Parameter, float[] Values, float[] Backward)
+    {
+        /// <summary>The power of two at or below its largest value, and 1 at least: what a long step is measured by.</summary>
+        public double Span { get; } = Math.Max(1, Math.Pow(2, Math.Floor(Math.Log2(Math.Max(1, LargestOf(Values))))));
+    }
+
+    /// <summary>The surface around a batch.</summary>
+    /// <param name="module">In the mode it is in.</param>
+    /// <param name="x">[N × features]; copied.</param>
+    /// <param name="generator">Where dy and dropout draw from.</param>
+    /// <exception cref="OnnxLeNetException">Two forwards of the same batch differ.</exception>
+    public LossSurface(Module module, Batch x, Generator generator)
+    {
+        (this.module, execution, state, draws) = (module, new Execution(module), module.StateDict().Clone(), generator.NextBits());
+        input = new Batch(x.Count, x.Sample);
+        x.Values.CopyTo(input.Values, 0);
+        var y = Forward();
+        dy = new float[y.Values.Length];
+        for (int i = 0; i < dy.Length; i++) dy[i] = (float)generator.NextNormal();
+        float[] again = Forward().Values;
+        for (int i = 0; i < dy.Length; i++)
+        {
+            if (BitConverter.SingleToInt32Bits(y.Values[i]) != BitConverter.SingleToInt32Bits(again[i]))
+                throw new OnnxLeNetException($"{module.GetType().Name}: two forwards of the same batch return {y.Values[i]:R} and {again[i]:R} at element {i}, so that no difference is its slope: "
+                    + "a module that draws random numbers draws them from pass.Random");
+        }
+        Output = y;
+    }
+
+    /// <summary>What the module returned for the batch.</summary>
+    public Batch Output { get; }
+
+    /// <summary>The input, unless the module gives no gradient for it, and every parameter that has one.</summary>
+    public List<Tensor> Tensors { get; } = [];
+
+    /// <summary>L at the point itself.</summary>
+    public double Loss { get; private set; }
+
+    /// <summary>η, how far L moves by rounding alone: root mean square.</summary>
+    public double Noise { get; private set; }
+
+    /// <summary>The slopes of L along one element over a step: to the one side, to the other, and over both.</summary>
+    public (double Below, double Above, double Central) Slopes(float[] values, int place, float step)
+    {
+        float value = values[place], above = value + step, below = value - step;
+        values[place] = above;
+        double up = Evaluate();
+        values[place] = below;
+        double down = Evaluate();
+        values[place] = value;
+        return ((Loss - down) / ((double)value - below), (up - Loss) / ((double)above - value), (up - down) / ((double)above - below));
+    }
+
+    /// <summary>
+    /// The mean of an element's gradient over a step to both sides, and how far the means of every other point lie apart. The difference over the step is
+    /// just that mean, also where kinks lie within it.
+    /// </summary>
+    public (double Mean, double Error) MeanBackward(Tensor tensor, int place, float step)
+    {
+        const int Points = 64;
+        float value = tensor.Values[place];
+        double even = 0, odd = 0;
+        for (int i = 0; i < Points; i++)
+        {
+            tensor.Values[place] = value + step * ((2 * i + 1f) / Points - 1);
+            var (_, dx) = ForwardBackward();
+            float gradient = (tensor.Parameter is null ? dx!.Values : tensor.Parameter.Grad!.Data)[place];
+            if (i % 2 == 0) even += gradient;
+            else odd += gradient;
+        }
+        tensor.Values[place] = value;
+        return ((even + odd) / Points, Math.Abs(even - odd) / Points);
+    }
+
+    /// <summary>Moves every number at random by about a tenth of its tensor's largest, or by about 0.1 where all are zero.</summary>
+    public void MoveAside(Generator generator)
+    {
+        foreach (float[] values in Tensors.Select(t => t.Values))
+        {
+            double largest = LargestOf(values), by = 0.1 * (largest > 0 && double.IsFinite(largest) ? largest : 1);
+            for (int i = 0; i < values.Length; i++) values[i] += (float)(by * generator.NextNormal());
+        }
+    }
+
+    /// <summary>Forward and backward at the point, and how far rounding goes there.</summary>
+    public void Measure()
+    {
+        var (y, dx) = ForwardBackward();
+        Loss = Sum(y.Values);
+        Tensors.Clear();
+        if (dx is not null) Tensors.Add(new Tensor("input", null, input.Values, dx.Values));
+        foreach (var (name, parameter) in module.NamedParameters())
+        {
+            if (parameter is { RequiresGrad: true, Grad: { } grad }) Tensors.Add(new Tensor(name, parameter, parameter.Value.Data, (float[])grad.Data.Clone()));
+        }
+        Noise = MeasureNoise(y.Values);
+    }
+
+    /// <summary>
+    /// By how much L(x + δ) + L(x − δ) misses 2·L(x), where δ is the last bit of everything that goes in, at random: the slope cancels out. No less
+    /// than what rounding the outputs makes.
+    /// </summary>
+    private double MeasureNoise(float[] y)
+    {
+        const int Times = 8;
+        const float LastBit = 1.1920929e-7f, Half = LastBit / 2;
+        double squares = 0, outputs = 0;
+        for (int i = 0; i < y.Length; i++) outputs += Math.Pow((double)dy[i] * y[i], 2);
+        float[][] before = [.. Tensors.Select(t => (float[])t.Values.Clone())];
+        var generator = new Generator((long)draws);
+        for (int time = 0; time < Times; time++)
+        {
+            ulong bits = generator.State;
+            double sum = 0;
+            foreach (int sign in new[] { 1, -1 })
+            {
+                generator.State = bits;
+                for (int t = 0; t < before.Length; t++)
+                {
+                    float[] values = Tensors[t].Values;
+                    for (int i = 0; i < values.Length; i++)
+                        values[i] = before[t][i] * (1 + sign * (generator.NextBits() >> 62) switch { 0 => -LastBit, 1 => LastBit, _ => 0 });
+                }
+                sum += Evaluate() - Loss;
+            }
+            squares += sum * sum / 6; // of three terms, one of them twice
+        }
+        for (int t = 0; t < before.Length; t++) before[t].CopyTo(Tensors[t].Values, 0);
+        return Math.Max(Math.Sqrt(squares / Times), Half * Math.Sqrt(outputs));
+    }
+
+    private (Batch Y, Batch? Dx) ForwardBackward()
+    {
+        module.ZeroGrad();
+        var y = Forward();
+        var gradient = new Batch(y.Count, y.Sample);
+        dy.CopyTo(gradient.Values, 0);
+        return (y, execution.Backward(gradient, retainGraph: false));
+    }
+
+    private double Evaluate() => Sum(Forward().Values);
+
+    private Batch Forward()
+    {
+        foreach (var (name, buffer) in module.NamedBuffers())
+        {
+            if (buffer.Type == ElementType.Int64) state[name].AsInt64().CopyTo(buffer.AsInt64(), 0);
+            else state[name].AsTensor().Data.CopyTo(buffer.AsTensor().Data, 0);
+        }
+        Generator.Default.State = draws;
+        return execution.Forward(input);
+    }
+
+    private double Sum(float[] y)
+    {
+        double sum = 0;
+        for (int i = 0; i < y.Length; i++) sum += (double)dy[i] * y[i];
+        return sum;
+    }
+
+    private static double LargestOf(float[] values)
+    {
+        double largest = 0;
+        foreach (float value in values) largest = Math.Max(largest, Math.Abs((double)value));
+        return largest;
+    }
+}

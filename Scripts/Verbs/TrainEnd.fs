@@ -1,0 +1,254 @@
+/// How a run of train ends: the network exported and proved, and where the file goes.
+module OnnxLeNet.Scripts.Verbs.TrainEnd
+
+open System
+open System.Diagnostics
+open System.IO
+open OnnxLeNet.Numerics
+open OnnxLeNet.Onnx
+open OnnxLeNet.Scripts
+open OnnxLeNet.Scripts.Options
+open OnnxLeNet.Scripts.Terminal
+open OnnxLeNet.Scripts.Verbs.Common
+open OnnxLeNet.Scripts.Verbs.TrainJob
+
+/// What is written beside a finished model.
+let private card (job: Job) (data: ImageFolder) (classes: int) (name: string) (test: float) (hash: string) (bytes: int64) (parity: ParityReport) =
+    let whole = Seq.last parity.Rows
+    let sample = String.Join(", ", job.Model.Sample.Sizes.ToArray())
+    let transform = data.Train.Transform
+    $"""# {name}.onnx
+
+| | |
+|---|---|
+| network | `{job.Model.Name}`, {(job.Model.Build(Generator 0L)).ParameterCount:N0} parameters |
+| command | `dotnet run --project Scripts -c Release -- {commandOf job data}` |
+| data | {data.Name}, {data.Train.Stored} padded to {data.Train.Sample}, then (x/255 − {invariant transform.Mean})/{invariant transform.Std} |
+| trained by | {trainedBy job}; on one platform, runtime and vector width the same command gives the same bytes |
+| test accuracy | {percent test} |
+| input, output | `{OnnxExporter.Input}` [{OnnxExporter.BatchAxis}, {sample}], `{OnnxExporter.Output}` [{OnnxExporter.BatchAxis}, {classes}], float32 |
+| opset, IR version | {ExportOptions.DefaultOpset}, {ExportOptions.IrVersion ExportOptions.DefaultOpset} |
+| engine against ONNX Runtime | {whole.Samples:N0} test images: {percent whole.Top1Agreement} same class, largest difference of a logit {scientific whole.MaxAbs} ({scientific whole.MaxRel} relative), on the {parity.Device} |
+| size | {bytes:N0} bytes |
+| SHA-256 | `{hash}` |
+"""
+
+/// Writes the network as an ONNX file; returns the engine's logits of the test images, their accuracy and the file's hash.
+let private export (job: Job) (data: ImageFolder) (net: Sequential) epochs (path: string) =
+    let logits = Inference.Logits(net, data.Test)
+    let test = accuracy data.Test logits
+    let metadata =
+        [ Metadata.classes, String.Join(",", seq { 0 .. logits.Shape[1] - 1 })
+          yield! Metadata.ofTransform data.Train.Transform
+          ModelMetadata.TestAccuracy, invariant test
+          ModelMetadata.Data, data.Name
+          "command", commandOf job data
+          "seed", string job.Options.Seed
+          "epochs", string epochs ]
+    logits, test, OnnxFile.Write(OnnxExporter.Export(net, job.Model.Sample, job.Model.Name, dict metadata), path)
+
+let jsonOf (job: Job) (data: ImageFolder) (result: TrainingResult) (seconds: float) (extra: (string * objnull) list) =
+    let process' = Process.GetCurrentProcess()
+    let images = float (data.Train.Count * result.SecondsPerEpoch.Count)
+    json
+        [ "epochs", box job.Options.Epochs
+          "seed", job.Options.Seed
+          "threads", Workers.Threads
+          "provider", Products.Name
+          "engine", (if job.Engine = Engine.OnnxRuntime then "onnxruntime" else "own")
+          "data", data.Name
+          "batchSize", job.Options.BatchSize
+          "outcome", (string result.Outcome).ToLowerInvariant()
+          "trainSeconds", seconds
+          "wallSeconds", (DateTime.Now - process'.StartTime).TotalSeconds
+          "secondsPerEpoch", jsonArray result.SecondsPerEpoch
+          "imagesPerSecond", box (images / Seq.sum result.SecondsPerEpoch) // no epoch: NaN, and so null
+          "peakMemoryBytes",
+          (match process'.PeakWorkingSet64 with
+           | 0L -> null
+           | bytes -> box bytes) // 0 where the system does not tell
+          "loss", jsonArray result.Losses
+          yield! extra ]
+
+/// Runs the file in ONNX Runtime and compares: the proof is of the file itself.
+let private prove (job: Job) (data: ImageFolder) (net: Sequential) (logits: Tensor) (path: string) =
+    use model = OrtModel.Load(path, job.Ort)
+    let struct (onData, ortLogits) = Parity.OnData($"{data.Name} test images", logits, data.Test, model)
+    let parity = ParityReport(model.DeviceName, [| yield! Parity.OnRandomInput(net, job.Model.Sample, model, job.Options.Seed); onData |])
+    line job.Out ""
+    line job.Out $"test accuracy   engine {percent (accuracy data.Test logits)}   ONNX Runtime {percent (accuracy data.Test ortLogits)}"
+    line job.Out ""
+    line job.Out $"engine against ONNX Runtime on {model.DeviceName}"
+    parityTable job.Out parity
+    line job.Out ""
+    parity
+
+/// Every gradient of the network against the training step's graph.
+let private proveGradients (job: Job) (data: ImageFolder) (net: Sequential) =
+    let rows = GradientParity.Gradients(net, job.Model.Sample, data.Train, $"{data.Name} images", job.Ort, job.Options.Seed)
+    line job.Out "gradients: the engine's against those of the training step in ONNX Runtime"
+    gradientTable job.Out rows
+    line job.Out ""
+    rows
+
+let private parityFields (parity: ParityReport) =
+    let onData = Seq.last parity.Rows
+    json
+        [ "device", box parity.Device
+          "samples", onData.Samples
+          "maxAbs", onData.MaxAbs
+          "maxRel", onData.MaxRel
+          "top1Agreement", onData.Top1Agreement
+          "passed", parity.Passed
+          "rows", parityRows parity ]
+
+/// What stands where the finished model goes.
+type private Standing =
+    | Nothing
+    | SameBytes
+    /// Its accuracy on the same test images.
+    | Model of float
+    /// Why its accuracy is not known.
+    | Unknown of string
+
+/// Compares what stands there with a new model by the same test images.
+let private standing (data: ImageFolder) (finished: string) (candidate: string) =
+    if not (File.Exists finished) then
+        Nothing
+    elif (File.ReadAllBytes finished).AsSpan().SequenceEqual(File.ReadAllBytes candidate) then
+        SameBytes
+    else
+        try
+            use model = OrtModel.Load finished
+            if Metadata.transform model.Metadata.Properties <> data.Test.Transform then
+                Unknown "it takes images in another way"
+            else
+                let logits = Parity.Logits(model, data.Test)
+                if logits.Shape[1] < data.Classes then
+                    Unknown $"it has {logits.Shape[1]} outputs for {data.Classes} classes"
+                else
+                    Model(accuracy data.Test logits)
+        with :? OnnxLeNetException as e ->
+            Unknown e.Message
+
+/// Where a proved model was put, and what became of the one before.
+type private Placed =
+    {
+        Path: string
+        /// A sentence for the user where there was one before.
+        Said: string option
+        Aside: bool
+        /// The accuracy of the model that stood there, where it is known.
+        Before: float option
+    }
+
+/// Gives a proved file the finished model's name, unless a better model has it: then a name beside that one's.
+let private place (job: Job) (data: ImageFolder) (name: string) (unproven: string) (test: float) (cardOf: string -> string) =
+    let finished = Path.Combine(job.Folder, name + ".onnx")
+    let shown = Workspace.display finished
+    let put (name: string) =
+        let path = Path.Combine(job.Folder, name + ".onnx")
+        File.Move(unproven, path, overwrite = true)
+        AtomicFile.Write(Path.Combine(job.Folder, name + ".md"), cardOf name)
+        path
+    let aside because =
+        let path = put (name + ".new")
+        path, Some $"{shown} was kept: {because}. The new one is {Workspace.display path}; with --force it takes the other's place.", true
+    let before = standing data finished unproven
+    let path, said, aside =
+        match before with
+        | Nothing -> put name, None, false
+        | SameBytes ->
+            File.Delete unproven
+            let card = Path.Combine(job.Folder, name + ".md")
+            if not (File.Exists card) then AtomicFile.Write(card, cardOf name)
+            finished, Some $"{shown} has these very bytes already: nothing was written.", false
+        | Model accuracy when accuracy <= test -> put name, Some $"It takes the place of a model of test accuracy {percent accuracy}.", false
+        | Model accuracy when job.Force -> put name, Some $"It takes the place of a better model, of test accuracy {percent accuracy}: --force.", false
+        | Model accuracy -> aside $"its test accuracy is {percent accuracy}, the new model's {percent test}"
+        | Unknown _ when job.Force -> put name, Some "It takes the place of a file that could not be compared with it: --force.", false
+        | Unknown why -> aside $"it cannot be compared with the new model ({why})"
+    { Path = path
+      Said = said
+      Aside = aside
+      Before =
+        match before with
+        | Model accuracy -> Some accuracy
+        | SameBytes -> Some test
+        | _ -> None }
+
+/// Exports, proves, and gives the finished model's name to the file only if all of it holds and no better model has it.
+let finish (job: Job) (data: ImageFolder) (net: Sequential) (result: TrainingResult) write =
+    let name = $"{job.Model.Name}-{data.Name}"
+    let finished, unproven = Path.Combine(job.Folder, name + ".onnx"), Path.Combine(job.Folder, name + ".unproven.onnx")
+    let logits, test, hash = export job data net result.Losses.Count unproven
+    let parity = prove job data net logits unproven
+    let gradients = proveGradients job data net
+    let agree = gradients |> Seq.forall _.Passed
+    let accurate = job.MinAccuracy |> Option.forall (fun least -> test >= least)
+    let bytes = (FileInfo unproven).Length
+    let placed =
+        if parity.Passed && agree && accurate then
+            let placed = place job data name unproven test (fun name -> card job data logits.Shape[1] name test hash bytes parity)
+            // The run needs no checkpoint any more, nor what an interrupt of it left.
+            File.Delete(checkpointFile job data)
+            match job.ResumedFrom with
+            | Some checkpoint ->
+                File.Delete checkpoint
+                File.Delete(Path.Combine(job.Folder, name + ".partial.onnx"))
+            | None -> ()
+            Some placed
+        else
+            None
+    let path = placed |> Option.map _.Path |> Option.defaultValue unproven
+    line job.Out $"{Workspace.display path}   {bytes:N0} bytes   sha256 {hash[..15]}…"
+    let seconds = Seq.sum result.SecondsPerEpoch
+    line
+        job.Out
+        $"{seconds / float result.SecondsPerEpoch.Count:F2} s per epoch, {float (data.Train.Count * result.SecondsPerEpoch.Count) / seconds:N0} images/s, peak memory {Process.GetCurrentProcess().PeakWorkingSet64 / 1048576L} MB"
+    placed |> Option.bind _.Said |> Option.iter (message job.Out)
+    write
+        [ "model", box (Workspace.display path)
+          "sha256", hash
+          "testAccuracy", test
+          "putAside", box (placed |> Option.exists _.Aside)
+          "testAccuracyBefore",
+          (match placed |> Option.bind _.Before with
+           | Some accuracy -> box accuracy
+           | None -> null)
+          "parity", parityFields parity
+          "gradients", gradientRows gradients ]
+    let kept = $"the file is left as {Workspace.display unproven}, and {Workspace.display finished} was not touched"
+    if not parity.Passed then
+        error $"the engine and ONNX Runtime do not agree; {kept}"
+    elif not agree then
+        error $"the engine's gradients and those of the training step do not agree; {kept}"
+    elif not accurate then
+        error $"the test accuracy {percent test} is below --min-accuracy {percent job.MinAccuracy.Value}; {kept}"
+    if placed.IsSome then Exit.done' else Exit.fallsShort
+
+/// Training that ended early: what is done is kept beside the finished model, not in its place.
+let endEarly (job: Job) (data: ImageFolder) (net: Sequential) (result: TrainingResult) write =
+    let partial = Path.Combine(job.Folder, $"{job.Model.Name}-{data.Name}.partial.onnx")
+    let struct (epoch, step) = result.StoppedAt.Value
+    let keep () =
+        let _, test, _ = export job data net result.Losses.Count partial
+        test
+    match result.Outcome with
+    | TrainingOutcome.Diverged ->
+        error
+            $"the loss or a weight is not a number or infinite at epoch {epoch}, step {step}: training stopped. A smaller --lr than {invariant job.Options.LearningRate} is the usual cure."
+        if result.Losses.Count > 0 then
+            let test = keep ()
+            message job.Out $"The weights of epoch {result.Losses.Count}, test accuracy {percent test}, are in {Workspace.display partial}."
+            write [ "model", box (Workspace.display partial); "testAccuracy", test ]
+        else
+            write [ "model", null ]
+        Exit.fallsShort
+    | _ ->
+        let test = keep ()
+        message
+            job.Out
+            $"Interrupted at epoch {epoch}, step {step}. The weights so far, test accuracy {percent test}, are in {Workspace.display partial}; go on with {resumeCommand job data}"
+        write [ "model", box (Workspace.display partial); "testAccuracy", test ]
+        Exit.interrupted
