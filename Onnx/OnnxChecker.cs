@@ -12,7 +12,7 @@ namespace OnnxLeNet.Onnx;
 public static class OnnxChecker
 {
     /// <summary>Graphs inside attributes of nodes of graphs: more levels than a model that makes sense has.</summary>
-    private const int MostLevels = 16;
+    internal const int MostLevels = 16;
 
     /// <summary>Axes of a tensor: no operator has use for so many, and each is kept with every value that it is passed on to.</summary>
     internal const int MostAxes = 64;
@@ -49,7 +49,7 @@ public static class OnnxChecker
     public static void Check(TensorProto tensor, string what)
     {
         ArgumentNullException.ThrowIfNull(tensor);
-        if (ExternalData.Has(tensor)) throw new OnnxException($"{what} lies in another file, and only weights inside the model are read unless asked for otherwise");
+        if (ExternalData.Has(tensor)) throw new OnnxException($"{what} lies in another file, and a model in memory has no folder in which to look for it: read the model from its file");
         long count = Count(tensor, what);
         if (tensor.Segment is not null) throw new OnnxException($"{what} is only a segment of a tensor, which is not read");
         string shape = $"[{string.Join(", ", tensor.Dims)}]";

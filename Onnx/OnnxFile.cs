@@ -11,33 +11,42 @@ public static class OnnxFile
     /// <summary>The largest file read: protobuf's own limit.</summary>
     private const long MostBytes = int.MaxValue;
 
-    /// <summary>Reads a model file and checks that it is one: protobuf that holds a graph, and what <see cref="OnnxChecker"/> looks at.</summary>
+    /// <summary>
+    /// Reads a model file and checks that it is one: protobuf that holds a graph, and what <see cref="OnnxChecker"/> looks at. Weights that lie in other
+    /// files of the model's own folder (or below it) are brought in; these have to be regular files with one name, and no link leads to them.
+    /// </summary>
     /// <param name="path">The file.</param>
-    /// <param name="externalData">Whether weights may lie in other files in the model's own folder; these are read too.</param>
-    /// <exception cref="OnnxException">There is no such file, or it is no ONNX model, is cut short, or has its weights elsewhere.</exception>
-    public static ModelProto Read(string path, bool externalData = false)
+    /// <exception cref="OnnxException">There is no such file, or it is no ONNX model, is cut short, or its weights lie where they are not read.</exception>
+    public static ModelProto Read(string path) => ReadWithBytes(path).Model;
+
+    /// <summary>A model and bytes that hold all of it, of one reading: what is checked is what is run.</summary>
+    internal static (ModelProto Model, byte[] Bytes) ReadWithBytes(string path)
     {
-        var model = ParseOnly(ReadBytes(path), path);
-        if (externalData) ExternalData.Load(model, Path.GetDirectoryName(Path.GetFullPath(path))!);
+        byte[] bytes = ReadBytes(path);
+        var model = Of(bytes, path, out bool hadExternalData);
+        return (model, hadExternalData ? model.ToByteArray() : bytes);
+    }
+
+    /// <summary>The model in a file's bytes, with the weights that lie beside it.</summary>
+    internal static ModelProto Of(byte[] bytes, string path, out bool hadExternalData)
+    {
+        var model = ParseOnly(bytes, path);
+        hadExternalData = ExternalData.Has(model);
+        if (!hadExternalData) return Checked(model, path);
+        try { ExternalData.Load(model, Path.GetDirectoryName(Path.GetFullPath(path))!); }
+        catch (OnnxException error) { throw new OnnxException($"{path}: {error.Message}", error); }
         return Checked(model, path);
     }
 
     /// <summary>The bytes of a model file.</summary>
-    /// <exception cref="OnnxException">There is no such file, or it cannot be read.</exception>
+    /// <exception cref="OnnxException">There is no such file, it is a folder, a pipe or a device, or it cannot be read.</exception>
     public static byte[] ReadBytes(string path)
     {
         ArgumentException.ThrowIfNullOrEmpty(path);
-        try
-        {
-            var info = new FileInfo(path);
-            if (!info.Exists) throw new OnnxException(Directory.Exists(path) ? $"{path} is a folder, expected an ONNX file" : $"there is no file {path}");
-            if (info.Length > MostBytes) throw new OnnxException($"{path} has {info.Length} bytes; ONNX files end at {MostBytes}");
-            return File.ReadAllBytes(path);
-        }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
-        {
-            throw new OnnxException($"{path} cannot be read: {error.Message}", error);
-        }
+        using var file = RegularFile.Open(path);
+        long length = RandomAccess.GetLength(file);
+        if (length > MostBytes) throw new OnnxException($"{path} has {length} bytes; ONNX files end at {MostBytes}");
+        return RegularFile.Read(file, 0, length, path);
     }
 
     /// <summary>Parses a model and checks that it is one.</summary>

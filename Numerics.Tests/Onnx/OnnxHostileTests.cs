@@ -59,8 +59,8 @@ public sealed class OnnxHostileTests
         ["an attribute twice"] = ("stands twice", m => m.Graph.Node[0].Attribute.Add(m.Graph.Node[0].Attribute[0].Clone())),
         ["an attribute without a name"] = ("no name", m => m.Graph.Node[0].Attribute[0].Name = ""),
         ["graphs inside each other"] = ("levels deep", m => m.Graph.Node[0].Attribute.Add(Nested(20))),
-        ["a weight in another file"] = ("another file", m => External(m, "weights.bin")),
-        ["a weight in another file, in a function"] = ("another file", m => m.Functions.Add(new FunctionProto { Name = "f", Domain = "own", Output = { "y" }, Node = { Constant(m) } })),
+        ["a weight in another file"] = ("'conv1.weight'", m => External(m, "weights.bin")),
+        ["a weight in another file, in a function"] = ("'conv1.weight'", m => m.Functions.Add(new FunctionProto { Name = "f", Domain = "own", Output = { "y" }, Node = { Constant(m) } })),
         ["a function's default in another file"] = ("another file", m => m.Functions.Add(new FunctionProto { Name = "f", Domain = "own", AttributeProto = { Constant(m).Attribute[0] } })),
         ["a function that takes what nobody makes"] = ("'nowhere'", m => m.Functions.Add(new FunctionProto { Name = "f", Node = { new NodeProto { OpType = "Relu", Input = { "nowhere" }, Output = { "y" } } } })),
         ["a sparse tensor of eight billion bytes"] = ("only whole ones", m => m.Graph.Node[0].Attribute.Add(new AttributeProto { Name = "sparse_value", Type = AttributeType.SparseTensor, SparseTensor = Sparse() })),
@@ -231,7 +231,7 @@ public sealed class OnnxHostileTests
     }
 
     [TestMethod]
-    public void WeightsInAnotherFileAreReadWhereThatIsAllowed()
+    public void WeightsInAnotherFileAreReadFromTheModelsOwnFolder()
     {
         using var folder = new ModelFolder();
         var model = Small();
@@ -241,8 +241,50 @@ public sealed class OnnxHostileTests
         File.WriteAllBytes(folder["data/weights.bin"], [9, 9, 9, 9, .. MemoryMarshal.AsBytes(weights.AsSpan())]);
         External(model, "data/weights.bin", ("offset", "4"), ("length", "48"));
         File.WriteAllBytes(folder["model.onnx"], model.ToByteArray());
-        CollectionAssert.AreEqual(weights, OnnxImporter.Import(folder["model.onnx"], externalData: true).Network.Parameters().First().Value.Data);
-        Failure.Of<OnnxException>(() => OnnxImporter.Import(folder["model.onnx"]), "'conv1.weight'", "another file");
+        var imported = OnnxImporter.Import(folder["model.onnx"]);
+        CollectionAssert.AreEqual(weights, imported.Network.Parameters().First().Value.Data);
+        var x = OnnxNetworks.Random(OnnxNetworks.SmallSample.Prepend(3), 5);
+        using var runtime = OrtModel.Load(folder["model.onnx"]);
+        OnnxNetworks.AssertAgree("weights beside the model", imported.Network.Forward(x), runtime.Run(x), 1e-5);
+        Assert.Contains(node => node.Weights.Contains("float[3, 2, 2, 1]") || node.Weights.Any(weight => weight.StartsWith("float[", StringComparison.Ordinal)), ModelSummary.Read(folder["model.onnx"]).Nodes);
+        // In memory there is no folder to look in.
+        Failure.Of<OnnxException>(() => OnnxFile.Parse(model.ToByteArray(), "m"), "'conv1.weight'", "another file");
+        Failure.Of<OnnxException>(() => OrtModel.Load(model.ToByteArray()), "'conv1.weight'", "another file");
+    }
+
+    /// <summary>The model that a PyTorch of 2025 writes has its weights in a file of its own name; a sparse one of gigabytes is read for the bytes that are asked for.</summary>
+    [TestMethod]
+    public void OfALargeFileOnlyTheWeightsAreRead()
+    {
+        using var folder = new ModelFolder();
+        var model = Small();
+        External(model, "model.onnx.data", ("offset", "4000000000"), ("length", "48"));
+        File.WriteAllBytes(folder["model.onnx"], model.ToByteArray());
+        using (var file = File.Create(folder["model.onnx.data"]))
+        {
+            file.SetLength(4_000_000_048);
+            file.Position = 4_000_000_000;
+            file.Write(MemoryMarshal.AsBytes(Enumerable.Range(1, 12).Select(i => (float)i).ToArray().AsSpan()));
+        }
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        Assert.AreEqual(12, OnnxImporter.Import(folder["model.onnx"]).Network.Parameters().First().Value.Data[11]);
+        Assert.IsLessThan(10_000_000, GC.GetAllocatedBytesForCurrentThread() - before);
+    }
+
+    /// <summary>A pipe says nothing until somebody writes into it: it is refused, not waited for.</summary>
+    [TestMethod]
+    [Timeout(60_000, CooperativeCancellation = true)]
+    public void APipeOrADeviceIsRefusedAtOnce()
+    {
+        if (OperatingSystem.IsWindows()) Assert.Inconclusive("pipes have no names in folders here");
+        using var folder = new ModelFolder();
+        Assert.AreEqual(0, Tool.Run("mkfifo", folder.Path, "pipe.onnx").Code);
+        foreach (string path in new[] { folder["pipe.onnx"], "/dev/zero" })
+        {
+            Failure.Of<OnnxException>(() => OnnxFile.Read(path), path, "a pipe or a device");
+            Failure.Of<OnnxException>(() => OrtModel.Load(path), path, "a pipe or a device");
+            Failure.Of<OnnxException>(() => ModelSummary.Read(path), path, "a pipe or a device");
+        }
     }
 
     [TestMethod]
@@ -254,7 +296,10 @@ public sealed class OnnxHostileTests
     [DataRow("C:weights.bin", "inside the model's own folder")]
     [DataRow("..\\outside.bin", "inside the model's own folder")]
     [DataRow("nowhere.bin", "there is no file")]
-    [DataRow("data/nowhere/weights.bin", "there is no folder")]
+    [DataRow("data/nowhere/weights.bin", "there is no file")]
+    [DataRow("twice.bin", "has 2 names")]
+    [DataRow("pipe", "a pipe or a device")]
+    [DataRow("data", "expected a file")]
     [DataRow("link.bin", "is a link")]
     [DataRow("linked/weights.bin", "is a link")]
     [DataRow("weights.bin", "it needs 48 from there", "offset", "8")]
@@ -270,12 +315,18 @@ public sealed class OnnxHostileTests
         Directory.CreateDirectory(folder["data"]);
         File.WriteAllBytes(folder["weights.bin"], new byte[48]);
         File.WriteAllBytes(outside["weights.bin"], new byte[48]);
+        if (!OperatingSystem.IsWindows())
+        {
+            Assert.AreEqual(0, Tool.Run("mkfifo", folder.Path, "pipe").Code);
+            Assert.AreEqual(0, Tool.Run("ln", folder.Path, outside["weights.bin"], "twice.bin").Code);
+        }
+        else if (location is "pipe" or "twice.bin") Assert.Inconclusive("made by programs of Unix");
         File.CreateSymbolicLink(folder["link.bin"], outside["weights.bin"]);
         Directory.CreateSymbolicLink(folder["linked"], outside.Path);
         var model = Small();
         External(model, location, key is null ? [] : [(key, value!)]);
         File.WriteAllBytes(folder["model.onnx"], model.ToByteArray());
-        Failure.Of<OnnxException>(() => OnnxImporter.Import(folder["model.onnx"], externalData: true), "'conv1.weight'", part);
+        Failure.Of<OnnxException>(() => OnnxImporter.Import(folder["model.onnx"]), "'conv1.weight'", part);
     }
 
     /// <summary>Many weights that claim the same bytes ask for more memory than the files hold.</summary>
@@ -293,7 +344,7 @@ public sealed class OnnxHostileTests
             model.Graph.Initializer.Add(copy);
         }
         File.WriteAllBytes(folder["model.onnx"], model.ToByteArray());
-        Failure.Of<OnnxException>(() => OnnxImporter.Import(folder["model.onnx"], externalData: true), "larger than the files");
+        Failure.Of<OnnxException>(() => OnnxImporter.Import(folder["model.onnx"]), "larger than the files");
     }
 
     /// <summary>The small network, its Flatten a Reshape to what a Slice cuts out of a tensor.</summary>

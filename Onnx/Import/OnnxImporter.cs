@@ -82,9 +82,8 @@ public static class OnnxImporter
 
     /// <summary>Reads a model file.</summary>
     /// <param name="path">The file.</param>
-    /// <param name="externalData">Whether weights may lie in other files in the model's own folder.</param>
     /// <inheritdoc cref="Import(ModelProto)"/>
-    public static ImportedModel Import(string path, bool externalData = false) => Import(OnnxFile.Read(path, externalData));
+    public static ImportedModel Import(string path) => Import(OnnxFile.Read(path));
 
     /// <summary>Reads a model.</summary>
     /// <exception cref="OnnxException">An operator, attribute or form of graph that is not supported: all such nodes in one message.</exception>

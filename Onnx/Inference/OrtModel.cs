@@ -51,15 +51,19 @@ public sealed class OrtModel : IDisposable
         static string List(OrtTensorInfo[] tensors) => tensors.Length == 0 ? "nothing" : string.Join(" and ", tensors.AsEnumerable());
     }
 
-    /// <summary>Loads a model file.</summary>
-    /// <param name="path">The file, with its weights inside.</param>
+    /// <summary>
+    /// Loads a model file, and the weights beside it where it has any. The file is read once: what has been checked is what ONNX Runtime gets, which opens no
+    /// file itself.
+    /// </summary>
+    /// <param name="path">The file.</param>
     /// <param name="options">Device and threads; the processor and all cores if left out.</param>
     /// <exception cref="OnnxException">The file is not there, holds no whole model, or ONNX Runtime refuses it; or an option is wrong.</exception>
     /// <exception cref="MissingDeviceException">The device, or a part that it needs, is not there.</exception>
     public static OrtModel Load(string path, OrtOptions? options = null)
     {
         ArgumentNullException.ThrowIfNull(path);
-        return Create(OnnxFile.Read(path), path, options, settings => new InferenceSession(path, settings));
+        var (model, bytes) = OnnxFile.ReadWithBytes(path);
+        return Create(model, path, options, settings => new InferenceSession(bytes, settings));
     }
 
     /// <summary>Loads a model from memory.</summary>

@@ -52,7 +52,7 @@ public sealed record ModelSummary(
     public static ModelSummary Read(string path)
     {
         byte[] bytes = OnnxFile.ReadBytes(path);
-        return Of(OnnxFile.Parse(bytes, path), bytes);
+        return Of(OnnxFile.Of(bytes, path, out _), bytes);
     }
 
     private static ModelSummary Of(ModelProto model, byte[] bytes)
