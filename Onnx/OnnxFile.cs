@@ -69,6 +69,9 @@ public static class OnnxFile
     private static ModelProto ParseOnly(byte[] bytes, string name)
     {
         ModelProto model;
+        if (bytes.Length == 0) throw new OnnxException($"{name} is empty, expected an ONNX model");
+        // No ONNX model begins as these do: its first byte is the number of a field of a few that there are.
+        if (ForeignFormat.Of(bytes, name) is { } foreign) throw new OnnxException(foreign);
         try { model = ModelProto.Parser.ParseFrom(bytes); }
         catch (InvalidProtocolBufferException error)
         {

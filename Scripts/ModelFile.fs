@@ -46,6 +46,19 @@ let kindOf (path: string) =
         | _ -> SafeTensors
     | _ -> Onnx
 
+/// Fails where an ONNX model is expected and the file is something else that is known here.
+let requireOnnx (path: string) =
+    match kindOf path with
+    | Onnx -> ()
+    | kind ->
+        let what =
+            match kind with
+            | Pth -> "a state dict of PyTorch"
+            | SafeTensors -> "a state dict (safetensors)"
+            | _ -> "a checkpoint of a run here"
+        let model = if kind = Checkpoint then "" else " --model NAME"
+        raise (OnnxLeNetException $"{path} is {what}, expected an ONNX model: export it first, `{Workspace.command} export {path}{model} --to {System.IO.Path.GetFileNameWithoutExtension path}.onnx`")
+
 /// The options that are for weights alone, on a file that is something else.
 let refuseReading (reading: Reading) what =
     for given, option in [ reading.Key.IsSome, "--key"; reading.AllowNonFinite, "--allow-non-finite" ] do

@@ -3,6 +3,23 @@ module OnnxLeNet.Scripts.Options
 
 open Argu
 
+/// What the options say that tell what a model's input wants.
+module private InputUsage =
+    [<Literal>]
+    let mean = "mean of the pixels, of each channel separated by commas or one for all, where the model's file does not say it."
+
+    [<Literal>]
+    let std = "their standard deviation, likewise."
+
+    [<Literal>]
+    let scale = "what a pixel's byte is multiplied by first (default: 1/255)."
+
+    [<Literal>]
+    let padding = "zero pixels on each side (default: what the model's file says, or what brings the images to the size it takes)."
+
+    [<Literal>]
+    let size = "height and width that the model takes, where its file leaves them open."
+
 type Engine =
     | Own = 0
     | OnnxRuntime = 1
@@ -53,6 +70,11 @@ type TrainArgs =
 type EvaluateArgs =
     | [<MainCommand; ExactlyOnce>] File of FILE: string
     | [<Unique; EqualsAssignmentOrSpaced>] Data of DIR: string
+    | [<Unique; EqualsAssignmentOrSpaced>] Mean of NUMBERS: string
+    | [<Unique; EqualsAssignmentOrSpaced>] Std of NUMBERS: string
+    | [<Unique; EqualsAssignmentOrSpaced>] Scale of FACTOR: string
+    | [<Unique; EqualsAssignmentOrSpaced>] Padding of N: int
+    | [<Unique; EqualsAssignmentOrSpaced>] Size of N: int
     | [<Unique; EqualsAssignmentOrSpaced>] Engine of Engine
     | [<Unique; EqualsAssignmentOrSpaced>] Threads of N: int
     | [<Unique; EqualsAssignmentOrSpaced>] Provider of NAME: string
@@ -66,6 +88,11 @@ type EvaluateArgs =
             match arg with
             | File _ -> "the model, an ONNX file."
             | Data _ -> "a folder of IDX or CIFAR files, gzipped or not (default: MNIST, which comes with the project)."
+            | Mean _ -> InputUsage.mean
+            | Std _ -> InputUsage.std
+            | Scale _ -> InputUsage.scale
+            | Padding _ -> InputUsage.padding
+            | Size _ -> InputUsage.size
             | Engine _ -> "who runs it (default: onnxruntime)."
             | Threads _ -> "threads of the engine (default: one per core)."
             | Provider _ -> "who computes the engine's matrix products: simd (default), managed, cblas or cblas:LIBRARY, cuda or cuda:FOLDER, mathnet-cuda."
@@ -78,6 +105,11 @@ type EvaluateArgs =
 type ValidateArgs =
     | [<MainCommand; ExactlyOnce>] File of FILE: string
     | [<Unique; EqualsAssignmentOrSpaced>] Data of DIR: string
+    | [<Unique; EqualsAssignmentOrSpaced>] Mean of NUMBERS: string
+    | [<Unique; EqualsAssignmentOrSpaced>] Std of NUMBERS: string
+    | [<Unique; EqualsAssignmentOrSpaced>] Scale of FACTOR: string
+    | [<Unique; EqualsAssignmentOrSpaced>] Padding of N: int
+    | [<Unique; EqualsAssignmentOrSpaced>] Size of N: int
     | [<Unique>] Gradients
     | [<Unique; EqualsAssignmentOrSpaced>] Seed of N: int64
     | [<Unique; EqualsAssignmentOrSpaced>] Threads of N: int
@@ -91,6 +123,11 @@ type ValidateArgs =
             match arg with
             | File _ -> "the model, an ONNX file."
             | Data _ -> "a folder of IDX or CIFAR files, gzipped or not, or none (default: MNIST, if the model takes its images)."
+            | Mean _ -> InputUsage.mean
+            | Std _ -> InputUsage.std
+            | Scale _ -> InputUsage.scale
+            | Padding _ -> InputUsage.padding
+            | Size _ -> InputUsage.size
             | Gradients -> "also compare every gradient, and steps of every optimizer, with the training step's graph in ONNX Runtime."
             | Seed _ -> "seed of the random input."
             | Threads _ -> "threads of the engine (default: one per core)."
@@ -130,6 +167,12 @@ type ExportArgs =
     | [<Unique; CustomCommandLine "--fold-batch-norm">] FoldBatchNorm
     | [<Unique>] Softmax
     | [<Unique; EqualsAssignmentOrSpaced>] Data of DIR: string
+    | [<Unique; EqualsAssignmentOrSpaced>] Mean of NUMBERS: string
+    | [<Unique; EqualsAssignmentOrSpaced>] Std of NUMBERS: string
+    | [<Unique; EqualsAssignmentOrSpaced>] Scale of FACTOR: string
+    | [<Unique; EqualsAssignmentOrSpaced>] Padding of N: int
+    | [<Unique; EqualsAssignmentOrSpaced>] Size of N: int
+    | [<Unique>] Assume
     | [<Unique; EqualsAssignmentOrSpaced; CustomCommandLine "--min-accuracy">] MinAccuracy of SHARE: float
     | [<Unique>] Card
     | [<Unique>] Training
@@ -144,6 +187,7 @@ type ExportArgs =
     | [<Unique; EqualsAssignmentOrSpaced; CustomCommandLine "--clip-value">] ClipValue of LIMIT: float
     | [<Unique>] Gradients
     | [<Unique; EqualsAssignmentOrSpaced>] Json of FILE: string
+    | [<Unique>] Force
     | [<Unique>] Quiet
 
     interface IArgParserTemplate with
@@ -161,6 +205,12 @@ type ExportArgs =
             | FoldBatchNorm -> "make batch normalization part of the layer before it."
             | Softmax -> "add a softmax; the output is then named probabilities."
             | Data _ -> "a folder of IDX or CIFAR files, gzipped or not, to calibrate and measure on, or none (default: MNIST, if the model takes its images)."
+            | Mean _ -> InputUsage.mean
+            | Std _ -> InputUsage.std
+            | Scale _ -> InputUsage.scale
+            | Padding _ -> InputUsage.padding
+            | Size _ -> InputUsage.size
+            | Assume -> "calibrate with --int8 though nothing says what the input wants: the data set's usual way is assumed."
             | MinAccuracy _ -> "fail (exit code 1) below this test accuracy, 0 to 1 (default with --int8: 0.2 points below the float model's)."
             | Card -> "write a card beside the model."
             | Training -> "write a training step instead: forward, loss, backward and update, and beside it a model of what it starts with (…-init.onnx)."
@@ -175,6 +225,7 @@ type ExportArgs =
             | ClipValue _ -> "limit every element of a gradient to this."
             | Gradients -> "return the gradients, the input's too."
             | Json _ -> "write the results as one JSON object."
+            | Force -> "write over the source itself."
             | Quiet -> "print nothing but errors."
 
 [<CliPrefix(CliPrefix.DoubleDash)>]

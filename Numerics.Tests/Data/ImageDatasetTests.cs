@@ -79,4 +79,29 @@ public sealed class ImageDatasetTests
         Assert.AreEqual(0, mean, 0.03);
         Assert.AreEqual(1, square, 0.03);
     }
+
+    /// <summary>Each channel by its own mean and deviation, in both layouts, the padding too.</summary>
+    [TestMethod]
+    public void ChannelsHaveTheirOwnMeans()
+    {
+        byte[] pixels = [.. Enumerable.Range(0, 2 * 3 * 2 * 4).Select(i => (byte)(i * 5))];
+        var data = new ImageDataset(new Shape(3, 2, 4), pixels, new byte[2], new ImageTransform(1, [0.1, 0.2, 0.3], [0.5, 0.6, 0.7]) { Range = 128 });
+        float[] columns = data.Take([0, 1]).Images.ToTensor().Data, rows = new float[columns.Length];
+        data.Gather([0, 1], rows, new long[2]);
+        CollectionAssert.AreEqual(columns, rows);
+        double[] mean = [0.1, 0.2, 0.3], std = [0.5, 0.6, 0.7];
+        for (int n = 0; n < 2; n++)
+            for (int c = 0; c < 3; c++)
+                for (int h = 0; h < 4; h++)
+                    for (int w = 0; w < 6; w++)
+                    {
+                        int value = h is 0 or 3 || w is 0 or 5 ? 0 : pixels[((n * 3 + c) * 2 + h - 1) * 4 + w - 1];
+                        Assert.AreEqual((float)((value / 128.0 - mean[c]) / std[c]), rows[((n * 3 + c) * 4 + h) * 6 + w]);
+                    }
+        Assert.AreEqual(new ImageTransform(1, [0.1, 0.2, 0.3], [0.5, 0.6, 0.7]) { Range = 128 }, data.Transform);
+        Failure.Of<ShapeException>(() => _ = new ImageDataset(new Shape(2, 2, 4), new byte[16], new byte[1], data.Transform), "2 channels", "3 means");
+        Failure.Of<DataException>(() => _ = new ImageTransform(0, [0.1], [0.0]), "more than 0");
+        Failure.Of<DataException>(() => _ = new ImageTransform(0, [0.1, 0.2], [0.5]), "2 means and 1");
+        Assert.AreEqual("ImageTransform { Padding = 2, Mean = 0.1307, Std = 0.3081 }", $"{ImageTransform.Mnist}");
+    }
 }

@@ -8,7 +8,7 @@ namespace OnnxLeNet.Numerics;
 public sealed class ImageDataset
 {
     private readonly ReadOnlyMemory<byte> pixels, labels;
-    private readonly float[] values = new float[256];
+    private readonly float[][] values; // of each channel, what a byte becomes
     private string? fingerprint;
 
     /// <summary>A data set of images [C, H, W], one after the other, and their labels.</summary>
@@ -17,6 +17,7 @@ public sealed class ImageDataset
     /// <param name="labels">One class number per image.</param>
     /// <param name="transform">What a gathered image goes through.</param>
     /// <exception cref="DataException">No images, or images and labels of different counts.</exception>
+    /// <exception cref="ShapeException">Images of another rank, or means for another number of channels.</exception>
     public ImageDataset(Shape image, ReadOnlyMemory<byte> pixels, ReadOnlyMemory<byte> labels, ImageTransform transform)
     {
         ArgumentNullException.ThrowIfNull(transform);
@@ -27,7 +28,11 @@ public sealed class ImageDataset
         (Stored, this.pixels, this.labels, Transform) = (image, pixels, labels, transform);
         Sample = new Shape(image[0], image[1] + 2 * transform.Padding, image[2] + 2 * transform.Padding);
         foreach (byte label in labels.Span) Classes = Math.Max(Classes, label + 1);
-        for (int value = 0; value < 256; value++) values[value] = transform.Normalize(value);
+        if (transform.Mean.Count > 1 && transform.Mean.Count != image[0])
+            throw new ShapeException($"the images have {image[0]} channels, and there are {transform.Mean.Count} means and deviations: give one for all, or one for each");
+        float[] Values(int channel) => [.. Enumerable.Range(0, 256).Select(value => transform.Normalize(value, channel))];
+        var first = Values(0);
+        values = [.. Enumerable.Range(0, image[0]).Select(channel => transform.Mean.Count == 1 ? first : Values(channel))];
     }
 
     /// <summary>Number of images.</summary>
@@ -73,6 +78,7 @@ public sealed class ImageDataset
         int at = 0;
         for (int c = 0; c < Stored[0]; c++)
         {
+            float[] values = this.values[c];
             to.Slice(at, border).Fill(values[0]);
             at += border;
             for (int h = 0; h < height; h++)
@@ -105,17 +111,21 @@ public sealed class ImageDataset
         if (x.Length != indices.Length * Sample.Count || classes.Length != indices.Length)
             throw new ShapeException($"gathering {indices.Length} images of {Sample} into {x.Length} values and {classes.Length} labels");
         int pad = Transform.Padding, height = Stored[1], width = Stored[2];
-        if (pad > 0) x.Fill(values[0]);
         for (int n = 0; n < indices.Length; n++)
         {
             classes[n] = labels.Span[indices[n]];
             var source = pixels.Span.Slice(indices[n] * Stored.Count, Stored.Count);
-            var image = x.Slice(n * Sample.Count, Sample.Count);
-            for (int row = 0; row < Stored[0] * height; row++)
+            for (int c = 0; c < Stored[0]; c++)
             {
-                var from = source.Slice(row * width, width);
-                var to = image.Slice((row / height * Sample[1] + row % height + pad) * Sample[2] + pad, width);
-                for (int w = 0; w < from.Length; w++) to[w] = values[from[w]];
+                float[] values = this.values[c];
+                var plane = x.Slice((n * Stored[0] + c) * Sample[1] * Sample[2], Sample[1] * Sample[2]);
+                if (pad > 0) plane.Fill(values[0]);
+                for (int row = 0; row < height; row++)
+                {
+                    var from = source.Slice((c * height + row) * width, width);
+                    var to = plane.Slice((row + pad) * Sample[2] + pad, width);
+                    for (int w = 0; w < from.Length; w++) to[w] = values[from[w]];
+                }
             }
         }
     }
@@ -144,25 +154,7 @@ public sealed class ImageDataset
     /// <summary>Neighbouring images as a data set of their own; their bytes are shared, not copied.</summary>
     public ImageDataset Slice(int start, int count) =>
         new(Stored, pixels.Slice(start * Stored.Count, count * Stored.Count), labels.Slice(start, count), Transform);
-}
 
-/// <summary>Zero pixels around the image, then (value/255 − mean)/std over everything, the border included.</summary>
-/// <param name="Padding">Pixels added on each side.</param>
-/// <param name="Mean">Mean of the data's pixels as 0 to 1.</param>
-/// <param name="Std">Their standard deviation.</param>
-public sealed record ImageTransform(int Padding, double Mean, double Std)
-{
-    /// <summary>MNIST brought to 32×32 with its usual mean and standard deviation.</summary>
-    public static ImageTransform Mnist { get; } = new(2, 0.1307, 0.3081);
-
-    /// <summary>CIFAR-10 as it is, with the mean and standard deviation of all its pixels.</summary>
-    public static ImageTransform Cifar10 { get; } = new(0, 0.4734, 0.2516);
-
-    /// <summary>
-    /// CIFAR-100 likewise, out of the usual figures of its channels (means 0.5071, 0.4865, 0.4409; deviations 0.2673, 0.2564, 0.2762).
-    /// </summary>
-    public static ImageTransform Cifar100 { get; } = new(0, 0.4782, 0.2682);
-
-    /// <summary>What a stored byte becomes.</summary>
-    public float Normalize(int value) => (float)((value / 255.0 - Mean) / Std);
+    /// <summary>The same images through another transform; their bytes are shared, not copied.</summary>
+    public ImageDataset With(ImageTransform transform) => new(Stored, pixels, labels, transform) { Notes = Notes };
 }

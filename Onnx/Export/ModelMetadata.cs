@@ -15,11 +15,14 @@ public static class ModelMetadata
     /// <summary>Zero pixels around an image.</summary>
     public const string Padding = "input.padding";
 
-    /// <summary>Mean of the pixels as 0 to 1; taken off each, those around included.</summary>
+    /// <summary>Mean of the pixels as 0 to 1, of each channel separated by commas or one for all; taken off each, those around included.</summary>
     public const string Mean = "input.mean";
 
     /// <summary>Their standard deviation, by which each is then divided.</summary>
     public const string Std = "input.std";
+
+    /// <summary>What the pixels' bytes are divided by first; 255 where the file does not say it, which makes them 0 to 1.</summary>
+    public const string Range = "input.range";
 
     /// <summary>The name of the data set.</summary>
     public const string Data = "data";

@@ -19,6 +19,9 @@ public sealed record OrtTensorInfo(string Name, string ElementType, IReadOnlyLis
 
     internal bool IsFloat => ElementType == "float";
 
+    /// <summary>Whether its elements are converted to and from floats.</summary>
+    internal bool IsFloating => OrtElements.IsFloating(ElementType);
+
     /// <summary>Whether a shape fits: the same number of axes, and the same sizes where they are fixed.</summary>
     internal bool Fits(ReadOnlySpan<long> shape)
     {

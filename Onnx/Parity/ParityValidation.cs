@@ -2,6 +2,7 @@ using System.Globalization;
 using Google.Protobuf;
 using OnnxLeNet.Numerics;
 using OnnxLeNet.Onnx.Schema;
+using DataType = OnnxLeNet.Onnx.Schema.TensorProto.Types.DataType;
 
 namespace OnnxLeNet.Onnx;
 
@@ -109,7 +110,7 @@ public static class ParityValidation
 
     private static ModelProto WithFloatOutput(ImportedModel own, ModelProto file)
     {
-        if (file.Graph.Output is [{ Type.TensorType.ElemType: (int)TensorProto.Types.DataType.Float }] || own.Layers is not [.., (_, { } last)]) return file;
+        if (file.Graph.Output is [{ Type.TensorType.ElemType: (int)DataType.Float or (int)DataType.Float16 or (int)DataType.Double }] || own.Layers is not [.., (_, { } last)]) return file;
         var copy = file.Clone();
         var batch = file.Graph.Input.Select(input => input.Type?.TensorType?.Shape?.Dim.FirstOrDefault()?.DimParam).FirstOrDefault(name => !string.IsNullOrEmpty(name));
         copy.Graph.Output.Clear();
@@ -171,12 +172,6 @@ public static class ParityValidation
         }
         return (engines, leftOut);
     }
-
-    private static ValueInfoProto FloatValue(string name) => new()
-    {
-        Name = name,
-        Type = new TypeProto { TensorType = new TypeProto.Types.Tensor { ElemType = (int)TensorProto.Types.DataType.Float } },
-    };
 
     /// <summary>A way the engine computes: its provider and vector width.</summary>
     private sealed record EngineSide(string Provider, int Bits)
@@ -260,7 +255,7 @@ public static class ParityValidation
         }
 
         /// <summary>The number of samples, where the file fixes it.</summary>
-        public int? FixedBatch => ways[0].Whole.Input.Shape is [> 0 and <= int.MaxValue and var batch, ..] ? (int)batch : null;
+        public int? FixedBatch => ways[0].Whole.BatchSize;
 
         public Computed Compute(Tensor x)
         {
@@ -274,7 +269,7 @@ public static class ParityValidation
         {
             if (own.Layers[i] is not (var layer, { } value)) return; // inside a node
             var comparison = layers[i] ??= new LayerComparison(
-                own.Network.NamedModules().FirstOrDefault(named => named.Module == layer).Name ?? value, layer.ToString(), value, tensor.Shape.WithoutFirst(), Parity.Tolerance(device));
+                own.Network.NamedModules().FirstOrDefault(named => named.Module == layer).Name ?? value, layer.ToString(), value, tensor.Shape.WithoutFirst(), Parity.Tolerance(ways[0].Whole));
             foreach (var (way, outputs, _) in computed.Ways) comparison.Add(tensor, values[i] is null ? null : outputs[value], engine, way);
         }
 
@@ -287,9 +282,9 @@ public static class ParityValidation
             foreach (var (way, _, reference) in computed.Ways)
             {
                 var row = reference.Length != tensor.Data.Length
-                    ? new ParityRow(input, samples, double.NaN, double.NaN, 0, Parity.Tolerance(device))
-                    : Parity.Compare(input, tensor.Reshape(reference.Length / classes, classes), new Tensor(new Shape(reference.Length / classes, classes), reference), Parity.Tolerance(device));
-                paths.Add(new PathParity(engine, way, row with { Samples = samples }));
+                    ? new ParityRow(input, samples, double.NaN, double.NaN, 0, Parity.Tolerance(ways[0].Whole))
+                    : Parity.Compare(input, tensor.Reshape(reference.Length / classes, classes), new Tensor(new Shape(reference.Length / classes, classes), reference), Parity.Tolerance(ways[0].Whole));
+                paths.Add(new PathParity(engine, way, Parity.Judged(row, ways[0].Whole) with { Samples = samples }));
             }
         }
 
@@ -313,7 +308,7 @@ public static class ParityValidation
             var copy = file.Clone();
             var outputs = file.Graph.Output.Select(output => output.Name).ToHashSet();
             foreach (string value in values.OfType<string>())
-                if (outputs.Add(value)) copy.Graph.Output.Add(FloatValue(value));
+                if (outputs.Add(value)) copy.Graph.Output.Add(new ValueInfoProto { Name = value }); // its type is inferred
             return copy;
         }
     }

@@ -2,12 +2,14 @@
 module OnnxLeNet.Scripts.Gpu.Checks
 
 open System
+open System.Collections.Generic
 open System.IO
 open System.Text.Json.Nodes
 open OnnxLeNet.Numerics
 open OnnxLeNet.Onnx
 open OnnxLeNet.Scripts.Bench
 open OnnxLeNet.Scripts.Terminal
+open OnnxLeNet.Scripts.Verbs
 
 type Outcome =
     | Passed
@@ -36,8 +38,10 @@ type Setup =
     /// What ONNX Runtime calls the part of it that must run every node.
     member s.Provider = if s.OnGpu then "CUDAExecutionProvider" else "CPUExecutionProvider"
 
-    member s.TestImages(transform: ImageTransform) =
-        let data = ImageFolder.LoadTest(s.Data, transform)
+    /// As a model wants them that says so in its metadata, and takes samples of this shape.
+    member s.TestImages(metadata: IReadOnlyDictionary<string, string>, sample: Shape option) =
+        let data = ImageFolder.LoadTest(s.Data, ImageTransform.Mnist)
+        let data = data.With(fst (Input.transformOf (output true) Input.nothing metadata sample data))
         if s.Measure.Quick then data.First 500 else data
 
 type Check =

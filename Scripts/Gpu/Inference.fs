@@ -21,7 +21,7 @@ let private isQuantized (proto: Schema.ModelProto) = proto.Graph.Node |> Seq.exi
 
 let private metadata (proto: Schema.ModelProto) = dict [ for entry in proto.MetadataProps -> entry.Key, entry.Value ]
 
-let private images (s: Setup) (proto: Schema.ModelProto) = s.TestImages(Metadata.transform (Collections.Generic.Dictionary(metadata proto)))
+let private images (s: Setup) (proto: Schema.ModelProto) = s.TestImages(Collections.Generic.Dictionary(metadata proto), None)
 
 /// The device's logits of the test images against the processor's.
 let private againstProcessor (s: Setup) (options: OrtOptions) file (data: ImageDataset) tolerance =
@@ -127,7 +127,7 @@ let private throughputAt (s: Setup) batch () =
     let file = lenet5 s
     let network = (OnnxImporter.Import(file: string)).Network
     let x =
-        let data = s.TestImages ImageTransform.Mnist
+        let data = s.TestImages(Collections.Generic.Dictionary(), Some(Shape(1, 32, 32)))
         let struct (images, _) = data.Take(ReadOnlySpan [| for i in 0 .. batch - 1 -> i % data.Count |])
         images.ToTensor().Data
     use plain = OrtModel.Load(file, s.Options false)

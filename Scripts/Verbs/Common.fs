@@ -42,32 +42,6 @@ let ortOptions (device: string option) = OrtOptions(Device = OrtDevice.Parse(def
 /// The folder of a data set: what --data says, or MNIST.
 let dataFolder (data: string option) = defaultArg data Workspace.mnistFolder
 
-/// Keys of what a model file says of its input, its classes and how it came to be.
-module Metadata =
-    let classes = ModelMetadata.Classes
-    let padding = ModelMetadata.Padding
-    let mean = ModelMetadata.Mean
-    let std = ModelMetadata.Std
-
-    let private invariant (x: float) = x.ToString("R", CultureInfo.InvariantCulture)
-
-    let ofTransform (t: ImageTransform) = [ padding, string t.Padding; mean, invariant t.Mean; std, invariant t.Std ]
-
-    /// What images go through before this model, MNIST's way where the file does not say.
-    let transform (metadata: IReadOnlyDictionary<string, string>) =
-        let number key (fallback: float) =
-            match metadata.TryGetValue key with
-            | false, _ -> fallback
-            | true, text ->
-                match Double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture) with
-                | true, value when Double.IsFinite value -> value
-                | _ -> raise (OnnxException $"the model's metadata says {key} = '{text}', expected a number")
-        let d = ImageTransform.Mnist
-        let padding, std = number padding (float d.Padding), number std d.Std
-        if padding < 0.0 || padding > 1024.0 || padding <> Math.Floor padding || std <= 0.0 then
-            raise (OnnxException $"the model's metadata asks for a padding of {padding} and a standard deviation of {std}: neither can be")
-        ImageTransform(int padding, number mean d.Mean, std)
-
 /// Labels of the predictions that are right, as a share of all.
 let accuracy (data: ImageDataset) (logits: Tensor) =
     let right = Inference.ArgMax logits |> Seq.mapi (fun i c -> if c = data.Label i then 1 else 0) |> Seq.sum

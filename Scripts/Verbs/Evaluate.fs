@@ -1,6 +1,7 @@
 /// evaluate: accuracy and confusion matrix of a model file on a data set.
 module OnnxLeNet.Scripts.Verbs.Evaluate
 
+open System
 open Argu
 open OnnxLeNet.Numerics
 open OnnxLeNet.Onnx
@@ -20,29 +21,42 @@ let run (args: ParseResults<EvaluateArgs>) =
     if engine = Engine.Own && ort.Device <> OrtDevice.Cpu then
         badOption "--device" ort.Device "cpu with --engine own; cuda is for ONNX Runtime"
 
-    let metadata = OnnxFile.Metadata(OnnxFile.Read file)
+    ModelFile.requireOnnx file
+    let given: Input.Given =
+        { Mean = args.TryGetResult EvaluateArgs.Mean
+          Std = args.TryGetResult EvaluateArgs.Std
+          Scale = args.TryGetResult EvaluateArgs.Scale
+          Padding = args.TryGetResult EvaluateArgs.Padding
+          Size = args.TryGetResult EvaluateArgs.Size }
     let folder = dataFolder (args.TryGetResult EvaluateArgs.Data)
-    let data = ImageFolder.LoadTest(folder, Metadata.transform metadata)
-    Seq.iter (message out) data.Notes
-    let logits, device =
+    /// The test images as the model takes them, once it is sure that it is a classifier of them.
+    let imagesFor (sample: Shape option) outputs classes metadata =
+        let data = ImageFolder.LoadTest(folder, ImageFolder.UsualTransform(folder, Option.toNullable sample), Option.toNullable sample)
+        Seq.iter (message out) data.Notes
+        Input.requireClassifier file outputs classes data (ImageFolder.FolderName folder)
+        data.With(fst (Input.transformOf out given metadata sample data))
+    let logits, data, device =
         match engine with
         | Engine.Own ->
             let imported = OnnxImporter.Import file
+            let output = (Inference.Run(imported.Network.Eval(), Batch(1, imported.Sample, requiresGrad = false))).Sample
+            let data = imagesFor (Some imported.Sample) $"samples of {output}" (if output.Rank = 1 then Some output[0] else None) imported.Metadata
             imported.RequireInput(data.Sample)
-            Inference.Logits(imported.Network.Eval(), data), $"the engine ({Products.Provider})"
+            Inference.Logits(imported.Network, data), data, $"the engine ({Products.Provider})"
         | _ ->
             use model = OrtModel.Load(file, ort)
-            Parity.Logits(model, data), $"ONNX Runtime on {model.DeviceName}"
+            let outputs = String.Join(" and ", model.Outputs)
+            let data = imagesFor (Input.sampleOf model.Input) outputs (Input.classesOf model) model.Metadata.Properties
+            Parity.Logits(model, data), data, $"ONNX Runtime on {model.DeviceName}"
     let classes = logits.Shape[1]
-    if data.Classes > classes then
-        raise (OnnxLeNetException $"{folder} has labels 0 to {data.Classes - 1}, the model has {classes} outputs: it needs one for each class")
+    Input.requireClassifier file "rows of numbers" (Some classes) data (ImageFolder.FolderName folder)
     let predicted = Inference.ArgMax logits
     let confusion = Array2D.zeroCreate<int> classes classes
     predicted |> Array.iteri (fun i c -> confusion[data.Label i, c] <- confusion[data.Label i, c] + 1)
     let right = accuracy data logits
 
     line out $"{Workspace.display file}   {data.Count:N0} test images of {ImageFolder.FolderName folder}   {device}"
-    line out $"accuracy {percent right}   {data.Count - (int (System.Math.Round(right * float data.Count)))} wrong"
+    line out $"accuracy {percent right}   {data.Count - (int (Math.Round(right * float data.Count)))} wrong"
     line out ""
     table
         out

@@ -33,6 +33,9 @@ type private Job =
         File: string
         To: string
         Model: string option
+        /// What the options say of the model's input, and whether an assumption does for calibrating.
+        Input: Input.Given
+        Assume: bool
         /// How the ONNX file is written.
         Options: ExportOptions
         Int8: QuantizationOptions option
@@ -103,8 +106,16 @@ let private dataOf (job: Job) (source: Source) =
     let metadata = dict source.Metadata |> Dictionary
     let output = (Inference.Run(source.Network, Batch(1, source.Sample, requiresGrad = false))).Sample
     let load folder =
-        let data = ImageFolder.Load(folder, Metadata.transform metadata, source.Sample)
-        Seq.iter (message job.Out) data.Notes
+        let usual =
+            ImageFolder.Load(folder, ImageFolder.UsualTransform(folder, Nullable source.Sample), Nullable source.Sample)
+        Seq.iter (message job.Out) usual.Notes
+        let transform, assumed = Input.transformOf job.Out job.Input metadata (Some source.Sample) usual.Test
+        if assumed && job.Int8.IsSome && not job.Assume then
+            raise (
+                OnnxLeNetException
+                    "--int8 calibrates on images as the model takes them, and nothing says how: give --mean and --std (and --scale, --padding), or --assume to take the data set's usual way"
+            )
+        let data = ImageFolder(usual.Name, usual.Train.With transform, usual.Test.With transform)
         if data.Test.Sample = source.Sample && output.Rank = 1 && output[0] >= data.Classes then
             Some data
         elif job.Data.IsSome || job.Int8.IsSome then
@@ -238,6 +249,7 @@ let private toOnnx (job: Job) (source: Source) write =
         | Some _, None -> raise (OnnxLeNetException "--min-accuracy needs test images: name their folder by --data")
         | None, _ -> true
     if agree && accurate then
+        Workspace.makeFolderOf (message job.Out) job.To
         AtomicFile.Write(job.To, ReadOnlySpan bytes)
         if job.Card then AtomicFile.Write(job.To[.. job.To.Length - ".onnx".Length - 1] + ".md", card job source model measured bytes hash)
         line job.Out $"{Workspace.display job.To}   {bytes.Length:N0} bytes   opset {model.Metadata.Opset}, IR {model.Metadata.IrVersion}   sha256 {hash[..15]}…"
@@ -266,6 +278,7 @@ let private toOnnx (job: Job) (source: Source) write =
 
 let private toState (job: Job) (source: Source) extension write =
     let state = source.Network.StateDict()
+    Workspace.makeFolderOf (message job.Out) job.To
     match extension with
     | ".pth" -> PyTorchFile.Write(state, job.To)
     | _ ->
@@ -287,6 +300,12 @@ let private jobOf (args: ParseResults<ExportArgs>) extension =
               args.Contains ExportArgs.FoldBatchNorm, "--fold-batch-norm"
               args.Contains ExportArgs.Softmax, "--softmax"
               args.Contains ExportArgs.Data, "--data"
+              args.Contains ExportArgs.Mean, "--mean"
+              args.Contains ExportArgs.Std, "--std"
+              args.Contains ExportArgs.Scale, "--scale"
+              args.Contains ExportArgs.Padding, "--padding"
+              args.Contains ExportArgs.Size, "--size"
+              args.Contains ExportArgs.Assume, "--assume"
               args.Contains ExportArgs.MinAccuracy, "--min-accuracy"
               args.Contains ExportArgs.Card, "--card" ] do
             if given then raise (OnnxLeNetException $"{option} is for ONNX files; a {extension} file holds the weights as they are")
@@ -301,6 +320,13 @@ let private jobOf (args: ParseResults<ExportArgs>) extension =
       File = args.GetResult ExportArgs.File
       To = args.GetResult ExportArgs.To
       Model = args.TryGetResult ExportArgs.Model
+      Input =
+        { Mean = args.TryGetResult ExportArgs.Mean
+          Std = args.TryGetResult ExportArgs.Std
+          Scale = args.TryGetResult ExportArgs.Scale
+          Padding = args.TryGetResult ExportArgs.Padding
+          Size = args.TryGetResult ExportArgs.Size }
+      Assume = args.Contains ExportArgs.Assume
       Options =
         ExportOptions(
             Opset = opset,
@@ -318,6 +344,11 @@ let private jobOf (args: ParseResults<ExportArgs>) extension =
       MinAccuracy = args.TryGetResult ExportArgs.MinAccuracy |> Option.map (share "--min-accuracy")
       Card = args.Contains ExportArgs.Card }
 
+/// What is written must not take the source's place unless that is asked for.
+let refuseSource (args: ParseResults<ExportArgs>) target =
+    if not (args.Contains ExportArgs.Force) && Workspace.isSameFile (args.GetResult ExportArgs.File) target then
+        raise (OnnxLeNetException $"--to {target} is the source itself: name another file, or write over it with --force")
+
 let run (args: ParseResults<ExportArgs>) =
     let target = args.GetResult ExportArgs.To
     let extension = ModelFile.extensionOf target
@@ -325,6 +356,7 @@ let run (args: ParseResults<ExportArgs>) =
         badOption "--to" target "a file that ends in .onnx, .pth or .safetensors"
     let job = jobOf args extension
     Workspace.requireWritableFile "--to" job.To
+    refuseSource args job.To
     args.TryGetResult ExportArgs.Json |> Option.iter (Workspace.requireWritableFile "--json")
     let source = sourceOf job.File job.Model (readingOf job.Out args)
     source.Network.Eval() |> ignore

@@ -68,6 +68,12 @@ let private refuseOthers (args: ParseResults<ExportArgs>) =
           args.Contains ExportArgs.FoldBatchNorm, "--fold-batch-norm"
           args.Contains ExportArgs.Softmax, "--softmax"
           args.Contains ExportArgs.Data, "--data"
+          args.Contains ExportArgs.Mean, "--mean"
+          args.Contains ExportArgs.Std, "--std"
+          args.Contains ExportArgs.Scale, "--scale"
+          args.Contains ExportArgs.Padding, "--padding"
+          args.Contains ExportArgs.Size, "--size"
+          args.Contains ExportArgs.Assume, "--assume"
           args.Contains ExportArgs.MinAccuracy, "--min-accuracy"
           args.Contains ExportArgs.Card, "--card" ] do
         if given then raise (OnnxLeNetException $"{option} is for models that infer: leave it out with --training")
@@ -79,6 +85,7 @@ let run (args: ParseResults<ExportArgs>) =
     if ModelFile.extensionOf target <> ".onnx" then badOption "--to" target "a file that ends in .onnx with --training"
     let initial = target[.. target.Length - ".onnx".Length - 1] + "-init.onnx"
     Workspace.requireWritableFile "--to" target
+    Export.refuseSource args target
     args.TryGetResult ExportArgs.Json |> Option.iter (Workspace.requireWritableFile "--json")
     let source = Export.sourceOf (args.GetResult ExportArgs.File) (args.TryGetResult ExportArgs.Model) (Export.readingOf out args)
     let optimizer, graph = optimizerOf args source.Network, graphOf args source
@@ -92,6 +99,7 @@ let run (args: ParseResults<ExportArgs>) =
     line out $"engine against the training step: largest difference of a gradient {scientific worst.MaxRel} relative, {worst.Name} on {worst.Input}"
     let bytes = step.ToByteArray()
     if passed then
+        Workspace.makeFolderOf (message out) target
         AtomicFile.Write(target, ReadOnlySpan bytes)
         OnnxFile.Write(TrainingExporter.ExportInitial(source.Network, optimizer, source.Name, graph.Opset), initial) |> ignore
         let rates = optimizer.ParameterGroups |> Seq.map (fun group -> group.LearningRate.ToString("R", CultureInfo.InvariantCulture)) |> String.concat ", "

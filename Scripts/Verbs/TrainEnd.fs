@@ -23,7 +23,7 @@ let private card (job: Job) (data: ImageFolder) (classes: int) (name: string) (t
 |---|---|
 | network | `{job.Model.Name}`, {(job.Model.Build(Generator 0L)).ParameterCount:N0} parameters |
 | command | `dotnet run --project Scripts -c Release -- {commandOf job data}` |
-| data | {data.Name}, {data.Train.Stored} padded to {data.Train.Sample}, then (x/255 − {invariant transform.Mean})/{invariant transform.Std} |
+| data | {data.Name}, {data.Train.Stored} padded to {data.Train.Sample}, then {Input.formula transform} |
 | trained by | {trainedBy job}; on one platform, runtime and vector width the same command gives the same bytes |
 | test accuracy | {percent test} |
 | input, output | `{OnnxExporter.Input}` [{OnnxExporter.BatchAxis}, {sample}], `{OnnxExporter.Output}` [{OnnxExporter.BatchAxis}, {classes}], float32 |
@@ -38,8 +38,8 @@ let private export (job: Job) (data: ImageFolder) (net: Sequential) epochs (path
     let logits = Inference.Logits(net, data.Test)
     let test = accuracy data.Test logits
     let metadata =
-        [ Metadata.classes, String.Join(",", seq { 0 .. logits.Shape[1] - 1 })
-          yield! Metadata.ofTransform data.Train.Transform
+        [ ModelMetadata.Classes, String.Join(",", seq { 0 .. logits.Shape[1] - 1 })
+          yield! Input.metadataOf data.Train.Transform
           ModelMetadata.TestAccuracy, invariant test
           ModelMetadata.Data, data.Name
           "command", commandOf job data
@@ -120,7 +120,7 @@ let private standing (data: ImageFolder) (finished: string) (candidate: string) 
     else
         try
             use model = OrtModel.Load finished
-            if Metadata.transform model.Metadata.Properties <> data.Test.Transform then
+            if fst (Input.transformOf (output true) Input.nothing model.Metadata.Properties None data.Test) <> data.Test.Transform then
                 Unknown "it takes images in another way"
             else
                 let logits = Parity.Logits(model, data.Test)

@@ -130,20 +130,31 @@ let private print out file (report: ValidationReport) =
         line out "the network as a whole, against each of ONNX Runtime's ways"
         parityTableOf "engine" out (ParityReport(d.Device, List.toArray (pathRows d)))
 
-/// The test images to compare on; none if they are not wanted, or not given and of another shape than the model takes, which is said.
-let private testData (args: ParseResults<ValidateArgs>) out (imported: ImportedModel) =
+/// The test images to compare on; none if they are not wanted, or not given and not what the model takes or tells apart, which is said.
+let private testData (args: ParseResults<ValidateArgs>) out file (imported: ImportedModel) =
+    let given: Input.Given =
+        { Mean = args.TryGetResult ValidateArgs.Mean
+          Std = args.TryGetResult ValidateArgs.Std
+          Scale = args.TryGetResult ValidateArgs.Scale
+          Padding = args.TryGetResult ValidateArgs.Padding
+          Size = args.TryGetResult ValidateArgs.Size }
+    let read folder =
+        let data =
+            ImageFolder.LoadTest(folder, ImageFolder.UsualTransform(folder, Nullable imported.Sample), Nullable imported.Sample)
+        Seq.iter (message out) data.Notes
+        let output = (Inference.Run(imported.Network.Eval(), Batch(1, imported.Sample, requiresGrad = false))).Sample
+        Input.requireClassifier file $"samples of {output}" (if output.Rank = 1 then Some output[0] else None) data (ImageFolder.FolderName folder)
+        let data = data.With(fst (Input.transformOf out given imported.Metadata (Some imported.Sample) data))
+        imported.RequireInput data.Sample
+        Some(ImageFolder.FolderName folder, data)
     match args.TryGetResult ValidateArgs.Data with
     | Some "none" -> None
-    | given ->
-        let folder = dataFolder given
-        let data = ImageFolder.LoadTest(folder, Metadata.transform imported.Metadata, imported.Sample)
-        Seq.iter (message out) data.Notes
-        let name = ImageFolder.FolderName folder
-        if given.IsSome then imported.RequireInput data.Sample
-        if data.Sample = imported.Sample then
-            Some(name, data)
-        else
-            message out $"{name} is left out: the model takes {imported.Sample}, not {data.Sample}"
+    | Some folder -> read folder
+    | None ->
+        try
+            read Workspace.mnistFolder
+        with :? OnnxLeNetException as e ->
+            message out $"mnist is left out, random input is compared: {e.Message}"
             None
 
 /// The engine's gradients, and steps of every optimizer, against the training step's graph; nothing where it was not asked for.
@@ -178,9 +189,10 @@ let run (args: ParseResults<ValidateArgs>) =
     configure (args.TryGetResult ValidateArgs.Threads) (args.TryGetResult ValidateArgs.Provider)
     args.TryGetResult ValidateArgs.Json |> Option.iter (Workspace.requireWritableFile "--json")
     let file = args.GetResult ValidateArgs.File
+    ModelFile.requireOnnx file
     let proto = OnnxFile.Read file
     let imported = OnnxImporter.Import proto
-    let data = testData args out imported
+    let data = testData args out file imported
     let options =
         ValidationOptions(
             Seed = args.GetResult(ValidateArgs.Seed, defaultValue = 1L),

@@ -12,6 +12,7 @@ open OnnxLeNet.Numerics
 open OnnxLeNet.Onnx
 open OnnxLeNet.Scripts
 open OnnxLeNet.Scripts.Terminal
+open OnnxLeNet.Scripts.Verbs
 open OnnxLeNet.Scripts.Verbs.Common
 
 type Answer =
@@ -94,8 +95,8 @@ type Site(ort: string, dataFolder: string) =
                 let own = Inference.Logits(net, data.Test)
                 let share = accuracy data.Test own
                 let metadata =
-                    [ Metadata.classes, String.Join(",", seq { 0 .. data.Classes - 1 })
-                      yield! Metadata.ofTransform data.Train.Transform
+                    [ ModelMetadata.Classes, String.Join(",", seq { 0 .. data.Classes - 1 })
+                      yield! Input.metadataOf data.Train.Transform
                       ModelMetadata.Data, data.Name
                       "trained.in", "a browser, by ONNX Runtime for the web" ]
                 let file = OnnxExporter.Export(net, model.Sample, model.Name, dict metadata).ToByteArray()

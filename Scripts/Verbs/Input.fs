@@ -1,0 +1,162 @@
+/// What a model's input wants: what its file says, else what options say, else what follows from the sizes; the rest is assumed, and said.
+module OnnxLeNet.Scripts.Verbs.Input
+
+open System
+open System.Collections.Generic
+open System.Globalization
+open OnnxLeNet.Numerics
+open OnnxLeNet.Onnx
+open OnnxLeNet.Scripts.Terminal
+open OnnxLeNet.Scripts.Verbs.Common
+
+/// What the options say of it.
+type Given =
+    { Mean: string option
+      Std: string option
+      Scale: string option
+      Padding: int option
+      Size: int option }
+
+/// No option given.
+let nothing = { Mean = None; Std = None; Scale = None; Padding = None; Size = None }
+
+let private invariant (x: float) = x.ToString("R", CultureInfo.InvariantCulture)
+
+let numbers (values: float seq) = String.Join(",", Seq.map invariant values)
+
+/// (x/255 − 0.1307)/0.3081, as a person reads it.
+let formula (t: ImageTransform) =
+    let pixel = if t.Range = 1.0 then "x" else $"x/{invariant t.Range}"
+    let zero, one = Seq.forall ((=) 0.0) t.Mean, Seq.forall ((=) 1.0) t.Std
+    let mean, std = String.Join(", ", Seq.map invariant t.Mean), String.Join(", ", Seq.map invariant t.Std)
+    let many (text: string) = if t.Mean.Count > 1 then $"[{text}]" else text
+    match zero, one with
+    | true, true -> pixel
+    | true, false -> $"{pixel}/{many std}"
+    | false, true -> $"{pixel} − {many mean}"
+    | false, false -> $"({pixel} − {many mean})/{many std}"
+
+/// The metadata that say it.
+let metadataOf (t: ImageTransform) =
+    [ ModelMetadata.Padding, string t.Padding
+      ModelMetadata.Mean, numbers t.Mean
+      ModelMetadata.Std, numbers t.Std
+      if t.Range <> 255.0 then ModelMetadata.Range, invariant t.Range ]
+
+let private parse what (text: string) =
+    [ for part in text.Split ',' do
+          match Double.TryParse(part, NumberStyles.Float, CultureInfo.InvariantCulture) with
+          | true, value when Double.IsFinite value -> value
+          | _ -> raise (OnnxLeNetException $"{what} is '{text}', expected a number, or one for each channel separated by commas") ]
+
+/// A factor as 1/255 or as a number; what a byte is divided by.
+let private rangeOf (text: string) =
+    match text.Split '/' |> Array.toList |> List.collect (parse "--scale") with
+    | [ factor ] when factor > 0.0 -> 1.0 / factor
+    | [ over; under ] when over > 0.0 && under > 0.0 -> under / over
+    | _ -> badOption "--scale" text "what each pixel's byte is multiplied by, more than 0, such as 1/255 or 1"
+
+/// A list for every channel, where one number stands for all.
+let private spread count (values: float list) =
+    match values with
+    | [ one ] -> List.replicate count one
+    | all -> all
+
+let private transform padding (mean: float list) (std: float list) range =
+    let count = max mean.Length std.Length
+    ImageTransform(padding, spread count mean, spread count std, Range = range)
+
+/// The zero pixels on each side that bring an image to the size that the model takes.
+let private paddingFor (stored: Shape) (height: int, width: int) =
+    let down, right = height - stored[1], width - stored[2]
+    if down = right && down >= 0 && down % 2 = 0 then
+        down / 2
+    else
+        raise (
+            ShapeException
+                $"the model takes images of {height}×{width}, these are {stored[1]}×{stored[2]}: no padding brings them there, and they are not resized; name a folder of images that fit by --data"
+        )
+
+/// How images become the input of a model, and whether some of that is no more than assumed.
+/// sample is what the file says of the input, [C, H, W]; none where it leaves a size open.
+let transformOf out (given: Given) (metadata: IReadOnlyDictionary<string, string>) (sample: Shape option) (data: ImageDataset) =
+    let said key =
+        match metadata.TryGetValue key with
+        | true, text -> Some text
+        | _ -> None
+    let size =
+        match given.Size, sample with
+        | Some n, Some s when s.Rank = 3 && (s[1] <> n || s[2] <> n) -> badOption "--size" n $"left out: the model's file says {s[1]}×{s[2]}"
+        | Some n, _ -> Some(atLeastOne "--size" n, n)
+        | None, Some s when s.Rank = 3 -> Some(s[1], s[2])
+        | None, _ -> None
+    let stored = data.Stored
+    sample
+    |> Option.iter (fun s ->
+        if s.Rank <> 3 then
+            raise (ShapeException $"the model takes samples of {s}, which are no images [C, H, W]: these images are {stored}")
+        if s[0] <> stored[0] then
+            raise (ShapeException $"the model takes images of {s[0]} channel(s), these are {stored} [C, H, W]: name a folder of images that fit by --data"))
+    let number key (text: string) =
+        match Double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture) with
+        | true, value when value >= 0.0 && value <= 1024.0 -> value
+        | _ -> raise (OnnxException $"the model's metadata says {key} = '{text}', expected a number from 0 to 1024")
+    let padding =
+        match given.Padding, said ModelMetadata.Padding, size with
+        | Some pad, _, _ -> if pad < 0 then badOption "--padding" pad "0 or more" else pad
+        | None, Some text, _ ->
+            let value = number ModelMetadata.Padding text
+            if value <> Math.Floor value then
+                raise (OnnxException $"the model's metadata says {ModelMetadata.Padding} = '{text}', expected a whole number")
+            int value
+        | None, None, Some size -> paddingFor stored size
+        | None, None, None -> 0
+    let own key = said key |> Option.map (parse $"the model's metadata {key}")
+    let mean, std, range = own ModelMetadata.Mean, own ModelMetadata.Std, said ModelMetadata.Range |> Option.map (number ModelMetadata.Range)
+    let usual = data.Transform
+    let fromOptions = given.Mean.IsSome || given.Std.IsSome || given.Scale.IsSome
+    let fromFile = mean.IsSome || std.IsSome || range.IsSome
+    // What is left open beside something that is said is what changes nothing; beside nothing at all it is the data set's usual way.
+    let result =
+        try
+            if fromOptions || fromFile then
+                transform
+                    padding
+                    (given.Mean |> Option.map (parse "--mean") |> Option.orElse mean |> Option.defaultValue [ 0.0 ])
+                    (given.Std |> Option.map (parse "--std") |> Option.orElse std |> Option.defaultValue [ 1.0 ])
+                    (given.Scale |> Option.map rangeOf |> Option.orElse range |> Option.defaultValue 255.0)
+            else
+                ImageTransform(padding, usual.Mean, usual.Std, Range = usual.Range)
+        with :? DataException as e when not fromOptions ->
+            raise (OnnxException($"the model's metadata cannot be: {e.Message}", e))
+    if fromOptions && fromFile then
+        message out $"pixels become {formula result}, as the options say; the file's own metadata say otherwise or less"
+    let assumed = not fromOptions && not fromFile
+    if assumed then
+        message
+            out
+            $"the file does not say what its input wants: assumed is {formula result}, this data set's usual way, with a padding of {padding}; --mean, --std, --scale and --padding say otherwise (--mean 0 --std 1 for pixels from 0 to 1)"
+    result, assumed
+
+/// The samples that a model in ONNX Runtime takes, where its file says their sizes.
+let sampleOf (input: OrtTensorInfo) =
+    let sizes = input.Shape |> Seq.skip (min 1 input.Shape.Count) |> Seq.toArray
+    if sizes |> Array.forall (fun size -> size > 0L && size < int64 Int32.MaxValue) then
+        Some(Shape(sizes |> Array.map int))
+    else
+        None
+
+/// The outputs of a classifier; none for what is none. An open number is told after the first run.
+let classesOf (model: OrtModel) =
+    match List.ofSeq model.Outputs with
+    | [ output ] when output.Shape.Count = 2 -> Some(if output.Shape[1] > 0L then int output.Shape[1] else Int32.MaxValue)
+    | _ -> None
+
+/// Fails unless a network's output is a row of classes, one for each class of the data. It says what can be done with another network.
+let requireClassifier file (outputs: string) (classes: int option) (data: ImageDataset) dataName =
+    let instead = $"`validate {file} --data none` compares the engine and ONNX Runtime on random input, `inspect {file}` shows what it is"
+    match classes with
+    | None -> raise (OnnxLeNetException $"{file} gives {outputs}, and a classifier gives one output [N, classes]: there is no accuracy to measure. {instead}")
+    | Some n when n < data.Classes ->
+        raise (OnnxLeNetException $"{dataName} has labels 0 to {data.Classes - 1}, and {file} has {n} outputs: it needs one for each class. {instead}")
+    | _ -> ()
