@@ -163,7 +163,8 @@ let bnSequential =
 /// The same by position, with any normalization in the middle: BatchNorm1d does not fit behind a convolution, and says so.
 let bnByPosition (normalization: Module) (g: Generator) = Sequential() |> add (Conv2d(3, 3, 3, generator = g)) |> add normalization |> add (ReLU())
 
-/// The linear layer at a network's end, with the chain it is in, its name there, and the names before it; what has no parameters may come after it.
+/// The linear layer at a network's end, with the chain it is in, the names before its own, and its name there. What has no parameters may come
+/// after it.
 let rec private lastLinear (path: string) (net: Sequential) =
     match net.Children |> Seq.tryFindBack (fun struct (_, layer) -> layer.ParameterCount > 0) with
     | Some(name, (:? Linear as layer)) -> Some(net, path, name, layer)
@@ -185,7 +186,9 @@ let sizedTo (outputs: int) (model: Model) =
                     net }
 
 /// The name of a model's last layer and how many outputs it has.
-let lastLayer (model: Model) = lastLinear "" (model.Build(Generator 0L)) |> Option.map (fun (_, path, name, layer) -> path + name, layer.OutFeatures)
+let lastLayer (model: Model) =
+    lastLinear "" (model.Build(Generator 0L))
+    |> Option.map (fun (_, path, name, layer) -> path + name, layer.OutFeatures)
 
 /// The model with as many outputs as the state dict's last layer has, where that is a row of weights for each.
 let sizedLike (state: StateDict) (model: Model) =

@@ -61,7 +61,9 @@ type TrainArgs =
             | HoldOut _ -> "keep the last N training images out and report on them instead of the test images: for choosing settings."
             | Resume _ -> "go on from a checkpoint that an earlier run left; the result is that of a run that never stopped."
             | Out _ ->
-                "folder of the finished model and its card (default: models, of this repository or of the folder one stands in). A model there that does better on the same test images is kept, and the new one is written beside it as NAME.new.onnx, in place of an earlier one of that name."
+                "folder of the finished model and its card (default: models, of this repository or of the folder one stands in). "
+                + "A model there that does better on the same test images is kept, and the new one is written beside it as NAME.new.onnx, "
+                + "in place of an earlier one of that name."
             | Force -> "write the finished model in the place of one that does better, or that cannot be compared."
             | Json _ -> "write the results as one JSON object; - is standard output, and all else then goes to standard error."
             | Quiet -> "print nothing but errors."

@@ -38,11 +38,13 @@ let display (path: string) =
     let relative = Path.GetRelativePath(Directory.GetCurrentDirectory(), path)
     if relative.StartsWith ".." then path else relative.Replace('\\', '/')
 
-/// Fails now, before hours of work, if a file could not be written in this folder later. A folder that is not there can be made where its parent is.
+/// Fails now, before hours of work, if a file could not be written in this folder later. A folder that is not there can be made where its
+/// parent is.
 let requireWritable option (folder: string) =
     if folder = "" then raise (OnnxLeNetException $"{option} needs the name of a folder, got an empty one")
     if folder = "-" then raise (OnnxLeNetException $"{option} needs the name of a folder, got -: standard output is for --json")
-    let parent = Path.GetDirectoryName(Path.TrimEndingDirectorySeparator(Path.GetFullPath folder)) |> Option.ofObj |> Option.defaultValue folder
+    let full = Path.TrimEndingDirectorySeparator(Path.GetFullPath folder)
+    let parent = Path.GetDirectoryName full |> Option.ofObj |> Option.defaultValue folder
     if File.Exists folder || File.Exists parent then
         raise (OnnxLeNetException $"{option}: cannot write in {folder}: {(if File.Exists folder then folder else parent)} is a file")
     if not (Directory.Exists folder || Directory.Exists parent) then

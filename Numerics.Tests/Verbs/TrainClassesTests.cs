@@ -26,6 +26,7 @@ public sealed class TrainClassesTests
         }
         Assert.Contains($"`logits` [batch, {classes}]", File.ReadAllText(folder[$"out/{model}-data.md"]));
         Assert.IsTrue((bool)folder.Json("run.json")["parity"]!["passed"]!);
+        Assert.AreEqual(classes, folder.Json("run.json")["classes"]!.AsArray().Count);
 
         // The other verbs take it, and its weights alone.
         Program.Run("evaluate", file, "--data", data).MustExit(0);

@@ -1,6 +1,9 @@
 namespace OnnxLeNet.Numerics;
 
-/// <summary>Whether the gradients of a whole network are those of its layers one after the other: what <see cref="GradientCheck"/> does beside each layer.</summary>
+/// <summary>
+/// Whether the gradients of a whole network are those of its layers one after the other: what <see cref="GradientCheck"/> does beside
+/// each layer.
+/// </summary>
 internal static class Composition
 {
     /// <summary>The rows, where the two disagree with that error.</summary>
@@ -50,7 +53,7 @@ internal static class Composition
                 worstError = Math.Max(worstError, error); // hands a NaN on
             }
             double relative = worstError == 0 ? 0 : worstError / scale;
-            return relative < GradientCheck.Tolerance ? row : row with { MaxRel = relative, Worst = worst };
+            return relative < GradientCheck.Tolerance ? row : row with { MaxRel = relative, Tolerance = GradientCheck.Tolerance, Worst = worst };
         });
     }
 

@@ -4,26 +4,35 @@ namespace OnnxLeNet.Numerics;
 /// <param name="Name"><c>input</c> or the parameter's name.</param>
 /// <param name="Checked">Elements compared.</param>
 /// <param name="MaxRel">
-/// Largest difference over the largest gradient among the elements compared, or over the smallest gradient that float arithmetic can tell from
-/// zero if that is more.
+/// Largest difference over the largest gradient among the elements compared, or over the smallest gradient that float arithmetic can tell
+/// from zero if that is more.
 /// </param>
 /// <param name="Worst">Where: the element's offset, its gradient by the backward formula and by finite differences.</param>
 /// <param name="Tolerance">What <see cref="MaxRel"/> must stay under.</param>
 public sealed record GradientCheckRow(string Name, int Checked, double MaxRel, (int Offset, double Backward, double Difference) Worst, double Tolerance)
 {
-    /// <summary>Elements looked at and left out since there is a kink (ReLU at 0, equal values in a max pool): no difference is the slope there.</summary>
+    /// <summary>
+    /// Elements looked at and left out since there is a kink (ReLU at 0, equal values in a max pool): no difference is the slope there.
+    /// </summary>
     public int AtKinks { get; init; }
 
-    /// <summary>Elements left out since two steps gave two slopes: a kink is near, or the function bends more than a step that float allows can follow.</summary>
+    /// <summary>
+    /// Elements left out since two steps gave two slopes: a kink is near, or the function bends more than a step that float allows can
+    /// follow.
+    /// </summary>
     public int Unsteady { get; init; }
 
     /// <summary>Elements looked at and not compared.</summary>
     public int LeftOut => AtKinks + Unsteady;
 
-    /// <summary>Of the elements compared, those compared at a point a little aside, since at the given one too few could be, or all was zero.</summary>
+    /// <summary>
+    /// Of the elements compared, those compared at a point a little aside, since at the given one too few could be, or all was zero.
+    /// </summary>
     public int Aside { get; init; }
 
-    /// <summary>Of the elements compared, those whose difference was compared with the mean gradient along the step, since kinks lie within it.</summary>
+    /// <summary>
+    /// Of the elements compared, those whose difference was compared with the mean gradient along the step, since kinks lie within it.
+    /// </summary>
     public int Across { get; init; }
 
     /// <summary>The layer behind, whose input's gradient failed and with it this one; null if there is none.</summary>
@@ -54,15 +63,16 @@ public sealed record GradientCheckRow(string Name, int Checked, double MaxRel, (
 /// largest gradient is found, and of one percent in a module that calls layers with kinks itself.
 /// </summary>
 /// <remarks>
-/// <para>A difference in float needs a step that is long beside its rounding, and over a whole network such a step crosses hundreds of kinks of ReLUs
-/// and max pools. So a <see cref="Sequential"/> is taken apart: each of its layers is checked alone, on the input that comes to it and with a
-/// gradient of its own, and the backward of the whole must be that of the layers one after the other. A layer whose input's gradient is wrong
-/// fails the rows of everything before it.</para>
-/// <para>The step is the smallest that keeps the rounding, which is measured, well under the tolerance. Where the slopes to both sides differ by more than
-/// the curvature explains there is a kink, and where those of this step and of one four times as long disagree there is one near: such an element is
-/// left out, and the row says so. If that is more than half of a tensor, as where a module calls its layers itself, some of them are compared across
-/// the kinks: the difference over a step is the mean of the gradient along it. If too few can be, or all is zero there, as behind an image of zeros,
-/// the tensor is checked a second time with the layer's input and parameters moved at random by a tenth.</para>
+/// <para>A difference in float needs a step that is long beside its rounding, and over a whole network such a step crosses hundreds of
+/// kinks of ReLUs and max pools. So a <see cref="Sequential"/> is taken apart: each of its layers is checked alone, on the input that
+/// comes to it and with a gradient of its own, and the backward of the whole must be that of the layers one after the other. A layer
+/// whose input's gradient is wrong fails the rows of everything before it.</para>
+/// <para>The step is the smallest that keeps the rounding, which is measured, well under the tolerance. Where the slopes to both sides
+/// differ by more than the curvature explains there is a kink, and where those of this step and of one four times as long disagree there
+/// is one near: such an element is left out, and the row says so. If that is more than half of a tensor, as where a module calls its
+/// layers itself, some of them are compared across the kinks: the difference over a step is the mean of the gradient along it. If too few
+/// can be, or all is zero there, as behind an image of zeros, the tensor is checked a second time with the layer's input and parameters
+/// moved at random by a tenth.</para>
 /// <para>Every forward draws the same random numbers, so that dropout keeps its mask, and begins with the same buffers.</para>
 /// </remarks>
 public static class GradientCheck
@@ -73,7 +83,9 @@ public static class GradientCheck
     /// <summary>The same where differences were taken across kinks.</summary>
     public const double ToleranceAcross = 8e-3;
 
-    /// <summary>Checks the gradient of the input and of every parameter. Gradients, parameters, buffers and the random state are left as they were.</summary>
+    /// <summary>
+    /// Checks the gradient of the input and of every parameter. Gradients, parameters, buffers and the random state are left as they were.
+    /// </summary>
     /// <param name="module">In the mode it is in: dropout may be on, and batch norm may train.</param>
     /// <param name="x">The input.</param>
     /// <param name="seed">Of the incoming gradients, of dropout, and of which elements are looked at.</param>
@@ -113,7 +125,7 @@ public static class GradientCheck
         {
             // What is behind a wrong gradient gets the larger of two errors, and is told where the first one is.
             GradientCheckRow Behind(GradientCheckRow row) => wrong is null || !row.Passed ? row
-                : row with { MaxRel = wrong.MaxRel, Worst = wrong.Worst, WrongBehind = wrong.Name };
+                : row with { MaxRel = wrong.MaxRel, Tolerance = wrong.Tolerance, Worst = wrong.Worst, WrongBehind = wrong.Name };
             GradientCheckRow? input = null;
             foreach (var (parameter, row) in SlopeCheck.Run(layers[i], inputs[i], generator.Fork(-1 - i), most))
             {

@@ -1,8 +1,8 @@
 namespace OnnxLeNet.Numerics;
 
 /// <summary>
-/// A module's outputs, weighted by a random gradient and added up in double, as a function of its input and its parameters: L = Σ dy·y, with the
-/// gradients that the backward gives for it. Every forward begins with the same buffers and draws the same random numbers.
+/// A module's outputs, weighted by a random gradient and added up in double, as a function of its input and its parameters: L = Σ dy·y,
+/// with the gradients that the backward gives for it. Every forward begins with the same buffers and draws the same random numbers.
 /// </summary>
 internal sealed class LossSurface
 {
@@ -41,8 +41,8 @@ internal sealed class LossSurface
         for (int i = 0; i < dy.Length; i++)
         {
             if (BitConverter.SingleToInt32Bits(y.Values[i]) != BitConverter.SingleToInt32Bits(again[i]))
-                throw new OnnxLeNetException($"{module.GetType().Name}: two forwards of the same batch return {y.Values[i]:R} and {again[i]:R} at element {i}, so that no difference is its slope: "
-                    + "a module that draws random numbers draws them from pass.Random");
+                throw new OnnxLeNetException($"{module.GetType().Name}: two forwards of the same batch return {y.Values[i]:R} and {again[i]:R} "
+                    + $"at element {i}, so that no difference is its slope: a module that draws random numbers draws them from pass.Random");
         }
         Output = y;
     }
@@ -72,8 +72,8 @@ internal sealed class LossSurface
     }
 
     /// <summary>
-    /// The mean of an element's gradient over a step to both sides, and how far the means of every other point lie apart. The difference over the step is
-    /// just that mean, also where kinks lie within it.
+    /// The mean of an element's gradient over a step to both sides, and how far the means of every other point lie apart. The difference over
+    /// the step is just that mean, also where kinks lie within it.
     /// </summary>
     public (double Mean, double Error) MeanBackward(Tensor tensor, int place, float step)
     {
@@ -111,14 +111,15 @@ internal sealed class LossSurface
         if (dx is not null) Tensors.Add(new Tensor("input", null, input.Values, dx.Values));
         foreach (var (name, parameter) in module.NamedParameters())
         {
-            if (parameter is { RequiresGrad: true, Grad: { } grad }) Tensors.Add(new Tensor(name, parameter, parameter.Value.Data, (float[])grad.Data.Clone()));
+            if (parameter is { RequiresGrad: true, Grad: { } grad })
+                Tensors.Add(new Tensor(name, parameter, parameter.Value.Data, (float[])grad.Data.Clone()));
         }
         Noise = MeasureNoise(y.Values);
     }
 
     /// <summary>
-    /// By how much L(x + δ) + L(x − δ) misses 2·L(x), where δ is the last bit of everything that goes in, at random: the slope cancels out. No less
-    /// than what rounding the outputs makes.
+    /// By how much L(x + δ) + L(x − δ) misses 2·L(x), where δ is the last bit of everything that goes in, at random: the slope cancels out.
+    /// No less than what rounding the outputs makes.
     /// </summary>
     private double MeasureNoise(float[] y)
     {

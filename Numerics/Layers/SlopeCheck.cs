@@ -9,7 +9,9 @@ internal static class SlopeCheck
     /// <summary>The most elements of a tensor to compare across kinks, which takes many backwards each.</summary>
     private const int MostAcross = 20;
 
-    /// <summary>A row for the input, if the layer gives a gradient for it (its parameter is null), and for every parameter that has one.</summary>
+    /// <summary>
+    /// A row for the input, if the layer gives a gradient for it (its parameter is null), and for every parameter that has one.
+    /// </summary>
     public static List<(Parameter? Parameter, GradientCheckRow Row)> Run(Module layer, Batch x, Generator generator, int most)
     {
         var surface = new LossSurface(layer, x, generator);
@@ -42,7 +44,8 @@ internal static class SlopeCheck
             // Places come by falling gradient: the first one that can be compared sets the scale.
             if (errors.Count == 0 && Math.Abs(backward) > least) scale = Math.Abs(backward);
             double bound = GradientCheck.Tolerance * scale, size = Math.Abs(tensor.Values[place]);
-            float step = (float)Math.Max(1024 * (MathF.BitIncrement((float)size) - size), Math.Min(Steps * surface.Noise / bound, longest / 4));
+            double lastBits = 1024 * (MathF.BitIncrement((float)size) - size);
+            float step = (float)Math.Max(lastBits, Math.Min(Steps * surface.Noise / bound, longest / 4));
             var near = surface.Slopes(tensor.Values, place, step);
             var far = surface.Slopes(tensor.Values, place, 4 * step);
             // The slopes to both sides differ by h·f″ and, at a kink, by its jump, which is what is left at h = 0.
@@ -67,7 +70,8 @@ internal static class SlopeCheck
         }
         double relative = errors.Largest == 0 ? 0 : errors.Largest / Math.Max(least, errors.LargestGradient);
         if (errors.Count == 0 || !double.IsFinite(surface.Loss)) relative = double.NaN;
-        var row = new GradientCheckRow(tensor.Name, errors.Count, relative, errors.Worst, across > 0 ? GradientCheck.ToleranceAcross : GradientCheck.Tolerance)
+        double tolerance = across > 0 ? GradientCheck.ToleranceAcross : GradientCheck.Tolerance;
+        var row = new GradientCheckRow(tensor.Name, errors.Count, relative, errors.Worst, tolerance)
         {
             Across = across,
             AtKinks = left.Count(l => l.Kink),
@@ -77,12 +81,15 @@ internal static class SlopeCheck
         return (row, row.Checked > 0 && double.IsNaN(row.MaxRel) || steepest > GradientCheck.Tolerance * least && enough);
     }
 
-    /// <summary>The places of the largest gradients and as many random ones, by falling gradient; what is not a number comes first.</summary>
+    /// <summary>
+    /// The places of the largest gradients and as many random ones, by falling gradient; what is not a number comes first.
+    /// </summary>
     private static int[] Choose(float[] backward, int most, Generator generator)
     {
         int[] random = [.. Enumerable.Range(0, backward.Length)];
         generator.Shuffle(random);
-        int[] falling = [.. random.OrderByDescending(place => float.IsNaN(backward[place]) ? float.PositiveInfinity : Math.Abs(backward[place]))];
+        float Size(int place) => float.IsNaN(backward[place]) ? float.PositiveInfinity : Math.Abs(backward[place]);
+        int[] falling = [.. random.OrderByDescending(Size)];
         var chosen = falling.Take((most + 1) / 2).ToHashSet();
         foreach (int place in random)
         {

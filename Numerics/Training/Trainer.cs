@@ -47,13 +47,15 @@ public sealed class Trainer
         runLane = RunLane;
     }
 
-    /// <summary>What <see cref="Fit"/> checks before its first step: that the network, the data and the batches go together. Changes nothing.</summary>
+    /// <summary>
+    /// What <see cref="Fit"/> checks before its first step: that the network, the data and the batches go together. Changes nothing.
+    /// </summary>
     /// <param name="network">Takes the data's images and returns logits.</param>
     /// <param name="data">Images and classes.</param>
     /// <param name="options">How it is to be trained.</param>
     /// <exception cref="ShapeException">
-    /// The network does not take these images, or has fewer outputs than the data has classes; or a batch norm would get a single value per channel: the
-    /// last batch of an epoch has one image, of one place there.
+    /// The network does not take these images, or has fewer outputs than the data has classes; or a batch norm would get a single value per
+    /// channel: the last batch of an epoch has one image, of one place there.
     /// </exception>
     public static void Check(Module network, ImageDataset data, TrainingOptions options)
     {
@@ -71,13 +73,17 @@ public sealed class Trainer
             if (module is BatchNorm norm && norm.ValuesPerChannel(pass) == 1) single ??= norm;
         });
         if (single is null) return;
-        string batches = options.BatchSize == 1 ? "batches of 1 image" : $"{data.Count} images in batches of {options.BatchSize}, the last of 1";
+        string batches = options.BatchSize == 1 ? "batches of 1 image"
+            : $"{data.Count} images in batches of {options.BatchSize}, the last of 1";
         string cure = data.Count == 1 ? "use more images" : $"use a batch size of {WithoutSingles(data.Count, options.BatchSize)}";
         if (options.BatchSize > 1 && data.Count > 2) cure += ", or leave an image out";
         throw new ShapeException($"{single.Label}: training needs more than one value per channel, and there are {batches}: {cure}");
     }
 
-    /// <summary>The batch size nearest below the given one, or above where there is none, at which no batch has a single image; of two images or more.</summary>
+    /// <summary>
+    /// The batch size nearest below the given one, or above where there is none, at which no batch has a single image; of two images or
+    /// more.
+    /// </summary>
     private static int WithoutSingles(int images, int batchSize)
     {
         for (int size = Math.Min(batchSize, images); size > 1; size--)

@@ -55,8 +55,8 @@ public enum TrainingOutcome
 public sealed record TrainingResult(TrainingOutcome Outcome, IReadOnlyList<double> Losses, IReadOnlyList<double> SecondsPerEpoch, (int Epoch, int Step)? StoppedAt);
 
 /// <summary>
-/// Who computes a training run's steps: the engine, or another who keeps weights and state where it computes and brings them back when asked. The loop, the
-/// schedule and the checkpoints are the same.
+/// Who computes a training run's steps: the engine, or another who keeps weights and state where it computes and brings them back when
+/// asked. The loop, the schedule and the checkpoints are the same.
 /// </summary>
 public interface ITrainingSteps
 {

@@ -13,7 +13,7 @@ open OnnxLeNet.Scripts.Verbs.Common
 open OnnxLeNet.Scripts.Verbs.TrainJob
 
 /// What is written beside a finished model.
-let private card (job: Job) (data: ImageFolder) (classes: int) (name: string) (test: float) (hash: string) (bytes: int64) (parity: ParityReport) =
+let private card (job: Job) (data: ImageFolder) classes (name: string) (test: float) (hash: string) (bytes: int64) (parity: ParityReport) =
     let whole = Seq.last parity.Rows
     let sample = String.Join(", ", job.Model.Sample.Sizes.ToArray())
     let transform = data.Train.Transform
@@ -163,8 +163,10 @@ let private place (job: Job) (data: ImageFolder) (name: string) (unproven: strin
             let card = Path.Combine(job.Folder, name + ".md")
             if not (File.Exists card) then AtomicFile.Write(card, cardOf name)
             finished, Some $"{shown} has these very bytes already: nothing was written.", false
-        | Model accuracy when accuracy <= test -> put name, Some $"It takes the place of a model of test accuracy {percent accuracy}.", false
-        | Model accuracy when job.Force -> put name, Some $"It takes the place of a better model, of test accuracy {percent accuracy}: --force.", false
+        | Model accuracy when accuracy <= test ->
+            put name, Some $"It takes the place of a model of test accuracy {percent accuracy}.", false
+        | Model accuracy when job.Force ->
+            put name, Some $"It takes the place of a better model, of test accuracy {percent accuracy}: --force.", false
         | Model accuracy -> aside $"its test accuracy is {percent accuracy}, the new model's {percent test}"
         | Unknown _ when job.Force -> put name, Some "It takes the place of a file that could not be compared with it: --force.", false
         | Unknown why -> aside $"it cannot be compared with the new model ({why})"
@@ -210,6 +212,7 @@ let finish (job: Job) (data: ImageFolder) (net: Sequential) (result: TrainingRes
     write
         [ "model", box (Workspace.display path)
           "sha256", hash
+          "classes", jsonArray (Seq.init logits.Shape[1] string)
           "testAccuracy", test
           "putAside", box (placed |> Option.exists _.Aside)
           "testAccuracyBefore",
