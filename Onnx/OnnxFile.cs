@@ -11,7 +11,10 @@ public static class OnnxFile
     /// <summary>The largest file read: protobuf's own limit.</summary>
     private const long MostBytes = int.MaxValue;
 
-    /// <summary>Reads a model file and checks that it is one: protobuf that holds a graph, and what <see cref="OnnxChecker"/> looks at.</summary>
+    /// <summary>
+    /// Reads a model file and checks that it is one: protobuf that holds a graph, and what <see cref="OnnxChecker"/> looks at. Nodes that stand before what they take
+    /// are brought into order.
+    /// </summary>
     /// <param name="path">The file.</param>
     /// <param name="externalData">Whether weights may lie in other files in the model's own folder; these are read too.</param>
     /// <exception cref="OnnxException">There is no such file, or it is no ONNX model, is cut short, or has its weights elsewhere.</exception>
@@ -40,7 +43,7 @@ public static class OnnxFile
         }
     }
 
-    /// <summary>Parses a model and checks that it is one.</summary>
+    /// <summary>Parses a model, checks that it is one, and brings its nodes into order, as <see cref="Read"/> does.</summary>
     /// <param name="bytes">The whole file.</param>
     /// <param name="name">What to call it in errors.</param>
     /// <exception cref="OnnxException">The bytes are no ONNX model, or not all of one.</exception>
@@ -54,6 +57,7 @@ public static class OnnxFile
     {
         try { OnnxChecker.Check(model); }
         catch (OnnxException error) { throw new OnnxException($"{name}: {error.Message}", error); }
+        NodeOrder.Sort(model.Graph);
         return model;
     }
 

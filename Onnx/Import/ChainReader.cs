@@ -12,18 +12,20 @@ internal sealed class ChainReader
     /// <summary>Elements of a sample anywhere in the network: 64 channels of 512×512. A few bytes of borders can ask for any number.</summary>
     private const int MostElements = 1 << 24;
 
-    private static readonly HashSet<string> Endings = ["ArgMax", "Cast", "Identity", "Squeeze", "Unsqueeze", "Flatten", "Reshape"];
+    internal static readonly HashSet<string> Endings = ["ArgMax", "Cast", "Identity", "Squeeze", "Unsqueeze", "Flatten", "Reshape"];
 
     private readonly GraphProto proto;
     private readonly GraphReader graph;
     private readonly IReadOnlyDictionary<string, Func<NodeReader, ImportedLayer>> layers;
     private readonly List<string> unknown = [], refused = [], ending = [];
     private readonly HashSet<string> endings = []; // what the nodes in ending return
-    private readonly HashSet<string> weightsTaken = [];
+    private readonly Dictionary<string, NodeProto> weightsTaken = [];
+    private readonly IReadOnlyList<NodeProto> nodes; // that the graph's outputs need, each behind what it takes
     private readonly HashSet<string> dropped = []; // constants that could not be computed
     private readonly List<(Module Layer, NodeReader Node, string? Value)> chain = [];
     private string value; // what the last layer so far returns
     private Shape? inner; // what stands before the view that is the last layer's own
+    private long made; // numbers of weights that are not in the file
     private bool broken;  // whether a refused node stands before
 
     public ChainReader(ModelProto model, IReadOnlyDictionary<string, Func<NodeReader, ImportedLayer>> layers)
@@ -37,7 +39,8 @@ internal sealed class ChainReader
         if (inputs.Count != 1 || proto.Output.Count == 0)
             throw new OnnxException($"the graph has {inputs.Count} inputs and {proto.Output.Count} outputs; a chain has one of each");
         (Sample, long? batch) = SampleShape(inputs[0]);
-        graph = new GraphReader(proto, (int)opset, batch);
+        nodes = Alive(NodeOrder.Sort(proto.Node));
+        graph = new GraphReader(proto, nodes, (int)opset, batch);
         value = inputs[0].Name;
         graph.Samples[value] = Sample;
     }
@@ -45,39 +48,44 @@ internal sealed class ChainReader
     /// <summary>The shape of a sample of the graph's input.</summary>
     public Shape Sample { get; }
 
+    /// <summary>The samples of each value that the chain has made so far.</summary>
+    public IReadOnlyDictionary<string, Shape?> Samples => graph.Samples;
+
     /// <summary>Nodes at the end that are no layers.</summary>
     public IReadOnlyList<string> Ending => ending;
+
+    /// <summary>What who imports the model should know.</summary>
+    public IReadOnlyList<string> Notes => graph.Notes;
 
     /// <summary>The layers in the order they run, each with its node and the name of what it returns; null where only a layer behind it has the node's result.</summary>
     /// <exception cref="OnnxException">Nodes that cannot be read: all of them.</exception>
     public IReadOnlyList<(Module Layer, NodeReader Node, string? Value)> Read()
     {
-        var alive = Alive();
         var done = new HashSet<NodeProto>(ReferenceEqualityComparer.Instance);
         // Constants first: a layer that stands for several nodes looks at those of the later ones too.
-        foreach (var node in proto.Node.Where(alive.Contains))
+        foreach (var node in nodes)
         {
             if (!Folds(node)) continue;
             done.Add(node);
             try { Fold(new NodeReader(graph, node, null)); }
             catch (OnnxException error) { Drop(node, error.Message); }
         }
-        foreach (var node in proto.Node)
+        foreach (var node in nodes)
         {
-            if (!alive.Contains(node) || done.Contains(node)) continue;
+            if (done.Contains(node)) continue;
             try
             {
                 var reader = new NodeReader(graph, node, node.Input.Select(i => graph.Samples.GetValueOrDefault(i)).FirstOrDefault(s => s is not null));
                 try { Read(reader); }
-                finally { done.UnionWith(reader.Followers.Select(f => f.Node)); }
+                finally { done.UnionWith(reader.Nodes); }
             }
             catch (OnnxException error) { Leave(node, error.Message); }
             catch (Exception error) when (error is ArgumentException or ShapeException) { Leave(node, $"node '{node.Name}' ({node.OpType}): {error.Message}"); }
             catch (UnknownShapeException) { Leave(node, null); }
         }
         if (unknown.Count > 0) refused.Insert(0, $"the engine has no layers for {string.Join(", ", unknown)}; it reads {string.Join(", ", layers.Keys)}");
-        if (proto.Node.Any(n => n.OpType is "QuantizeLinear" or "DynamicQuantizeLinear")) refused.Insert(0, "the model is quantized to 8-bit integers, and the engine computes with floats: only ONNX Runtime runs it");
-        if (refused.Count > 0) throw new OnnxException(string.Join("; ", refused));
+        if (proto.Node.Any(n => ModelSummary.ComputesIntegers(n.OpType))) refused.Insert(0, "the model is quantized to 8-bit integers, and the engine computes with floats: only ONNX Runtime runs it");
+        if (refused.Count > 0) throw new OnnxException(string.Join("; ", refused)) { Problems = refused };
         foreach (var output in proto.Output)
             if (output.Name != value && !endings.Contains(output.Name))
                 throw new OnnxException(proto.Output.Count > 1
@@ -123,8 +131,8 @@ internal sealed class ChainReader
         var layer = read(node);
         node.Done();
         if (layer.Output.Count > MostElements) throw node.Refuse($"it returns samples of shape {layer.Output}, {layer.Output.Count:N0} numbers; at most {MostElements:N0} are computed");
-        TakeWeights(node);
-        value = (node.Followers.Count > 0 ? node.Followers[^1].Node : proto).Output[0];
+        TakeWeights(node, layer);
+        value = node.Last.Node.Output[0];
         graph.Samples[value] = layer.Output;
         Add(layer, node);
     }
@@ -140,8 +148,7 @@ internal sealed class ChainReader
 
     /// <summary>ArgMax picks a class, and a Cast to anything but a float ends the computing.</summary>
     private static bool EndsHere(NodeProto node) => node.OpType == "ArgMax"
-        || (node.OpType == "Cast" && (TensorProto.Types.DataType)(node.Attribute.FirstOrDefault(a => a.Name == "to")?.I ?? 0)
-            is not (TensorProto.Types.DataType.Float or TensorProto.Types.DataType.Float16 or TensorProto.Types.DataType.Double));
+        || (node.OpType == "Cast" && NodeReader.TypeOf(node.Attribute.FirstOrDefault(a => a.Name == "to")) is not (TensorProto.Types.DataType.Float or TensorProto.Types.DataType.Float16 or TensorProto.Types.DataType.Double));
 
     /// <summary>Where a layer's last view is undone by the first of the next, as between two layers of images with one spatial axis, neither is needed.</summary>
     private void Add(ImportedLayer layer, NodeReader node)
@@ -174,24 +181,35 @@ internal sealed class ChainReader
         dropped.UnionWith(node.Output);
     }
 
-    /// <summary>A weight that two layers share would be two weights as soon as one of them is trained.</summary>
-    private void TakeWeights(NodeReader node)
+    /// <summary>Exporters write equal tensors once. Each layer has a copy of its own, which matters to who trains them.</summary>
+    private void TakeWeights(NodeReader node, ImportedLayer layer)
     {
-        if (node.Node.OpType is not ("Conv" or "Gemm" or "MatMul" or "BatchNormalization")) return;
-        if (node.Has(1) && !weightsTaken.Add(node.Node.Input[1])) throw node.Refuse($"weight '{node.Node.Input[1]}' is another layer's too, and training would make them differ");
+        bool trains = layer.Layers.Any(l => l.Parameters().Any(parameter => parameter.RequiresGrad));
+        foreach (var weight in node.Nodes.SelectMany(n => n.Input).Distinct().Select(graph.Constant).OfType<Constant>().Where(c => c.IsFloat))
+        {
+            bool shared = !weightsTaken.TryAdd(weight.Name, node.Node);
+            // What is in the file once and in layers often can be many times as large as the file.
+            if ((shared || weight.IsRepeated) && (made += weight.Count) > OnnxChecker.MostMade)
+                throw node.Refuse($"with weight {weight}, numbers that stand in the file once and in the network often are {made:N0}; at most {OnnxChecker.MostMade:N0} are made");
+            if (shared && trains)
+                graph.Notes.Add($"weight '{weight.Name}' is that of {Label(weightsTaken[weight.Name])} and of {Label(node.Node)}: each layer has a copy, and training makes them differ");
+        }
     }
 
+    private static string Label(NodeProto node) => $"{node.OpType} '{node.Name}'";
+
     /// <summary>The nodes that the graph's outputs need.</summary>
-    private HashSet<NodeProto> Alive()
+    private List<NodeProto> Alive(IReadOnlyList<NodeProto> sorted)
     {
         var needed = proto.Output.Select(o => o.Name).ToHashSet();
-        var alive = new HashSet<NodeProto>(ReferenceEqualityComparer.Instance);
-        for (int i = proto.Node.Count - 1; i >= 0; i--)
+        var alive = new List<NodeProto>();
+        for (int i = sorted.Count - 1; i >= 0; i--)
         {
-            if (!proto.Node[i].Output.Any(needed.Contains)) continue;
-            alive.Add(proto.Node[i]);
-            needed.UnionWith(proto.Node[i].Input);
+            if (!sorted[i].Output.Any(needed.Contains)) continue;
+            alive.Add(sorted[i]);
+            needed.UnionWith(sorted[i].Input);
         }
+        alive.Reverse();
         return alive;
     }
 

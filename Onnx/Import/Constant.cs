@@ -18,12 +18,16 @@ internal sealed class Constant
     private readonly TensorProto? tensor;
     private readonly long[]? integers;
     private readonly int[]? order; // axis i is axis order[i] of the tensor
+    private bool repeated; // the tensor has one element, which stands for all
 
     private Constant(string name, TensorProto tensor, int[] dims, int[]? order) => (Name, this.tensor, Dims, this.order, Type) =
         (name, tensor, dims, order, (TensorProto.Types.DataType)tensor.DataType);
 
     /// <summary>A tensor of the file, which the checker has passed.</summary>
     public Constant(TensorProto tensor) : this(tensor.Name, tensor, [.. tensor.Dims.Select(d => (int)d)], null) { }
+
+    /// <summary>One number at every place: it stays one until a layer's parameter takes it.</summary>
+    public static Constant Repeated(string name, TensorProto number, int[] dims) => new(name, number, dims, null) { repeated = true };
 
     /// <summary>Whole numbers that were computed, row-major.</summary>
     public Constant(string name, long[] integers, params int[] dims) => (Name, this.integers, Dims, Type) = (name, integers, dims, TensorProto.Types.DataType.Int64);
@@ -34,6 +38,9 @@ internal sealed class Constant
 
     public TensorProto.Types.DataType Type { get; }
 
+    /// <summary>Whether one number of the file stands for all.</summary>
+    public bool IsRepeated => repeated;
+
     /// <summary>Number of elements.</summary>
     public int Count => Dims.Aggregate(1, (count, size) => count * size);
 
@@ -41,7 +48,7 @@ internal sealed class Constant
     public string Shape => $"[{string.Join(", ", Dims)}]";
 
     /// <summary>Whether it can be a weight.</summary>
-    public bool IsFloat => Type is TensorProto.Types.DataType.Float or TensorProto.Types.DataType.Float16 or TensorProto.Types.DataType.Double;
+    public bool IsFloat => Type is TensorProto.Types.DataType.Float or TensorProto.Types.DataType.Float16 or TensorProto.Types.DataType.Bfloat16 or TensorProto.Types.DataType.Double;
 
     /// <summary>The single element, where there is only one.</summary>
     public float? Single
@@ -85,13 +92,14 @@ internal sealed class Constant
         if (integers is not null) return new Constant(name, integers, dims);
         // Axes that changed their order cannot be cut anew where they lie.
         if (order is not null) throw new OnnxException($"weight '{Name}' is transposed and then reshaped, which is not supported");
-        return new Constant(name, tensor!, dims, null);
+        return new Constant(name, tensor!, dims, null) { repeated = repeated };
     }
 
     /// <summary>The axes in another order: axis i is axis <paramref name="permutation"/>[i] of this one.</summary>
     public Constant Transpose(string name, int[] permutation)
     {
         int[] dims = [.. permutation.Select(axis => Dims[axis])];
+        if (repeated) return Repeated(name, tensor!, dims);
         if (Integers() is { } values)
         {
             var moved = new long[values.Length];
@@ -105,7 +113,7 @@ internal sealed class Constant
     }
 
     /// <summary>The same value under another name.</summary>
-    public Constant Named(string name) => integers is not null ? new Constant(name, integers, Dims) : new Constant(name, tensor!, Dims, order) { Source = Source };
+    public Constant Named(string name) => integers is not null ? new Constant(name, integers, Dims) : new Constant(name, tensor!, Dims, order) { Source = Source, repeated = repeated };
 
     /// <summary>The tensor's own sizes, where the axes have another order.</summary>
     private int[]? Source { get; init; }
@@ -114,6 +122,11 @@ internal sealed class Constant
     public void CopyTo(Span<float> destination)
     {
         var raw = tensor!.RawData.Span;
+        if (repeated)
+        {
+            destination.Fill(Element(raw, 0));
+            return;
+        }
         if (order is null && Type == TensorProto.Types.DataType.Float)
         {
             if (raw.Length > 0) MemoryMarshal.Cast<byte, float>(raw).CopyTo(destination);
@@ -146,6 +159,8 @@ internal sealed class Constant
     {
         TensorProto.Types.DataType.Float => raw.Length > 0 ? BinaryPrimitives.ReadSingleLittleEndian(raw[(i * sizeof(float))..]) : tensor!.FloatData[i],
         TensorProto.Types.DataType.Double => (float)(raw.Length > 0 ? BinaryPrimitives.ReadDoubleLittleEndian(raw[(i * sizeof(double))..]) : tensor!.DoubleData[i]),
+        // The upper half of a float.
+        TensorProto.Types.DataType.Bfloat16 => BitConverter.Int32BitsToSingle((raw.Length > 0 ? BinaryPrimitives.ReadInt16LittleEndian(raw[(i * sizeof(short))..]) : tensor!.Int32Data[i]) << 16),
         // Typed data holds the sixteen bits of a half in an int.
         _ => (float)(raw.Length > 0 ? BinaryPrimitives.ReadHalfLittleEndian(raw[(i * sizeof(short))..]) : BitConverter.UInt16BitsToHalf((ushort)tensor!.Int32Data[i])),
     };

@@ -17,6 +17,8 @@ internal sealed class NodeReader
     {
         (this.graph, Node, this.sample) = (graph, node, sample);
         foreach (var attribute in node.Attribute)
+            // Until operator set 6, which inputs may be overwritten: says nothing of what is computed.
+            if (graph.Opset >= 6 || attribute.Name != "consumed_inputs")
             if (!attributes.TryAdd(attribute.Name, attribute)) throw Refuse($"attribute '{attribute.Name}' stands twice");
     }
 
@@ -30,6 +32,12 @@ internal sealed class NodeReader
 
     /// <summary>The nodes behind this one that its layer stands for too, such as the Add behind a MatMul.</summary>
     public List<NodeReader> Followers { get; } = [];
+
+    /// <summary>The last of the nodes that the layer stands for.</summary>
+    public NodeReader Last => Followers.Count > 0 ? Followers[^1].Last : this;
+
+    /// <summary>All nodes that the layer stands for, this one first.</summary>
+    public IEnumerable<NodeProto> Nodes => Followers.SelectMany(follower => follower.Nodes).Prepend(Node);
 
     /// <summary>The shape of a sample that comes in.</summary>
     /// <exception cref="UnknownShapeException">A node before this one was refused.</exception>
@@ -46,7 +54,7 @@ internal sealed class NodeReader
     {
         if (!Has(index)) throw Refuse($"input {index} is missing");
         var constant = graph.Constant(Node.Input[index]) ?? throw Refuse($"input {index}, '{Node.Input[index]}', is no weight stored in the file");
-        if (!constant.IsFloat) throw Refuse($"weight '{constant.Name}' is of type {constant.Type}; Float, Float16 and Double are read");
+        if (!constant.IsFloat) throw Refuse($"weight '{constant.Name}' is of type {constant.Type}; Float, Float16, Bfloat16 and Double are read");
         if (constant.Count == 0) throw Refuse($"weight '{constant.Name}' has no elements, its shape is {constant.Shape}");
         return constant;
     }
@@ -64,8 +72,7 @@ internal sealed class NodeReader
     /// </summary>
     public NodeReader? Follow(string opType)
     {
-        var last = Followers.Count > 0 ? Followers[^1].Node : Node;
-        if (graph.OnlyConsumer(last) is not { } next || next.OpType != opType) return null;
+        if (graph.OnlyConsumer(Last.Node) is not { } next || next.OpType != opType) return null;
         Followers.Add(new NodeReader(graph, next, sample));
         return Followers[^1];
     }
@@ -110,8 +117,27 @@ internal sealed class NodeReader
 
     public string Text(string name, string defaultValue) => Take(name, AttributeProto.Types.AttributeType.String)?.S.ToStringUtf8() ?? defaultValue;
 
+    /// <summary>An attribute that names a type: by its number, in operator sets before 6 by its name.</summary>
+    public TensorProto.Types.DataType Type(string name)
+    {
+        if (!attributes.Remove(name, out var attribute)) throw Refuse($"attribute '{name}' is missing");
+        return TypeOf(attribute) is not TensorProto.Types.DataType.Undefined and var type ? type
+            : throw Refuse($"attribute '{name}' is {(attribute.HasS ? $"'{attribute.S.ToStringUtf8()}'" : $"{attribute.I}")}, expected a type such as FLOAT");
+    }
+
+    /// <summary>The type that an attribute names, undefined for none.</summary>
+    public static TensorProto.Types.DataType TypeOf(AttributeProto? attribute)
+    {
+        if (attribute is not { HasS: true }) return Enum.IsDefined((TensorProto.Types.DataType)(attribute?.I ?? 0)) ? (TensorProto.Types.DataType)(attribute?.I ?? 0) : default;
+        string text = attribute.S.ToStringUtf8();
+        return text.All(char.IsAsciiLetterOrDigit) && !char.IsAsciiDigit(text.FirstOrDefault('0')) && Enum.TryParse(text, ignoreCase: true, out TensorProto.Types.DataType type) ? type : default;
+    }
+
     /// <summary>A list attribute of numbers of any sign, or null where there is none.</summary>
     public long[]? Longs(string name) => Take(name, AttributeProto.Types.AttributeType.Ints)?.Ints.ToArray();
+
+    /// <summary>A list attribute of floats.</summary>
+    public float[] Floats(string name) => Take(name, AttributeProto.Types.AttributeType.Floats)?.Floats.ToArray() ?? [];
 
     /// <summary>A list attribute of exactly so many numbers of 0 or more that fit an int.</summary>
     public int[] Ints(string name, params int[] defaultValue)
@@ -145,12 +171,23 @@ internal sealed class NodeReader
         foreach (ref float value in parameter.Value.Data.AsSpan()) value *= factor;
     }
 
-    /// <summary>Checks that the node has no more than so many inputs, and so many outputs.</summary>
-    public void RequireArity(int inputs, int outputs = 1)
+    /// <summary>
+    /// Checks that the node has no more than so many inputs, and so many outputs. Those behind the first are only there for who takes them: that is an error, with
+    /// what they hold.
+    /// </summary>
+    public void RequireArity(int inputs, params ReadOnlySpan<string> others)
     {
         if (Node.Input.Count > inputs) throw Refuse($"it has {Node.Input.Count} inputs, expected at most {inputs}");
-        if (Node.Output.Skip(outputs).Any(o => o.Length > 0)) throw Refuse($"it has {Node.Output.Count} outputs, only the first is supported");
+        for (int i = 1; i < Node.Output.Count; i++)
+        {
+            if (Node.Output[i].Length == 0) continue;
+            if (i > others.Length) throw Refuse($"it has {Node.Output.Count} outputs, the operator returns {1 + others.Length}");
+            if (graph.Taker(Node.Output[i]) is { } taker) throw Refuse($"{taker} takes its output '{Node.Output[i]}', {others[i - 1]}: a layer returns one value");
+        }
     }
+
+    /// <summary>Something that who imports the model should know.</summary>
+    public void Note(string note) => graph.Notes.Add(note);
 
     /// <summary>Ends the reading: no attribute may be left, here or in a follower.</summary>
     public void Done()
