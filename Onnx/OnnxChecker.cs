@@ -17,8 +17,8 @@ public static class OnnxChecker
     /// <summary>Axes of a tensor: no operator has use for so many, and each is kept with every value that it is passed on to.</summary>
     internal const int MostAxes = 64;
 
-    /// <summary>Elements of a tensor that the file only names the sizes of: a quarter of a gigabyte of floats.</summary>
-    internal const int MostMade = 1 << 26;
+    /// <summary>Elements of a tensor that the file only names the sizes of: half a gigabyte of floats, more than any layer of VGG has.</summary>
+    private const int MostMade = 1 << 27;
 
     /// <summary>Checks a model.</summary>
     /// <exception cref="OnnxException">What is wrong, with the name of the node, weight or value.</exception>
@@ -152,27 +152,26 @@ public static class OnnxChecker
             double count = 1;
             for (int i = 0; i < sizes.Int64Data.Count; i++) count *= Math.Abs((double)sizes.Int64Data[i]);
             for (int i = 0; i + sizeof(long) <= sizes.RawData.Length; i += sizeof(long)) count *= Math.Abs((double)BinaryPrimitives.ReadInt64LittleEndian(sizes.RawData.Span[i..]));
-            if (count > MostMade) throw new OnnxException($"node '{node.Name}' ({node.OpType}) makes a tensor of {count:N0} elements out of a few sizes; at most {MostMade:N0} are made");
+            if (count > MostMade) throw new OnnxException($"{NodeReader.Label(node)} makes a tensor of {count:N0} elements out of a few sizes; at most {MostMade:N0} are made");
         }
     }
 
     private static void Nodes(IReadOnlyList<NodeProto> nodes, HashSet<string> own, Scope known, int level)
     {
-        static string Label(NodeProto node) => $"node '{node.Name}' ({node.OpType})";
         var names = new HashSet<string>();
         foreach (var node in nodes)
         {
             if (node.OpType.Length == 0) throw new OnnxException($"node '{node.Name}' names no operator");
             if (node.Name.Length > 0 && !names.Add(node.Name)) throw new OnnxException($"two nodes are named '{node.Name}'");
-            if (!node.Output.Any(o => o.Length > 0)) throw new OnnxException($"{Label(node)} returns nothing");
+            if (!node.Output.Any(o => o.Length > 0)) throw new OnnxException($"{NodeReader.Label(node)} returns nothing");
             foreach (string output in node.Output)
-                if (output.Length > 0 && (known.Contains(output) || !own.Add(output))) throw new OnnxException($"{Label(node)} returns '{output}', a name that is taken");
+                if (output.Length > 0 && (known.Contains(output) || !own.Add(output))) throw new OnnxException($"{NodeReader.Label(node)} returns '{output}', a name that is taken");
         }
         foreach (var node in nodes)
         {
             foreach (string input in node.Input)
-                if (input.Length > 0 && !known.Contains(input)) throw new OnnxException($"{Label(node)} takes '{input}', which is no input, no weight and no node's result");
-            Attributes(node, Label(node), known, level);
+                if (input.Length > 0 && !known.Contains(input)) throw new OnnxException($"{NodeReader.Label(node)} takes '{input}', which is no input, no weight and no node's result");
+            Attributes(node, NodeReader.Label(node), known, level);
         }
         NodeOrder.Sort(nodes);
     }

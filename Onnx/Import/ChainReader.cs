@@ -12,12 +12,16 @@ internal sealed class ChainReader
     /// <summary>Elements of a sample anywhere in the network: 64 channels of 512×512. A few bytes of borders can ask for any number.</summary>
     private const int MostElements = 1 << 24;
 
+    /// <summary>Numbers of weights that stand in the file once and in the network often: a gigabyte of floats.</summary>
+    internal const int MostMade = 1 << 28;
+
     internal static readonly HashSet<string> Endings = ["ArgMax", "Cast", "Identity", "Squeeze", "Unsqueeze", "Flatten", "Reshape"];
 
     private readonly GraphProto proto;
     private readonly GraphReader graph;
     private readonly IReadOnlyDictionary<string, Func<NodeReader, ImportedLayer>> layers;
-    private readonly List<string> unknown = [], refused = [], ending = [];
+    private readonly List<string> refused = [], ending = [];
+    private readonly List<(string Operator, string Node)> unknown = [];
     private readonly HashSet<string> endings = []; // what the nodes in ending return
     private readonly Dictionary<string, NodeProto> weightsTaken = [];
     private readonly IReadOnlyList<NodeProto> nodes; // that the graph's outputs need, each behind what it takes
@@ -80,10 +84,10 @@ internal sealed class ChainReader
                 finally { done.UnionWith(reader.Nodes); }
             }
             catch (OnnxException error) { Leave(node, error.Message); }
-            catch (Exception error) when (error is ArgumentException or ShapeException) { Leave(node, $"node '{node.Name}' ({node.OpType}): {error.Message}"); }
+            catch (Exception error) when (error is ArgumentException or ShapeException) { Leave(node, $"{NodeReader.Label(node)}: {error.Message}"); }
             catch (UnknownShapeException) { Leave(node, null); }
         }
-        if (unknown.Count > 0) refused.Insert(0, $"the engine has no layers for {string.Join(", ", unknown)}; it reads {string.Join(", ", layers.Keys)}");
+        if (unknown.Count > 0) refused.Insert(0, $"the engine has no layers for {Unknown()}; it reads {string.Join(", ", layers.Keys)}");
         if (proto.Node.Any(n => ModelSummary.ComputesIntegers(n.OpType))) refused.Insert(0, "the model is quantized to 8-bit integers, and the engine computes with floats: only ONNX Runtime runs it");
         if (refused.Count > 0) throw new OnnxException(string.Join("; ", refused)) { Problems = refused };
         foreach (var output in proto.Output)
@@ -94,6 +98,10 @@ internal sealed class ChainReader
         RequireDeclaredShape();
         return chain;
     }
+
+    /// <summary>Each operator once, with the nodes of it.</summary>
+    private string Unknown() => string.Join(", ", unknown.GroupBy(u => u.Operator, u => u.Node).Select(group =>
+        $"{group.Key} (node{(group.Count() > 1 ? "s" : "")} {string.Join(", ", group.Take(8).Select(name => $"'{name}'"))}{(group.Count() > 8 ? $" and {group.Count() - 8} more" : "")})"));
 
     private void Read(NodeReader node)
     {
@@ -121,7 +129,7 @@ internal sealed class ChainReader
         }
         if (!standard || !layers.TryGetValue(proto.OpType, out var read))
         {
-            unknown.Add($"{(standard ? "" : proto.Domain + ".")}{proto.OpType} (node '{proto.Name}')");
+            unknown.Add(($"{(standard ? "" : proto.Domain + ".")}{proto.OpType}", proto.Name.Length > 0 ? proto.Name : proto.Output.First(o => o.Length > 0)));
             Leave(proto, null);
             return;
         }
@@ -189,14 +197,12 @@ internal sealed class ChainReader
         {
             bool shared = !weightsTaken.TryAdd(weight.Name, node.Node);
             // What is in the file once and in layers often can be many times as large as the file.
-            if ((shared || weight.IsRepeated) && (made += weight.Count) > OnnxChecker.MostMade)
-                throw node.Refuse($"with weight {weight}, numbers that stand in the file once and in the network often are {made:N0}; at most {OnnxChecker.MostMade:N0} are made");
+            if ((shared || weight.IsRepeated) && (made += weight.Count) > MostMade)
+                throw node.Refuse($"with weight {weight}, numbers that stand in the file once and in the network often are {made:N0}; at most {MostMade:N0} are made");
             if (shared && trains)
-                graph.Notes.Add($"weight '{weight.Name}' is that of {Label(weightsTaken[weight.Name])} and of {Label(node.Node)}: each layer has a copy, and training makes them differ");
+                graph.Notes.Add($"weight '{weight.Name}' is that of {NodeReader.Label(weightsTaken[weight.Name])} and of {NodeReader.Label(node.Node)}: each layer has a copy, and training makes them differ");
         }
     }
-
-    private static string Label(NodeProto node) => $"{node.OpType} '{node.Name}'";
 
     /// <summary>The nodes that the graph's outputs need.</summary>
     private List<NodeProto> Alive(IReadOnlyList<NodeProto> sorted)

@@ -69,7 +69,7 @@ internal static class ConstantFolder
         node.Skip("value");
         if (value is not null && (value.DataType is (int)TensorProto.Types.DataType.String or (int)TensorProto.Types.DataType.Bool || OnnxChecker.Count(value, "value") != 1)) throw node.Refuse("it repeats a value that is no number");
         // Zoo models made small have their weights so.
-        if ((value is null || new Constant(value).IsFloat) && dims.All(d => d is >= 0 and <= int.MaxValue) && dims.Aggregate(1.0, (n, d) => n * d) <= OnnxChecker.MostMade)
+        if ((value is null || new Constant(value).IsFloat) && dims.All(d => d is >= 0 and <= int.MaxValue) && dims.Aggregate(1.0, (n, d) => n * d) <= ChainReader.MostMade)
             return Onnx.Constant.Repeated(name, value ?? new TensorProto { DataType = (int)TensorProto.Types.DataType.Float, FloatData = { 0 } }, [.. dims.Select(d => (int)d)]);
         if (new Constant(value ?? new TensorProto()).Integers() is not [var number]) throw node.Refuse($"it makes the shape [{string.Join(", ", dims)}] of a value that is neither float nor whole number, or too many of it");
         if (dims.Any(d => d is < 0 or > MostNumbers) || dims.Aggregate(1L, (n, d) => Math.Min(n * d, MostNumbers + 1)) > MostNumbers)

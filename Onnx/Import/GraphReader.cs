@@ -41,7 +41,7 @@ internal sealed class GraphReader
     public List<string> Notes { get; } = [];
 
     /// <summary>Who takes a value, in words; null where nobody does.</summary>
-    public string? Taker(string value) => consumers.TryGetValue(value, out var list) ? $"node '{list[0].Name}' ({list[0].OpType})"
+    public string? Taker(string value) => consumers.TryGetValue(value, out var list) ? NodeReader.Label(list[0])
         : outputs.Contains(value) ? "the graph's user" : null;
 
     /// <summary>The constant of a name, or null.</summary>

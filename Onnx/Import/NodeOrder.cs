@@ -38,7 +38,7 @@ internal static class NodeOrder
             foreach (int next in behind[i])
                 if (--waits[next] == 0) ready.Enqueue(next, next);
         }
-        if (order.Count < nodes.Count) throw new OnnxException($"the nodes {Cycle(nodes, before, waits)} are in a cycle: each takes what the one before it returns");
+        if (order.Count < nodes.Count) throw new OnnxException($"{Cycle(nodes, before, waits)} are in a cycle: each takes what the one before it returns");
         return order;
     }
 
@@ -74,7 +74,7 @@ internal static class NodeOrder
         var places = new Dictionary<int, int>();
         int at = Array.FindIndex(waits, count => count > 0);
         for (; places.TryAdd(at, path.Count); at = before[at].First(maker => waits[maker] > 0)) path.Add(at);
-        var cycle = path.Skip(places[at]).Reverse().Select(i => $"'{nodes[i].Name}' ({nodes[i].OpType})").ToList();
+        var cycle = path.Skip(places[at]).Reverse().Select(i => NodeReader.Label(nodes[i])).ToList();
         return cycle.Count <= 8 ? string.Join(", ", cycle) : $"{string.Join(", ", cycle.Take(8))} and {cycle.Count - 8} more";
     }
 }

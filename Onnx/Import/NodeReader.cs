@@ -203,7 +203,10 @@ internal sealed class NodeReader
         return attribute;
     }
 
-    public OnnxException Refuse(string why) => new($"node '{Node.Name}' ({Node.OpType}): {why}");
+    public OnnxException Refuse(string why) => new($"{Label(Node)}: {why}");
+
+    /// <summary>A node in words, by what it returns where it has no name.</summary>
+    public static string Label(NodeProto node) => $"node '{(node.Name.Length > 0 ? node.Name : node.Output.FirstOrDefault(o => o.Length > 0) ?? "")}' ({node.OpType})";
 }
 
 /// <summary>A node's samples have no known shape, because a node before it was refused: it is then left out of the reading, not refused itself.</summary>

@@ -133,7 +133,7 @@ public sealed record ModelSummary(
             made.Dims.Add(dims);
             return made;
         }
-        return node.Input.Count > 0 && node.Input.All(input => input.Length == 0 || prepared.ContainsKey(input)) ? prepared[node.Input[0]] : null;
+        return node.Input.Count > 0 && node.Input.All(input => input.Length == 0 || prepared.ContainsKey(input)) ? prepared.GetValueOrDefault(node.Input[0]) : null;
     }
 
     private static NodeSummary Summarize(NodeProto node, Dictionary<string, TensorProto> prepared, ValueTypes types, bool isFunction, HashSet<TensorProto> learned)

@@ -129,7 +129,7 @@ internal static class BatchNormalization
         Fill(layer.RunningVar!, 4);
         if (layer.RunningVar!.Any(v => !(v >= 0))) throw node.Refuse($"weight '{node.Node.Input[4]}' holds a variance below 0, or one that is no number");
         if (x.Rank == 1 || (x.Rank <= 3 && !perElement)) return new ImportedLayer(x, layer);
-        return new ImportedLayer(x, new Numerics.Reshape(perElement ? new Shape(x.Count) : new Shape(x[0], x.Count / x[0])), layer, new Numerics.Reshape(x));
+        return new ImportedLayer(x, perElement ? new Numerics.Flatten() : new Numerics.Reshape(new Shape(x[0], x.Count / x[0])), layer, new Numerics.Reshape(x));
 
         void Fill(float[] values, int index)
         {
