@@ -165,7 +165,7 @@ public static class OnnxChecker
             if (node.Name.Length > 0 && !names.Add(node.Name)) throw new OnnxException($"two nodes are named '{node.Name}'");
             if (!node.Output.Any(o => o.Length > 0)) throw new OnnxException($"{NodeReader.Label(node)} returns nothing");
             foreach (string output in node.Output)
-                if (output.Length > 0 && (known.Contains(output) || !own.Add(output))) throw new OnnxException($"{NodeReader.Label(node)} returns '{output}', a name that is taken");
+                if (output.Length > 0 && !own.Add(output)) throw new OnnxException($"{NodeReader.Label(node)} returns '{output}', a name that is taken");
         }
         foreach (var node in nodes)
         {

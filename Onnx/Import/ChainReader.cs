@@ -134,8 +134,8 @@ internal sealed class ChainReader
             return;
         }
         if (endings.Contains(x)) throw node.Refuse($"it takes what {ending[^1]} returns, which is no float any more; no layer computes with that");
-        if (x != value && !broken) throw node.Refuse($"it does not take '{value}', what the node before it returns; only a chain of nodes is read");
         if (proto.Input.Count(i => i.Length > 0 && graph.Constant(i) is null) > 1) throw node.Refuse("it takes more than one computed value; only a chain of nodes is read");
+        if (x != value && !broken) throw node.Refuse($"it does not take '{value}', what the node before it returns; only a chain of nodes is read");
         var layer = read(node);
         node.Done();
         if (layer.Output.Count > MostElements) throw node.Refuse($"it returns samples of shape {layer.Output}, {layer.Output.Count:N0} numbers; at most {MostElements:N0} are computed");

@@ -80,12 +80,13 @@ internal sealed class NodeReader
     /// <summary>Gives the last follower back: it is a node of its own after all.</summary>
     public void Unfollow() => Followers.RemoveAt(Followers.Count - 1);
 
-    /// <summary>What the weight's name says of the layer, <c>conv1</c> from <c>conv1.weight</c>; else the node's name; else its output's.</summary>
+    /// <summary>What the weight's name says of the layer, <c>conv1</c> from <c>conv1.weight</c>; else the name of the node that takes it; else its output's.</summary>
     public string LayerName()
     {
-        string name = Node.Input.Select(graph.Constant).FirstOrDefault(c => c is not null)?.Name ?? "";
+        var (node, name) = Nodes.SelectMany(node => node.Input, (node, input) => (node, Constant: graph.Constant(input)))
+            .Where(taken => taken.Constant is { IsFloat: true }).Select(taken => (taken.node, taken.Constant!.Name)).FirstOrDefault((Node, ""));
         if (name.EndsWith(".weight", StringComparison.Ordinal) && name.Length > ".weight".Length) return name[..^".weight".Length];
-        return Node.Name.Length > 0 ? Node.Name : Node.Output[0];
+        return node.Name.Length > 0 ? node.Name : node.Output[0];
     }
 
     /// <summary>Checks an attribute off that was read by other means.</summary>

@@ -10,8 +10,8 @@ internal static class Arithmetic
 {
     public static string Export(GraphWriter graph, string name, string x, ScaleShift layer)
     {
-        if (layer.Weight is not null) x = graph.Node("Mul", layer.Bias is null ? name : $"{name}.mul", [x, graph.Initializer($"{name}.weight", layer.Weight.Value)]);
-        return layer.Bias is null ? x : graph.Node("Add", name, [x, graph.Initializer($"{name}.bias", layer.Bias.Value)]);
+        if (layer.Weight is not null) x = graph.Node("Mul", name, [x, graph.Initializer($"{name}.weight", layer.Weight.Value)]);
+        return layer.Bias is null ? x : graph.Node("Add", layer.Weight is null ? name : $"{name}.add", [x, graph.Initializer($"{name}.bias", layer.Bias.Value)]);
     }
 
     /// <summary>dx = dy·weight, dWeight = Σ dy·x, dBias = Σ dy, the sums over the samples and the axes that are broadcast.</summary>

@@ -104,8 +104,11 @@ internal static class BatchNormalization
 
     public static ImportedLayer Import(NodeReader node)
     {
-        // First of all the form: what follows from it, such as more outputs, is no reason of its own.
-        string? training = node.Flag("training_mode") ? "attribute 'training_mode' is 1" : node.Opset < 7 && !node.Flag("is_test") ? "attribute 'is_test' is 0" : null;
+        // First of all the form: what follows from it, such as more outputs, is no reason of its own. Between the two attributes the number of outputs said it.
+        string? training = node.Flag("training_mode") ? "attribute 'training_mode' is 1"
+            : node.Opset < 7 && !node.Flag("is_test") ? "attribute 'is_test' is 0"
+            : node.Opset is >= 7 and < 14 && node.Node.Output.Skip(1).Any(o => o.Length > 0) ? $"it names more outputs than one, which in operator set {node.Opset} asks for training mode"
+            : null;
         if (training is not null) throw node.Refuse($"{training}: in training mode it normalizes by the batch and moves running estimates; only the inference form is read");
         node.RequireArity(5, "the running mean", "the running variance", "the batch's mean", "the batch's variance");
         bool perElement = node.Opset < 9 && node.HasAttribute("spatial") && !node.Flag("spatial");
