@@ -65,14 +65,14 @@ public sealed class ForeignModelTests
     [TestMethod]
     public void SharedWeightsBecomeCopies()
     {
-        var model = Graphs.Of(13, new Shape(4), "Gemm x fc.weight b -> a transB=1\nRelu a -> r\nGemm r fc.weight b -> c transB=1\nGemm c fc.weight -> y transB=1", ("fc.weight", [4, 4]), ("b", [4]));
+        var model = Graphs.Of(13, new Shape(4), "Identity b -> b2\nGemm x fc.weight b -> a transB=1\nRelu a -> r\nGemm r fc.weight b2 -> c transB=1\nGemm c fc.weight -> y transB=1", ("fc.weight", [4, 4]), ("b", [4]));
         var imported = Graphs.AssertImports(model);
         CollectionAssert.AreEqual(new[] { "fc", "fc_2", "fc_3" }, imported.Network.Children.Select(child => child.Name).ToArray());
         Assert.HasCount(3, imported.Network.NamedParameters().Where(named => named.Name.EndsWith("weight", StringComparison.Ordinal)).Select(named => named.Parameter.Value.Data).Distinct().ToArray());
         CollectionAssert.AreEqual(new[]
         {
             "weight 'fc.weight' is that of node 'a' (Gemm) and of node 'c' (Gemm): each layer has a copy, and training makes them differ",
-            "weight 'b' is that of node 'a' (Gemm) and of node 'c' (Gemm): each layer has a copy, and training makes them differ",
+            "weight 'b2' is that of node 'a' (Gemm) and of node 'c' (Gemm): each layer has a copy, and training makes them differ",
             "weight 'fc.weight' is that of node 'a' (Gemm) and of node 'y' (Gemm): each layer has a copy, and training makes them differ",
         }, imported.Notes.ToArray());
     }

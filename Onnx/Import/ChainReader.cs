@@ -23,7 +23,7 @@ internal sealed class ChainReader
     private readonly List<string> refused = [], ending = [];
     private readonly List<(string Operator, string Node)> unknown = [];
     private readonly HashSet<string> endings = []; // what the nodes in ending return
-    private readonly Dictionary<string, NodeProto> weightsTaken = [];
+    private readonly Dictionary<object, NodeProto> weightsTaken = new(ReferenceEqualityComparer.Instance); // by what holds their numbers
     private readonly IReadOnlyList<NodeProto> nodes; // that the graph's outputs need, each behind what it takes
     private readonly HashSet<string> dropped = []; // constants that could not be computed
     private readonly List<(Module Layer, NodeReader Node, string? Value)> chain = [];
@@ -195,12 +195,12 @@ internal sealed class ChainReader
         bool trains = layer.Layers.Any(l => l.Parameters().Any(parameter => parameter.RequiresGrad));
         foreach (var weight in node.Nodes.SelectMany(n => n.Input).Distinct().Select(graph.Constant).OfType<Constant>().Where(c => c.IsFloat))
         {
-            bool shared = !weightsTaken.TryAdd(weight.Name, node.Node);
+            bool shared = !weightsTaken.TryAdd(weight.Storage, node.Node);
             // What is in the file once and in layers often can be many times as large as the file.
             if ((shared || weight.IsRepeated) && (made += weight.Count) > MostMade)
                 throw node.Refuse($"with weight {weight}, numbers that stand in the file once and in the network often are {made:N0}; at most {MostMade:N0} are made");
             if (shared && trains)
-                graph.Notes.Add($"weight '{weight.Name}' is that of {NodeReader.Label(weightsTaken[weight.Name])} and of {NodeReader.Label(node.Node)}: each layer has a copy, and training makes them differ");
+                graph.Notes.Add($"weight '{weight.Name}' is that of {NodeReader.Label(weightsTaken[weight.Storage])} and of {NodeReader.Label(node.Node)}: each layer has a copy, and training makes them differ");
         }
     }
 

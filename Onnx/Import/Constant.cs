@@ -38,6 +38,9 @@ internal sealed class Constant
 
     public TensorProto.Types.DataType Type { get; }
 
+    /// <summary>What holds the numbers: the same for all constants that are seen of one tensor of the file.</summary>
+    public object Storage => (object?)tensor ?? integers!;
+
     /// <summary>Whether one number of the file stands for all.</summary>
     public bool IsRepeated => repeated;
 
