@@ -6,7 +6,8 @@ using DataType = OnnxLeNet.Onnx.Schema.TensorProto.Types.DataType;
 namespace OnnxLeNet.Onnx;
 
 /// <summary>
-/// Checks a model's structure before anything computes with it, in the engine or in native code: names that exist and stand once, nodes that no cycle
+/// Checks a model's structure before anything computes with it, in the engine or in native code: names that exist and stand once, nodes
+/// that no cycle
 /// keeps from running, tensors whose sizes fit their data, attributes of the type they claim. What operators mean is not looked at.
 /// </summary>
 public static class OnnxChecker
@@ -17,7 +18,9 @@ public static class OnnxChecker
     /// <summary>Axes of a tensor: no operator has use for so many, and each is kept with every value that it is passed on to.</summary>
     internal const int MostAxes = 64;
 
-    /// <summary>Elements of a tensor that the file only names the sizes of: half a gigabyte of floats, more than any layer of VGG has.</summary>
+    /// <summary>
+    /// Elements of a tensor that the file only names the sizes of: half a gigabyte of floats, more than any layer of VGG has.
+    /// </summary>
     private const int MostMade = 1 << 27;
 
     /// <summary>Checks a model.</summary>
@@ -152,7 +155,8 @@ public static class OnnxChecker
             double count = 1;
             for (int i = 0; i < sizes.Int64Data.Count; i++) count *= Math.Abs((double)sizes.Int64Data[i]);
             for (int i = 0; i + sizeof(long) <= sizes.RawData.Length; i += sizeof(long)) count *= Math.Abs((double)BinaryPrimitives.ReadInt64LittleEndian(sizes.RawData.Span[i..]));
-            if (count > MostMade) throw new OnnxException($"{NodeReader.Label(node)} makes a tensor of {count:N0} elements out of a few sizes; at most {MostMade:N0} are made");
+            if (count > MostMade)
+                throw new OnnxException($"{NodeReader.Label(node)} makes a tensor of {count:N0} elements out of a few sizes; at most {MostMade:N0} are made");
         }
     }
 
@@ -165,12 +169,14 @@ public static class OnnxChecker
             if (node.Name.Length > 0 && !names.Add(node.Name)) throw new OnnxException($"two nodes are named '{node.Name}'");
             if (!node.Output.Any(o => o.Length > 0)) throw new OnnxException($"{NodeReader.Label(node)} returns nothing");
             foreach (string output in node.Output)
-                if (output.Length > 0 && !own.Add(output)) throw new OnnxException($"{NodeReader.Label(node)} returns '{output}', a name that is taken");
+                if (output.Length > 0 && !own.Add(output))
+                    throw new OnnxException($"{NodeReader.Label(node)} returns '{output}', a name that is taken");
         }
         foreach (var node in nodes)
         {
             foreach (string input in node.Input)
-                if (input.Length > 0 && !known.Contains(input)) throw new OnnxException($"{NodeReader.Label(node)} takes '{input}', which is no input, no weight and no node's result");
+                if (input.Length > 0 && !known.Contains(input))
+                    throw new OnnxException($"{NodeReader.Label(node)} takes '{input}', which is no input, no weight and no node's result");
             Attributes(node, NodeReader.Label(node), known, level);
         }
         NodeOrder.Sort(nodes);

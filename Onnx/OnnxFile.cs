@@ -12,7 +12,8 @@ public static class OnnxFile
     private const long MostBytes = int.MaxValue;
 
     /// <summary>
-    /// Reads a model file and checks that it is one: protobuf that holds a graph, and what <see cref="OnnxChecker"/> looks at. Nodes that stand before what they take
+    /// Reads a model file and checks that it is one: protobuf that holds a graph, and what <see cref="OnnxChecker"/> looks at. Nodes that
+    /// stand before what they take
     /// are brought into order.
     /// </summary>
     /// <param name="path">The file.</param>

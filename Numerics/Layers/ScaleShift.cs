@@ -1,7 +1,8 @@
 namespace OnnxLeNet.Numerics;
 
 /// <summary>
-/// y = x·weight + bias, element by element. Weight and bias are broadcast to the sample as ONNX and NumPy do, from the last axis on: one number, one for each
+/// y = x·weight + bias, element by element. Weight and bias are broadcast to the sample as ONNX and NumPy do, from the last axis on: one
+/// number, one for each
 /// channel ([C, 1, 1] for images), or one for each element. What a graph says by Mul, Add, Sub and Div with a constant.
 /// Backward: dx = dy·weight, dWeight = Σ dy·x, dBias = Σ dy, each sum over the samples and over what an element is broadcast to.
 /// </summary>
@@ -14,7 +15,8 @@ public sealed class ScaleShift : Module
     public ScaleShift(Shape? weight, Shape? bias)
     {
         if (weight is null && bias is null) throw new ArgumentException("a layer that scales or shifts needs a weight, a bias or both");
-        if (weight is { Count: 0 } || bias is { Count: 0 }) throw new ArgumentException($"the weight's shape is {weight}, the bias's {bias}: neither can be without elements");
+        if (weight is { Count: 0 } || bias is { Count: 0 })
+            throw new ArgumentException($"the weight's shape is {weight}, the bias's {bias}: neither can be without elements");
         if (weight is { } w)
         {
             Weight = Register("weight", new Parameter(w.Sizes.ToArray()));
@@ -129,7 +131,8 @@ public sealed class ScaleShift : Module
     }
 
     /// <inheritdoc/>
-    protected override string Describe() => string.Join(", ", new[] { Text("weight", Weight), Text("bias", Bias) }.Where(text => text.Length > 0));
+    protected override string Describe() =>
+        string.Join(", ", new[] { Text("weight", Weight), Text("bias", Bias) }.Where(text => text.Length > 0));
 
     /// <inheritdoc/>
     public override GradFn GradFnFor(GradFn? input)

@@ -107,7 +107,8 @@ public static class Conformance
         }
         // What the importer says of a node is nearer to the cause than what does not go with a network as a whole.
         var network = OnnxImporter.Import(model);
-        if (model.Graph.Output.Count != 1) throw new OnnxException($"the model returns {model.Graph.Output.Count} values; a layer returns one");
+        if (model.Graph.Output.Count != 1)
+            throw new OnnxException($"the model returns {model.Graph.Output.Count} values; a layer returns one");
         var x = Floats(ReadTensor(set, "input_0.pb"), "the input");
         var expected = Floats(ReadTensor(set, "output_0.pb"), "the output");
         if (network.Ending.Count > 0) throw new OnnxException($"{network.Ending[0]} is left off the network");

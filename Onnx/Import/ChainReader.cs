@@ -1,5 +1,6 @@
 using OnnxLeNet.Numerics;
 using OnnxLeNet.Onnx.Schema;
+using DataType = OnnxLeNet.Onnx.Schema.TensorProto.Types.DataType;
 
 namespace OnnxLeNet.Onnx;
 
@@ -88,7 +89,8 @@ internal sealed class ChainReader
             catch (UnknownShapeException) { Leave(node, null); }
         }
         if (unknown.Count > 0) refused.Insert(0, $"the engine has no layers for {Unknown()}; it reads {string.Join(", ", layers.Keys)}");
-        if (proto.Node.Any(n => ModelSummary.ComputesIntegers(n.OpType))) refused.Insert(0, "the model is quantized to 8-bit integers, and the engine computes with floats: only ONNX Runtime runs it");
+        if (proto.Node.Any(n => ModelSummary.ComputesIntegers(n.OpType)))
+            refused.Insert(0, "the model is quantized to 8-bit integers, and the engine computes with floats: only ONNX Runtime runs it");
         if (refused.Count > 0) throw new OnnxException(string.Join("; ", refused)) { Problems = refused };
         foreach (var output in proto.Output)
             if (output.Name != value && !endings.Contains(output.Name))
@@ -101,7 +103,12 @@ internal sealed class ChainReader
 
     /// <summary>Each operator once, with the nodes of it.</summary>
     private string Unknown() => string.Join(", ", unknown.GroupBy(u => u.Operator, u => u.Node).Select(group =>
-        $"{group.Key} (node{(group.Count() > 1 ? "s" : "")} {string.Join(", ", group.Take(8).Select(name => $"'{name}'"))}{(group.Count() > 8 ? $" and {group.Count() - 8} more" : "")})"));
+    {
+        const int Named = 8;
+        int count = group.Count();
+        string names = string.Join(", ", group.Take(Named).Select(name => $"'{name}'"));
+        return $"{group.Key} ({(count > 1 ? "nodes" : "node")} {names}{(count > Named ? $" and {count - Named} more" : "")})";
+    }));
 
     private void Read(NodeReader node)
     {
@@ -129,13 +136,15 @@ internal sealed class ChainReader
         }
         if (!standard || !layers.TryGetValue(proto.OpType, out var read))
         {
-            unknown.Add(($"{(standard ? "" : proto.Domain + ".")}{proto.OpType}", proto.Name.Length > 0 ? proto.Name : proto.Output.First(o => o.Length > 0)));
+            string name = proto.Name.Length > 0 ? proto.Name : proto.Output.First(o => o.Length > 0);
+            unknown.Add((standard ? proto.OpType : $"{proto.Domain}.{proto.OpType}", name));
             Leave(proto, null);
             return;
         }
         if (endings.Contains(x)) throw node.Refuse($"it takes what {ending[^1]} returns, which is no float any more; no layer computes with that");
         if (proto.Input.Count(i => i.Length > 0 && graph.Constant(i) is null) > 1) throw node.Refuse("it takes more than one computed value; only a chain of nodes is read");
-        if (x != value && !broken) throw node.Refuse($"it does not take '{value}', what the node before it returns; only a chain of nodes is read");
+        if (x != value && !broken)
+            throw node.Refuse($"it does not take '{value}', what the node before it returns; only a chain of nodes is read");
         var layer = read(node);
         node.Done();
         if (layer.Output.Count > MostElements) throw node.Refuse($"it returns samples of shape {layer.Output}, {layer.Output.Count:N0} numbers; at most {MostElements:N0} are computed");
@@ -156,7 +165,8 @@ internal sealed class ChainReader
 
     /// <summary>ArgMax picks a class, and a Cast to anything but a float ends the computing.</summary>
     private static bool EndsHere(NodeProto node) => node.OpType == "ArgMax"
-        || (node.OpType == "Cast" && NodeReader.TypeOf(node.Attribute.FirstOrDefault(a => a.Name == "to")) is not (TensorProto.Types.DataType.Float or TensorProto.Types.DataType.Float16 or TensorProto.Types.DataType.Double));
+        || (node.OpType == "Cast"
+            && NodeReader.TypeOf(node.Attribute.FirstOrDefault(a => a.Name == "to")) is not (DataType.Float or DataType.Float16 or DataType.Double));
 
     /// <summary>Where a layer's last view is undone by the first of the next, as between two layers of images with one spatial axis, neither is needed.</summary>
     private void Add(ImportedLayer layer, NodeReader node)
@@ -193,14 +203,17 @@ internal sealed class ChainReader
     private void TakeWeights(NodeReader node, ImportedLayer layer)
     {
         bool trains = layer.Layers.Any(l => l.Parameters().Any(parameter => parameter.RequiresGrad));
-        foreach (var weight in node.Nodes.SelectMany(n => n.Input).Distinct().Select(graph.Constant).OfType<Constant>().Where(c => c.IsFloat))
+        var taken = node.Nodes.SelectMany(n => n.Input).Distinct().Select(graph.Constant).OfType<Constant>();
+        foreach (var weight in taken.Where(constant => constant.IsFloat))
         {
             bool shared = !weightsTaken.TryAdd(weight.Storage, node.Node);
             // What is in the file once and in layers often can be many times as large as the file.
             if ((shared || weight.IsRepeated) && (made += weight.Count) > MostMade)
-                throw node.Refuse($"with weight {weight}, numbers that stand in the file once and in the network often are {made:N0}; at most {MostMade:N0} are made");
+                throw node.Refuse($"with weight {weight}, numbers that stand in the file once and in the network often are {made:N0}; "
+                    + $"at most {MostMade:N0} are made");
             if (shared && trains)
-                graph.Notes.Add($"weight '{weight.Name}' is that of {NodeReader.Label(weightsTaken[weight.Storage])} and of {NodeReader.Label(node.Node)}: each layer has a copy, and training makes them differ");
+                graph.Notes.Add($"weight '{weight.Name}' is that of {NodeReader.Label(weightsTaken[weight.Storage])} and of {NodeReader.Label(node.Node)}: "
+                    + "each layer has a copy, and training makes them differ");
         }
     }
 
@@ -234,8 +247,8 @@ internal sealed class ChainReader
         if (dims is null || dims.Count < 1 || dims.Skip(1).Any(d => d.DimValue is < 1 or > int.MaxValue))
             throw new OnnxException($"input '{input.Name}' does not state the shape of a sample: a batch axis, then fixed sizes");
         if (dims[0].HasDimValue && dims[0].DimValue < 1) throw new OnnxException($"input '{input.Name}' takes {dims[0].DimValue} samples");
-        var type = (TensorProto.Types.DataType)input.Type!.TensorType.ElemType;
-        if (type is TensorProto.Types.DataType.String or TensorProto.Types.DataType.Bool or TensorProto.Types.DataType.Complex64 or TensorProto.Types.DataType.Complex128)
+        var type = (DataType)input.Type!.TensorType.ElemType;
+        if (type is DataType.String or DataType.Bool or DataType.Complex64 or DataType.Complex128)
             throw new OnnxException($"input '{input.Name}' is of type {type}; the engine computes with numbers, as float32");
         try
         {

@@ -3,7 +3,8 @@ using OnnxLeNet.Onnx.Schema;
 namespace OnnxLeNet.Onnx;
 
 /// <summary>
-/// Nodes in an order that they can run in. The format wants them so; exporters that join graphs do not always keep to it, and ONNX Runtime does not mind.
+/// Nodes in an order that they can run in. The format wants them so; exporters that join graphs do not always keep to it, and ONNX Runtime
+/// does not mind.
 /// </summary>
 internal static class NodeOrder
 {
@@ -38,7 +39,8 @@ internal static class NodeOrder
             foreach (int next in behind[i])
                 if (--waits[next] == 0) ready.Enqueue(next, next);
         }
-        if (order.Count < nodes.Count) throw new OnnxException($"{Cycle(nodes, before, waits)} are in a cycle: each takes what the one before it returns");
+        if (order.Count < nodes.Count)
+            throw new OnnxException($"{Cycle(nodes, before, waits)} are in a cycle: each takes what the one before it returns");
         return order;
     }
 
@@ -63,7 +65,7 @@ internal static class NodeOrder
 
     private static IEnumerable<string> Taken(GraphProto graph)
     {
-        var own = graph.Input.Select(i => i.Name).Concat(graph.Initializer.Select(t => t.Name)).Concat(graph.Node.SelectMany(n => n.Output)).ToHashSet();
+        HashSet<string> own = [.. graph.Input.Select(i => i.Name), .. graph.Initializer.Select(t => t.Name), .. graph.Node.SelectMany(n => n.Output)];
         return graph.Node.SelectMany(Taken).Concat(graph.Output.Select(o => o.Name)).Where(name => !own.Contains(name));
     }
 

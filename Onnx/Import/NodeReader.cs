@@ -1,5 +1,6 @@
 using OnnxLeNet.Numerics;
 using OnnxLeNet.Onnx.Schema;
+using DataType = OnnxLeNet.Onnx.Schema.TensorProto.Types.DataType;
 
 namespace OnnxLeNet.Onnx;
 
@@ -18,8 +19,7 @@ internal sealed class NodeReader
         (this.graph, Node, this.sample) = (graph, node, sample);
         foreach (var attribute in node.Attribute)
             // Until operator set 6, which inputs may be overwritten: says nothing of what is computed.
-            if (graph.Opset >= 6 || attribute.Name != "consumed_inputs")
-            if (!attributes.TryAdd(attribute.Name, attribute)) throw Refuse($"attribute '{attribute.Name}' stands twice");
+            if ((graph.Opset >= 6 || attribute.Name != "consumed_inputs") && !attributes.TryAdd(attribute.Name, attribute)) throw Refuse($"attribute '{attribute.Name}' stands twice");
     }
 
     public NodeProto Node { get; }
@@ -54,7 +54,8 @@ internal sealed class NodeReader
     {
         if (!Has(index)) throw Refuse($"input {index} is missing");
         var constant = graph.Constant(Node.Input[index]) ?? throw Refuse($"input {index}, '{Node.Input[index]}', is no weight stored in the file");
-        if (!constant.IsFloat) throw Refuse($"weight '{constant.Name}' is of type {constant.Type}; Float, Float16, Bfloat16 and Double are read");
+        if (!constant.IsFloat)
+            throw Refuse($"weight '{constant.Name}' is of type {constant.Type}; Float, Float16, Bfloat16 and Double are read");
         if (constant.Count == 0) throw Refuse($"weight '{constant.Name}' has no elements, its shape is {constant.Shape}");
         return constant;
     }
@@ -80,11 +81,15 @@ internal sealed class NodeReader
     /// <summary>Gives the last follower back: it is a node of its own after all.</summary>
     public void Unfollow() => Followers.RemoveAt(Followers.Count - 1);
 
-    /// <summary>What the weight's name says of the layer, <c>conv1</c> from <c>conv1.weight</c>; else the name of the node that takes it; else its output's.</summary>
+    /// <summary>
+    /// What the weight's name says of the layer, <c>conv1</c> from <c>conv1.weight</c>; else the name of the node that takes it; else its
+    /// output's.
+    /// </summary>
     public string LayerName()
     {
         var (node, name) = Nodes.SelectMany(node => node.Input, (node, input) => (node, Constant: graph.Constant(input)))
-            .Where(taken => taken.Constant is { IsFloat: true }).Select(taken => (taken.node, taken.Constant!.Name)).FirstOrDefault((Node, ""));
+            .Where(taken => taken.Constant is { IsFloat: true })
+            .Select(taken => (taken.node, taken.Constant!.Name)).FirstOrDefault((Node, ""));
         if (name.EndsWith(".weight", StringComparison.Ordinal) && name.Length > ".weight".Length) return name[..^".weight".Length];
         return node.Name.Length > 0 ? node.Name : node.Output[0];
     }
@@ -119,19 +124,21 @@ internal sealed class NodeReader
     public string Text(string name, string defaultValue) => Take(name, AttributeProto.Types.AttributeType.String)?.S.ToStringUtf8() ?? defaultValue;
 
     /// <summary>An attribute that names a type: by its number, in operator sets before 6 by its name.</summary>
-    public TensorProto.Types.DataType Type(string name)
+    public DataType Type(string name)
     {
         if (!attributes.Remove(name, out var attribute)) throw Refuse($"attribute '{name}' is missing");
-        return TypeOf(attribute) is not TensorProto.Types.DataType.Undefined and var type ? type
-            : throw Refuse($"attribute '{name}' is {(attribute.HasS ? $"'{attribute.S.ToStringUtf8()}'" : $"{attribute.I}")}, expected a type such as FLOAT");
+        string said = attribute.HasS ? $"'{attribute.S.ToStringUtf8()}'" : $"{attribute.I}";
+        return TypeOf(attribute) is not DataType.Undefined and var type ? type : throw Refuse($"attribute '{name}' is {said}, expected a type such as FLOAT");
     }
 
     /// <summary>The type that an attribute names, undefined for none.</summary>
-    public static TensorProto.Types.DataType TypeOf(AttributeProto? attribute)
+    public static DataType TypeOf(AttributeProto? attribute)
     {
-        if (attribute is not { HasS: true }) return Enum.IsDefined((TensorProto.Types.DataType)(attribute?.I ?? 0)) ? (TensorProto.Types.DataType)(attribute?.I ?? 0) : default;
+        if (attribute is not { HasS: true })
+            return (DataType)(attribute?.I ?? 0) is var number && Enum.IsDefined(number) ? number : default;
         string text = attribute.S.ToStringUtf8();
-        return text.All(char.IsAsciiLetterOrDigit) && !char.IsAsciiDigit(text.FirstOrDefault('0')) && Enum.TryParse(text, ignoreCase: true, out TensorProto.Types.DataType type) ? type : default;
+        bool isName = text.All(char.IsAsciiLetterOrDigit) && !char.IsAsciiDigit(text.FirstOrDefault('0')); // a number would be parsed too
+        return isName && Enum.TryParse(text, ignoreCase: true, out DataType type) ? type : default;
     }
 
     /// <summary>A list attribute of numbers of any sign, or null where there is none.</summary>
@@ -173,7 +180,8 @@ internal sealed class NodeReader
     }
 
     /// <summary>
-    /// Checks that the node has no more than so many inputs, and so many outputs. Those behind the first are only there for who takes them: that is an error, with
+    /// Checks that the node has no more than so many inputs, and so many outputs. Those behind the first are only there for who takes them:
+    /// that is an error, with
     /// what they hold.
     /// </summary>
     public void RequireArity(int inputs, params ReadOnlySpan<string> others)
@@ -183,7 +191,8 @@ internal sealed class NodeReader
         {
             if (Node.Output[i].Length == 0) continue;
             if (i > others.Length) throw Refuse($"it has {Node.Output.Count} outputs, the operator returns {1 + others.Length}");
-            if (graph.Taker(Node.Output[i]) is { } taker) throw Refuse($"{taker} takes its output '{Node.Output[i]}', {others[i - 1]}: a layer returns one value");
+            if (graph.Taker(Node.Output[i]) is { } taker)
+                throw Refuse($"{taker} takes its output '{Node.Output[i]}', {others[i - 1]}: a layer returns one value");
         }
     }
 
@@ -207,7 +216,8 @@ internal sealed class NodeReader
     public OnnxException Refuse(string why) => new($"{Label(Node)}: {why}");
 
     /// <summary>A node in words, by what it returns where it has no name.</summary>
-    public static string Label(NodeProto node) => $"node '{(node.Name.Length > 0 ? node.Name : node.Output.FirstOrDefault(o => o.Length > 0) ?? "")}' ({node.OpType})";
+    public static string Label(NodeProto node) =>
+        $"node '{(node.Name.Length > 0 ? node.Name : node.Output.FirstOrDefault(o => o.Length > 0) ?? "")}' ({node.OpType})";
 }
 
 /// <summary>A node's samples have no known shape, because a node before it was refused: it is then left out of the reading, not refused itself.</summary>

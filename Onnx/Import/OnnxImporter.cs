@@ -23,7 +23,8 @@ public sealed record ImportedModel(Sequential Network, Shape Sample, IReadOnlyDi
     public IReadOnlyList<string> Ending { get; init; } = [];
 
     /// <summary>
-    /// What the network does not say and who trains it should know, a sentence each: weights that layers shared in the file and no longer do, constants that training
+    /// What the network does not say and who trains it should know, a sentence each: weights that layers shared in the file and no longer
+    /// do, constants that training
     /// leaves as they are.
     /// </summary>
     public IReadOnlyList<string> Notes { get; init; } = [];
@@ -90,7 +91,9 @@ public static class OnnxImporter
     /// <summary>The operators that become layers, or parts of one.</summary>
     public static IEnumerable<string> LayerOperators => Layers.Keys;
 
-    /// <summary>All operators that are read: as layers, as what is computed before the graph runs, and as what only picks from its result.</summary>
+    /// <summary>
+    /// All operators that are read: as layers, as what is computed before the graph runs, and as what only picks from its result.
+    /// </summary>
     internal static IEnumerable<string> AllOperators => Layers.Keys.Concat(ConstantFolder.Known).Concat(ChainReader.Endings).Distinct();
 
     /// <summary>Reads a model file.</summary>
@@ -119,7 +122,10 @@ public static class OnnxImporter
             Network(model, reader);
             return ([], reader.Notes, reader.Samples);
         }
-        catch (OnnxException error) { return (error.Problems.Count > 0 ? error.Problems : [error.Message], [], reader?.Samples ?? new Dictionary<string, Shape?>()); }
+        catch (OnnxException error)
+        {
+            return (error.Problems.Count > 0 ? error.Problems : [error.Message], [], reader?.Samples ?? new Dictionary<string, Shape?>());
+        }
     }
 
     private static ImportedModel Network(ModelProto model, ChainReader reader)

@@ -13,7 +13,8 @@ namespace OnnxLeNet.Onnx;
 /// <param name="Weights">Type and sizes of each weight as it is stored, in the order of the inputs.</param>
 /// <param name="Parameters">Numbers that training learns: running estimates, scales and zero points are none.</param>
 /// <param name="Flops">
-/// Floating-point operations for one sample, two for each multiply-add of a convolution or matrix product, 0 for an operator that holds none; null where they are not
+/// Floating-point operations for one sample, two for each multiply-add of a convolution or matrix product, 0 for an operator that holds
+/// none; null where they are not
 /// known: sizes are open, or there is no formula for the operator.
 /// </param>
 /// <param name="Description">The node's own description: in a file written here, the layer as PyTorch prints it.</param>
@@ -42,12 +43,16 @@ public sealed record ModelSummary(
     IReadOnlyDictionary<string, string> Metadata, long Bytes, string Sha256)
 {
     /// <summary>Nodes whose only work is on weights.</summary>
-    private static readonly HashSet<string> Preparing = ["Cast", "DequantizeLinear", "Constant", "ConstantOfShape", "Identity", "Transpose", "Reshape", "Unsqueeze"];
+    private static readonly HashSet<string> Preparing =
+        ["Cast", "DequantizeLinear", "Constant", "ConstantOfShape", "Identity", "Transpose", "Reshape", "Unsqueeze"];
 
     /// <summary>Operators that take settings for inputs, such as limits, scales and exponents: no parameters.</summary>
-    private static readonly HashSet<string> TakeSettings = ["Clip", "Pad", "Dropout", "Resize", "Upsample", "Pow", "OneHot", "Range", "Where", "HardSigmoid", "Equal", "Less", "Greater", "Mod"];
+    private static readonly HashSet<string> TakeSettings =
+        ["Clip", "Pad", "Dropout", "Resize", "Upsample", "Pow", "OneHot", "Range", "Where", "HardSigmoid", "Equal", "Less", "Greater", "Mod"];
 
-    /// <summary>Why the engine cannot import the model, each a node or a trait of the graph; none if it can. Found without ONNX Runtime.</summary>
+    /// <summary>
+    /// Why the engine cannot import the model, each a node or a trait of the graph; none if it can. Found without ONNX Runtime.
+    /// </summary>
     public IReadOnlyList<string> ImportProblems { get; init; } = [];
 
     /// <summary>What to know of the imported network, as <see cref="ImportedModel.Notes"/>.</summary>
@@ -108,14 +113,21 @@ public sealed record ModelSummary(
         };
     }
 
-    /// <summary>QOperator has operators of integers; QDQ has floats that pass through them; a dynamic model finds the scales as it runs.</summary>
+    /// <summary>
+    /// QOperator has operators of integers; QDQ has floats that pass through them; a dynamic model finds the scales as it runs.
+    /// </summary>
     private static string Quantized(GraphProto graph)
     {
         int Count(Func<string, bool> is_) => graph.Node.Count(node => is_(node.OpType));
-        int linear = Count(op => op.StartsWith("QLinear", StringComparison.Ordinal)), integer = Count(op => op is "ConvInteger" or "MatMulInteger");
+        int linear = Count(op => op.StartsWith("QLinear", StringComparison.Ordinal));
+        int integer = Count(op => op is "ConvInteger" or "MatMulInteger");
         int pairs = Count(op => op == "QuantizeLinear"), weights = Count(op => op == "DequantizeLinear");
         if (linear > 0) return $"{linear} operators compute with 8-bit integers (QOperator)";
-        if (integer > 0) return $"{integer} operators compute with 8-bit integers{(Count(op => op == "DynamicQuantizeLinear") > 0 ? ", scaled as they run (dynamic)" : "")}";
+        if (integer > 0)
+        {
+            bool dynamic = Count(op => op == "DynamicQuantizeLinear") > 0;
+            return $"{integer} operators compute with 8-bit integers{(dynamic ? ", scaled as they run (dynamic)" : "")}";
+        }
         if (pairs > 0) return $"{pairs} activations pass through 8-bit integers (QDQ)";
         return weights > 0 ? $"{weights} weights are stored as integers, activations are floats (weight-only)" : "";
     }
@@ -128,15 +140,19 @@ public sealed record ModelSummary(
         // Its sizes are known without its numbers.
         if (node.OpType == "ConstantOfShape")
         {
-            if (!prepared.TryGetValue(node.Input.FirstOrDefault() ?? "", out var sizes) || sizes.Dims.Count != 1 || new Constant(sizes).Integers() is not { } dims) return null;
-            var made = new TensorProto { DataType = node.Attribute.FirstOrDefault(attribute => attribute.Name == "value")?.T?.DataType ?? (int)DataType.Float };
+            var sizes = prepared.GetValueOrDefault(node.Input.FirstOrDefault() ?? "");
+            if (sizes is not { Dims.Count: 1 } || new Constant(sizes).Integers() is not { } dims) return null;
+            var value = node.Attribute.FirstOrDefault(attribute => attribute.Name == "value")?.T;
+            var made = new TensorProto { DataType = value?.DataType ?? (int)DataType.Float };
             made.Dims.Add(dims);
             return made;
         }
-        return node.Input.Count > 0 && node.Input.All(input => input.Length == 0 || prepared.ContainsKey(input)) ? prepared.GetValueOrDefault(node.Input[0]) : null;
+        bool known = node.Input.Count > 0 && node.Input.All(input => input.Length == 0 || prepared.ContainsKey(input));
+        return known ? prepared.GetValueOrDefault(node.Input[0]) : null;
     }
 
-    private static NodeSummary Summarize(NodeProto node, Dictionary<string, TensorProto> prepared, ValueTypes types, bool isFunction, HashSet<TensorProto> learned)
+    private static NodeSummary Summarize(
+        NodeProto node, Dictionary<string, TensorProto> prepared, ValueTypes types, bool isFunction, HashSet<TensorProto> learned)
     {
         string output = node.Output.FirstOrDefault() ?? "";
         // Scales and zero points of a quantizing node, running estimates, and whole numbers such as shapes are no parameters.

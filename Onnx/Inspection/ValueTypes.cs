@@ -7,7 +7,8 @@ using DataType = OnnxLeNet.Onnx.Schema.TensorProto.Types.DataType;
 namespace OnnxLeNet.Onnx;
 
 /// <summary>
-/// Type and sizes of a graph's values: those that the file states, and where it does not, those that the import finds, then those that ONNX Runtime infers. A model
+/// Type and sizes of a graph's values: those that the file states, and where it does not, those that the import finds, then those that ONNX
+/// Runtime infers. A model
 /// that ONNX Runtime does not take, or a machine without it, keeps its gaps.
 /// </summary>
 internal sealed class ValueTypes
@@ -28,7 +29,8 @@ internal sealed class ValueTypes
         }
         // Of a chain all values have the input's type, unless something changes it.
         if (!model.Graph.Node.Any(node => node.OpType is "Cast" or "CastLike" or "QuantizeLinear" or "DequantizeLinear")
-            && model.Graph.Input.FirstOrDefault(input => samples.ContainsKey(input.Name)) is { } first && types.known.TryGetValue(first.Name, out var batch))
+            && model.Graph.Input.FirstOrDefault(input => samples.ContainsKey(input.Name)) is { } first
+            && types.known.TryGetValue(first.Name, out var batch))
             foreach (var (name, sample) in samples)
                 if (sample is { } shape) types.known.TryAdd(name, (batch.Type, [batch.Sizes[0], .. shape.Sizes.ToArray().Select(size => $"{size}")]));
         if (model.Graph.Node.SelectMany(node => node.Output).All(types.known.ContainsKey)) return types;
@@ -42,7 +44,10 @@ internal sealed class ValueTypes
     public string Text(string value) => known.TryGetValue(value, out var type) ? $"{type.Type}[{string.Join(", ", type.Sizes)}]" : "";
 
     /// <summary>The sizes, null for one that is open; null for a value that nobody knows.</summary>
-    public IReadOnlyList<long?>? Sizes(string value) => known.TryGetValue(value, out var type) ? [.. type.Sizes.Select(size => long.TryParse(size, out long fixedSize) ? fixedSize : (long?)null)] : null;
+    public IReadOnlyList<long?>? Sizes(string value) =>
+        known.TryGetValue(value, out var type)
+            ? [.. type.Sizes.Select(size => long.TryParse(size, out long fixedSize) ? fixedSize : (long?)null)]
+            : null;
 
     /// <summary>As <c>float[10, 84]</c>.</summary>
     public static string Text(TensorProto tensor) => $"{Name(tensor.DataType)}[{string.Join(", ", tensor.Dims)}]";
@@ -63,7 +68,8 @@ internal sealed class ValueTypes
             using var session = new InferenceSession(all.ToByteArray(), settings);
             return [.. session.OutputNames.Select(name => OrtTensorInfo.From(name, session.OutputMetadata[name])).Where(info => info.ElementType.Length > 0)];
         }
-        catch (Exception error) when (error is OnnxRuntimeException or MissingPartException or DllNotFoundException or EntryPointNotFoundException or TypeInitializationException)
+        catch (Exception error) when (error is OnnxRuntimeException or MissingPartException // or there is none
+            or DllNotFoundException or EntryPointNotFoundException or TypeInitializationException)
         {
             return [];
         }

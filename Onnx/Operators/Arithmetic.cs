@@ -3,21 +3,25 @@ using OnnxLeNet.Numerics;
 namespace OnnxLeNet.Onnx.Operators;
 
 /// <summary>
-/// Mul, Div, Add and Sub of the samples and a constant ↔ <see cref="Numerics.ScaleShift"/>. An Add or Sub right behind a convolution or product without a
-/// bias is its bias. Before operator set 7 the constant was broadcast only where <c>broadcast</c> said so, from the axis that <c>axis</c> named.
+/// Mul, Div, Add and Sub of the samples and a constant ↔ <see cref="Numerics.ScaleShift"/>. An Add or Sub right behind a convolution or
+/// product without a
+/// bias is its bias. Before operator set 7 the constant was broadcast only where <c>broadcast</c> said so, from the axis that <c>axis</c>
+/// named.
 /// </summary>
 internal static class Arithmetic
 {
     public static string Export(GraphWriter graph, string name, string x, ScaleShift layer)
     {
         if (layer.Weight is not null) x = graph.Node("Mul", name, [x, graph.Initializer($"{name}.weight", layer.Weight.Value)]);
-        return layer.Bias is null ? x : graph.Node("Add", layer.Weight is null ? name : $"{name}.add", [x, graph.Initializer($"{name}.bias", layer.Bias.Value)]);
+        if (layer.Bias is null) return x;
+        return graph.Node("Add", layer.Weight is null ? name : $"{name}.add", [x, graph.Initializer($"{name}.bias", layer.Bias.Value)]);
     }
 
     /// <summary>dx = dy·weight, dWeight = Σ dy·x, dBias = Σ dy, the sums over the samples and the axes that are broadcast.</summary>
     public static string? Backward(TrainingWriter graph, TrainingLayer at, string dy, ScaleShift layer)
     {
-        graph.Gradient(layer.Weight, name => Sum(graph, name, graph.Node("Mul", $"{at.Name}.dy_x", [dy, at.X]), layer.Weight!.Value.Shape, at.XSample));
+        graph.Gradient(layer.Weight,
+            name => Sum(graph, name, graph.Node("Mul", $"{at.Name}.dy_x", [dy, at.X]), layer.Weight!.Value.Shape, at.XSample));
         graph.Gradient(layer.Bias, name => Sum(graph, name, dy, layer.Bias!.Value.Shape, at.XSample));
         if (!at.NeedsDx || layer.Weight is null) return at.NeedsDx ? dy : null;
         return graph.Node("Mul", $"{at.Name}.dx", [dy, graph.NameOf(layer.Weight)]);
@@ -92,7 +96,9 @@ internal static class Arithmetic
         };
     }
 
-    /// <summary>The constant that the only consumer adds to what a node returns, with its shape and sign; null where it is no such node.</summary>
+    /// <summary>
+    /// The constant that the only consumer adds to what a node returns, with its shape and sign; null where it is no such node.
+    /// </summary>
     private static (Shape Shape, Constant Constant, float Sign)? Behind(NodeReader node, Shape output)
     {
         foreach (string op in (string[])["Add", "Sub"])
@@ -106,7 +112,9 @@ internal static class Arithmetic
         return null;
     }
 
-    /// <summary>The constant's shape as it is broadcast to a sample, without axes of size 1 in front; or why the samples would not stay as they are.</summary>
+    /// <summary>
+    /// The constant's shape as it is broadcast to a sample, without axes of size 1 in front; or why the samples would not stay as they are.
+    /// </summary>
     private static (Shape? Shape, string Why) Broadcast(NodeReader node, Constant constant, int at, Shape sample)
     {
         int rank = sample.Rank + 1, first = rank - constant.Dims.Length;
@@ -120,17 +128,21 @@ internal static class Arithmetic
                 first = axis;
             }
             else if (constant.Count > 1 && !constant.Dims.SequenceEqual([(int)(node.Batch ?? 1), .. sample.Sizes]))
-                return (null, $"attribute 'broadcast' is 0, and the constant {constant} is not of the samples' shape {sample} with an axis for these in front");
+                return (null, $"attribute 'broadcast' is 0, and the constant {constant} is not of the samples' shape {sample} behind an axis for these");
         }
         string shape = $"the constant {constant} is broadcast with samples of shape {sample}";
-        if (first < 0 || first + constant.Dims.Length > rank) return (null, $"{shape}, which gives them more axes: a layer keeps them as they are");
-        if (first == 0 && constant.Dims[0] != 1) return (null, $"the constant {constant} has a value of its own for each of {constant.Dims[0]} samples: a layer treats all alike");
+        if (first < 0 || first + constant.Dims.Length > rank)
+            return (null, $"{shape}, which gives them more axes: a layer keeps them as they are");
+        if (first == 0 && constant.Dims[0] != 1)
+            return (null, $"the constant {constant} has a value of its own for each of {constant.Dims[0]} samples: a layer treats all alike");
         int[] sizes = [.. Enumerable.Repeat(1, sample.Rank)];
         for (int i = first == 0 ? 1 : 0; i < constant.Dims.Length; i++)
         {
             int own = constant.Dims[i], theirs = sample[first + i - 1];
             if (own != 1 && own != theirs)
-                return (null, theirs == 1 ? $"{shape}, which makes larger ones of them: a layer keeps them as they are" : $"{shape}, which does not go: {own} and {theirs} along axis {first + i}");
+                return (null, theirs == 1
+                    ? $"{shape}, which makes larger ones of them: a layer keeps them as they are"
+                    : $"{shape}, which does not go: {own} and {theirs} along axis {first + i}");
             sizes[first + i - 1] = own;
         }
         int[] trimmed = [.. sizes.SkipWhile(size => size == 1)];

@@ -139,7 +139,10 @@ internal static class AveragePool
         long[]? axes = node.Opset < 18 ? node.Longs("axes") : node.Has(1) ? node.Constant(1)?.Integers() : null;
         int[] places = [.. (axes ?? []).Select(axis => (int)(axis < 0 ? axis + x.Rank + 1 : axis)).Order()];
         if (x.Rank < 2 || !places.SequenceEqual(Enumerable.Range(2, x.Rank - 1)))
-            throw node.Refuse($"it takes the mean over {(axes is null ? "all axes, or such as are no constants" : $"the axes [{string.Join(", ", axes)}]")} of samples of shape {x}; only that over all spatial axes is read");
+        {
+            string over = axes is null ? "all axes, or such as are no constants" : $"the axes [{string.Join(", ", axes)}]";
+            throw node.Refuse($"it takes the mean over {over} of samples of shape {x}; only that over all spatial axes is read");
+        }
         var mean = Global(x);
         return keeps ? mean : new ImportedLayer(new Shape(x[0]), [.. mean.Layers, new Numerics.Flatten()]);
     }

@@ -104,12 +104,15 @@ internal static class BatchNormalization
 
     public static ImportedLayer Import(NodeReader node)
     {
-        // First of all the form: what follows from it, such as more outputs, is no reason of its own. Between the two attributes the number of outputs said it.
+        // First of all the form: what follows from it, such as more outputs, is no reason of its own. Between the two attributes the number
+        // of outputs said it.
         string? training = node.Flag("training_mode") ? "attribute 'training_mode' is 1"
             : node.Opset < 7 && !node.Flag("is_test") ? "attribute 'is_test' is 0"
-            : node.Opset is >= 7 and < 14 && node.Node.Output.Skip(1).Any(o => o.Length > 0) ? $"it names more outputs than one, which in operator set {node.Opset} asks for training mode"
+            : node.Opset is >= 7 and < 14 && node.Node.Output.Skip(1).Any(o => o.Length > 0)
+                ? $"it names more outputs than one, which in operator set {node.Opset} asks for training mode"
             : null;
-        if (training is not null) throw node.Refuse($"{training}: in training mode it normalizes by the batch and moves running estimates; only the inference form is read");
+        if (training is not null)
+            throw node.Refuse($"{training}: in training mode it normalizes by the batch and moves running estimates; only the inference form is read");
         node.RequireArity(5, "the running mean", "the running variance", "the batch's mean", "the batch's variance");
         bool perElement = node.Opset < 9 && node.HasAttribute("spatial") && !node.Flag("spatial");
         double epsilon = node.Decimal("epsilon", 1e-5f);
@@ -122,7 +125,8 @@ internal static class BatchNormalization
         Constant Statistic(int index) => perElement ? node.Weight(index) : node.Weight(index, rank: 1);
         var scale = Statistic(1);
         int features = perElement ? x.Count : x.Rank == 0 ? 0 : x[0];
-        if (features != scale.Count) throw node.Refuse($"it takes {scale.Count} {(perElement ? "elements" : "channels")}, samples of shape {x} come");
+        if (features != scale.Count)
+            throw node.Refuse($"it takes {scale.Count} {(perElement ? "elements" : "channels")}, samples of shape {x} come");
         BatchNorm layer;
         try { layer = x.Rank == 3 && !perElement ? new BatchNorm2d(features, epsilon, momentum) : new BatchNorm1d(features, epsilon, momentum); }
         catch (ArgumentOutOfRangeException error) { throw node.Refuse(error.Message); }
@@ -132,7 +136,8 @@ internal static class BatchNormalization
         Fill(layer.RunningVar!, 4);
         if (layer.RunningVar!.Any(v => !(v >= 0))) throw node.Refuse($"weight '{node.Node.Input[4]}' holds a variance below 0, or one that is no number");
         if (x.Rank == 1 || (x.Rank <= 3 && !perElement)) return new ImportedLayer(x, layer);
-        return new ImportedLayer(x, perElement ? new Numerics.Flatten() : new Numerics.Reshape(new Shape(x[0], x.Count / x[0])), layer, new Numerics.Reshape(x));
+        Module rows = perElement ? new Numerics.Flatten() : new Numerics.Reshape(new Shape(x[0], x.Count / x[0]));
+        return new ImportedLayer(x, rows, layer, new Numerics.Reshape(x));
 
         void Fill(float[] values, int index)
         {

@@ -21,7 +21,8 @@ internal static class Dropout
         double ratio;
         if (node.Opset < 12)
         {
-            if (node.Opset < 7 && !node.Flag("is_test")) throw node.Refuse("attribute 'is_test' is 0: it drops at random, in training mode; only dropout that rests is read");
+            if (node.Opset < 7 && !node.Flag("is_test"))
+                throw node.Refuse("attribute 'is_test' is 0: it drops at random, in training mode; only dropout that rests is read");
             ratio = node.Decimal("ratio", 0.5f);
             node.RequireArity(1, "the mask");
         }

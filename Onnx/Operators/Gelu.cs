@@ -71,5 +71,6 @@ internal static class Gelu
         return step.Node.Output[0];
     }
 
-    private static OnnxException NoFormula(NodeReader node) => node.Refuse("it divides by √2 for an Erf, but what follows is not the formula of GELU, x·(erf(x/√2) + 1)·½, as which alone Erf is read");
+    private static OnnxException NoFormula(NodeReader node) =>
+        node.Refuse("it divides by √2 for an Erf, but what follows is not the formula of GELU, x·(erf(x/√2) + 1)·½, as which alone Erf is read");
 }

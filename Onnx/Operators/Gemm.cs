@@ -3,7 +3,8 @@ using OnnxLeNet.Numerics;
 namespace OnnxLeNet.Onnx.Operators;
 
 /// <summary>
-/// Gemm and MatMul ↔ <see cref="Linear"/>, with the Add or Sub of a bias behind them. With transB = 1 the weight is (out, in), as PyTorch and the engine have it.
+/// Gemm and MatMul ↔ <see cref="Linear"/>, with the Add or Sub of a bias behind them. With transB = 1 the weight is (out, in), as PyTorch
+/// and the engine have it.
 /// </summary>
 internal static class Gemm
 {
