@@ -79,6 +79,16 @@ public sealed class ImportedArithmeticTests
         Assert.Contains("training leaves it as it is", imported.Notes[0]);
     }
 
+    /// <summary>A sample may be one number, of no axes or of one.</summary>
+    [TestMethod]
+    [DataRow(new int[0])]
+    [DataRow(new[] { 1 })]
+    public void ASampleMayBeOneNumber(int[] sample)
+    {
+        foreach (int[] shape in (int[][])[[], [1]])
+            Assert.HasCount(1, Graphs.AssertImports(Graphs.Of(13, new Shape(sample), "Mul x k -> m\nAdd m k -> y", ("k", shape))).Network.Chain);
+    }
+
     /// <summary>At the start, between layers and at the end, of images and of features.</summary>
     [TestMethod]
     public void TheyStandAnywhere()
@@ -126,10 +136,14 @@ public sealed class ImportedArithmeticTests
     }
 
     [TestMethod]
-    public void ADivisionByZeroIsRefused()
+    [DataRow(0f)]
+    [DataRow(-0f)]
+    [DataRow(1e-40f)]
+    [DataRow(float.NaN)]
+    public void ADivisionByZeroIsRefused(float divisor)
     {
         var model = Graphs.Of(13, Image, "Div x k -> y", ("k", [6]));
-        model.Graph.Initializer[0].FloatData[2] = 0;
+        model.Graph.Initializer[0].FloatData[2] = divisor;
         Failure.Of<OnnxException>(() => OnnxImporter.Import(model), "'y'", "holds a 0");
     }
 

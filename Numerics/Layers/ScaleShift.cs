@@ -34,6 +34,7 @@ public sealed class ScaleShift : Module
     /// <summary>Whether a shape is broadcast to samples of another, and leaves these as they are.</summary>
     public static bool Fits(Shape shape, Shape sample)
     {
+        if (shape.Rank == 1 && shape[0] == 1) return true; // also of samples that are one number
         for (int i = 0; i < shape.Rank; i++)
         {
             int axis = sample.Rank - shape.Rank + i;
@@ -118,6 +119,7 @@ public sealed class ScaleShift : Module
         var shape = parameter.Value.Shape;
         if (!Fits(shape, sample)) throw new ShapeException($"{Label} takes samples that {shape} is broadcast to, got {sample}");
         var places = new int[sample.Count];
+        if (shape.Count == 1) return places;
         for (int feature = 0; feature < places.Length; feature++)
         {
             int rest = feature, step = 1;

@@ -38,13 +38,13 @@ public sealed record ImportedModel(Sequential Network, Shape Sample, IReadOnlyDi
 }
 
 /// <summary>
-/// Reads an ONNX model as a network that runs and trains in the engine. The graph must be a chain: constants and shape arithmetic are computed, MatMul and Add
-/// become one layer, a border becomes a convolution's padding; what remains takes one value and returns one. The samples lie along the first axis, of a
-/// size that is open or fixed. Weights of float16 and double become float32.
+/// Reads an ONNX model as a network that runs and trains in the engine. The graph must be a chain: constants and shape arithmetic are computed, the Add of a bias
+/// becomes part of its layer, a border a convolution's padding; what remains takes one value and returns one. The samples lie along the first axis, of a
+/// size that is open or fixed. Weights of float16, bfloat16 and double become float32. Operators are read at every version of their schemas.
 /// </summary>
 public static class OnnxImporter
 {
-    /// <summary>The oldest operator set that is read. Before 7, attributes that are gone since are read where they ask for what became the rule.</summary>
+    /// <summary>The oldest operator set that is read.</summary>
     public const int OldestOpset = 1;
 
     /// <summary>The newest operator set that is read.</summary>

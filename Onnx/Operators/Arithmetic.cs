@@ -64,7 +64,8 @@ internal static class Arithmetic
                 for (int i = 0; i < values.Length; i++) layer.Bias!.Value.Data[i] = op == "Sub" ? -values[i] : values[i];
                 break;
             default:
-                if (op == "Div" && values.Contains(0)) throw node.Refuse($"it divides by the constant {constant}, which holds a 0");
+                if (op == "Div" && values.Any(v => !float.IsFinite((float)(1.0 / v))))
+                    throw node.Refuse($"it divides by the constant {constant}, which holds a 0 or a number whose inverse is no float");
                 var shift = Behind(node, sample);
                 layer = new ScaleShift(shape, shift?.Shape);
                 for (int i = 0; i < values.Length; i++) layer.Weight!.Value.Data[i] = op == "Div" ? (float)(1.0 / values[i]) : values[i];
