@@ -11,11 +11,7 @@ public static class OnnxFile
     /// <summary>The largest file read: protobuf's own limit.</summary>
     private const long MostBytes = int.MaxValue;
 
-    /// <summary>
-    /// Reads a model file and checks that it is one: protobuf that holds a graph, and what <see cref="OnnxChecker"/> looks at. Nodes that
-    /// stand before what they take
-    /// are brought into order.
-    /// </summary>
+    /// <summary>Reads a model file and checks that it is one: protobuf that holds a graph, and what <see cref="OnnxChecker"/> looks at.</summary>
     /// <param name="path">The file.</param>
     /// <param name="externalData">Whether weights may lie in other files in the model's own folder; these are read too.</param>
     /// <exception cref="OnnxException">There is no such file, or it is no ONNX model, is cut short, or has its weights elsewhere.</exception>
@@ -54,6 +50,7 @@ public static class OnnxFile
         return Checked(ParseOnly(bytes, name), name);
     }
 
+    /// <summary>The model after its checks, with nodes that stood before what they take brought into order.</summary>
     private static ModelProto Checked(ModelProto model, string name)
     {
         try { OnnxChecker.Check(model); }

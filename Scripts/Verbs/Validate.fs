@@ -179,6 +179,7 @@ let run (args: ParseResults<ValidateArgs>) =
     let file = args.GetResult ValidateArgs.File
     let proto = OnnxFile.Read file
     let imported = OnnxImporter.Import proto
+    Seq.iter (message out) imported.Notes
     let data = testData args out imported
     let options =
         ValidationOptions(
