@@ -171,6 +171,7 @@ public sealed class ModelSummaryTests
         Assert.HasCount(2, json["import"]!["notes"]!.AsArray());
         Assert.AreEqual(64, (int)json["flops"]!);
         Assert.AreEqual(17, (int)json["parameters"]!, "the weight that two layers share counts once");
+        Program.Run("validate", folder["shared.onnx"], "--data", "none", "--provider", "simd").MustExit(0).MustSay("Mul 's' works with a constant", "weight 'w' is that of");
         // Where several nodes are in the way, all are named.
         model.Graph.Node[2].OpType = "Selu";
         model.Graph.Node[3].Attribute.Add(GraphWriter.Int("transA", 1));
