@@ -6,8 +6,9 @@ using DataType = OnnxLeNet.Onnx.Schema.TensorProto.Types.DataType;
 namespace OnnxLeNet.Onnx;
 
 /// <summary>
-/// Checks a model's structure before anything computes with it, in the engine or in native code: names that exist and stand once, nodes in the order they
-/// run, tensors whose sizes fit their data, attributes of the type they claim. What operators mean is not looked at.
+/// Checks a model's structure before anything computes with it, in the engine or in native code: names that exist and stand once, nodes
+/// that no cycle
+/// keeps from running, tensors whose sizes fit their data, attributes of the type they claim. What operators mean is not looked at.
 /// </summary>
 public static class OnnxChecker
 {
@@ -17,8 +18,10 @@ public static class OnnxChecker
     /// <summary>Axes of a tensor: no operator has use for so many, and each is kept with every value that it is passed on to.</summary>
     internal const int MostAxes = 64;
 
-    /// <summary>Elements of a tensor that the file only names the sizes of: a quarter of a gigabyte of floats.</summary>
-    private const int MostMade = 1 << 26;
+    /// <summary>
+    /// Elements of a tensor that the file only names the sizes of: half a gigabyte of floats, more than any layer of VGG has.
+    /// </summary>
+    private const int MostMade = 1 << 27;
 
     /// <summary>Checks a model.</summary>
     /// <exception cref="OnnxException">What is wrong, with the name of the node, weight or value.</exception>
@@ -152,27 +155,31 @@ public static class OnnxChecker
             double count = 1;
             for (int i = 0; i < sizes.Int64Data.Count; i++) count *= Math.Abs((double)sizes.Int64Data[i]);
             for (int i = 0; i + sizeof(long) <= sizes.RawData.Length; i += sizeof(long)) count *= Math.Abs((double)BinaryPrimitives.ReadInt64LittleEndian(sizes.RawData.Span[i..]));
-            if (count > MostMade) throw new OnnxException($"node '{node.Name}' ({node.OpType}) makes a tensor of {count:N0} elements out of a few sizes; at most {MostMade:N0} are made");
+            if (count > MostMade)
+                throw new OnnxException($"{NodeReader.Label(node)} makes a tensor of {count:N0} elements out of a few sizes; at most {MostMade:N0} are made");
         }
     }
 
-    private static void Nodes(IReadOnlyCollection<NodeProto> nodes, HashSet<string> own, Scope known, int level)
+    private static void Nodes(IReadOnlyList<NodeProto> nodes, HashSet<string> own, Scope known, int level)
     {
-        var later = nodes.SelectMany(n => n.Output).ToHashSet();
         var names = new HashSet<string>();
         foreach (var node in nodes)
         {
-            string label = $"node '{node.Name}' ({node.OpType})";
             if (node.OpType.Length == 0) throw new OnnxException($"node '{node.Name}' names no operator");
             if (node.Name.Length > 0 && !names.Add(node.Name)) throw new OnnxException($"two nodes are named '{node.Name}'");
+            if (!node.Output.Any(o => o.Length > 0)) throw new OnnxException($"{NodeReader.Label(node)} returns nothing");
+            foreach (string output in node.Output)
+                if (output.Length > 0 && !own.Add(output))
+                    throw new OnnxException($"{NodeReader.Label(node)} returns '{output}', a name that is taken");
+        }
+        foreach (var node in nodes)
+        {
             foreach (string input in node.Input)
                 if (input.Length > 0 && !known.Contains(input))
-                    throw new OnnxException($"{label} takes '{input}', which {(later.Contains(input) ? "only it or a node behind it returns: the nodes are out of order or in a cycle" : "is no input, no weight and no node's result")}");
-            if (!node.Output.Any(o => o.Length > 0)) throw new OnnxException($"{label} returns nothing");
-            Attributes(node, label, known, level);
-            foreach (string output in node.Output)
-                if (output.Length > 0 && (known.Contains(output) || !own.Add(output))) throw new OnnxException($"{label} returns '{output}', a name that is taken");
+                    throw new OnnxException($"{NodeReader.Label(node)} takes '{input}', which is no input, no weight and no node's result");
+            Attributes(node, NodeReader.Label(node), known, level);
         }
+        NodeOrder.Sort(nodes);
     }
 
     private static void Check(ValueInfoProto value)

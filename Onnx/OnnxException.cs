@@ -19,6 +19,9 @@ public sealed partial class OnnxException : OnnxLeNetException
     /// <param name="inner">The error underneath.</param>
     public OnnxException(string message, Exception inner) : base(message, inner) { }
 
+    /// <summary>The message's parts, where it lists several problems.</summary>
+    internal IReadOnlyList<string> Problems { get; init; } = [];
+
     /// <summary>ONNX Runtime's message as one line, without its error code, the model's path and its own source locations.</summary>
     internal static string OneLine(OnnxRuntimeException error)
     {

@@ -49,7 +49,7 @@ public static class OnnxFile
         return RegularFile.Read(file, 0, length, path);
     }
 
-    /// <summary>Parses a model and checks that it is one.</summary>
+    /// <summary>Parses a model, checks that it is one, and brings its nodes into order, as <see cref="Read"/> does.</summary>
     /// <param name="bytes">The whole file.</param>
     /// <param name="name">What to call it in errors.</param>
     /// <exception cref="OnnxException">The bytes are no ONNX model, or not all of one.</exception>
@@ -59,10 +59,12 @@ public static class OnnxFile
         return Checked(ParseOnly(bytes, name), name);
     }
 
+    /// <summary>The model after its checks, with nodes that stood before what they take brought into order.</summary>
     private static ModelProto Checked(ModelProto model, string name)
     {
         try { OnnxChecker.Check(model); }
         catch (OnnxException error) { throw new OnnxException($"{name}: {error.Message}", error); }
+        NodeOrder.Sort(model.Graph);
         return model;
     }
 

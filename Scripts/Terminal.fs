@@ -38,11 +38,12 @@ let message out (text: string) = if not out.Quiet then Console.Error.WriteLine(h
 /// An error: always.
 let error (text: string) = Console.Error.WriteLine("error: " + harmless text)
 
-/// Rows under headings, aligned; numbers to the right. Plain text on a pipe, the same with colour in a terminal.
+/// Rows under headings, aligned; numbers to the right, and question marks for those not known.
+/// Plain text on a pipe, the same with colour in a terminal.
 let table out (headings: string list) (rows: string list list) =
     if not out.Quiet then
         let rows = rows |> List.map (List.map (fun cell -> cell.Replace('\n', '\uFFFD')))
-        let numeric i = rows |> List.forall (fun row -> let c = List.item i row in c = "" || Char.IsDigit c[0] || c[0] = '-')
+        let numeric i = rows |> List.forall (fun row -> let c = List.item i row in c = "" || c = "?" || Char.IsDigit c[0] || c[0] = '-')
         let widths =
             headings
             |> List.mapi (fun i h -> rows |> List.map (fun r -> (List.item i r).Length) |> List.fold max h.Length)

@@ -48,6 +48,10 @@ internal static class LayerCases
         ["softmax of the last axis"] = (() => new Softmax(dim: -1), new Shape(3, 2, 4)),
         ["log softmax of the middle axis"] = (() => new LogSoftmax(dim: 2), new Shape(3, 2, 4)),
         ["reshape"] = (() => new Reshape(new Shape(2, 3, 5)), new Shape(5, 6)),
+        ["scale by one number"] = (() => Uneven(new ScaleShift(new Shape(1), null)), new Shape(3, 2, 4)),
+        ["shift by channel"] = (() => Uneven(new ScaleShift(null, new Shape(3, 1, 1))), new Shape(3, 2, 4)),
+        ["scale by element, shift by row"] = (() => Uneven(new ScaleShift(new Shape(3, 2, 4), new Shape(2, 1))), new Shape(3, 2, 4)),
+        ["scale and shift of features"] = (() => Uneven(new ScaleShift(new Shape(7), new Shape(7))), new Shape(7)),
         ["permute"] = (() => new Permute(0, 2, 3, 1), new Shape(2, 3, 5)),
         ["log softmax"] = (() => new LogSoftmax(), new Shape(7)),
         ["log softmax of images"] = (() => new LogSoftmax(), new Shape(4, 3, 2)),
@@ -104,6 +108,13 @@ internal static class LayerCases
             new Conv2d(4, 6, (2, 3), groups: 2, generator: generator), new Tanh(), new AdaptiveAvgPool2d((2, 1)), new Flatten(),
             new Linear(12, 5, generator: generator), new LogSoftmax(),
         };
+    }
+
+    private static ScaleShift Uneven(ScaleShift layer)
+    {
+        foreach (var parameter in layer.Parameters())
+            for (int i = 0; i < parameter.Value.Data.Length; i++) parameter.Value.Data[i] = 0.6f - 0.35f * i + 0.01f * i * i;
+        return layer;
     }
 
     /// <summary>No channel with the factor, the offset or the running estimates of another.</summary>

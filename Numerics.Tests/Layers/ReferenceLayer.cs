@@ -25,6 +25,7 @@ internal abstract class ReferenceLayer
         Flatten => new View(sample => new Shape(sample.Count)),
         Reshape reshape => new View(_ => reshape.Sample),
         Permute permute => new Order([.. permute.Dims]),
+        ScaleShift layer => new Affine(layer),
         Sequential sequential => new Chain([.. sequential.Chain.Select(Of)]),
         _ => throw new ArgumentException($"no reference for {module}", nameof(module)),
     };
@@ -396,6 +397,45 @@ internal abstract class ReferenceLayer
             var dx = new double[dy.Length];
             for (int i = 0; i < dy.Length; i++) dx[sources[i]] = dy[i];
             return dx;
+        }
+    }
+
+    private sealed class Affine(ScaleShift layer) : ReferenceLayer
+    {
+        private readonly double[]? weight = layer.Weight?.Value.Data.ToDouble(), bias = layer.Bias?.Value.Data.ToDouble();
+        private double[] x = [];
+        private double[]? dWeight, dBias;
+        private Shape sample;
+
+        public override IReadOnlyList<double[]> Parameters => [.. new[] { weight, bias }.OfType<double[]>()];
+
+        public override IReadOnlyList<double[]> Gradients => [.. new[] { dWeight, dBias }.OfType<double[]>()];
+
+        public override (double[], Shape) Forward(double[] x, int samples, Shape sample)
+        {
+            (this.x, this.sample) = (x, sample);
+            return ([.. x.Select((value, i) => (weight is null ? value : value * weight[At(i, layer.Weight!)]) + (bias is null ? 0 : bias[At(i, layer.Bias!)]))], sample);
+        }
+
+        public override double[] Backward(double[] dy)
+        {
+            (dWeight, dBias) = (weight is null ? null : new double[weight.Length], bias is null ? null : new double[bias.Length]);
+            var dx = new double[dy.Length];
+            for (int i = 0; i < dy.Length; i++)
+            {
+                dx[i] = dy[i] * (weight is null ? 1 : weight[At(i, layer.Weight!)]);
+                if (dWeight is not null) dWeight[At(i, layer.Weight!)] += dy[i] * x[i];
+                if (dBias is not null) dBias[At(i, layer.Bias!)] += dy[i];
+            }
+            return dx;
+        }
+
+        /// <summary>The element that is broadcast to element i of the batch: the coordinates from the last axis on, 0 along an axis of size 1.</summary>
+        private int At(int i, Parameter parameter)
+        {
+            int[] own = [.. Enumerable.Repeat(1, sample.Rank - parameter.Value.Shape.Rank), .. parameter.Value.Shape.Sizes], at = new int[sample.Rank];
+            for (int axis = sample.Rank - 1, rest = i % sample.Count; axis >= 0; rest /= sample[axis], axis--) at[axis] = own[axis] == 1 ? 0 : rest % sample[axis];
+            return own.Zip(at).Aggregate(0, (place, step) => place * step.First + step.Second);
         }
     }
 

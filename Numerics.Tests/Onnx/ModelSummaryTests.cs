@@ -16,10 +16,10 @@ public sealed class ModelSummaryTests
         var summary = Of(OnnxExporter.Export(Networks.LeNet5(1), new Shape(1, 32, 32), "lenet5", [new("classes", "0,1")]));
         string[] expected =
         [
-            "conv1 Conv float[batch, 6, 28, 28] 156 235200", "relu1 Relu float[batch, 6, 28, 28] 0 ", "maxpool1 MaxPool float[batch, 6, 14, 14] 0 ",
-            "conv2 Conv float[batch, 16, 10, 10] 2416 480000", "relu2 Relu float[batch, 16, 10, 10] 0 ", "maxpool2 MaxPool float[batch, 16, 5, 5] 0 ",
-            "flatten1 Flatten float[batch, 400] 0 ", "fc1 Gemm float[batch, 120] 48120 96000", "relu3 Relu float[batch, 120] 0 ", "fc2 Gemm float[batch, 84] 10164 20160",
-            "relu4 Relu float[batch, 84] 0 ", "fc3 Gemm float[batch, 10] 850 1680",
+            "conv1 Conv float[batch, 6, 28, 28] 156 235200", "relu1 Relu float[batch, 6, 28, 28] 0 0", "maxpool1 MaxPool float[batch, 6, 14, 14] 0 0",
+            "conv2 Conv float[batch, 16, 10, 10] 2416 480000", "relu2 Relu float[batch, 16, 10, 10] 0 0", "maxpool2 MaxPool float[batch, 16, 5, 5] 0 0",
+            "flatten1 Flatten float[batch, 400] 0 0", "fc1 Gemm float[batch, 120] 48120 96000", "relu3 Relu float[batch, 120] 0 0", "fc2 Gemm float[batch, 84] 10164 20160",
+            "relu4 Relu float[batch, 84] 0 0", "fc3 Gemm float[batch, 10] 850 1680",
         ];
         CollectionAssert.AreEqual(expected, summary.Nodes.Select(node => $"{node.Name} {node.Operator} {node.OutputType} {node.Parameters} {node.Flops}").ToArray());
         Assert.AreEqual(61_706, summary.Parameters);
@@ -73,7 +73,10 @@ public sealed class ModelSummaryTests
         var summary = Of(model);
         Assert.AreEqual("com.example.Frobnicate", summary.Nodes[1].Operator);
         Assert.AreEqual("", summary.Nodes[1].OutputType);
-        Assert.IsNull(summary.Nodes[0].Flops);
+        Assert.AreEqual(2 * 2 * 3 * 2 * 4 * 4, summary.Nodes[0].Flops, "known before it");
+        Assert.IsNull(summary.Nodes[1].Flops);
+        Assert.IsNull(summary.Flops);
+        CollectionAssert.AreEqual((string[])["com.example.Frobnicate (node 'relu1')"], summary.ImportProblems.Select(problem => problem.Split(" for ")[1].Split(';')[0]).ToArray());
         Assert.AreEqual(14, summary.Nodes[0].Parameters);
         Assert.AreEqual("float[batch, 3]", summary.Nodes[^1].OutputType);
     }
@@ -102,6 +105,109 @@ public sealed class ModelSummaryTests
             count++;
         }
         Assert.IsGreaterThan(900, count);
+    }
+
+    /// <summary>The batch counts once, fixed or open; any other open size makes the work unknown, not small.</summary>
+    [TestMethod]
+    [DataRow("Conv x w -> c\nFlatten c -> y", 2L * 3 * 2 * 2 * 3 * 4 * 4, false)]
+    [DataRow("Conv x w -> c\nFlatten c -> y", null, true)]
+    public void OpenSizesAreNotGuessed(string nodes, long? flops, bool open)
+    {
+        var model = Graphs.Of(13, new Shape(2, 5, 6), nodes, ("w", [3, 2, 2, 3]));
+        model.Graph.Input[0].Type.TensorType.Shape.Dim[0].DimValue = 8;
+        if (open) model.Graph.Input[0].Type.TensorType.Shape.Dim[2].DimParam = "height";
+        var summary = Of(model);
+        Assert.AreEqual(flops, summary.Nodes[0].Flops);
+        Assert.AreEqual(flops, summary.Flops);
+        Assert.AreEqual(0, summary.Nodes[1].Flops, "it computes nothing");
+        Assert.AreEqual(!open, summary.ImportProblems.Count == 0);
+    }
+
+    /// <summary>Of a row of features, of features behind other axes, and of two activations, for a batch of 4: each as a sample has it.</summary>
+    [TestMethod]
+    [DataRow("Gemm x w -> y", new[] { 5 }, 2L * 5 * 7)]
+    [DataRow("MatMul x w -> y", new[] { 3, 5 }, 2L * 3 * 5 * 7)]
+    [DataRow("Transpose x -> t perm=0,2,1\nMatMul x t -> y", new[] { 3, 5 }, 2L * 3 * 5 * 3)]
+    [DataRow("MatMul c x -> y", new[] { 3, 5 }, null)]
+    public void ProductsCountForOneSample(string nodes, int[] sample, long? flops)
+    {
+        var model = Graphs.Of(13, new Shape(sample), nodes, ("w", [5, 7]), ("c", [2, 3]));
+        model.Graph.Input[0].Type.TensorType.Shape.Dim[0].DimValue = 4;
+        Assert.AreEqual(flops, Of(model).Nodes[^1].Flops);
+    }
+
+    [TestMethod]
+    public void AnOperatorWithoutAFormulaIsUnknown()
+    {
+        var model = Graphs.Of(13, new Shape(4, 3), "LSTM x w r -> h hidden_size=5\nRelu h -> y", ("w", [1, 20, 3]), ("r", [1, 20, 5]));
+        var summary = Of(model);
+        Assert.IsNull(summary.Nodes[0].Flops);
+        Assert.IsNull(summary.Flops);
+        Assert.AreEqual(160, summary.Parameters);
+        Assert.Contains("LSTM (node 'h')", summary.ImportProblems[0]);
+        using var folder = new TemporaryFolder();
+        File.WriteAllBytes(folder["lstm.onnx"], model.ToByteArray());
+        var run = Program.Run("inspect", folder["lstm.onnx"], "--json", folder["lstm.json"]).MustExit(0);
+        Assert.Contains("unknown: those of LSTM 'h' are not known, the rest are 0", run.Output);
+        Assert.Contains("the engine cannot import it:", run.Output);
+        var json = folder.Json("lstm.json");
+        Assert.IsNull(json["flops"]);
+        Assert.IsNull(json["nodes"]![0]!["flops"]);
+        Assert.AreEqual(0, (int)json["nodes"]![1]!["flops"]!);
+        Assert.IsFalse((bool)json["import"]!["possible"]!);
+        Assert.Contains("LSTM", (string)json["import"]!["problems"]![0]!);
+    }
+
+    [TestMethod]
+    public void InspectSaysWhatTheEngineDoes()
+    {
+        using var folder = new TemporaryFolder();
+        var model = Graphs.Of(13, new Shape(4), "Mul x k -> s\nGemm s w -> a transB=1\nRelu a -> r\nGemm r w -> y transB=1", ("k", []), ("w", [4, 4]));
+        File.WriteAllBytes(folder["shared.onnx"], model.ToByteArray());
+        var run = Program.Run("inspect", folder["shared.onnx"], "--json", folder["shared.json"]).MustExit(0);
+        foreach (string part in (string[])["the engine can import it", "Mul 's' works with a constant", "weight 'w' is that of node 'a' (Gemm) and of node 'y' (Gemm)"]) Assert.Contains(part, run.Output);
+        var json = folder.Json("shared.json");
+        Assert.IsTrue((bool)json["import"]!["possible"]!);
+        Assert.HasCount(2, json["import"]!["notes"]!.AsArray());
+        Assert.AreEqual(64, (int)json["flops"]!);
+        Assert.AreEqual(17, (int)json["parameters"]!, "the weight that two layers share counts once");
+        Program.Run("validate", folder["shared.onnx"], "--data", "none", "--provider", "simd").MustExit(0).MustSay("Mul 's' works with a constant", "weight 'w' is that of");
+        // Where several nodes are in the way, all are named.
+        model.Graph.Node[2].OpType = "Selu";
+        model.Graph.Node[3].Attribute.Add(GraphWriter.Int("transA", 1));
+        File.WriteAllBytes(folder["other.onnx"], model.ToByteArray());
+        run = Program.Run("inspect", folder["other.onnx"]).MustExit(0);
+        foreach (string part in (string[])["the engine cannot import it:", "Selu (node 'r')", "'transA' is 1"]) Assert.Contains(part, run.Output);
+    }
+
+    /// <summary>The three forms of ONNX that hold 8-bit integers, by their names.</summary>
+    [TestMethod]
+    [DataRow("QuantizeLinear x s z -> q\nQLinearConv q s z w ws wz s z -> c\nDequantizeLinear c s z -> y", "1 operators compute with 8-bit integers (QOperator)")]
+    [DataRow("QuantizeLinear x s z -> q\nDequantizeLinear q s z -> y", "1 activations pass through 8-bit integers (QDQ)")]
+    [DataRow("DynamicQuantizeLinear x -> q qs qz\nConvInteger q w qz wz -> c\nCast c -> y to=1", "1 operators compute with 8-bit integers, scaled as they run (dynamic)")]
+    [DataRow("DequantizeLinear w ws wz -> f\nConv x f -> y", "1 weights are stored as integers, activations are floats (weight-only)")]
+    public void TheFormOfIntegersIsNamed(string nodes, string expected)
+    {
+        var model = Graphs.Of(13, new Shape(2, 5, 6), nodes, ("s", []), ("ws", []));
+        foreach (var (name, type) in new[] { ("z", TensorProto.Types.DataType.Uint8), ("wz", TensorProto.Types.DataType.Int8) })
+            model.Graph.Initializer.Add(new TensorProto { Name = name, DataType = (int)type, Int32Data = { 0 } });
+        model.Graph.Initializer.Add(new TensorProto { Name = "w", DataType = (int)TensorProto.Types.DataType.Int8, Dims = { 3, 2, 2, 3 }, Int32Data = { Enumerable.Range(-18, 36) } });
+        var summary = Of(model);
+        Assert.AreEqual(expected, summary.Quantization);
+        if (nodes.Contains("Conv", StringComparison.Ordinal)) Assert.AreEqual(36, summary.Parameters);
+        Assert.IsNotEmpty(summary.ImportProblems);
+        if (!nodes.StartsWith("Dequantize", StringComparison.Ordinal)) Assert.Contains("quantized to 8-bit integers", summary.ImportProblems[0]);
+    }
+
+    /// <summary>Weights that a node makes are counted without being made.</summary>
+    [TestMethod]
+    public void WeightsMadeInTheGraphAreCounted()
+    {
+        var model = Graphs.Of(9, new Shape(4), "ConstantOfShape n -> w\nGemm x w b -> y", ("b", [3])).WithIntegers("n", 4, 3);
+        var summary = Of(model);
+        Assert.AreEqual(15, summary.Parameters);
+        Assert.AreEqual(24, summary.Flops);
+        Assert.HasCount(1, summary.Nodes);
     }
 
     private static ModelSummary Of(ModelProto model)

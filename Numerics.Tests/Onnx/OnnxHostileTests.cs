@@ -140,7 +140,7 @@ public sealed class OnnxHostileTests
         (chain.Graph.Output[0].Name, chain.Graph.Output[0].Type) = (value, null);
         Failure.Of<OnnxException>(() => OnnxImporter.Import(chain), "20004 layers");
         foreach (var node in chain.Graph.Node.Skip(4)) node.OpType = "Selu";
-        Failure.Of<OnnxException>(() => OnnxImporter.Import(chain), "Selu (node 'r19999')");
+        Failure.Of<OnnxException>(() => OnnxImporter.Import(chain), "Selu (nodes 'r0', 'r1'", "and 19992 more)");
         Assert.IsLessThan(TimeSpan.FromSeconds(20), watch.Elapsed);
     }
 
@@ -195,12 +195,23 @@ public sealed class OnnxHostileTests
     }
 
     [TestMethod]
-    public void SharedWeightsAreRefused()
+    public void WeightsThatManyLayersShareAreRefusedBeforeTheyFillMemory()
     {
-        var net = new Sequential("Net") { new Linear(3, 3, generator: new Generator(1)), new Linear(3, 3, generator: new Generator(2)) };
-        var model = OnnxExporter.Export(net, new Shape(3), "shared");
-        model.Graph.Node[1].Input[1] = model.Graph.Node[0].Input[1];
-        Failure.Of<OnnxException>(() => OnnxImporter.Import(model), "'0.weight'", "another layer's too");
+        const int Size = 4096;
+        var net = new Sequential("Net") { new Linear(Size, Size, generator: new Generator(1)) };
+        var model = OnnxExporter.Export(net, new Shape(Size), "shared");
+        var first = model.Graph.Node[0];
+        string value = first.Output[0];
+        for (int i = 0; i < 40; i++, value = $"y{i - 1}")
+        {
+            var node = first.Clone();
+            (node.Name, node.Input[0], node.Output[0]) = ($"n{i}", value, $"y{i}");
+            model.Graph.Node.Add(node);
+        }
+        model.Graph.Output[0].Name = value;
+        var error = Assert.ThrowsExactly<OnnxException>(() => OnnxImporter.Import(model));
+        Assert.Contains("'0.weight' [4096, 4096]", error.Message);
+        Assert.Contains("at most 268,435,456", error.Message);
     }
 
     /// <summary>The file's bytes, the parsed model and the network: three times the file, and nothing of that size beside them.</summary>

@@ -16,6 +16,7 @@ internal static class TrainingNetworks
         ["batch normalization"] = (g => [new Conv2d(2, 3, 2, generator: g), new BatchNorm2d(3, momentum: 0.3), new ReLU(), new Flatten(), new Linear(3 * 4 * 5, 6, generator: g), new BatchNorm1d(6, 1e-3, momentum: null), new Tanh(), new BatchNorm1d(6, affine: false), new Linear(6, 3, generator: g)], new Shape(2, 5, 6)),
         ["gelu and softmax"] = (g => [new Linear(5, 7, generator: g), new GELU(), new Linear(7, 4, generator: g), new Softmax(-1), new Linear(4, 3, generator: g), new LogSoftmax(1)], new Shape(5)),
         ["softmax over channels"] = (g => [new Conv2d(2, 3, 2, generator: g), new Softmax(1), new Permute(0, 3, 1, 2), new Reshape(new Shape(4, 12)), new LogSoftmax(2), new Flatten(), new Linear(48, 3, generator: g)], new Shape(2, 5, 5)),
+        ["scales and shifts"] = (g => [new ScaleShift(new Shape(1), null), new Conv2d(2, 3, 2, generator: g), new ScaleShift(new Shape(3, 1, 1), new Shape(3, 1, 1)), new Tanh(), new ScaleShift(null, new Shape(3, 4, 4)), new ScaleShift(new Shape(4, 1), new Shape(4)), new Flatten(), new Linear(48, 3, generator: g), new ScaleShift(new Shape(3), null)], new Shape(2, 5, 5)),
         ["an image out"] = (g => [new Conv2d(3, 2, (2, 3), padding: (1, 1), generator: g), new ReLU(), new Conv2d(2, 3, 2, generator: g)], new Shape(3, 6, 5)),
         ["one number out"] = (g => [new Linear(3, 4, generator: g), new Sigmoid(), new Linear(4, 1, generator: g)], new Shape(3)),
     };
@@ -30,8 +31,8 @@ internal static class TrainingNetworks
         foreach (var layer in entry.Build(new Generator(21))) network.Add(layer);
         // Estimates and scales that are neither 0 nor 1.
         var random = new Generator(22);
-        foreach (var norm in network.OfType<BatchNorm>())
-            foreach (ref float weight in (norm.Weight?.Value.Data ?? []).AsSpan()) weight = (float)(1 + 0.3 * random.NextNormal());
+        foreach (float[] weights in network.Select(layer => layer switch { BatchNorm norm => norm.Weight, ScaleShift scale => scale.Weight, _ => null }).OfType<Parameter>().Select(weight => weight.Value.Data))
+            foreach (ref float weight in weights.AsSpan()) weight = (float)(1 + 0.3 * random.NextNormal());
         return (network, entry.Sample);
     }
 }

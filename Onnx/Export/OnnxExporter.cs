@@ -141,6 +141,7 @@ public static class OnnxExporter
             Numerics.Flatten flatten => Shapes.Export(graph, name, x, flatten),
             Numerics.Reshape reshape => Shapes.Export(graph, name, x, reshape),
             Permute permute => Shapes.Export(graph, name, x, permute),
+            ScaleShift scale => Arithmetic.Export(graph, name, x, scale),
             Numerics.Dropout => x, // in inference it changes nothing
             _ => throw new OnnxException($"{module} has no form in ONNX"),
         };

@@ -3,6 +3,7 @@ using System.Globalization;
 using System.Runtime.InteropServices;
 using OnnxLeNet.Numerics;
 using OnnxLeNet.Onnx.Schema;
+using DataType = OnnxLeNet.Onnx.Schema.TensorProto.Types.DataType;
 
 namespace OnnxLeNet.Onnx;
 
@@ -18,21 +19,31 @@ internal sealed class Constant
     private readonly TensorProto? tensor;
     private readonly long[]? integers;
     private readonly int[]? order; // axis i is axis order[i] of the tensor
+    private bool repeated; // the tensor has one element, which stands for all
 
     private Constant(string name, TensorProto tensor, int[] dims, int[]? order) => (Name, this.tensor, Dims, this.order, Type) =
-        (name, tensor, dims, order, (TensorProto.Types.DataType)tensor.DataType);
+        (name, tensor, dims, order, (DataType)tensor.DataType);
 
     /// <summary>A tensor of the file, which the checker has passed.</summary>
     public Constant(TensorProto tensor) : this(tensor.Name, tensor, [.. tensor.Dims.Select(d => (int)d)], null) { }
 
+    /// <summary>One number at every place: it stays one until a layer's parameter takes it.</summary>
+    public static Constant Repeated(string name, TensorProto number, int[] dims) => new(name, number, dims, null) { repeated = true };
+
     /// <summary>Whole numbers that were computed, row-major.</summary>
-    public Constant(string name, long[] integers, params int[] dims) => (Name, this.integers, Dims, Type) = (name, integers, dims, TensorProto.Types.DataType.Int64);
+    public Constant(string name, long[] integers, params int[] dims) => (Name, this.integers, Dims, Type) = (name, integers, dims, DataType.Int64);
 
     public string Name { get; }
 
     public int[] Dims { get; }
 
-    public TensorProto.Types.DataType Type { get; }
+    public DataType Type { get; }
+
+    /// <summary>What holds the numbers: the same for all constants that are seen of one tensor of the file.</summary>
+    public object Storage => (object?)tensor ?? integers!;
+
+    /// <summary>Whether one number of the file stands for all.</summary>
+    public bool IsRepeated => repeated;
 
     /// <summary>Number of elements.</summary>
     public int Count => Dims.Aggregate(1, (count, size) => count * size);
@@ -41,7 +52,8 @@ internal sealed class Constant
     public string Shape => $"[{string.Join(", ", Dims)}]";
 
     /// <summary>Whether it can be a weight.</summary>
-    public bool IsFloat => Type is TensorProto.Types.DataType.Float or TensorProto.Types.DataType.Float16 or TensorProto.Types.DataType.Double;
+    public bool IsFloat =>
+        Type is DataType.Float or DataType.Float16 or DataType.Bfloat16 or DataType.Double;
 
     /// <summary>The single element, where there is only one.</summary>
     public float? Single
@@ -56,7 +68,7 @@ internal sealed class Constant
     }
 
     /// <summary>The single truth value, where it is one.</summary>
-    public bool? Boolean => Type == TensorProto.Types.DataType.Bool && Count == 1 && tensor is not null
+    public bool? Boolean => Type == DataType.Bool && Count == 1 && tensor is not null
         ? (tensor.RawData.Length > 0 ? tensor.RawData[0] : tensor.Int32Data[0]) != 0
         : null;
 
@@ -68,9 +80,9 @@ internal sealed class Constant
         var raw = tensor!.RawData.Span;
         switch (Type)
         {
-            case TensorProto.Types.DataType.Int64:
+            case DataType.Int64:
                 return raw.Length == 0 ? [.. tensor.Int64Data] : MemoryMarshal.Cast<byte, long>(raw).ToArray();
-            case TensorProto.Types.DataType.Int32:
+            case DataType.Int32:
                 if (raw.Length == 0) return [.. tensor.Int32Data.Select(i => (long)i)];
                 var values = new long[raw.Length / sizeof(int)];
                 for (int i = 0; i < values.Length; i++) values[i] = BinaryPrimitives.ReadInt32LittleEndian(raw[(i * sizeof(int))..]);
@@ -85,13 +97,14 @@ internal sealed class Constant
         if (integers is not null) return new Constant(name, integers, dims);
         // Axes that changed their order cannot be cut anew where they lie.
         if (order is not null) throw new OnnxException($"weight '{Name}' is transposed and then reshaped, which is not supported");
-        return new Constant(name, tensor!, dims, null);
+        return new Constant(name, tensor!, dims, null) { repeated = repeated };
     }
 
     /// <summary>The axes in another order: axis i is axis <paramref name="permutation"/>[i] of this one.</summary>
     public Constant Transpose(string name, int[] permutation)
     {
         int[] dims = [.. permutation.Select(axis => Dims[axis])];
+        if (repeated) return Repeated(name, tensor!, dims);
         if (Integers() is { } values)
         {
             var moved = new long[values.Length];
@@ -105,7 +118,8 @@ internal sealed class Constant
     }
 
     /// <summary>The same value under another name.</summary>
-    public Constant Named(string name) => integers is not null ? new Constant(name, integers, Dims) : new Constant(name, tensor!, Dims, order) { Source = Source };
+    public Constant Named(string name) =>
+        integers is not null ? new Constant(name, integers, Dims) : new Constant(name, tensor!, Dims, order) { Source = Source, repeated = repeated };
 
     /// <summary>The tensor's own sizes, where the axes have another order.</summary>
     private int[]? Source { get; init; }
@@ -114,7 +128,12 @@ internal sealed class Constant
     public void CopyTo(Span<float> destination)
     {
         var raw = tensor!.RawData.Span;
-        if (order is null && Type == TensorProto.Types.DataType.Float)
+        if (repeated)
+        {
+            destination.Fill(Element(raw, 0));
+            return;
+        }
+        if (order is null && Type == DataType.Float)
         {
             if (raw.Length > 0) MemoryMarshal.Cast<byte, float>(raw).CopyTo(destination);
             else
@@ -144,8 +163,11 @@ internal sealed class Constant
 
     private float Element(ReadOnlySpan<byte> raw, int i) => Type switch
     {
-        TensorProto.Types.DataType.Float => raw.Length > 0 ? BinaryPrimitives.ReadSingleLittleEndian(raw[(i * sizeof(float))..]) : tensor!.FloatData[i],
-        TensorProto.Types.DataType.Double => (float)(raw.Length > 0 ? BinaryPrimitives.ReadDoubleLittleEndian(raw[(i * sizeof(double))..]) : tensor!.DoubleData[i]),
+        DataType.Float => raw.Length > 0 ? BinaryPrimitives.ReadSingleLittleEndian(raw[(i * sizeof(float))..]) : tensor!.FloatData[i],
+        DataType.Double => (float)(raw.Length > 0 ? BinaryPrimitives.ReadDoubleLittleEndian(raw[(i * sizeof(double))..]) : tensor!.DoubleData[i]),
+        // The upper half of a float.
+        DataType.Bfloat16 =>
+            BitConverter.Int32BitsToSingle((raw.Length > 0 ? BinaryPrimitives.ReadInt16LittleEndian(raw[(i * sizeof(short))..]) : tensor!.Int32Data[i]) << 16),
         // Typed data holds the sixteen bits of a half in an int.
         _ => (float)(raw.Length > 0 ? BinaryPrimitives.ReadHalfLittleEndian(raw[(i * sizeof(short))..]) : BitConverter.UInt16BitsToHalf((ushort)tensor!.Int32Data[i])),
     };

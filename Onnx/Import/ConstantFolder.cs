@@ -1,6 +1,7 @@
 using OnnxLeNet.Numerics;
 using OnnxLeNet.Onnx.Operators;
 using OnnxLeNet.Onnx.Schema;
+using DataType = OnnxLeNet.Onnx.Schema.TensorProto.Types.DataType;
 
 namespace OnnxLeNet.Onnx;
 
@@ -34,7 +35,10 @@ internal static class ConstantFolder
         ["Div"] = (node, name) => Arithmetic(node, name, (a, b) => a / b),
     };
 
-    /// <summary>The operators whose result is known where their inputs are.</summary>
+    /// <summary>The operators of which results are computed.</summary>
+    public static IEnumerable<string> Known => Operators.Keys;
+
+    /// <summary>Whether an operator's result is known where its inputs are.</summary>
     public static bool Knows(string opType) => Operators.ContainsKey(opType);
 
     /// <summary>A node's result, all its inputs being constants.</summary>
@@ -64,7 +68,15 @@ internal static class ConstantFolder
         long[] dims = Row(node, 0);
         var value = node.Node.Attribute.FirstOrDefault(a => a.Name == "value")?.T;
         node.Skip("value");
-        if (value is null || new Constant(value).Integers() is not [var number]) throw node.Refuse("it repeats a value that is no whole number");
+        value ??= new TensorProto { DataType = (int)DataType.Float, FloatData = { 0 } };
+        if ((DataType)value.DataType is DataType.String or DataType.Bool || OnnxChecker.Count(value, "value") != 1)
+            throw node.Refuse("it repeats a value that is no number");
+        var repeated = new Constant(value);
+        // Models of the zoo that were made small have their weights so.
+        if (repeated.IsFloat && dims.All(d => d is >= 0 and <= int.MaxValue) && dims.Aggregate(1.0, (n, d) => n * d) <= ChainReader.MostMade)
+            return Onnx.Constant.Repeated(name, value, [.. dims.Select(d => (int)d)]);
+        if (repeated.Integers() is not [var number])
+            throw node.Refuse($"it makes the shape [{string.Join(", ", dims)}] of a value that is neither float nor whole number, or too many of it");
         if (dims.Any(d => d is < 0 or > MostNumbers) || dims.Aggregate(1L, (n, d) => Math.Min(n * d, MostNumbers + 1)) > MostNumbers)
             throw node.Refuse($"it makes the shape [{string.Join(", ", dims)}]; at most {MostNumbers} numbers are computed");
         int[] sizes = [.. dims.Select(d => (int)d)];
@@ -87,7 +99,10 @@ internal static class ConstantFolder
                 long[] values = node.Longs("value_ints")!;
                 return new Constant(name, values, values.Length);
             case "value_float":
-                return new Constant(new TensorProto { Name = name, DataType = (int)TensorProto.Types.DataType.Float, FloatData = { node.Float("value_float", 0) } });
+                return Floats(name, [], [node.Float("value_float", 0)]);
+            case "value_floats":
+                float[] floats = node.Floats("value_floats");
+                return Floats(name, [floats.Length], floats);
             default: throw node.Refuse($"its value is of the kind '{attribute.Name}', which is not read");
         }
     }
@@ -95,11 +110,17 @@ internal static class ConstantFolder
     /// <summary>Weights stay what they are, since a layer reads any float type; whole numbers stay whole numbers.</summary>
     private static Constant Cast(NodeReader node, string name)
     {
-        var to = (TensorProto.Types.DataType)node.Int("to", 0);
+        var to = node.Type("to");
+        if (node.Opset >= 19) node.Int("saturate", 1);
+        if (node.Opset >= 24) node.Text("round_mode", "up");
         var x = Input(node, 0);
+        bool toFloat = to is DataType.Float or DataType.Double;
+        // A size that something is divided by.
+        if (toFloat && x.Count <= MostNumbers && x.Integers() is { } sizes && !sizes.Contains(Onnx.Constant.AnyBatch))
+            return Floats(name, x.Dims, sizes.Select(size => (float)size));
         bool fits = x.IsFloat
-            ? to is TensorProto.Types.DataType.Float or TensorProto.Types.DataType.Double
-            : x.Integers() is not null && to is TensorProto.Types.DataType.Int64 or TensorProto.Types.DataType.Int32;
+            ? toFloat
+            : x.Integers() is not null && to is DataType.Int64 or DataType.Int32;
         return fits ? x.Named(name) : throw node.Refuse($"it makes {to} of the constant {x} of type {x.Type}, which is not computed");
     }
 
@@ -115,7 +136,8 @@ internal static class ConstantFolder
     private static Constant Reshape(NodeReader node, string name)
     {
         var x = Input(node, 0);
-        long[] target = (long[])Integers(node, 1).Clone();
+        long[] target = node.Opset < 5 ? node.Longs("shape")
+            ?? throw node.Refuse("attribute 'shape' is missing") : (long[])Integers(node, 1).Clone();
         bool zeroIsZero = node.Flag("allowzero");
         long known = 1;
         for (int i = 0; i < target.Length; i++)
@@ -202,6 +224,9 @@ internal static class ConstantFolder
         if (dims.Aggregate(1, (n, d) => n * d) != count) throw node.Refuse($"it computes with numbers of shapes {Input(node, 0).Shape} and {Input(node, 1).Shape}");
         return new Constant(name, [.. Enumerable.Range(0, count).Select(i => f(a[a.Length == 1 ? 0 : i], b[b.Length == 1 ? 0 : i]))], dims);
     }
+
+    private static Constant Floats(string name, int[] dims, IEnumerable<float> values) =>
+        new(new TensorProto { Name = name, DataType = (int)DataType.Float, Dims = { dims.Select(d => (long)d) }, FloatData = { values } });
 
     private static Constant Input(NodeReader node, int index) => node.Constant(index) ?? throw node.Refuse($"input {index} is missing or no constant");
 

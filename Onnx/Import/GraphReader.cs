@@ -10,11 +10,16 @@ internal sealed class GraphReader
     private readonly Dictionary<string, List<NodeProto>> consumers = [];
     private readonly HashSet<string> outputs;
 
-    public GraphReader(GraphProto graph, int opset, long? batch)
+    /// <summary>A graph before its first node.</summary>
+    /// <param name="graph">The graph.</param>
+    /// <param name="nodes">Those of its nodes that its outputs need.</param>
+    /// <param name="opset">The version of the operators.</param>
+    /// <param name="batch">The samples' number where the file fixes it.</param>
+    public GraphReader(GraphProto graph, IEnumerable<NodeProto> nodes, int opset, long? batch)
     {
         (Opset, Batch) = (opset, batch);
         foreach (var tensor in graph.Initializer) constants.Add(tensor.Name, new Constant(tensor));
-        foreach (var node in graph.Node)
+        foreach (var node in nodes)
             foreach (string input in node.Input.Where(i => i.Length > 0).Distinct())
             {
                 if (!consumers.TryGetValue(input, out var list)) consumers.Add(input, list = []);
@@ -31,6 +36,13 @@ internal sealed class GraphReader
 
     /// <summary>The samples of each value that the chain has made so far; null where a refused node leaves them unknown.</summary>
     public Dictionary<string, Shape?> Samples { get; } = [];
+
+    /// <summary>What who imports the model should know.</summary>
+    public List<string> Notes { get; } = [];
+
+    /// <summary>Who takes a value, in words; null where nobody does.</summary>
+    public string? Taker(string value) => consumers.TryGetValue(value, out var list) ? NodeReader.Label(list[0])
+        : outputs.Contains(value) ? "the graph's user" : null;
 
     /// <summary>The constant of a name, or null.</summary>
     public Constant? Constant(string name) => constants.GetValueOrDefault(name);

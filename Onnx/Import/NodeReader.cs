@@ -1,5 +1,6 @@
 using OnnxLeNet.Numerics;
 using OnnxLeNet.Onnx.Schema;
+using DataType = OnnxLeNet.Onnx.Schema.TensorProto.Types.DataType;
 
 namespace OnnxLeNet.Onnx;
 
@@ -17,7 +18,8 @@ internal sealed class NodeReader
     {
         (this.graph, Node, this.sample) = (graph, node, sample);
         foreach (var attribute in node.Attribute)
-            if (!attributes.TryAdd(attribute.Name, attribute)) throw Refuse($"attribute '{attribute.Name}' stands twice");
+            // Until operator set 6, which inputs may be overwritten: says nothing of what is computed.
+            if ((graph.Opset >= 6 || attribute.Name != "consumed_inputs") && !attributes.TryAdd(attribute.Name, attribute)) throw Refuse($"attribute '{attribute.Name}' stands twice");
     }
 
     public NodeProto Node { get; }
@@ -30,6 +32,12 @@ internal sealed class NodeReader
 
     /// <summary>The nodes behind this one that its layer stands for too, such as the Add behind a MatMul.</summary>
     public List<NodeReader> Followers { get; } = [];
+
+    /// <summary>The last of the nodes that the layer stands for.</summary>
+    public NodeReader Last => Followers.Count > 0 ? Followers[^1].Last : this;
+
+    /// <summary>All nodes that the layer stands for, this one first.</summary>
+    public IEnumerable<NodeProto> Nodes => Followers.SelectMany(follower => follower.Nodes).Prepend(Node);
 
     /// <summary>The shape of a sample that comes in.</summary>
     /// <exception cref="UnknownShapeException">A node before this one was refused.</exception>
@@ -46,7 +54,8 @@ internal sealed class NodeReader
     {
         if (!Has(index)) throw Refuse($"input {index} is missing");
         var constant = graph.Constant(Node.Input[index]) ?? throw Refuse($"input {index}, '{Node.Input[index]}', is no weight stored in the file");
-        if (!constant.IsFloat) throw Refuse($"weight '{constant.Name}' is of type {constant.Type}; Float, Float16 and Double are read");
+        if (!constant.IsFloat)
+            throw Refuse($"weight '{constant.Name}' is of type {constant.Type}; Float, Float16, Bfloat16 and Double are read");
         if (constant.Count == 0) throw Refuse($"weight '{constant.Name}' has no elements, its shape is {constant.Shape}");
         return constant;
     }
@@ -64,8 +73,7 @@ internal sealed class NodeReader
     /// </summary>
     public NodeReader? Follow(string opType)
     {
-        var last = Followers.Count > 0 ? Followers[^1].Node : Node;
-        if (graph.OnlyConsumer(last) is not { } next || next.OpType != opType) return null;
+        if (graph.OnlyConsumer(Last.Node) is not { } next || next.OpType != opType) return null;
         Followers.Add(new NodeReader(graph, next, sample));
         return Followers[^1];
     }
@@ -73,12 +81,17 @@ internal sealed class NodeReader
     /// <summary>Gives the last follower back: it is a node of its own after all.</summary>
     public void Unfollow() => Followers.RemoveAt(Followers.Count - 1);
 
-    /// <summary>What the weight's name says of the layer, <c>conv1</c> from <c>conv1.weight</c>; else the node's name; else its output's.</summary>
+    /// <summary>
+    /// What the weight's name says of the layer, <c>conv1</c> from <c>conv1.weight</c>; else the name of the node that takes it; else its
+    /// output's.
+    /// </summary>
     public string LayerName()
     {
-        string name = Node.Input.Select(graph.Constant).FirstOrDefault(c => c is not null)?.Name ?? "";
+        var (node, name) = Nodes.SelectMany(node => node.Input, (node, input) => (node, Constant: graph.Constant(input)))
+            .Where(taken => taken.Constant is { IsFloat: true })
+            .Select(taken => (taken.node, taken.Constant!.Name)).FirstOrDefault((Node, ""));
         if (name.EndsWith(".weight", StringComparison.Ordinal) && name.Length > ".weight".Length) return name[..^".weight".Length];
-        return Node.Name.Length > 0 ? Node.Name : Node.Output[0];
+        return node.Name.Length > 0 ? node.Name : node.Output[0];
     }
 
     /// <summary>Checks an attribute off that was read by other means.</summary>
@@ -110,8 +123,29 @@ internal sealed class NodeReader
 
     public string Text(string name, string defaultValue) => Take(name, AttributeProto.Types.AttributeType.String)?.S.ToStringUtf8() ?? defaultValue;
 
+    /// <summary>An attribute that names a type: by its number, in operator sets before 6 by its name.</summary>
+    public DataType Type(string name)
+    {
+        if (!attributes.Remove(name, out var attribute)) throw Refuse($"attribute '{name}' is missing");
+        string said = attribute.HasS ? $"'{attribute.S.ToStringUtf8()}'" : $"{attribute.I}";
+        return TypeOf(attribute) is not DataType.Undefined and var type ? type : throw Refuse($"attribute '{name}' is {said}, expected a type such as FLOAT");
+    }
+
+    /// <summary>The type that an attribute names, undefined for none.</summary>
+    public static DataType TypeOf(AttributeProto? attribute)
+    {
+        if (attribute is not { HasS: true })
+            return (DataType)(attribute?.I ?? 0) is var number && Enum.IsDefined(number) ? number : default;
+        string text = attribute.S.ToStringUtf8();
+        bool isName = text.All(char.IsAsciiLetterOrDigit) && !char.IsAsciiDigit(text.FirstOrDefault('0')); // a number would be parsed too
+        return isName && Enum.TryParse(text, ignoreCase: true, out DataType type) ? type : default;
+    }
+
     /// <summary>A list attribute of numbers of any sign, or null where there is none.</summary>
     public long[]? Longs(string name) => Take(name, AttributeProto.Types.AttributeType.Ints)?.Ints.ToArray();
+
+    /// <summary>A list attribute of floats.</summary>
+    public float[] Floats(string name) => Take(name, AttributeProto.Types.AttributeType.Floats)?.Floats.ToArray() ?? [];
 
     /// <summary>A list attribute of exactly so many numbers of 0 or more that fit an int.</summary>
     public int[] Ints(string name, params int[] defaultValue)
@@ -145,12 +179,25 @@ internal sealed class NodeReader
         foreach (ref float value in parameter.Value.Data.AsSpan()) value *= factor;
     }
 
-    /// <summary>Checks that the node has no more than so many inputs, and so many outputs.</summary>
-    public void RequireArity(int inputs, int outputs = 1)
+    /// <summary>
+    /// Checks that the node has no more than so many inputs, and so many outputs. Those behind the first are only there for who takes them:
+    /// that is an error, with
+    /// what they hold.
+    /// </summary>
+    public void RequireArity(int inputs, params ReadOnlySpan<string> others)
     {
         if (Node.Input.Count > inputs) throw Refuse($"it has {Node.Input.Count} inputs, expected at most {inputs}");
-        if (Node.Output.Skip(outputs).Any(o => o.Length > 0)) throw Refuse($"it has {Node.Output.Count} outputs, only the first is supported");
+        for (int i = 1; i < Node.Output.Count; i++)
+        {
+            if (Node.Output[i].Length == 0) continue;
+            if (i > others.Length) throw Refuse($"it has {Node.Output.Count} outputs, the operator returns {1 + others.Length}");
+            if (graph.Taker(Node.Output[i]) is { } taker)
+                throw Refuse($"{taker} takes its output '{Node.Output[i]}', {others[i - 1]}: a layer returns one value");
+        }
     }
+
+    /// <summary>Something that who imports the model should know.</summary>
+    public void Note(string note) => graph.Notes.Add(note);
 
     /// <summary>Ends the reading: no attribute may be left, here or in a follower.</summary>
     public void Done()
@@ -166,7 +213,11 @@ internal sealed class NodeReader
         return attribute;
     }
 
-    public OnnxException Refuse(string why) => new($"node '{Node.Name}' ({Node.OpType}): {why}");
+    public OnnxException Refuse(string why) => new($"{Label(Node)}: {why}");
+
+    /// <summary>A node in words, by what it returns where it has no name.</summary>
+    public static string Label(NodeProto node) =>
+        $"node '{(node.Name.Length > 0 ? node.Name : node.Output.FirstOrDefault(o => o.Length > 0) ?? "")}' ({node.OpType})";
 }
 
 /// <summary>A node's samples have no known shape, because a node before it was refused: it is then left out of the reading, not refused itself.</summary>

@@ -22,6 +22,13 @@ public sealed record ImportedModel(Sequential Network, Shape Sample, IReadOnlyDi
     /// </summary>
     public IReadOnlyList<string> Ending { get; init; } = [];
 
+    /// <summary>
+    /// What the network does not say and who trains it should know, a sentence each: weights that layers shared in the file and no longer
+    /// do, constants that training
+    /// leaves as they are.
+    /// </summary>
+    public IReadOnlyList<string> Notes { get; init; } = [];
+
     /// <summary>Checks that samples are of the shape the model takes.</summary>
     /// <exception cref="ShapeException">They are not.</exception>
     public void RequireInput(Shape sample)
@@ -31,13 +38,13 @@ public sealed record ImportedModel(Sequential Network, Shape Sample, IReadOnlyDi
 }
 
 /// <summary>
-/// Reads an ONNX model as a network that runs and trains in the engine. The graph must be a chain: constants and shape arithmetic are computed, MatMul and Add
-/// become one layer, a border becomes a convolution's padding; what remains takes one value and returns one. The samples lie along the first axis, of a
-/// size that is open or fixed. Weights of float16 and double become float32.
+/// Reads an ONNX model as a network that runs and trains in the engine. The graph must be a chain: constants and shape arithmetic are computed, the Add of a bias
+/// becomes part of its layer, a border a convolution's padding; what remains takes one value and returns one. The samples lie along the first axis, of a
+/// size that is open or fixed. Weights of float16, bfloat16 and double become float32. Operators are read at every version of their schemas.
 /// </summary>
 public static class OnnxImporter
 {
-    /// <summary>The oldest operator set that is read. Before 7, attributes that are gone since are read where they ask for what became the rule.</summary>
+    /// <summary>The oldest operator set that is read.</summary>
     public const int OldestOpset = 1;
 
     /// <summary>The newest operator set that is read.</summary>
@@ -59,12 +66,16 @@ public static class OnnxImporter
         ["Sigmoid"] = Activations.ImportSigmoid,
         ["Tanh"] = Activations.ImportTanh,
         ["Gelu"] = Gelu.Import,
-        ["Div"] = Gelu.ImportFormula,
+        ["Add"] = Arithmetic.Import,
+        ["Sub"] = Arithmetic.Import,
+        ["Mul"] = Arithmetic.Import,
+        ["Div"] = Arithmetic.Import,
         ["Softmax"] = Operators.Softmax.Import,
         ["LogSoftmax"] = Operators.Softmax.ImportLog,
         ["MaxPool"] = MaxPool.Import,
         ["AveragePool"] = AveragePool.Import,
         ["GlobalAveragePool"] = AveragePool.ImportGlobal,
+        ["ReduceMean"] = AveragePool.ImportReduceMean,
         ["BatchNormalization"] = BatchNormalization.Import,
         ["Dropout"] = Operators.Dropout.Import,
         ["Flatten"] = Shapes.ImportFlatten,
@@ -80,6 +91,11 @@ public static class OnnxImporter
     /// <summary>The operators that become layers, or parts of one.</summary>
     public static IEnumerable<string> LayerOperators => Layers.Keys;
 
+    /// <summary>
+    /// All operators that are read: as layers, as what is computed before the graph runs, and as what only picks from its result.
+    /// </summary>
+    internal static IEnumerable<string> AllOperators => Layers.Keys.Concat(ConstantFolder.Known).Concat(ChainReader.Endings).Distinct();
+
     /// <summary>Reads a model file.</summary>
     /// <param name="path">The file.</param>
     /// <inheritdoc cref="Import(ModelProto)"/>
@@ -90,7 +106,29 @@ public static class OnnxImporter
     public static ImportedModel Import(ModelProto model)
     {
         OnnxChecker.Check(model);
-        var reader = new ChainReader(model, Layers);
+        return Network(model, new ChainReader(model, Layers));
+    }
+
+    /// <summary>Whether a model can be imported, tried out without ONNX Runtime.</summary>
+    /// <returns>Why not, none if it can; what to know of it; and a sample's shape of each value that is known.</returns>
+    internal static (IReadOnlyList<string> Problems, IReadOnlyList<string> Notes, IReadOnlyDictionary<string, Shape?> Samples) Try(ModelProto model)
+    {
+        ChainReader? reader = null;
+        try
+        {
+            OnnxChecker.Check(model);
+            reader = new ChainReader(model, Layers);
+            Network(model, reader);
+            return ([], reader.Notes, reader.Samples);
+        }
+        catch (OnnxException error)
+        {
+            return (error.Problems.Count > 0 ? error.Problems : [error.Message], [], reader?.Samples ?? new Dictionary<string, Shape?>());
+        }
+    }
+
+    private static ImportedModel Network(ModelProto model, ChainReader reader)
+    {
         var chain = reader.Read();
         if (chain.Count > MostLayers) throw new OnnxException($"the graph is a chain of {chain.Count} layers; at most {MostLayers} are read");
         // Our own files name every node by its layer: a number behind the operator's name is a function's, all else a layer's.
@@ -99,7 +137,7 @@ public static class OnnxImporter
         var names = new HashSet<string>();
         foreach (var (layer, node, _) in chain)
         {
-            string own = (node.Followers.Count > 0 ? node.Followers[^1].Node : node.Node).Name;
+            string own = node.Last.Node.Name;
             bool named = layer.Parameters().Any() || (ours && own.Length > 0 && own != OnnxExporter.FreeName(OnnxExporter.Stem(layer), names.Contains));
             string path = !named ? "" : layer.Parameters().Any() ? node.LayerName() : own;
             Add(network, layer, path, node);
@@ -109,6 +147,7 @@ public static class OnnxImporter
         {
             Layers = [.. chain.Select(step => (step.Layer, step.Value))],
             Ending = reader.Ending,
+            Notes = reader.Notes,
         };
     }
 
@@ -126,7 +165,7 @@ public static class OnnxImporter
         string[] names = path.Split('.');
         if (names.Length > MostLevels) throw node.Refuse($"its name has {names.Length} levels, at most {MostLevels} are read");
         // A path that leads back into a closed chain, or through a layer, cannot be had; the name then is one word.
-        if (!Leads(root, names)) names = [path.Replace('.', '_')];
+        if (!Leads(root, names)) names = [FreeName(root, path.Replace('.', '_'))];
         foreach (string name in names[..^1])
         {
             if (chain.Chain is [.., Sequential inner] && inner.Name == name) { chain = inner; continue; }
@@ -136,6 +175,16 @@ public static class OnnxImporter
         }
         try { chain.Add(names[^1], layer); }
         catch (ArgumentException error) { throw node.Refuse(error.Message); }
+    }
+
+    /// <summary>The name, with a number behind it where another layer has it: of layers that share a weight all are named by it.</summary>
+    private static string FreeName(Sequential root, string name)
+    {
+        var taken = root.Children.Select(c => c.Name).ToHashSet();
+        int number = 2;
+        string free = name;
+        while (taken.Contains(free)) free = $"{name}_{number++}";
+        return free;
     }
 
     private static bool Leads(Sequential chain, ReadOnlySpan<string> names)
@@ -156,10 +205,12 @@ public static class OnnxImporter
     /// <summary>The engine computes in float32, whatever float type the file passes on.</summary>
     private static ImportedLayer Cast(NodeReader node)
     {
-        var to = (TensorProto.Types.DataType)node.Int("to", 0);
+        var to = node.Type("to");
         if (to is not (TensorProto.Types.DataType.Float or TensorProto.Types.DataType.Float16 or TensorProto.Types.DataType.Double))
             throw node.Refuse($"it makes {to} of the samples in the middle of the network; layers compute with floats");
-        if (node.Opset >= 19 && node.HasAttribute("saturate")) node.Int("saturate", 1);
+        // What they say is of floats of 8 bits.
+        if (node.Opset >= 19) node.Int("saturate", 1);
+        if (node.Opset >= 24) node.Text("round_mode", "up");
         return Unchanged(node);
     }
 }

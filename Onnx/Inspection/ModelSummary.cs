@@ -13,8 +13,9 @@ namespace OnnxLeNet.Onnx;
 /// <param name="Weights">Type and sizes of each weight as it is stored, in the order of the inputs.</param>
 /// <param name="Parameters">Numbers that training learns: running estimates, scales and zero points are none.</param>
 /// <param name="Flops">
-/// Floating-point operations for one sample, two for each multiply-add of a convolution or matrix product; null for other operators, and where sizes are
-/// not known.
+/// Floating-point operations for one sample, two for each multiply-add of a convolution or matrix product, 0 for an operator that holds
+/// none; null where they are not
+/// known: sizes are open, or there is no formula for the operator.
 /// </param>
 /// <param name="Description">The node's own description: in a file written here, the layer as PyTorch prints it.</param>
 public sealed record NodeSummary(
@@ -29,23 +30,37 @@ public sealed record NodeSummary(
 /// <param name="Inputs">Name, type and sizes of each input, as <c>input float[batch, 1, 32, 32]</c>.</param>
 /// <param name="Outputs">The same of each output.</param>
 /// <param name="Nodes">The nodes in order, but for those that prepare weights.</param>
-/// <param name="Parameters">Sum over the nodes.</param>
-/// <param name="Flops">Sum of those that are known.</param>
+/// <param name="Parameters">Sum over the nodes; what several take counts once.</param>
+/// <param name="Flops">Sum over the nodes; null where those of a node are not known.</param>
 /// <param name="WeightTypes">The types that weights are stored in, as <c>float</c> or <c>int8</c>.</param>
-/// <param name="Quantization">What carries 8-bit integers, in words; empty in a float model.</param>
+/// <param name="Quantization">What carries 8-bit integers, and in which of ONNX's forms, in words; empty in a float model.</param>
 /// <param name="Metadata">Keys and values stored with the model.</param>
 /// <param name="Bytes">Size of the file.</param>
 /// <param name="Sha256">Its SHA-256, in hexadecimal.</param>
 public sealed record ModelSummary(
     string Graph, string Producer, string Description, long IrVersion, IReadOnlyList<string> Opsets, IReadOnlyList<string> Inputs, IReadOnlyList<string> Outputs,
-    IReadOnlyList<NodeSummary> Nodes, long Parameters, long Flops, IReadOnlyList<string> WeightTypes, string Quantization,
+    IReadOnlyList<NodeSummary> Nodes, long Parameters, long? Flops, IReadOnlyList<string> WeightTypes, string Quantization,
     IReadOnlyDictionary<string, string> Metadata, long Bytes, string Sha256)
 {
     /// <summary>Nodes whose only work is on weights.</summary>
-    private static readonly HashSet<string> Preparing = ["Cast", "DequantizeLinear", "Constant", "Identity", "Transpose", "Reshape", "Unsqueeze"];
+    private static readonly HashSet<string> Preparing =
+        ["Cast", "DequantizeLinear", "Constant", "ConstantOfShape", "Identity", "Transpose", "Reshape", "Unsqueeze"];
 
-    private static readonly HashSet<string> IntegerOperators =
-        ["QuantizeLinear", "DynamicQuantizeLinear", "QLinearConv", "QLinearMatMul", "ConvInteger", "MatMulInteger"];
+    /// <summary>Operators that take settings for inputs, such as limits, scales and exponents: no parameters.</summary>
+    private static readonly HashSet<string> TakeSettings =
+        ["Clip", "Pad", "Dropout", "Resize", "Upsample", "Pow", "OneHot", "Range", "Where", "HardSigmoid", "Equal", "Less", "Greater", "Mod"];
+
+    /// <summary>
+    /// Why the engine cannot import the model, each a node or a trait of the graph; none if it can. Found without ONNX Runtime.
+    /// </summary>
+    public IReadOnlyList<string> ImportProblems { get; init; } = [];
+
+    /// <summary>What to know of the imported network, as <see cref="ImportedModel.Notes"/>.</summary>
+    public IReadOnlyList<string> ImportNotes { get; init; } = [];
+
+    /// <summary>Whether an operator computes with 8-bit integers, or makes them of floats.</summary>
+    internal static bool ComputesIntegers(string opType) =>
+        opType is "QuantizeLinear" or "DynamicQuantizeLinear" or "ConvInteger" or "MatMulInteger" || opType.StartsWith("QLinear", StringComparison.Ordinal);
 
     /// <summary>Summarizes a model file.</summary>
     /// <exception cref="OnnxException">There is no such file, or it is no ONNX model.</exception>
@@ -60,7 +75,10 @@ public sealed record ModelSummary(
         var graph = model.Graph;
         var weights = new Dictionary<string, TensorProto>();
         foreach (var tensor in graph.Initializer) weights.TryAdd(tensor.Name, tensor);
-        var types = ValueTypes.Of(model);
+        var (problems, notes, samples) = OnnxImporter.Try(model);
+        var types = ValueTypes.Of(model, samples);
+        var functions = model.Functions.Select(function => (function.Domain, function.Name)).ToHashSet();
+        var learned = new HashSet<TensorProto>(ReferenceEqualityComparer.Instance);
         var prepared = new Dictionary<string, TensorProto>(weights); // what stands behind each value that only depends on weights
         var nodes = new List<NodeSummary>();
         foreach (var node in graph.Node)
@@ -70,10 +88,9 @@ public sealed record ModelSummary(
                 prepared.TryAdd(node.Output[0], source);
                 continue;
             }
-            nodes.Add(Summarize(node, prepared, types));
+            nodes.Add(Summarize(node, prepared, types, functions.Contains((node.Domain, node.OpType)), learned));
         }
         var stored = nodes.SelectMany(node => node.Weights).Select(weight => weight[..weight.IndexOf('[', StringComparison.Ordinal)]).Distinct().ToList();
-        var integers = graph.Node.Where(node => IntegerOperators.Contains(node.OpType)).ToList();
         return new ModelSummary(
             graph.Name,
             $"{model.ProducerName} {model.ProducerVersion}".Trim(),
@@ -83,13 +100,36 @@ public sealed record ModelSummary(
             [.. graph.Input.Where(input => !weights.ContainsKey(input.Name)).Select(input => $"{input.Name} {types.Text(input.Name)}".Trim())],
             [.. graph.Output.Select(output => $"{output.Name} {types.Text(output.Name)}".Trim())],
             nodes,
-            nodes.Sum(node => node.Parameters),
-            nodes.Sum(node => node.Flops ?? 0),
+            learned.Sum(Elements),
+            nodes.Aggregate((long?)0, (sum, node) => sum + node.Flops),
             stored,
-            integers.Count == 0 ? "" : $"{integers.Count} {(integers[0].OpType is "QuantizeLinear" ? "activations pass through 8-bit integers (QDQ)" : "integer operators")}",
+            Quantized(graph),
             OnnxFile.Metadata(model),
             bytes.Length,
-            Convert.ToHexStringLower(SHA256.HashData(bytes)));
+            Convert.ToHexStringLower(SHA256.HashData(bytes)))
+        {
+            ImportProblems = problems,
+            ImportNotes = notes,
+        };
+    }
+
+    /// <summary>
+    /// QOperator has operators of integers; QDQ has floats that pass through them; a dynamic model finds the scales as it runs.
+    /// </summary>
+    private static string Quantized(GraphProto graph)
+    {
+        int Count(Func<string, bool> is_) => graph.Node.Count(node => is_(node.OpType));
+        int linear = Count(op => op.StartsWith("QLinear", StringComparison.Ordinal));
+        int integer = Count(op => op is "ConvInteger" or "MatMulInteger");
+        int pairs = Count(op => op == "QuantizeLinear"), weights = Count(op => op == "DequantizeLinear");
+        if (linear > 0) return $"{linear} operators compute with 8-bit integers (QOperator)";
+        if (integer > 0)
+        {
+            bool dynamic = Count(op => op == "DynamicQuantizeLinear") > 0;
+            return $"{integer} operators compute with 8-bit integers{(dynamic ? ", scaled as they run (dynamic)" : "")}";
+        }
+        if (pairs > 0) return $"{pairs} activations pass through 8-bit integers (QDQ)";
+        return weights > 0 ? $"{weights} weights are stored as integers, activations are floats (weight-only)" : "";
     }
 
     /// <summary>The weight that a node prepares, or null for a node that does more.</summary>
@@ -97,29 +137,42 @@ public sealed record ModelSummary(
     {
         if (!Preparing.Contains(node.OpType)) return null;
         if (node.OpType == "Constant") return node.Attribute.FirstOrDefault(attribute => attribute.Name == "value")?.T ?? new TensorProto { DataType = (int)DataType.Int64 };
-        return node.Input.Count > 0 && node.Input.All(input => input.Length == 0 || prepared.ContainsKey(input)) ? prepared[node.Input[0]] : null;
+        // Its sizes are known without its numbers.
+        if (node.OpType == "ConstantOfShape")
+        {
+            var sizes = prepared.GetValueOrDefault(node.Input.FirstOrDefault() ?? "");
+            if (sizes is not { Dims.Count: 1 } || new Constant(sizes).Integers() is not { } dims) return null;
+            var value = node.Attribute.FirstOrDefault(attribute => attribute.Name == "value")?.T;
+            var made = new TensorProto { DataType = value?.DataType ?? (int)DataType.Float };
+            made.Dims.Add(dims);
+            return made;
+        }
+        bool known = node.Input.Count > 0 && node.Input.All(input => input.Length == 0 || prepared.ContainsKey(input));
+        return known ? prepared.GetValueOrDefault(node.Input[0]) : null;
     }
 
-    private static NodeSummary Summarize(NodeProto node, Dictionary<string, TensorProto> prepared, ValueTypes types)
+    private static NodeSummary Summarize(
+        NodeProto node, Dictionary<string, TensorProto> prepared, ValueTypes types, bool isFunction, HashSet<TensorProto> learned)
     {
         string output = node.Output.FirstOrDefault() ?? "";
         // Scales and zero points of a quantizing node, running estimates, and whole numbers such as shapes are no parameters.
-        var learned = new List<TensorProto>();
+        var own = new HashSet<TensorProto>(NodeOrder.Graphs(node).SelectMany(Inside), ReferenceEqualityComparer.Instance);
         var shown = new List<string>();
         for (int i = 0; i < node.Input.Count; i++)
         {
             if (!prepared.TryGetValue(node.Input[i], out var tensor) || !IsWeight(node.OpType, i, tensor)) continue;
             shown.Add(ValueTypes.Text(tensor));
-            if (node.OpType != "BatchNormalization" || i < 3) learned.Add(tensor);
+            if (node.OpType != "BatchNormalization" || i < 3) own.Add(tensor);
         }
+        learned.UnionWith(own);
         return new NodeSummary(
             node.Name.Length > 0 ? node.Name : output,
             node.Domain is "" or "ai.onnx" ? node.OpType : $"{node.Domain}.{node.OpType}",
             output,
             types.Text(output),
             shown,
-            learned.Sum(tensor => Product(tensor.Dims)),
-            Work(node, prepared, types),
+            own.Sum(Elements),
+            WorkCount.Of(node, prepared, types, isFunction),
             node.DocString);
     }
 
@@ -129,29 +182,18 @@ public sealed record ModelSummary(
         "QLinearConv" => input is 3 or 8,
         "QLinearMatMul" => input is 0 or 3,
         "ConvInteger" or "MatMulInteger" => input < 2,
+        _ when TakeSettings.Contains(opType) => false,
         // Integers that are no quantized weights are shapes, axes and the like.
         _ => (DataType)tensor.DataType is DataType.Float or DataType.Float16 or DataType.Bfloat16 or DataType.Double or DataType.Int8 or DataType.Uint8
             || ((DataType)tensor.DataType == DataType.Int32 && input == 2 && opType is "Conv" or "Gemm" or "ConvTranspose"),
     };
 
-    /// <summary>Two for each multiply-add of one sample: an axis without a size is the batch and counts once.</summary>
-    private static long? Work(NodeProto node, Dictionary<string, TensorProto> prepared, ValueTypes types)
-    {
-        int at = node.OpType switch { "Conv" or "ConvTranspose" or "Gemm" or "MatMul" or "ConvInteger" or "MatMulInteger" => 1, "QLinearConv" or "QLinearMatMul" => 3, _ => -1 };
-        if (at < 0 || at >= node.Input.Count || node.Output.Count == 0) return null;
-        bool convolution = node.OpType.Contains("Conv", StringComparison.Ordinal);
-        // Every tap works once at each place: of the output, but for a transposed convolution, which spreads its input.
-        var places = types.Sizes(node.OpType == "ConvTranspose" ? node.Input[0] : node.Output[0]);
-        if (places is null) return null;
-        var sample = convolution ? places.Skip(2) : places.SkipLast(1);
-        if (prepared.TryGetValue(node.Input[at], out var weight)) return 2 * Product(weight.Dims) * Product(sample);
-        // A product of two activations: the length of a row of the first, for every element of the result.
-        if (convolution || types.Sizes(node.Input[0]) is not [.., var row]) return null;
-        return 2 * row * Product(places);
-    }
+    /// <summary>The float tensors of a graph inside a node, and of those inside it.</summary>
+    private static IEnumerable<TensorProto> Inside(GraphProto graph) =>
+        graph.Initializer.Where(tensor => IsWeight("", 0, tensor)).Concat(graph.Node.SelectMany(NodeOrder.Graphs).SelectMany(Inside));
 
     // Sizes in a file may be anything, and their product wraps rather than stops a summary.
-    private static long Product(IEnumerable<long> sizes) => sizes.Aggregate(1L, (product, size) => unchecked(product * size));
+    private static long Elements(TensorProto tensor) => tensor.Dims.Aggregate(1L, (product, size) => unchecked(product * size));
 
     private static string Number(long value) => value.ToString(CultureInfo.InvariantCulture);
 }

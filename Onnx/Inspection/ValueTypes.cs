@@ -1,19 +1,24 @@
 using Google.Protobuf;
 using Microsoft.ML.OnnxRuntime;
+using OnnxLeNet.Numerics;
 using OnnxLeNet.Onnx.Schema;
 using DataType = OnnxLeNet.Onnx.Schema.TensorProto.Types.DataType;
 
 namespace OnnxLeNet.Onnx;
 
 /// <summary>
-/// Type and sizes of a graph's values: those that the file states, and where it does not, those that ONNX Runtime infers. A model that ONNX Runtime does not
-/// take keeps its gaps.
+/// Type and sizes of a graph's values: those that the file states, and where it does not, those that the import finds, then those that ONNX
+/// Runtime infers. A model
+/// that ONNX Runtime does not take, or a machine without it, keeps its gaps.
 /// </summary>
 internal sealed class ValueTypes
 {
     private readonly Dictionary<string, (string Type, IReadOnlyList<string> Sizes)> known = [];
 
-    public static ValueTypes Of(ModelProto model)
+    /// <summary>Of a model.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="samples">A sample's shape of the values that the import knows.</param>
+    public static ValueTypes Of(ModelProto model, IReadOnlyDictionary<string, Shape?> samples)
     {
         var types = new ValueTypes();
         foreach (var value in model.Graph.Input.Concat(model.Graph.Output).Concat(model.Graph.ValueInfo))
@@ -22,7 +27,15 @@ internal sealed class ValueTypes
             var sizes = tensor.Shape?.Dim.Select(dim => dim.HasDimValue ? $"{dim.DimValue}" : dim.HasDimParam ? dim.DimParam : "?");
             if (sizes is not null) types.known.TryAdd(value.Name, (Name(tensor.ElemType), [.. sizes]));
         }
+        // Of a chain all values have the input's type, unless something changes it.
+        if (!model.Graph.Node.Any(node => node.OpType is "Cast" or "CastLike" or "QuantizeLinear" or "DequantizeLinear")
+            && model.Graph.Input.FirstOrDefault(input => samples.ContainsKey(input.Name)) is { } first
+            && types.known.TryGetValue(first.Name, out var batch))
+            foreach (var (name, sample) in samples)
+                if (sample is { } shape) types.known.TryAdd(name, (batch.Type, [batch.Sizes[0], .. shape.Sizes.ToArray().Select(size => $"{size}")]));
         if (model.Graph.Node.SelectMany(node => node.Output).All(types.known.ContainsKey)) return types;
+        // A function that calls itself, or many that call many, would end or fill the process in native code.
+        if (model.Functions.Count > 0) return types;
         foreach (var info in Infer(model)) types.known.TryAdd(info.Name, (info.ElementType, [.. info.Shape.Zip(info.DimParams, (size, name) => size >= 0 ? $"{size}" : name.Length > 0 ? name : "?")]));
         return types;
     }
@@ -30,8 +43,11 @@ internal sealed class ValueTypes
     /// <summary>As <c>float[batch, 10]</c>; empty for a value that nobody knows.</summary>
     public string Text(string value) => known.TryGetValue(value, out var type) ? $"{type.Type}[{string.Join(", ", type.Sizes)}]" : "";
 
-    /// <summary>The sizes, 1 for one that is open; null for a value that nobody knows.</summary>
-    public IReadOnlyList<long>? Sizes(string value) => known.TryGetValue(value, out var type) ? [.. type.Sizes.Select(size => long.TryParse(size, out long fixedSize) ? fixedSize : 1)] : null;
+    /// <summary>The sizes, null for one that is open; null for a value that nobody knows.</summary>
+    public IReadOnlyList<long?>? Sizes(string value) =>
+        known.TryGetValue(value, out var type)
+            ? [.. type.Sizes.Select(size => long.TryParse(size, out long fixedSize) ? fixedSize : (long?)null)]
+            : null;
 
     /// <summary>As <c>float[10, 84]</c>.</summary>
     public static string Text(TensorProto tensor) => $"{Name(tensor.DataType)}[{string.Join(", ", tensor.Dims)}]";
@@ -52,7 +68,8 @@ internal sealed class ValueTypes
             using var session = new InferenceSession(all.ToByteArray(), settings);
             return [.. session.OutputNames.Select(name => OrtTensorInfo.From(name, session.OutputMetadata[name])).Where(info => info.ElementType.Length > 0)];
         }
-        catch (Exception error) when (error is OnnxRuntimeException or MissingDeviceException)
+        catch (Exception error) when (error is OnnxRuntimeException or MissingPartException // or there is none
+            or DllNotFoundException or EntryPointNotFoundException or TypeInitializationException)
         {
             return [];
         }

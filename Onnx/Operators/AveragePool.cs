@@ -117,12 +117,34 @@ internal static class AveragePool
     public static ImportedLayer ImportGlobal(NodeReader node)
     {
         node.RequireArity(1);
-        var x = node.Sample;
+        if (node.Sample.Rank < 2) throw node.Refuse($"samples of shape {node.Sample} have no spatial axes");
+        return Global(node.Sample);
+    }
+
+    private static ImportedLayer Global(Shape x)
+    {
         if (x.Rank == 3) return new ImportedLayer(new Shape(x[0], 1, 1), new AdaptiveAvgPool2d(1));
-        if (x.Rank < 2) throw node.Refuse($"samples of shape {x} have no spatial axes");
         // The mean over all places does not depend on how they lie.
         var output = new Shape([x[0], .. Enumerable.Repeat(1, x.Rank - 1)]);
         return new ImportedLayer(output, new Numerics.Reshape(new Shape(x[0], 1, x.Count / x[0])), new AdaptiveAvgPool2d(1), new Numerics.Reshape(output));
+    }
+
+    /// <summary>The mean over all places of an image, as exporters write it where a network takes the mean itself.</summary>
+    public static ImportedLayer ImportReduceMean(NodeReader node)
+    {
+        node.RequireArity(node.Opset < 18 ? 1 : 2);
+        var x = node.Sample;
+        bool keeps = node.Int("keepdims", 1) != 0;
+        if (node.Opset >= 18) node.Flag("noop_with_empty_axes");
+        long[]? axes = node.Opset < 18 ? node.Longs("axes") : node.Has(1) ? node.Constant(1)?.Integers() : null;
+        int[] places = [.. (axes ?? []).Select(axis => (int)(axis < 0 ? axis + x.Rank + 1 : axis)).Order()];
+        if (x.Rank < 2 || !places.SequenceEqual(Enumerable.Range(2, x.Rank - 1)))
+        {
+            string over = axes is null ? "all axes, or such as are no constants" : $"the axes [{string.Join(", ", axes)}]";
+            throw node.Refuse($"it takes the mean over {over} of samples of shape {x}; only that over all spatial axes is read");
+        }
+        var mean = Global(x);
+        return keeps ? mean : new ImportedLayer(new Shape(x[0]), [.. mean.Layers, new Numerics.Flatten()]);
     }
 
     private static string Node(GraphWriter graph, string name, string x, WindowGeometry g, bool ceilMode, bool countIncludePad) => graph.Node("AveragePool", name, [x],

@@ -104,32 +104,44 @@ internal static class BatchNormalization
 
     public static ImportedLayer Import(NodeReader node)
     {
-        node.RequireArity(5);
-        if (node.Flag("training_mode")) throw node.Refuse("attribute 'training_mode' is 1: the training form normalizes by the batch and returns running estimates; only the inference form is read");
-        if (node.Opset < 7) node.Require("is_test", node.Int("is_test", 0), 1);
-        if (node.Opset < 9) node.Require("spatial", node.Int("spatial", 1), 1);
+        // First of all the form: what follows from it, such as more outputs, is no reason of its own. Between the two attributes the number
+        // of outputs said it.
+        string? training = node.Flag("training_mode") ? "attribute 'training_mode' is 1"
+            : node.Opset < 7 && !node.Flag("is_test") ? "attribute 'is_test' is 0"
+            : node.Opset is >= 7 and < 14 && node.Node.Output.Skip(1).Any(o => o.Length > 0)
+                ? $"it names more outputs than one, which in operator set {node.Opset} asks for training mode"
+            : null;
+        if (training is not null)
+            throw node.Refuse($"{training}: in training mode it normalizes by the batch and moves running estimates; only the inference form is read");
+        node.RequireArity(5, "the running mean", "the running variance", "the batch's mean", "the batch's variance");
+        bool perElement = node.Opset < 9 && node.HasAttribute("spatial") && !node.Flag("spatial");
         double epsilon = node.Decimal("epsilon", 1e-5f);
         float kept = node.Float("momentum", 0.9f);
         if (kept is < 0 or > 1) throw node.Refuse($"attribute 'momentum' is {kept}, expected 0 to 1");
         // 0.1, not 1 - 0.8999999762: the number that a person wrote, unless it is none.
         double momentum = (double)(1 - (decimal)NodeReader.Shortest(kept));
-        var scale = node.Weight(1, rank: 1);
         var x = node.Sample;
-        if (x.Rank == 0 || x[0] != scale.Count) throw node.Refuse($"it takes {scale.Count} channels, samples of shape {x} come");
+        // Until operator set 8 each element of a sample could have a scale of its own: as many features.
+        Constant Statistic(int index) => perElement ? node.Weight(index) : node.Weight(index, rank: 1);
+        var scale = Statistic(1);
+        int features = perElement ? x.Count : x.Rank == 0 ? 0 : x[0];
+        if (features != scale.Count)
+            throw node.Refuse($"it takes {scale.Count} {(perElement ? "elements" : "channels")}, samples of shape {x} come");
         BatchNorm layer;
-        try { layer = x.Rank == 3 ? new BatchNorm2d(scale.Count, epsilon, momentum) : new BatchNorm1d(scale.Count, epsilon, momentum); }
+        try { layer = x.Rank == 3 && !perElement ? new BatchNorm2d(features, epsilon, momentum) : new BatchNorm1d(features, epsilon, momentum); }
         catch (ArgumentOutOfRangeException error) { throw node.Refuse(error.Message); }
         node.Fill(layer.Weight!, scale);
-        node.Fill(layer.Bias!, node.Weight(2, rank: 1));
+        node.Fill(layer.Bias!, Statistic(2));
         Fill(layer.RunningMean!, 3);
         Fill(layer.RunningVar!, 4);
         if (layer.RunningVar!.Any(v => !(v >= 0))) throw node.Refuse($"weight '{node.Node.Input[4]}' holds a variance below 0, or one that is no number");
-        if (x.Rank <= 3) return new ImportedLayer(x, layer);
-        return new ImportedLayer(x, new Numerics.Reshape(new Shape(x[0], x.Count / x[0])), layer, new Numerics.Reshape(x));
+        if (x.Rank == 1 || (x.Rank <= 3 && !perElement)) return new ImportedLayer(x, layer);
+        Module rows = perElement ? new Numerics.Flatten() : new Numerics.Reshape(new Shape(x[0], x.Count / x[0]));
+        return new ImportedLayer(x, rows, layer, new Numerics.Reshape(x));
 
         void Fill(float[] values, int index)
         {
-            var weight = node.Weight(index, rank: 1);
+            var weight = Statistic(index);
             if (weight.Count != values.Length) throw node.Refuse($"weight {weight} has {weight.Count} elements, expected {values.Length}");
             weight.CopyTo(values);
         }

@@ -65,9 +65,12 @@ internal static class Conv
         var g = Window.Geometry(node, axes);
         int channels = weight.Dims[1] * (int)groups;
         if (node.Sample[0] != channels) throw node.Refuse($"it takes {channels} channels, samples of shape {node.Sample} come");
-        var layer = new Conv2d(channels, weight.Dims[0], g.Kernel, g.Stride, g.Padding, g.Dilation, (int)groups, bias is not null, new Generator(0), g.PaddingEnd);
+        int filters = weight.Dims[0];
+        Action<Parameter>? fill = bias is not null ? parameter => node.Fill(parameter, bias) : Arithmetic.Bias(node, Window.Output(node, g, filters));
+        var layer = new Conv2d(
+            channels, filters, g.Kernel, g.Stride, g.Padding, g.Dilation, (int)groups, fill is not null, new Generator(0), g.PaddingEnd);
         node.Fill(layer.Weight, weight);
-        if (bias is not null) node.Fill(layer.Bias!, bias);
+        fill?.Invoke(layer.Bias!);
         return Window.Layer(node, g, layer.OutChannels, layer);
     }
 }

@@ -21,16 +21,17 @@ internal static class Dropout
         double ratio;
         if (node.Opset < 12)
         {
-            node.RequireArity(1);
+            if (node.Opset < 7 && !node.Flag("is_test"))
+                throw node.Refuse("attribute 'is_test' is 0: it drops at random, in training mode; only dropout that rests is read");
             ratio = node.Decimal("ratio", 0.5f);
-            if (node.Opset < 7) node.Require("is_test", node.Int("is_test", 0), 1);
+            node.RequireArity(1, "the mask");
         }
         else
         {
-            node.RequireArity(3);
             if (node.HasAttribute("seed")) node.Int("seed", 0);
             ratio = node.Has(1) ? NodeReader.Shortest(node.Constant(1)?.Single ?? throw node.Refuse($"its ratio '{node.Node.Input[1]}' is no constant number")) : 0.5;
             if (ratio != 0 && node.Has(2) && node.Constant(2)?.Boolean is not false) throw node.Refuse("its training_mode is on, or no constant: only dropout that rests is read");
+            node.RequireArity(3, "the mask");
         }
         if (!(ratio is >= 0 and < 1)) throw node.Refuse($"its ratio is {ratio}, expected 0 to less than 1");
         return new ImportedLayer(node.Sample, new Numerics.Dropout(ratio));

@@ -42,11 +42,18 @@ internal static class Gelu
         return new ImportedLayer(node.Sample, new GELU());
     }
 
-    /// <summary>A Div that begins the formula.</summary>
+    /// <summary>Whether a Div is the first node of the formula: a division by √2 whose result goes to Erf.</summary>
+    public static bool BeginsFormula(NodeReader node)
+    {
+        if (node.Constant(1)?.Single is not { } root || Math.Abs(root - Root2) > 1e-5f || node.Follow("Erf") is null) return false;
+        node.Unfollow();
+        return true;
+    }
+
+    /// <summary>The formula, from its Div on.</summary>
     public static ImportedLayer ImportFormula(NodeReader node)
     {
-        string x = node.Node.Input.Count > 0 ? node.Node.Input[0] : "";
-        if (node.Constant(1)?.Single is not { } root || Math.Abs(root - Root2) > 1e-5f) throw NoFormula(node);
+        string x = node.Node.Input[0];
         string last = Step(node, "Erf", node.Node.Output[0], null, null);
         last = Step(node, "Add", last, 1, null);
         last = Step(node, "Mul", last, null, x);
@@ -64,5 +71,6 @@ internal static class Gelu
         return step.Node.Output[0];
     }
 
-    private static OnnxException NoFormula(NodeReader node) => node.Refuse("it does not begin the formula of GELU, x·(erf(x/√2) + 1)·½, as which alone it is read");
+    private static OnnxException NoFormula(NodeReader node) =>
+        node.Refuse("it divides by √2 for an Erf, but what follows is not the formula of GELU, x·(erf(x/√2) + 1)·½, as which alone Erf is read");
 }

@@ -3,7 +3,8 @@ using OnnxLeNet.Numerics;
 namespace OnnxLeNet.Onnx.Operators;
 
 /// <summary>
-/// Gemm ↔ <see cref="Linear"/>, and MatMul with the Add behind it → the same. With transB = 1 the weight is (out, in), as PyTorch and the engine have it.
+/// Gemm and MatMul ↔ <see cref="Linear"/>, with the Add or Sub of a bias behind them. With transB = 1 the weight is (out, in), as PyTorch
+/// and the engine have it.
 /// </summary>
 internal static class Gemm
 {
@@ -36,20 +37,13 @@ internal static class Gemm
         return Layer(node, weight, alpha, node.Has(2) ? node.Weight(2) : null, beta);
     }
 
+    /// <summary>The weight of a MatMul is (in, out).</summary>
     public static ImportedLayer ImportMatMul(NodeReader node)
     {
         node.RequireArity(2);
         if (node.Constant(0) is not null) throw node.Refuse($"its first input is the constant '{node.Node.Input[0]}': the samples would lie along the second axis");
         var weight = node.Weight(1, rank: 2);
-        if (node.Follow("Add") is not { } add) return Layer(node, weight.Transpose(weight.Name, [1, 0]), 1, null, 1);
-        add.RequireArity(2);
-        if (node.Opset < 7)
-        {
-            add.Require("broadcast", add.Int("broadcast", 0), 1);
-            add.Require("axis", add.Int("axis", 1), 1);
-        }
-        int other = add.Node.Input.Count == 2 && add.Constant(0) is not null ? 0 : 1;
-        return Layer(node, weight.Transpose(weight.Name, [1, 0]), 1, add.Weight(other), 1);
+        return Layer(node, weight.Transpose(weight.Name, [1, 0]), 1, null, 1);
     }
 
     /// <summary>The layer of a weight (out, in) and a bias of one number, or one for each output.</summary>
@@ -61,10 +55,12 @@ internal static class Gemm
             throw node.Refuse($"bias {bias} is neither one number nor one for each of {features} outputs");
         if (node.Sample.Rank != 1 || node.Sample[0] != weight.Dims[1])
             throw node.Refuse($"it takes samples of shape [{weight.Dims[1]}], samples of shape {node.Sample} come");
-        var layer = new Linear(weight.Dims[1], features, bias is not null, new Generator(0));
+        Action<Parameter>? fill = bias is null ? Arithmetic.Bias(node, new Shape(features))
+            : single ? parameter => parameter.Value.Data.AsSpan().Fill(bias.Single!.Value * beta)
+            : parameter => node.Fill(parameter, bias, beta);
+        var layer = new Linear(weight.Dims[1], features, fill is not null, new Generator(0));
         node.Fill(layer.Weight, weight, alpha);
-        if (single) layer.Bias!.Value.Data.AsSpan().Fill(bias!.Single!.Value * beta);
-        else if (bias is not null) node.Fill(layer.Bias!, bias, beta);
+        fill?.Invoke(layer.Bias!);
         return new ImportedLayer(new Shape(features), layer);
     }
 }

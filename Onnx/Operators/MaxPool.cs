@@ -40,9 +40,9 @@ internal static class MaxPool
 
     public static ImportedLayer Import(NodeReader node)
     {
-        node.RequireArity(1);
+        node.RequireArity(1, "the places of the largest");
         bool ceilMode = node.Flag("ceil_mode");
-        node.Require("storage_order", node.Int("storage_order", 0), 0);
+        node.Flag("storage_order"); // of those places
         var axes = Window.Read(node, kernel: null, dilated: true);
         return Window.Pool(node, axes, ceilMode, g => new MaxPool2d(g.Kernel, g.Stride, g.Padding, g.Dilation, ceilMode, Window.PoolEnd(g)));
     }

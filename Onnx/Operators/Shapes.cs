@@ -34,9 +34,11 @@ internal static class Shapes
 
     public static ImportedLayer ImportReshape(NodeReader node)
     {
-        node.RequireArity(2);
+        node.RequireArity(node.Opset < 5 ? 1 : 2);
         bool zeroIsZero = node.Flag("allowzero");
-        long[] target = node.Constant(1)?.Integers() ?? throw node.Refuse($"its shape '{(node.Has(1) ? node.Node.Input[1] : "")}' is no constant and does not follow from the input's");
+        long[] target = node.Opset < 5 ? node.Longs("shape")
+            ?? throw node.Refuse("attribute 'shape' is missing") : node.Constant(1)?.Integers()
+            ?? throw node.Refuse($"its shape '{(node.Has(1) ? node.Node.Input[1] : "")}' is no constant and does not follow from the input's");
         var x = node.Sample;
         if (target.Length == 0) throw node.Refuse("its shape has no axes");
         if (target.Count(d => d == -1) > 1 || target.Any(d => d < -1 && d != Constant.AnyBatch)) throw node.Refuse($"its shape is {Text(target)}");

@@ -144,6 +144,14 @@ internal static class Window
         return new ImportedLayer(row, new Numerics.Reshape(image), layer, new Numerics.Reshape(row)) { Inner = output };
     }
 
+    /// <summary>A sample of what a window over the node's images returns.</summary>
+    public static Shape Output(NodeReader node, WindowGeometry g, int channels)
+    {
+        var x = node.Sample;
+        var (h, w) = x.Rank == 3 ? Output(node, g, x[1], x[2]) : Output(node, g, 1, x[1]);
+        return x.Rank == 3 ? new Shape(channels, h, w) : new Shape(channels, w);
+    }
+
     private static (int H, int W) Output(NodeReader node, WindowGeometry g, int h, int w)
     {
         try { return g.Output(h, w); }

@@ -161,6 +161,7 @@ public static class TrainingExporter
         ChannelNormalization softmax => Operators.Softmax.Backward(graph, at, dy, softmax),
         Numerics.Flatten or Numerics.Reshape => Shapes.Backward(graph, at, dy),
         Permute permute => Shapes.Backward(graph, at, dy, permute),
+        ScaleShift scale => Arithmetic.Backward(graph, at, dy, scale),
         Numerics.Dropout => Operators.Dropout.Backward(graph, at, dy),
         _ => throw new OnnxException($"{at.Name}: {at.Layer} has no backward in ONNX"),
     };

@@ -20,6 +20,30 @@ let private facts out (rows: (string * string) list) =
     for name, value in rows do
         line out $"  {name.PadRight width}  {value}"
 
+/// A count, or a question mark where it is not known.
+let private known (count: Nullable<int64>) = if count.HasValue then $"{count.Value:N0}" else "?"
+
+let private flopsOf (model: ModelSummary) =
+    let unknown = model.Nodes |> Seq.filter (fun node -> not node.Flops.HasValue) |> Seq.toList
+    match unknown with
+    | [] -> known model.Flops
+    | first :: _ ->
+        let rest = model.Nodes |> Seq.sumBy (fun node -> node.Flops.GetValueOrDefault())
+        let many = if unknown.Length > 1 then $" and {unknown.Length - 1} more" else ""
+        $"unknown: those of {first.Operator} '{first.Name}'{many} are not known, the rest are {rest:N0}"
+
+/// Whether the engine can import it, and what to know if it can.
+let private import out (model: ModelSummary) =
+    line out ""
+    if model.ImportProblems.Count = 0 then
+        line out "the engine can import it"
+    else
+        line out "the engine cannot import it:"
+        for problem in model.ImportProblems do
+            line out $"  {problem}"
+    for note in model.ImportNotes do
+        line out $"  {note}"
+
 let private ofModel out file =
     let model = ModelSummary.Read file
     line out $"{Workspace.display file}   {model.Bytes:N0} bytes   sha256 {model.Sha256}"
@@ -34,7 +58,7 @@ let private ofModel out file =
           "weights", String.Join(", ", model.WeightTypes)
           if model.Quantization <> "" then "quantization", model.Quantization
           "parameters", $"{model.Parameters:N0}"
-          "FLOPs per sample", $"{model.Flops:N0}"
+          "FLOPs per sample", flopsOf model
           for key, value in entries model.Metadata do
               $"metadata {key}", value ]
     line out ""
@@ -44,11 +68,12 @@ let private ofModel out file =
         [ for node in model.Nodes ->
               [ node.Name
                 node.Operator
-                node.OutputType
+                (if node.OutputType = "" then "?" else node.OutputType)
                 (if node.Parameters = 0L then "" else $"{node.Parameters:N0}")
-                (if node.Flops.HasValue then $"{node.Flops.Value:N0}" else "")
+                (if node.Flops = Nullable 0L then "" else known node.Flops)
                 String.Join(" ", node.Weights)
                 node.Description ] ]
+    import out model
     [ "kind", box "onnx"
       "graph", model.Graph
       "producer", model.Producer
@@ -60,7 +85,12 @@ let private ofModel out file =
       "weightTypes", jsonArray model.WeightTypes
       "quantization", model.Quantization
       "parameters", model.Parameters
-      "flops", model.Flops
+      "flops", Option.ofNullable model.Flops |> Option.map box |> Option.toObj
+      "import",
+      json
+          [ "possible", (model.ImportProblems.Count = 0)
+            "problems", jsonArray model.ImportProblems
+            "notes", jsonArray model.ImportNotes ]
       "metadata", json [ for key, value in entries model.Metadata -> key, box value ]
       "bytes", model.Bytes
       "sha256", model.Sha256
@@ -71,7 +101,7 @@ let private ofModel out file =
                     [ "name", node.Name
                       "operator", node.Operator
                       "output", node.Output
-                      "outputType", node.OutputType
+                      "outputType", (if node.OutputType = "" then null else node.OutputType)
                       "parameters", node.Parameters
                       "flops", (if node.Flops.HasValue then box node.Flops.Value else null)
                       "weights", jsonArray node.Weights

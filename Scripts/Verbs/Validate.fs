@@ -192,6 +192,7 @@ let run (args: ParseResults<ValidateArgs>) =
     ModelFile.requireOnnx file
     let proto = OnnxFile.Read file
     let imported = OnnxImporter.Import proto
+    Seq.iter (message out) imported.Notes
     let data = testData args out file imported
     let options =
         ValidationOptions(

@@ -1,0 +1,265 @@
+"""Writes operator_versions.txt and operator_versions.pb.gz: every operator that the import claims, at every version that its schema had, for OperatorVersionTests.cs.
+
+    python3 operator_versions.py operator_versions        # beside node_tests.py, which it takes its arithmetic from
+    python3 operator_versions.py --list                   # the versions that the installed onnx knows
+
+The versions come from the schemas of python3-onnx (1.12: up to operator set 17) and, beyond, from LATER, a table read from onnx/defs/operator_sets.h. Each has a case
+at least: a model of the operator set of that number, made as that version's schema wants it, an input, and the output, computed here with numpy in double. A version
+without a case is an error.
+operator_versions.pb.gz is a TensorProto of strings [cases, 4]: each case's name, and its ModelProto and two TensorProtos as they are in files.
+"""
+import gzip
+import sys
+
+import numpy as np
+import onnx
+from onnx import TensorProto, defs, helper, numpy_helper
+
+import node_tests
+from node_tests import conv, draw, maximum, mean, node, norm, pool, softmax
+
+NEWEST = 26  # the newest operator set that the table below speaks of
+ALL = [21, 23, 24, 25]  # versions that only widened the types of nearly every operator that moves data
+LATER = {
+    "Conv": [22], "MaxPool": [22], "AveragePool": [19, 22], "GlobalAveragePool": [22], "Dropout": [22], "Gelu": [20], "ReduceMean": [18], "ReduceProd": [18],
+    "Flatten": ALL, "Reshape": [19, *ALL], "Squeeze": ALL, "Unsqueeze": ALL, "Transpose": ALL, "Pad": [18, 19, *ALL], "Identity": [19, *ALL], "Cast": [19, *ALL],
+    "Constant": [19, *ALL], "Shape": [19, *ALL], "ConstantOfShape": [20, *ALL],
+}
+ELEMENTWISE = {"Add": np.add, "Sub": np.subtract, "Mul": np.multiply, "Div": np.divide}
+ACTIVATIONS = {"Relu": lambda x: np.maximum(x, 0), "Sigmoid": lambda x: 1 / (1 + np.exp(-x)), "Tanh": np.tanh}
+OPERATORS = [
+    "Conv", "Gemm", "MatMul", *ELEMENTWISE, *ACTIVATIONS, "LeakyRelu", "Gelu", "Softmax", "LogSoftmax", "MaxPool", "AveragePool", "GlobalAveragePool", "ReduceMean",
+    "BatchNormalization", "Dropout", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Transpose", "Pad", "Identity", "Cast", "ArgMax", "Constant", "Shape",
+    "ConstantOfShape", "Gather", "Slice", "Concat", "ReduceProd",
+]
+
+
+def versions():
+    known = {name: [] for name in OPERATORS}
+    for schema in defs.get_all_schemas_with_history():
+        if schema.domain == "" and schema.name in known:
+            known[schema.name].append(schema.since_version)
+    return {name: sorted(found) for name, found in known.items()}
+
+
+def ints(*values):
+    return np.array(values, np.int64)
+
+
+def cast(opset, source, to="f"):
+    return node("Cast", [source], to, to="FLOAT" if opset < 6 else TensorProto.FLOAT)
+
+
+def scaled(opset, by="f"):
+    """Samples times a constant along the last axis."""
+    return node("Mul", ["x", by], **(dict(broadcast=1) if opset < 7 else {}))
+
+
+def cases(op, v):
+    """(variant, nodes, x, y, weights) of each case of an operator's version."""
+    old = dict(consumed_inputs=[0]) if v == 1 else {}  # until operator set 5
+    x = draw(2, 3, 3, 4)
+    d = x.astype(np.float64)
+    if op == "Conv":
+        w, b = draw(4, 3, 2, 3), draw(4)
+        g = dict(strides=[2, 1], pads=[1, 0, 0, 1], dilations=[1, 1])
+        yield "", [node(op, ["x", "w", "b"], kernel_shape=[2, 3], group=1, **g)], x, conv(x, w, b, **g), {"w": w, "b": b}
+        # 3 rows in steps of 2, 4 columns in steps of 3: a border of one row behind, of two columns around
+        yield "auto", [node(op, ["x", "w"], strides=[2, 3], auto_pad="SAME_UPPER")], x, conv(x, w, strides=[2, 3], pads=[0, 1, 1, 1]), {"w": w}
+        yield "bias", [node(op, ["x", "w"], "c"), node("Add", ["c", "b"] if v < 7 else ["b1", "c"], **(dict(broadcast=1, axis=1) if v < 7 else {}))], x, conv(x, w, b), \
+            {"w": w, "b": b} if v < 7 else {"w": w, "b1": b.reshape(1, 4, 1, 1)}
+    elif op == "Gemm":
+        r, w, b = draw(3, 5), draw(5, 4), draw(4)
+        y = 0.5 * (r.astype(np.float64) @ w) - 2 * b.astype(np.float64)
+        yield "", [node(op, ["x", "w", "b"], alpha=0.5, beta=-2.0, **(dict(broadcast=1) if v < 7 else {}))], r, y, {"w": w, "b": b}
+        if v >= 11:
+            yield "nobias", [node(op, ["x", "w"], transB=1)], r, r.astype(np.float64) @ w, {"w": np.ascontiguousarray(w.T)}
+        yield "one", [node(op, ["x", "w", "b"])], r[:1], r[:1].astype(np.float64) @ w + b, {"w": w, "b": b.reshape(1, 4)}
+    elif op == "MatMul":
+        r, w, b = draw(3, 5), draw(5, 4), draw(4)
+        yield "", [node(op, ["x", "w"])], r, r.astype(np.float64) @ w, {"w": w}
+        yield "bias", [node(op, ["x", "w"], "m"), node("Sub", ["m", "b"], **(dict(broadcast=1) if v < 7 else {}))], r, r.astype(np.float64) @ w - b, {"w": w, "b": b}
+    elif op in ELEMENTWISE:
+        f, c, s = ELEMENTWISE[op], draw(3) + 3, np.array(0.3, np.float32)
+        consumed = dict(consumed_inputs=[0, 0]) if v == 1 else {}
+        if v < 7:
+            yield "", [node(op, ["x", "c"], broadcast=1, axis=1, **consumed)], x, f(d, c.reshape(3, 1, 1)), {"c": c}
+            yield "last", [node(op, ["x", "e"], broadcast=1)], x, f(d, draw_row), {"e": draw_row}
+            yield "same", [node(op, ["x", "e"])], x[:1], f(d[:1], x[1:] + 5), {"e": x[1:] + 5}
+        else:
+            yield "", [node(op, ["x", "c"])], x, f(d, c.reshape(3, 1, 1)), {"c": c.reshape(3, 1, 1)}
+            yield "rank", [node(op, ["x", "c"])], x, f(d, draw_row), {"c": draw_row.reshape(1, 1, 1, 4)}
+            yield "number", [node(op, ["x", "s"])], x, f(d, s), {"s": s}
+            if op != "Div":
+                yield "turned", [node(op, ["c", "x"])], x, f(c.reshape(3, 1, 1), d), {"c": c.reshape(3, 1, 1)}
+            numbers = {"Add": (3, 4), "Sub": (9, 2), "Mul": (3, 5), "Div": (20, 4)}[op]
+            yield "computed", [node(op, ["a", "b"], "i"), cast(v, "i"), scaled(v)], x, d * ELEMENTWISE[op](*numbers), {"a": ints(numbers[0]), "b": ints(numbers[1])}
+    elif op in ACTIVATIONS:
+        yield "", [node(op, ["x"], **old)], x, ACTIVATIONS[op](d), {}
+    elif op == "LeakyRelu":
+        yield "", [node(op, ["x"], alpha=0.25, **old)], x, np.where(d > 0, d, 0.25 * d), {}
+        yield "default", [node(op, ["x"], **old)], x, np.where(d > 0, d, 0.01 * d), {}
+    elif op == "Gelu":
+        yield "", [node(op, ["x"])], x, d * (np.vectorize(__import__("math").erf)(d / np.sqrt(2.0)) + 1) / 2, {}
+    elif op in ("Softmax", "LogSoftmax"):
+        t = np.log if op[0] == "L" else lambda p: p
+        yield "", [node(op, ["x"])], x, t(softmax(x, 1, flat=True) if v < 13 else softmax(x, -1)), {}
+        yield "axis", [node(op, ["x"], axis=2)], x, t(softmax(x, 2, flat=True) if v < 13 else softmax(x, 2)), {}
+    elif op == "MaxPool":
+        g = dict(kernel=[2, 3], strides=[2, 1], pads=[1, 0, 0, 1])
+        more = {}
+        if v >= 10:
+            g.update(dilations=[1, 1], ceil=True)
+            more.update(dilations=[1, 1], ceil_mode=1)
+        outputs = ["y"]
+        if v >= 8:
+            outputs.append("indices")
+            more.update(storage_order=1)
+        yield "", [helper.make_node(op, ["x"], outputs, kernel_shape=g["kernel"], strides=g["strides"], pads=g["pads"], **more)], x, pool(x, maximum, **g), {}
+    elif op == "AveragePool":
+        g = dict(kernel=[2, 3], strides=[2, 1], pads=[1, 0, 0, 1])
+        more = dict(count_include_pad=1) if v >= 7 else {}
+        more.update(dict(dilations=[1, 1]) if v >= 19 else {})
+        yield "", [node(op, ["x"], kernel_shape=g["kernel"], strides=g["strides"], pads=g["pads"], **more)], x, pool(x, mean, counted=v >= 7, **g), {}
+        if v >= 10:
+            yield "ceil", [node(op, ["x"], kernel_shape=[2, 3], strides=[2, 2], ceil_mode=1)], x, pool(x, mean, [2, 3], [2, 2], ceil=True), {}
+    elif op == "GlobalAveragePool":
+        yield "", [node(op, ["x"])], x, d.mean((2, 3), keepdims=True), {}
+    elif op == "ReduceMean":
+        axes, weights = (dict(axes=[2, 3]), {}) if v < 18 else ({}, {"axes": ints(2, 3)})
+        yield "", [node(op, ["x", *weights], **axes)], x, d.mean((2, 3), keepdims=True), weights
+        yield "flat", [node(op, ["x", *weights], keepdims=0, **axes)], x, d.mean((2, 3)), weights
+    elif op == "BatchNormalization":
+        for variant, shape in [("", (3,))] + ([("element", x.shape[1:])] if v < 9 else []):
+            s, b, mu, variance = draw(*shape), draw(*shape), draw(*shape), np.abs(draw(*shape)) + np.float32(0.5)
+            attributes = dict(epsilon=0.01, momentum=0.8)
+            attributes.update(dict(consumed_inputs=[0, 0, 0, 1, 1]) if v == 1 else {}, **(dict(is_test=1) if v < 7 else {}))
+            attributes.update(dict(spatial=0 if variant else 1) if v < 9 else {}, **(dict(training_mode=0) if v >= 14 else {}))
+            outputs = ["y", "m", "v", "sm", "sv"] if v < 7 else ["y"]
+            y = norm(x, s, b, mu, variance, 0.01) if not variant else (d - mu) / np.sqrt(variance.astype(np.float64) + 0.01) * s + b
+            yield variant, [helper.make_node(op, ["x", "s", "b", "mu", "variance"], outputs, **attributes)], x, y, {"s": s, "b": b, "mu": mu, "variance": variance}
+    elif op == "Dropout":
+        first = node("Tanh", ["x"], "t")
+        if v < 12:
+            yield "", [first, helper.make_node(op, ["t"], ["y", "mask"], ratio=0.3, **old, **(dict(is_test=1) if v < 7 else {}))], x, np.tanh(d), {}
+        else:
+            yield "", [first, helper.make_node(op, ["t", "r", "off"], ["y", "mask"], seed=3)], x, np.tanh(d), {"r": np.array(0.3, np.float32), "off": np.array(False)}
+            yield "alone", [first, node(op, ["t"])], x, np.tanh(d), {}
+    elif op == "Flatten":
+        yield "", [node(op, ["x"])], x, x.reshape(2, -1), {}
+        if v >= 11:
+            yield "negative", [node(op, ["x"], axis=-3)], x, x.reshape(2, -1), {}
+    elif op == "Reshape":
+        c = draw(2, 2)
+        if v < 5:
+            yield "", [node(op, ["x"], shape=[0, -1, 6], **old)], x, x.reshape(2, 6, 6), {}
+            yield "constant", [node(op, ["c"], "f", shape=[4]), scaled(v)], x, d * c.reshape(4), {"c": c}
+        else:
+            more = dict(allowzero=0) if v >= 14 else {}
+            yield "", [node(op, ["x", "t"], **more)], x, x.reshape(2, 6, 6), {"t": ints(0, -1, 6)}
+            yield "constant", [node(op, ["c", "t"], "f", **more), scaled(v)], x, d * c.reshape(4), {"c": c, "t": ints(-1)}
+    elif op in ("Squeeze", "Unsqueeze"):
+        narrow, squeeze = x[:, :, :1], op == "Squeeze"
+        y, c = (narrow[:, :, 0], draw(1, 4)) if squeeze else (narrow.reshape(2, 3, 1, 1, 4), draw(4))
+        at = 2 if squeeze or v < 11 else -2
+        f = c.reshape(4) if squeeze else c.reshape(1, 4)
+        if v < 13:
+            yield "", [node(op, ["x"], axes=[at])], narrow, y, {}
+            yield "constant", [node(op, ["c"], "f", axes=[0]), scaled(v)], x, d * f, {"c": c}
+        else:
+            yield "", [node(op, ["x", "a"])], narrow, y, {"a": ints(at)}
+            yield "constant", [node(op, ["c", "a"], "f"), scaled(v)], x, d * f, {"c": c, "a": ints(0)}
+        if squeeze:
+            yield "all", [node(op, ["x"])], narrow, narrow[:, :, 0], {}
+    elif op == "Transpose":
+        w = draw(4, 5)
+        yield "", [node(op, ["x"], perm=[0, 2, 3, 1])], x, np.transpose(x, (0, 2, 3, 1)), {}
+        r = draw(3, 5)
+        yield "constant", [node(op, ["w"], "u"), node("MatMul", ["x", "u"])], r, r.astype(np.float64) @ w.T, {"w": w}
+    elif op == "Pad":
+        w, border = draw(4, 3, 2, 3), [0, 0, 1, 2, 0, 0, 0, 3]
+        y = conv(x, w, pads=[1, 2, 0, 3])
+        behind = node("Conv", ["p", "w"])
+        if v < 11:
+            yield "", [node(op, ["x"], "p", mode="constant", value=0.0, **{"paddings" if v == 1 else "pads": border}), behind], x, y, {"w": w}
+        else:
+            yield "", [node(op, ["x", "b", "zero"], "p", mode="constant"), behind], x, y, {"w": w, "b": ints(*border), "zero": np.array(0, np.float32)}
+        if v >= 18:
+            yield "axes", [node(op, ["x", "b", "", "a"], "p"), behind], x, y, {"w": w, "b": ints(1, 2, 0, 3), "a": ints(2, -1)}
+    elif op == "Identity":
+        yield "", [node(op, ["x"], "i"), node("Tanh", ["i"])], x, np.tanh(d), {}
+        yield "constant", [node(op, ["c"], "f"), scaled(v)], x, d * draw_row, {"c": draw_row}
+    elif op == "Cast":
+        more = {**(dict(saturate=1) if v >= 19 else {}), **(dict(round_mode="up") if v >= 24 else {})}
+        yield "", [node("Tanh", ["x"], "t"), node(op, ["t"], to="FLOAT" if v < 6 else TensorProto.FLOAT, **more)], x, np.tanh(d), {}
+        yield "constant", [node(op, ["c"], "f", to="FLOAT" if v < 6 else TensorProto.FLOAT, **more), scaled(v)], x, d * draw_row.astype(np.float16), {"c": draw_row.astype(np.float16)}
+    elif op == "ArgMax":
+        r, w = draw(6, 5), draw(5, 4)
+        more = dict(select_last_index=0) if v >= 12 else {}
+        yield "", [node("MatMul", ["x", "w"], "m"), node(op, ["m"], axis=1, keepdims=0, **more)], r, np.argmax(r.astype(np.float64) @ w, 1), {"w": w}
+    elif op == "Constant":
+        yield "", [node(op, [], "f", value=numpy_helper.from_array(draw_row)), scaled(v)], x, d * draw_row, {}
+        if v >= 12:
+            yield "floats", [node(op, [], "f", value_floats=draw_row.tolist()), scaled(v)], x, d * draw_row, {}
+            yield "float", [node(op, [], "f", value_float=0.5), scaled(v)], x, d * 0.5, {}
+            yield "ints", [node(op, [], "t", value_ints=[0, -1]), node("Reshape", ["x", "t"])], x, x.reshape(2, -1), {}
+    elif op == "Shape":
+        yield "", [node(op, ["x"], "s"), cast(v, "s"), scaled(v)], x, d * [2, 3, 3, 4], {}
+        if v >= 15:
+            yield "part", [node(op, ["x"], "s", start=1, end=2), cast(v, "s"), scaled(v)], x, d * 3, {}
+    elif op == "ConstantOfShape":
+        yield "", [node(op, ["n"], "s", value=numpy_helper.from_array(ints(7))), cast(v, "s"), scaled(v)], x, d * 7, {"n": ints(4)}
+        r = draw(3, 5)
+        yield "weight", [node(op, ["n"], "w", value=numpy_helper.from_array(np.array([0.5], np.float32))), node("MatMul", ["x", "w"])], r, \
+            r.astype(np.float64) @ np.full((5, 2), 0.5), {"n": ints(5, 2)}
+    elif op == "Gather":
+        yield "", [node(op, ["a", "i"], "s", axis=0), cast(v, "s"), scaled(v)], x, d * [4, 2, 6, 2], {"a": ints(2, 4, 6), "i": ints(1, 0, 2 if v < 11 else -1, 0)}
+    elif op == "Slice":
+        weights = {"a": ints(1, 2, 3, 4, 5, 6, 7)}
+        if v == 1:
+            yield "", [node(op, ["a"], "s", starts=[1], ends=[-2], axes=[0]), cast(v, "s"), scaled(v)], x, d * [2, 3, 4, 5], weights
+        else:
+            weights.update(b=ints(-1), e=ints(-8), x0=ints(0), step=ints(-2))
+            yield "", [node(op, ["a", "b", "e", "x0", "step"], "s"), cast(v, "s"), scaled(v)], x, d * [7, 5, 3, 1], weights
+    elif op == "Concat":
+        yield "", [node(op, ["a", "b"], "s", axis=0), cast(v, "s"), scaled(v)], x, d * [3, 1, 4, 2], {"a": ints(3), "b": ints(1, 4, 2)}
+    elif op == "ReduceProd":
+        axes, weights = (dict(axes=[0]), {}) if v < 18 else ({}, {"x0": ints(0)})
+        yield "", [node(op, ["a", *weights], "s", keepdims=1, **axes), cast(v, "s"), scaled(v)], x, d * 24, {"a": ints(2, 3, 4), **weights}
+
+
+def model(name, opset, nodes, x, y, weights):
+    tensors = [numpy_helper.from_array(w, n) for n, w in weights.items()]
+    y = np.asarray(y) if np.asarray(y).dtype == np.int64 else np.asarray(y, np.float32)
+    inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, x.shape)]
+    if opset < 9:  # weights were inputs too
+        inputs += [helper.make_tensor_value_info(t.name, t.data_type, t.dims) for t in tensors]
+    output = helper.make_tensor_value_info("y", TensorProto.INT64 if y.dtype == np.int64 else TensorProto.FLOAT, y.shape)
+    graph = helper.make_graph(nodes, name, inputs, [output], tensors)
+    made = helper.make_model(graph, producer_name="operator_versions", opset_imports=[helper.make_opsetid("", opset)], ir_version=3 if opset < 9 else 8)
+    if opset <= defs.onnx_opset_version():
+        onnx.checker.check_model(made)
+    return [name.encode(), *(message.SerializeToString() for message in (made, numpy_helper.from_array(x), numpy_helper.from_array(y)))]
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "--list":
+        for operator, own in versions().items():
+            print(operator, *own)
+        sys.exit()
+    node_tests.rng = np.random.default_rng(1)
+    draw_row = draw(4)
+    fields = []
+    with open(sys.argv[1] + ".txt", "w") as listing:
+        listing.write(f"# Operators that the import claims and all versions of their schemas, up to operator set {NEWEST}; written by operator_versions.py.\n")
+        for operator, own in versions().items():
+            own = [*own, *LATER.get(operator, [])]
+            listing.write(f"{operator} {' '.join(map(str, own))}\n")
+            for version in own:
+                made = list(cases(operator, version))
+                assert made, (operator, version)
+                for variant, *case in made:
+                    fields += model(f"{operator}-{version}{'-' + variant if variant else ''}", version, *case)
+    table = TensorProto(data_type=TensorProto.STRING, dims=[len(fields) // 4, 4], string_data=fields)
+    with open(sys.argv[1] + ".pb.gz", "wb") as file:
+        file.write(gzip.compress(table.SerializeToString(), mtime=0))

@@ -1,0 +1,149 @@
+namespace OnnxLeNet.Numerics;
+
+/// <summary>
+/// y = x·weight + bias, element by element. Weight and bias are broadcast to the sample as ONNX and NumPy do, from the last axis on: one
+/// number, one for each
+/// channel ([C, 1, 1] for images), or one for each element. What a graph says by Mul, Add, Sub and Div with a constant.
+/// Backward: dx = dy·weight, dWeight = Σ dy·x, dBias = Σ dy, each sum over the samples and over what an element is broadcast to.
+/// </summary>
+public sealed class ScaleShift : Module
+{
+    /// <summary>A layer with a weight of ones, a bias of zeros, or both.</summary>
+    /// <param name="weight">The weight's shape; null for y = x + bias.</param>
+    /// <param name="bias">The bias's shape; null for y = x·weight.</param>
+    /// <exception cref="ArgumentException">Neither, or a shape without elements.</exception>
+    public ScaleShift(Shape? weight, Shape? bias)
+    {
+        if (weight is null && bias is null) throw new ArgumentException("a layer that scales or shifts needs a weight, a bias or both");
+        if (weight is { Count: 0 } || bias is { Count: 0 })
+            throw new ArgumentException($"the weight's shape is {weight}, the bias's {bias}: neither can be without elements");
+        if (weight is { } w)
+        {
+            Weight = Register("weight", new Parameter(w.Sizes.ToArray()));
+            Weight.Value.Data.AsSpan().Fill(1);
+        }
+        if (bias is { } b) Bias = Register("bias", new Parameter(b.Sizes.ToArray()));
+    }
+
+    /// <summary>The factors, or null.</summary>
+    public Parameter? Weight { get; }
+
+    /// <summary>The summands, or null.</summary>
+    public Parameter? Bias { get; }
+
+    /// <summary>Whether a shape is broadcast to samples of another, and leaves these as they are.</summary>
+    public static bool Fits(Shape shape, Shape sample)
+    {
+        if (shape.Rank == 1 && shape[0] == 1) return true; // also of samples that are one number
+        for (int i = 0; i < shape.Rank; i++)
+        {
+            int axis = sample.Rank - shape.Rank + i;
+            if (axis < 0 || (shape[i] != 1 && shape[i] != sample[axis])) return false;
+        }
+        return true;
+    }
+
+    private sealed class State
+    {
+        public Batch? X, Y, Dx;
+        public Shape Sample; // that the places are for
+        public int[]? WeightPlaces, BiasPlaces; // for each feature its element of the weight and of the bias
+        public double[]? Sums;
+    }
+
+    /// <inheritdoc/>
+    public override Batch Forward(Batch x, Pass pass)
+    {
+        var kept = pass.Kept<State>(this);
+        if (kept.X is null || kept.Sample != x.Sample)
+            (kept.Sample, kept.WeightPlaces, kept.BiasPlaces) = (x.Sample, Places(Weight, x.Sample), Places(Bias, x.Sample));
+        kept.X = x;
+        var y = Scratch.Reuse(ref kept.Y, x.Count, x.Sample, x.RequiresGrad || Weight is { RequiresGrad: true } || Bias is { RequiresGrad: true });
+        for (int feature = 0, n = x.Count; feature < x.Sample.Count; feature++)
+        {
+            var xf = x.Values.AsSpan(feature * n, n);
+            var yf = y.Values.AsSpan(feature * n, n);
+            if (kept.WeightPlaces is null) xf.CopyTo(yf);
+            else
+            {
+                float weight = Weight!.Value.Data[kept.WeightPlaces[feature]];
+                for (int i = 0; i < xf.Length; i++) yf[i] = xf[i] * weight;
+            }
+            if (kept.BiasPlaces is null) continue;
+            float bias = Bias!.Value.Data[kept.BiasPlaces[feature]];
+            foreach (ref float value in yf) value += bias;
+        }
+        return y;
+    }
+
+    /// <inheritdoc/>
+    public override Batch? Backward(Batch dy, Pass pass)
+    {
+        var kept = pass.Kept<State>(this);
+        var x = kept.X!;
+        if (Weight is { RequiresGrad: true }) AddSums(Weight, kept.WeightPlaces!, kept, x.Values, dy, pass);
+        if (Bias is { RequiresGrad: true }) AddSums(Bias, kept.BiasPlaces!, kept, null, dy, pass);
+        if (!x.RequiresGrad) return null;
+        if (Weight is null) return dy;
+        var dx = Scratch.Reuse(ref kept.Dx, x.Count, x.Sample);
+        for (int feature = 0, n = x.Count; feature < x.Sample.Count; feature++)
+        {
+            float weight = Weight.Value.Data[kept.WeightPlaces![feature]];
+            var dyf = dy.Values.AsSpan(feature * n, n);
+            var dxf = dx.Values.AsSpan(feature * n, n);
+            for (int i = 0; i < dyf.Length; i++) dxf[i] = dyf[i] * weight;
+        }
+        return dx;
+    }
+
+    /// <summary>gradient += Σ dy·x, or Σ dy where there is no x, over the features that share an element.</summary>
+    private static void AddSums(Parameter parameter, int[] places, State kept, float[]? x, Batch dy, Pass pass)
+    {
+        float[] gradient = parameter.Partial(pass, out float beta);
+        if (kept.Sums is null || kept.Sums.Length < gradient.Length) kept.Sums = new double[gradient.Length];
+        var sums = kept.Sums.AsSpan(0, gradient.Length);
+        sums.Clear();
+        for (int feature = 0, n = dy.Count; feature < places.Length; feature++)
+        {
+            double sum = 0;
+            for (int i = feature * n; i < (feature + 1) * n; i++) sum += x is null ? dy.Values[i] : (double)dy.Values[i] * x[i];
+            sums[places[feature]] += sum;
+        }
+        for (int i = 0; i < gradient.Length; i++) gradient[i] = (beta == 0 ? 0 : gradient[i]) + (float)sums[i];
+    }
+
+    /// <summary>For each feature of a sample the element that is broadcast to it.</summary>
+    private int[]? Places(Parameter? parameter, Shape sample)
+    {
+        if (parameter is null) return null;
+        var shape = parameter.Value.Shape;
+        if (!Fits(shape, sample)) throw new ShapeException($"{Label} takes samples that {shape} is broadcast to, got {sample}");
+        var places = new int[sample.Count];
+        if (shape.Count == 1) return places;
+        for (int feature = 0; feature < places.Length; feature++)
+        {
+            int rest = feature, step = 1;
+            for (int axis = sample.Rank - 1, own = shape.Rank - 1; own >= 0; rest /= sample[axis], axis--, own--)
+            {
+                places[feature] += shape[own] == 1 ? 0 : rest % sample[axis] * step;
+                step *= shape[own];
+            }
+        }
+        return places;
+    }
+
+    /// <inheritdoc/>
+    protected override string Describe() =>
+        string.Join(", ", new[] { Text("weight", Weight), Text("bias", Bias) }.Where(text => text.Length > 0));
+
+    /// <inheritdoc/>
+    public override GradFn GradFnFor(GradFn? input)
+    {
+        var weight = GradFn.Leaf("weight", Weight);
+        if (Bias is null) return new GradFn("MulBackward0", this, [input, weight]);
+        var scaled = Weight is null || (input is null && weight is null) ? input : new GradFn("MulBackward0", this, [input, weight]);
+        return new GradFn("AddBackward0", this, [scaled, GradFn.Leaf("bias", Bias)]);
+    }
+
+    private static string Text(string name, Parameter? parameter) => parameter is null ? "" : $"{name}={parameter.Value.Shape}";
+}
