@@ -48,6 +48,7 @@ let kindOf (path: string) =
 
 /// Fails where an ONNX model is expected and the file is something else that is known here.
 let requireOnnx (path: string) =
+    if System.IO.Directory.Exists path then raise (OnnxLeNetException $"{path} is a folder, expected an ONNX file")
     match kindOf path with
     | Onnx -> ()
     | kind ->

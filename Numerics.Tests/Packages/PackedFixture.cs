@@ -34,17 +34,30 @@ internal sealed class PackedFixture : IDisposable
                 <add key="packed" value="{Source}" />
               </packageSources>
               <fallbackPackageFolders>
-                <add key="users" value="{UsersPackages}" />
+                <add key="others" value="{OthersPackages()}" />
               </fallbackPackageFolders>
             </configuration>
             """);
+    }
+
+    /// <summary>A folder of links to the packages that NuGet has unpacked for this user, without any of ours that somebody installed before.</summary>
+    private string OthersPackages()
+    {
+        string others = NewFolder("others");
+        if (OperatingSystem.IsWindows() || !Directory.Exists(UsersPackages)) return others; // links need a privilege there: the packages are fetched
+        foreach (string package in Directory.GetDirectories(UsersPackages))
+        {
+            string name = Path.GetFileName(package);
+            if (!name.StartsWith("onnxlenet", StringComparison.Ordinal)) Directory.CreateSymbolicLink(Path.Combine(others, name), package);
+        }
+        return others;
     }
 
     /// <summary>The folder of the packages.</summary>
     public string Source => folder["source"];
 
     /// <summary>Where NuGet has unpacked packages for other projects of this user.</summary>
-    public static string UsersPackages => Environment.GetEnvironmentVariable("NUGET_PACKAGES") is { Length: > 0 } named
+    private static string UsersPackages => Environment.GetEnvironmentVariable("NUGET_PACKAGES") is { Length: > 0 } named
         ? named
         : Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".nuget", "packages");
 

@@ -57,7 +57,7 @@ public sealed class PyTorchFileTests
     public void OtherFilesAreNamedForWhatTheyAre()
     {
         Assert.AreSequenceEqual(new float[] { 1, 1 }, PyTorchFile.Read(Reference("state_legacy.pth"))["weight"].AsTensor().Data);
-        Failure.Of<DataException>(() => PyTorchFile.Read(Reference("state_values.json")), "no file of torch.save");
+        Failure.Of<DataException>(() => PyTorchFile.Read(Reference("state_values.json")), "a JSON text, not a model");
         Failure.Of<DataException>(() => PyTorchFile.Read("/no/such.pth"), "/no/such.pth");
         byte[] tar = new byte[512];
         "ustar"u8.CopyTo(tar.AsSpan(257));

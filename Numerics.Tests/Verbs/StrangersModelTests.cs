@@ -25,11 +25,11 @@ public sealed class StrangersModelTests
         // Told, nothing is assumed; and what is told counts.
         Assert.AreEqual(expected, Accuracy(folder, out run, "evaluate", model, "--data", data, "--mean", "0.1307", "--std", "0.3081"));
         Assert.DoesNotContain("assumed", run.Errors);
-        double other = Accuracy(folder, out run, "evaluate", model, "--data", data, "--mean", "0.9", "--std", "0.1");
+        double other = Accuracy(folder, out run, "evaluate", model, "--data", data, "--mean", "0.5", "--std", "100");
         Assert.AreNotEqual(expected, other);
         // Against the file's own metadata the options win, and it is said.
-        Assert.AreEqual(other, Accuracy(folder, out run, "evaluate", LeNet5, "--data", data, "--mean", "0.9", "--std", "0.1"));
-        run.MustSay("(x/255 − 0.9)/0.1", "as the options say");
+        Assert.AreEqual(other, Accuracy(folder, out run, "evaluate", LeNet5, "--data", data, "--mean", "0.5", "--std", "100"));
+        run.MustSay("(x/255 − 0.5)/100", "as the options say");
         Accuracy(folder, out run, "validate", model, "--data", data, "--provider", "simd");
         run.MustSay("assumed is (x/255 − 0.1307)/0.3081");
     }

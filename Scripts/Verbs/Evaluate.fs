@@ -33,8 +33,9 @@ let run (args: ParseResults<EvaluateArgs>) =
     let imagesFor (sample: Shape option) outputs classes metadata =
         let data = ImageFolder.LoadTest(folder, ImageFolder.UsualTransform(folder, Option.toNullable sample), Option.toNullable sample)
         Seq.iter (message out) data.Notes
+        let transform, _ = Input.transformOf out given metadata sample data
         Input.requireClassifier file outputs classes data (ImageFolder.FolderName folder)
-        data.With(fst (Input.transformOf out given metadata sample data))
+        data.With transform
     let logits, data, device =
         match engine with
         | Engine.Own ->

@@ -133,7 +133,11 @@ let private dataOf (job: Job) (source: Source) =
         if job.Int8.IsSome then
             raise (OnnxLeNetException $"the network was trained on {name}, and --int8 is calibrated on training images: name their folder by --data")
         None
-    | None, _ -> load Workspace.mnistFolder
+    | None, _ ->
+        try
+            load Workspace.mnistFolder
+        with :? ShapeException when job.Int8.IsNone ->
+            None // MNIST is not what the network takes, and nobody said that it is
 
 /// The network as the file computes it: with the softmax, if one was added.
 let private withSoftmax (job: Job) (network: Sequential) =
