@@ -1,7 +1,7 @@
 namespace OnnxLeNet.Numerics;
 
 /// <summary>Files that are written aside and then renamed: nobody sees half of one, and a failure leaves the old one.</summary>
-public static class AtomicFile
+internal static class AtomicFile
 {
     /// <summary>Writes a file, and its folder if that is missing.</summary>
     /// <exception cref="IOException">It cannot be written.</exception>

@@ -9,7 +9,7 @@ namespace OnnxLeNet.Numerics;
 /// The kernel is twelve chains of them that do not depend on one another, enough to hide the latency of each on today's processors,
 /// and touches no memory. Figures of products are compared with this.
 /// </summary>
-public static class FmaPeak
+internal static class FmaPeak
 {
     private const int Chains = 12, StepsPerCall = 20_000;
 

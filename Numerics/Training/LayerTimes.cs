@@ -6,12 +6,12 @@ namespace OnnxLeNet.Numerics;
 /// <param name="Layer">The layer, or layers taken as one; or the part of the step that is none.</param>
 /// <param name="ForwardMicroseconds">Forward, per step, in µs.</param>
 /// <param name="BackwardMicroseconds">Backward, per step, in µs.</param>
-public sealed record LayerTime(string Layer, double ForwardMicroseconds, double BackwardMicroseconds);
+internal sealed record LayerTime(string Layer, double ForwardMicroseconds, double BackwardMicroseconds);
 
 /// <summary>Where the time of a training step goes.</summary>
 /// <param name="Rows">The gathering, each layer, the loss and the update, in order.</param>
 /// <param name="StepMicroseconds">The whole step from outside, in µs: with several threads less than the rows' sum.</param>
-public sealed record LayerTimes(IReadOnlyList<LayerTime> Rows, double StepMicroseconds)
+internal sealed record LayerTimes(IReadOnlyList<LayerTime> Rows, double StepMicroseconds)
 {
     /// <summary>Measures training steps of SGD with momentum on the data's first images. The network keeps its parameters; its gradients are zero afterwards.</summary>
     /// <param name="network">Takes the data's images and returns logits.</param>

@@ -5,7 +5,7 @@ using OnnxLeNet.Onnx.Schema;
 namespace OnnxLeNet.Onnx;
 
 /// <summary>How a test ended.</summary>
-public enum ConformanceOutcome
+internal enum ConformanceOutcome
 {
     /// <summary>Every output is the expected one.</summary>
     Passed,
@@ -24,7 +24,7 @@ public enum ConformanceOutcome
 /// <param name="Outcome">How it ended.</param>
 /// <param name="Reason">Why it did not pass; empty where it did.</param>
 /// <param name="Exception">Why it need not pass, from the list of exceptions; null where it is not there.</param>
-public sealed record ConformanceRow(string Test, string Operators, bool Claimed, ConformanceOutcome Outcome, string Reason, string? Exception)
+internal sealed record ConformanceRow(string Test, string Operators, bool Claimed, ConformanceOutcome Outcome, string Reason, string? Exception)
 {
     /// <summary>
     /// Whether this is an error: a test of claimed operators that does not pass and is no exception, or an exception that passes and so is none.
@@ -36,7 +36,7 @@ public sealed record ConformanceRow(string Test, string Operators, bool Claimed,
 /// Runs ONNX's backend node tests through the engine by import: a folder for each test, with a model, and input and output tensors beside it. Weights that come as
 /// inputs are made the model's own. Compared as the suite does: |y − expected| ≤ 1e-7 + 1e-3·|expected|.
 /// </summary>
-public static class Conformance
+internal static class Conformance
 {
     /// <summary>The suite's absolute tolerance.</summary>
     public const double Absolute = 1e-7;
