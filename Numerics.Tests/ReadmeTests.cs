@@ -133,10 +133,25 @@ public sealed class ReadmeTests
         PyTorchFile.Write(net.StateDict(), pth);
         net.LoadStateDict(PyTorchFile.Read(pth));
         foreach (var row in GradientCheck.Run(net, images))
-            Console.WriteLine($"{row.Name}: {row.Passed}");
+            Console.WriteLine($"{row.Name}: {row.Passed}, {row.Note}");
         // end
 
         Assert.IsTrue(GradientCheck.Run(net, images).All(row => row.Passed));
+    }
+
+    [TestMethod]
+    public void AStateDictAsPeopleHaveIt()
+    {
+        string file = Path.Combine(Repository.Root, "Numerics.Tests", "Reference", "state_kinds", "lightning.ckpt");
+        var net = Networks.BnSequential();
+
+        // README: a state dict as people have it
+        var weights = StateDictFile.Read(file, new StateReadOptions { Key = "state_dict", Network = net });
+        foreach (string note in weights.Notes) Console.WriteLine(note);
+        net.LoadStateDict(weights);
+        // end
+
+        Assert.IsNotEmpty(weights.Notes);
     }
 
     [TestMethod]
