@@ -21,12 +21,7 @@ type Weights =
     }
 
 /// How a file of weights is read: what the options say, and where to tell what the reader assumed.
-type Reading =
-    {
-        Key: string option
-        AllowNonFinite: bool
-        Say: string -> unit
-    }
+type Reading = { Key: string option; AllowNonFinite: bool; Say: string -> unit }
 
 let private none = Dictionary<string, string>() :> IReadOnlyDictionary<string, string>
 
@@ -48,7 +43,8 @@ let kindOf (path: string) =
 
 /// Fails where an ONNX model is expected and the file is something else that is known here.
 let requireOnnx (path: string) =
-    if System.IO.Directory.Exists path then raise (OnnxLeNetException $"{path} is a folder, expected an ONNX file")
+    if System.IO.Directory.Exists path then
+        raise (OnnxLeNetException $"{path} is a folder, expected an ONNX file")
     match kindOf path with
     | Onnx -> ()
     | kind ->
@@ -58,7 +54,10 @@ let requireOnnx (path: string) =
             | SafeTensors -> "a state dict (safetensors)"
             | _ -> "a checkpoint of a run here"
         let model = if kind = Checkpoint then "" else " --model NAME"
-        raise (OnnxLeNetException $"{path} is {what}, expected an ONNX model: export it first, `{Workspace.command} export {path}{model} --to {System.IO.Path.GetFileNameWithoutExtension path}.onnx`")
+        raise (
+            OnnxLeNetException
+                $"{path} is {what}, expected an ONNX model: export it first, `{Workspace.command} export {path}{model} --to {System.IO.Path.GetFileNameWithoutExtension path}.onnx`"
+        )
 
 /// The options that are for weights alone, on a file that is something else.
 let refuseReading (reading: Reading) what =

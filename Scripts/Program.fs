@@ -43,18 +43,18 @@ let main argv =
             printfn $"onnxlenet {version}"
             Exit.done'
         else
-        match (parser().ParseCommandLine(withVerb argv)).GetSubCommand() with
-        | Train args -> Train.run args
-        | Evaluate args -> Evaluate.run args
-        | Validate args -> Validate.run args
-        | Verb.Inspect args -> Inspect.run args
-        | Verb.Export args -> if args.Contains ExportArgs.Training then ExportTraining.run args else Export.run args
-        | Verb.Walkthrough args -> Walkthrough.run args
-        | Verb.Bench args -> Bench.run args
-        | Verb.Conformance args -> Conformance.run args
-        | Doctor args -> Doctor.run args
-        | Verb.GpuCheck args -> GpuCheck.run args
-        | Verb.Serve args -> Serve.run args
+            match (parser().ParseCommandLine(withVerb argv)).GetSubCommand() with
+            | Train args -> Train.run args
+            | Evaluate args -> Evaluate.run args
+            | Validate args -> Validate.run args
+            | Verb.Inspect args -> Inspect.run args
+            | Verb.Export args -> if args.Contains ExportArgs.Training then ExportTraining.run args else Export.run args
+            | Verb.Walkthrough args -> Walkthrough.run args
+            | Verb.Bench args -> Bench.run args
+            | Verb.Conformance args -> Conformance.run args
+            | Doctor args -> Doctor.run args
+            | Verb.GpuCheck args -> GpuCheck.run args
+            | Verb.Serve args -> Serve.run args
     with
     | :? ArguParseException as e when e.ErrorCode = ErrorCode.HelpText ->
         Console.Out.WriteLine e.Message

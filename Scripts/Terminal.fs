@@ -43,7 +43,9 @@ let error (text: string) = Console.Error.WriteLine("error: " + harmless text)
 let table out (headings: string list) (rows: string list list) =
     if not out.Quiet then
         let rows = rows |> List.map (List.map (fun cell -> cell.Replace('\n', '\uFFFD')))
-        let numeric i = rows |> List.forall (fun row -> let c = List.item i row in c = "" || c = "?" || Char.IsDigit c[0] || c[0] = '-')
+        let numeric i =
+            rows
+            |> List.forall (fun row -> let c = List.item i row in c = "" || c = "?" || Char.IsDigit c[0] || c[0] = '-')
         let widths =
             headings
             |> List.mapi (fun i h -> rows |> List.map (fun r -> (List.item i r).Length) |> List.fold max h.Length)

@@ -42,7 +42,8 @@ let display (path: string) =
 /// parent is.
 let requireWritable option (folder: string) =
     if folder = "" then raise (OnnxLeNetException $"{option} needs the name of a folder, got an empty one")
-    if folder = "-" then raise (OnnxLeNetException $"{option} needs the name of a folder, got -: standard output is for --json")
+    if folder = "-" then
+        raise (OnnxLeNetException $"{option} needs the name of a folder, got -: standard output is for --json")
     let full = Path.TrimEndingDirectorySeparator(Path.GetFullPath folder)
     let parent = Path.GetDirectoryName full |> Option.ofObj |> Option.defaultValue folder
     if File.Exists folder || File.Exists parent then
@@ -100,6 +101,4 @@ let isSameFile (first: string) (second: string) =
             | target -> target.FullName
         Path.Combine(folder, string (Path.GetFileName target))
     let comparison = if OperatingSystem.IsLinux() then StringComparison.Ordinal else StringComparison.OrdinalIgnoreCase
-    File.Exists first
-    && File.Exists second
-    && String.Equals(real first, real second, comparison)
+    File.Exists first && File.Exists second && String.Equals(real first, real second, comparison)

@@ -131,7 +131,10 @@ public sealed class OrtBatchTests
 
         static NodeProto Node(string from, string to, DataType type) => new()
         {
-            OpType = "Cast", Name = $"cast_{to}", Input = { from }, Output = { to },
+            OpType = "Cast",
+            Name = $"cast_{to}",
+            Input = { from },
+            Output = { to },
             Attribute = { new AttributeProto { Name = "to", Type = AttributeProto.Types.AttributeType.Int, I = (long)type } },
         };
     }

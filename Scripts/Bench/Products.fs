@@ -166,7 +166,9 @@ let run (setup: Setup) (peak: Peak) : JsonNode =
     let share (m: Measured) = m.Gflops["simd"] / (if m.Type = "float" then peak.Single m.Threads else peak.Double m.Threads)
     let of' name (m: Measured) = m.Gflops |> Map.tryFind name |> Option.defaultValue nan
     line setup.Out ""
-    line setup.Out $"products, GFLOP/s (of convolutions: on columns, which the engine does without; conv1: {tiles} tiles of {tileRows} rows, which stay in the cache)"
+    line
+        setup.Out
+        $"products, GFLOP/s (of convolutions: on columns, which the engine does without; conv1: {tiles} tiles of {tileRows} rows, which stay in the cache)"
     match cblas with
     | Ok provider -> line setup.Out $"cblas is {provider}"
     | Error why -> line setup.Out $"cblas is left out: {why}"

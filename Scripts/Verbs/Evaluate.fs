@@ -41,7 +41,8 @@ let run (args: ParseResults<EvaluateArgs>) =
         | Engine.Own ->
             let imported = OnnxImporter.Import file
             let output = (Inference.Run(imported.Network.Eval(), Batch(1, imported.Sample, requiresGrad = false))).Sample
-            let data = imagesFor (Some imported.Sample) $"samples of {output}" (if output.Rank = 1 then Some output[0] else None) imported.Metadata
+            let data =
+                imagesFor (Some imported.Sample) $"samples of {output}" (if output.Rank = 1 then Some output[0] else None) imported.Metadata
             imported.RequireInput(data.Sample)
             Inference.Logits(imported.Network, data), data, $"the engine ({Products.Provider})"
         | _ ->

@@ -19,13 +19,7 @@ open OnnxLeNet.Scripts.Verbs.Common
 let private MostLoss = 0.002
 
 /// A network with its weights, and what its file says of it.
-type Source =
-    {
-        Name: string
-        Network: Sequential
-        Sample: Shape
-        Metadata: (string * string) list
-    }
+type Source = { Name: string; Network: Sequential; Sample: Shape; Metadata: (string * string) list }
 
 type private Job =
     {
@@ -83,7 +77,11 @@ let sourceOf (file: string) (model: string option) (reading: ModelFile.Reading) 
         let proto = OnnxFile.Read file
         let imported = OnnxImporter.Import proto
         match model with
-        | None -> { Name = proto.Graph.Name; Network = imported.Network; Sample = imported.Sample; Metadata = entries imported.Metadata }
+        | None ->
+            { Name = proto.Graph.Name
+              Network = imported.Network
+              Sample = imported.Sample
+              Metadata = entries imported.Metadata }
         | Some name ->
             let model, network = named name (imported.Network.StateDict())
             imported.RequireInput model.Sample
@@ -106,8 +104,7 @@ let private dataOf (job: Job) (source: Source) =
     let metadata = dict source.Metadata |> Dictionary
     let output = (Inference.Run(source.Network, Batch(1, source.Sample, requiresGrad = false))).Sample
     let load folder =
-        let usual =
-            ImageFolder.Load(folder, ImageFolder.UsualTransform(folder, Nullable source.Sample), Nullable source.Sample)
+        let usual = ImageFolder.Load(folder, ImageFolder.UsualTransform(folder, Nullable source.Sample), Nullable source.Sample)
         Seq.iter (message job.Out) usual.Notes
         let transform, assumed = Input.transformOf job.Out job.Input metadata (Some source.Sample) usual.Test
         if assumed && job.Int8.IsSome && not job.Assume then
@@ -241,7 +238,9 @@ let private toOnnx (job: Job) (source: Source) write =
     let hash = Convert.ToHexStringLower(SHA256.HashData bytes)
     measured
     |> Option.iter (fun m ->
-        line job.Out $"test accuracy   engine, float32 {percent m.Before}   ONNX Runtime, {form job} {percent m.After}   same class {percent m.SameClass}   ({m.Images:N0} images of {m.Data})")
+        line
+            job.Out
+            $"test accuracy   engine, float32 {percent m.Before}   ONNX Runtime, {form job} {percent m.After}   same class {percent m.SameClass}   ({m.Images:N0} images of {m.Data})")
     parity
     |> Option.iter (fun parity ->
         line job.Out $"engine against ONNX Runtime on {model.DeviceName}"
@@ -255,8 +254,11 @@ let private toOnnx (job: Job) (source: Source) write =
     if agree && accurate then
         Workspace.makeFolderOf (message job.Out) job.To
         AtomicFile.Write(job.To, ReadOnlySpan bytes)
-        if job.Card then AtomicFile.Write(job.To[.. job.To.Length - ".onnx".Length - 1] + ".md", card job source model measured bytes hash)
-        line job.Out $"{Workspace.display job.To}   {bytes.Length:N0} bytes   opset {model.Metadata.Opset}, IR {model.Metadata.IrVersion}   sha256 {hash[..15]}…"
+        if job.Card then
+            AtomicFile.Write(job.To[.. job.To.Length - ".onnx".Length - 1] + ".md", card job source model measured bytes hash)
+        line
+            job.Out
+            $"{Workspace.display job.To}   {bytes.Length:N0} bytes   opset {model.Metadata.Opset}, IR {model.Metadata.IrVersion}   sha256 {hash[..15]}…"
     elif not agree then
         error $"the engine and ONNX Runtime do not agree; {Workspace.display job.To} was not written"
     else
@@ -312,7 +314,8 @@ let private jobOf (args: ParseResults<ExportArgs>) extension =
               args.Contains ExportArgs.Assume, "--assume"
               args.Contains ExportArgs.MinAccuracy, "--min-accuracy"
               args.Contains ExportArgs.Card, "--card" ] do
-            if given then raise (OnnxLeNetException $"{option} is for ONNX files; a {extension} file holds the weights as they are")
+            if given then
+                raise (OnnxLeNetException $"{option} is for ONNX files; a {extension} file holds the weights as they are")
     let opset = args.GetResult(ExportArgs.Opset, defaultValue = ExportOptions.DefaultOpset)
     if opset < ExportOptions.OldestOpset || opset > ExportOptions.NewestOpset then
         badOption "--opset" opset $"{ExportOptions.OldestOpset} to {ExportOptions.NewestOpset}"
@@ -370,9 +373,7 @@ let run (args: ParseResults<ExportArgs>) =
             writeJson
                 path
                 (json (
-                    [ "source", box (Workspace.display job.File)
-                      "file", Workspace.display job.To
-                      "network", source.Name ]
+                    [ "source", box (Workspace.display job.File); "file", Workspace.display job.To; "network", source.Name ]
                     @ fields
                 )))
     if extension = ".onnx" then toOnnx job source write else toState job source extension write

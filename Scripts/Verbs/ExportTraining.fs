@@ -22,8 +22,7 @@ let private optimizerOf (args: ParseResults<ExportArgs>) (network: Module) : Opt
     let lr fallback = number "--lr" fallback (args.TryGetResult ExportArgs.Lr)
     let momentum fallback = number "--momentum" fallback (args.TryGetResult ExportArgs.Momentum)
     let decay fallback = number "--weight-decay" fallback (args.TryGetResult ExportArgs.WeightDecay)
-    let without (option: string) given =
-        if given then raise (OnnxLeNetException $"{name} has no {option}: leave it out")
+    let without (option: string) given = if given then raise (OnnxLeNetException $"{name} has no {option}: leave it out")
     let parameters = network.Parameters()
     match name.ToLowerInvariant() with
     | "sgd" -> SGD(parameters, lr 0.03, momentum 0.9, 0.0, decay 0.0, args.Contains ExportArgs.Nesterov)
@@ -82,14 +81,17 @@ let run (args: ParseResults<ExportArgs>) =
     let out = output (args.Contains ExportArgs.Quiet)
     refuseOthers args
     let target = args.GetResult ExportArgs.To
-    if ModelFile.extensionOf target <> ".onnx" then badOption "--to" target "a file that ends in .onnx with --training"
+    if ModelFile.extensionOf target <> ".onnx" then
+        badOption "--to" target "a file that ends in .onnx with --training"
     let initial = target[.. target.Length - ".onnx".Length - 1] + "-init.onnx"
     Workspace.requireWritableFile "--to" target
     Export.refuseSource args target
     args.TryGetResult ExportArgs.Json |> Option.iter (Workspace.requireWritableFile "--json")
     let source = Export.sourceOf (args.GetResult ExportArgs.File) (args.TryGetResult ExportArgs.Model) (Export.readingOf out args)
     let optimizer, graph = optimizerOf args source.Network, graphOf args source
-    let kept = source.Metadata |> List.filter (fun (key, _) -> key.StartsWith("input.", StringComparison.Ordinal) || key = ModelMetadata.Classes || key = ModelMetadata.Data)
+    let kept =
+        source.Metadata
+        |> List.filter (fun (key, _) -> key.StartsWith("input.", StringComparison.Ordinal) || key = ModelMetadata.Classes || key = ModelMetadata.Data)
     let step = TrainingExporter.Export(source.Network, source.Sample, source.Name, optimizer, graph, kept |> List.map KeyValuePair)
     // What is written runs in ONNX Runtime, and the engine's gradients agree with it.
     (OrtTrainer.Load(step, source.Network, optimizer, source = target)).Dispose()
@@ -101,9 +103,15 @@ let run (args: ParseResults<ExportArgs>) =
     if passed then
         Workspace.makeFolderOf (message out) target
         AtomicFile.Write(target, ReadOnlySpan bytes)
-        OnnxFile.Write(TrainingExporter.ExportInitial(source.Network, optimizer, source.Name, graph.Opset), initial) |> ignore
-        let rates = optimizer.ParameterGroups |> Seq.map (fun group -> group.LearningRate.ToString("R", CultureInfo.InvariantCulture)) |> String.concat ", "
-        line out $"{Workspace.display target}   {bytes.Length:N0} bytes, {step.Graph.Node.Count} nodes, opset {graph.Opset}, {optimizer.GetType().Name}, learning rate {rates}"
+        OnnxFile.Write(TrainingExporter.ExportInitial(source.Network, optimizer, source.Name, graph.Opset), initial)
+        |> ignore
+        let rates =
+            optimizer.ParameterGroups
+            |> Seq.map (fun group -> group.LearningRate.ToString("R", CultureInfo.InvariantCulture))
+            |> String.concat ", "
+        line
+            out
+            $"{Workspace.display target}   {bytes.Length:N0} bytes, {step.Graph.Node.Count} nodes, opset {graph.Opset}, {optimizer.GetType().Name}, learning rate {rates}"
         line out $"{Workspace.display initial}   weights and state to start with"
     else
         error $"the engine and the training step do not agree; {Workspace.display target} was not written"

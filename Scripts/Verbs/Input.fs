@@ -10,12 +10,7 @@ open OnnxLeNet.Scripts.Terminal
 open OnnxLeNet.Scripts.Verbs.Common
 
 /// What the options say of it.
-type Given =
-    { Mean: string option
-      Std: string option
-      Scale: string option
-      Padding: int option
-      Size: int option }
+type Given = { Mean: string option; Std: string option; Scale: string option; Padding: int option; Size: int option }
 
 /// No option given.
 let nothing = { Mean = None; Std = None; Scale = None; Padding = None; Size = None }
@@ -96,7 +91,10 @@ let transformOf out (given: Given) (metadata: IReadOnlyDictionary<string, string
         if s.Rank <> 3 then
             raise (ShapeException $"the model takes samples of {s}, which are no images [C, H, W]: these images are {stored}")
         if s[0] <> stored[0] then
-            raise (ShapeException $"the model takes images of {s[0]} channel(s), these are {stored} [C, H, W]: name a folder of images that fit by --data"))
+            raise (
+                ShapeException
+                    $"the model takes images of {s[0]} channel(s), these are {stored} [C, H, W]: name a folder of images that fit by --data"
+            ))
     let number key (text: string) =
         match Double.TryParse(text, NumberStyles.Float, CultureInfo.InvariantCulture) with
         | true, value when value >= 0.0 && value <= 1024.0 -> value
@@ -112,7 +110,8 @@ let transformOf out (given: Given) (metadata: IReadOnlyDictionary<string, string
         | None, None, Some size -> paddingFor stored size
         | None, None, None -> 0
     let own key = said key |> Option.map (parse $"the model's metadata {key}")
-    let mean, std, range = own ModelMetadata.Mean, own ModelMetadata.Std, said ModelMetadata.Range |> Option.map (number ModelMetadata.Range)
+    let mean, std, range =
+        own ModelMetadata.Mean, own ModelMetadata.Std, said ModelMetadata.Range |> Option.map (number ModelMetadata.Range)
     let usual = data.Transform
     let fromOptions = given.Mean.IsSome || given.Std.IsSome || given.Scale.IsSome
     let fromFile = mean.IsSome || std.IsSome || range.IsSome
@@ -156,7 +155,12 @@ let classesOf (model: OrtModel) =
 let requireClassifier file (outputs: string) (classes: int option) (data: ImageDataset) dataName =
     let instead = $"`validate {file} --data none` compares the engine and ONNX Runtime on random input, `inspect {file}` shows what it is"
     match classes with
-    | None -> raise (OnnxLeNetException $"{file} gives {outputs}, and a classifier gives one output [N, classes]: there is no accuracy to measure. {instead}")
+    | None ->
+        raise (
+            OnnxLeNetException $"{file} gives {outputs}, and a classifier gives one output [N, classes]: there is no accuracy to measure. {instead}"
+        )
     | Some n when n < data.Classes ->
-        raise (OnnxLeNetException $"{dataName} has labels 0 to {data.Classes - 1}, and {file} has {n} outputs: it needs one for each class. {instead}")
+        raise (
+            OnnxLeNetException $"{dataName} has labels 0 to {data.Classes - 1}, and {file} has {n} outputs: it needs one for each class. {instead}"
+        )
     | _ -> ()

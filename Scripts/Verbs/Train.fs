@@ -30,9 +30,10 @@ let private load out (model: Models.Model) folder =
     Seq.iter (message out) data.Notes
     if data.Train.Sample <> model.Sample then
         raise (
-            OnnxLeNetException
-                ($"{folder}: {model.Name} takes images of {model.Sample}, these are {data.Train.Stored}, padded {data.Train.Sample}{refusal model data.Train.Sample}. "
-                 + "Name a folder of such images by --data, or a network that takes these by --model")
+            OnnxLeNetException(
+                $"{folder}: {model.Name} takes images of {model.Sample}, these are {data.Train.Stored}, padded {data.Train.Sample}{refusal model data.Train.Sample}. "
+                + "Name a folder of such images by --data, or a network that takes these by --model"
+            )
         )
     data
 
@@ -66,7 +67,13 @@ let private holdOut count (data: ImageFolder) =
         ImageFolder($"{data.Name}-held-out", data.Train.Slice(0, kept), data.Train.Slice(kept, count))
 
 /// Trains with a moving bar in a terminal and a line per epoch everywhere.
-let private fit (job: Job) (net: Sequential) (data: ImageFolder) (cancel: CancellationToken) (trainer: (Module -> Optimizer -> ITrainingSteps) option) =
+let private fit
+    (job: Job)
+    (net: Sequential)
+    (data: ImageFolder)
+    (cancel: CancellationToken)
+    (trainer: (Module -> Optimizer -> ITrainingSteps) option)
+    =
     let out, o, file = job.Out, job.Options, checkpointFile job data
     let save (checkpoint: Checkpoint) =
         let notes =

@@ -120,7 +120,10 @@ let private standing (data: ImageFolder) (finished: string) (candidate: string) 
     else
         try
             use model = OrtModel.Load finished
-            if fst (Input.transformOf (output true) Input.nothing model.Metadata.Properties None data.Test) <> data.Test.Transform then
+            if
+                fst (Input.transformOf (output true) Input.nothing model.Metadata.Properties None data.Test)
+                <> data.Test.Transform
+            then
                 Unknown "it takes images in another way"
             else
                 let logits = Parity.Logits(model, data.Test)
@@ -163,8 +166,7 @@ let private place (job: Job) (data: ImageFolder) (name: string) (unproven: strin
             let card = Path.Combine(job.Folder, name + ".md")
             if not (File.Exists card) then AtomicFile.Write(card, cardOf name)
             finished, Some $"{shown} has these very bytes already: nothing was written.", false
-        | Model accuracy when accuracy <= test ->
-            put name, Some $"It takes the place of a model of test accuracy {percent accuracy}.", false
+        | Model accuracy when accuracy <= test -> put name, Some $"It takes the place of a model of test accuracy {percent accuracy}.", false
         | Model accuracy when job.Force ->
             put name, Some $"It takes the place of a better model, of test accuracy {percent accuracy}: --force.", false
         | Model accuracy -> aside $"its test accuracy is {percent accuracy}, the new model's {percent test}"

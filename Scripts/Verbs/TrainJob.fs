@@ -62,7 +62,10 @@ module Note =
 
 /// Who trains, as a person reads it.
 let trainedBy (job: Job) =
-    if job.Engine = Engine.OnnxRuntime then $"ONNX Runtime on {job.Ort.Device}" else $"the engine, {Products.Provider}"
+    if job.Engine = Engine.OnnxRuntime then
+        $"ONNX Runtime on {job.Ort.Device}"
+    else
+        $"the engine, {Products.Provider}"
 
 let checkpointFile (job: Job) (data: ImageFolder) = Path.Combine(job.Folder, $"{job.Model.Name}-{data.Name}.checkpoint")
 

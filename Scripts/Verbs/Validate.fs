@@ -139,8 +139,7 @@ let private testData (args: ParseResults<ValidateArgs>) out file (imported: Impo
           Padding = args.TryGetResult ValidateArgs.Padding
           Size = args.TryGetResult ValidateArgs.Size }
     let read folder =
-        let data =
-            ImageFolder.LoadTest(folder, ImageFolder.UsualTransform(folder, Nullable imported.Sample), Nullable imported.Sample)
+        let data = ImageFolder.LoadTest(folder, ImageFolder.UsualTransform(folder, Nullable imported.Sample), Nullable imported.Sample)
         Seq.iter (message out) data.Notes
         let output = (Inference.Run(imported.Network.Eval(), Batch(1, imported.Sample, requiresGrad = false))).Sample
         let transform, _ = Input.transformOf out given imported.Metadata (Some imported.Sample) data

@@ -29,7 +29,8 @@ let run (args: ParseResults<WalkthroughArgs>) =
         let folder = args.TryGetResult WalkthroughArgs.Out
         folder |> Option.iter (Workspace.requireWritable "--out")
         args.TryGetResult WalkthroughArgs.Json |> Option.iter (Workspace.requireWritableFile "--json")
-        if folder |> Option.exists Workspace.makeFolder then message out $"made the folder {Workspace.display folder.Value}"
+        if folder |> Option.exists Workspace.makeFolder then
+            message out $"made the folder {Workspace.display folder.Value}"
         let checks =
             walkthrough
             |> Catalog.run
