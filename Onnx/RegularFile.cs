@@ -65,6 +65,15 @@ internal static partial class RegularFile
         return bytes;
     }
 
+    /// <summary>Whether two paths lead to one file: by any spelling, link or hard link.</summary>
+    /// <exception cref="OnnxException">One is there but cannot be opened.</exception>
+    public static bool IsSame(string first, string second)
+    {
+        if (!File.Exists(first) || !File.Exists(second)) return false;
+        using SafeFileHandle one = Open(first), other = Open(second);
+        return StatusOf(one).Identity == StatusOf(other).Identity;
+    }
+
     private static int Checked(int descriptor, string path)
     {
         if (descriptor >= 0) return descriptor;
@@ -78,7 +87,7 @@ internal static partial class RegularFile
     {
         try
         {
-            var (regular, names) = OperatingSystem.IsWindows() ? Windows.Status(file) : OperatingSystem.IsLinux() ? Unix.LinuxStatus(file) : Unix.AppleStatus(file);
+            var (regular, names, _) = StatusOf(file);
             if (!regular) throw new OnnxException($"{path} is a folder, a link, a pipe or a device, expected a file");
             if (oneName && names != 1) throw new OnnxException($"{path} has {names} names (hard links), and one of them may be elsewhere: copy it");
             return file;
@@ -89,6 +98,10 @@ internal static partial class RegularFile
             throw;
         }
     }
+
+    /// <summary>What an open file is: whether it is a regular one, the number of its names, and the file system with the number it has there.</summary>
+    private static (bool Regular, long Names, (ulong, ulong) Identity) StatusOf(SafeFileHandle file) =>
+        OperatingSystem.IsWindows() ? Windows.Status(file) : OperatingSystem.IsLinux() ? Unix.LinuxStatus(file) : Unix.AppleStatus(file);
 
     /// <summary>What Linux and macOS offer, which .NET does not: to open below a folder without following links, and to ask an open file what it is.</summary>
     private static unsafe partial class Unix
@@ -120,21 +133,21 @@ internal static partial class RegularFile
         [LibraryImport("libc", EntryPoint = "fstat", SetLastError = true)]
         private static partial int FStat(SafeFileHandle file, byte* status);
 
-        /// <summary>By struct statx, which is the same on every processor: the number of names at byte 16, the kind at 28.</summary>
-        public static (bool Regular, long Names) LinuxStatus(SafeFileHandle file)
+        /// <summary>By struct statx, which is the same on every processor: the number of names at byte 16, the kind at 28, the file's number at 32, the device at 136.</summary>
+        public static (bool Regular, long Names, (ulong, ulong) Identity) LinuxStatus(SafeFileHandle file)
         {
             byte* status = stackalloc byte[256];
-            const int EmptyPath = 0x1000, TypeAndNames = 0x1 | 0x4;
-            if (StatX(file, "", EmptyPath, TypeAndNames, status) != 0) throw new OnnxException($"a file cannot be looked at: {new Win32Exception(Marshal.GetLastPInvokeError()).Message}");
-            return (IsRegular(*(ushort*)(status + 28)), *(uint*)(status + 16));
+            const int EmptyPath = 0x1000, TypeNamesAndNumber = 0x1 | 0x4 | 0x100;
+            if (StatX(file, "", EmptyPath, TypeNamesAndNumber, status) != 0) throw new OnnxException($"a file cannot be looked at: {new Win32Exception(Marshal.GetLastPInvokeError()).Message}");
+            return (IsRegular(*(ushort*)(status + 28)), *(uint*)(status + 16), (*(ulong*)(status + 136), *(ulong*)(status + 32)));
         }
 
-        /// <summary>By struct stat of macOS: the kind at byte 4, the number of names at 6.</summary>
-        public static (bool Regular, long Names) AppleStatus(SafeFileHandle file)
+        /// <summary>By struct stat of macOS: the device at byte 0, the kind at 4, the number of names at 6, the file's number at 8.</summary>
+        public static (bool Regular, long Names, (ulong, ulong) Identity) AppleStatus(SafeFileHandle file)
         {
             byte* status = stackalloc byte[256];
             if (FStat(file, status) != 0) throw new OnnxException($"a file cannot be looked at: {new Win32Exception(Marshal.GetLastPInvokeError()).Message}");
-            return (IsRegular(*(ushort*)(status + 4)), *(ushort*)(status + 6));
+            return (IsRegular(*(ushort*)(status + 4)), *(ushort*)(status + 6), (*(uint*)status, *(ulong*)(status + 8)));
         }
 
         private static bool IsRegular(int mode) => (mode & 0xF000) == 0x8000;
@@ -171,13 +184,14 @@ internal static partial class RegularFile
             throw new OnnxException(error is 2 or 3 ? $"there is no file {path}" : $"{path} cannot be read: {new Win32Exception(error).Message}");
         }
 
-        /// <summary>BY_HANDLE_FILE_INFORMATION: 13 words, the attributes first, the number of names at 10.</summary>
-        public static (bool Regular, long Names) Status(SafeFileHandle file)
+        /// <summary>BY_HANDLE_FILE_INFORMATION: 13 words, the attributes first, the volume at 7, the number of names at 10, the file's number at 11.</summary>
+        public static (bool Regular, long Names, (ulong, ulong) Identity) Status(SafeFileHandle file)
         {
             uint* information = stackalloc uint[13];
-            if (GetFileType(file) != DiskFile || !GetFileInformationByHandle(file, information)) return (false, 0);
+            if (GetFileType(file) != DiskFile || !GetFileInformationByHandle(file, information)) return (false, 0, default);
             var attributes = (FileAttributes)information[0];
-            return (!attributes.HasFlag(FileAttributes.ReparsePoint) && !attributes.HasFlag(FileAttributes.Directory), information[10]);
+            return (!attributes.HasFlag(FileAttributes.ReparsePoint) && !attributes.HasFlag(FileAttributes.Directory), information[10],
+                (information[7], ((ulong)information[11] << 32) | information[12]));
         }
     }
 }

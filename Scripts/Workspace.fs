@@ -86,19 +86,3 @@ let requireWritableFile option (file: string) =
 let makeFolderOf say (file: string) =
     let folder = Path.GetDirectoryName(Path.GetFullPath file) |> Option.ofObj |> Option.defaultValue "/"
     if makeFolder folder then say $"the folder {display folder} is new"
-
-/// Whether two names are one file: by their spelling, through links, or in a file system that takes small and capital letters for the same.
-let isSameFile (first: string) (second: string) =
-    let real (file: string) =
-        let target =
-            match File.ResolveLinkTarget(file, returnFinalTarget = true) with
-            | null -> file
-            | target -> target.FullName
-        let folder = Path.GetDirectoryName(Path.GetFullPath target) |> Option.ofObj |> Option.defaultValue "/"
-        let folder =
-            match Directory.ResolveLinkTarget(folder, returnFinalTarget = true) with
-            | null -> folder
-            | target -> target.FullName
-        Path.Combine(folder, string (Path.GetFileName target))
-    let comparison = if OperatingSystem.IsLinux() then StringComparison.Ordinal else StringComparison.OrdinalIgnoreCase
-    File.Exists first && File.Exists second && String.Equals(real first, real second, comparison)

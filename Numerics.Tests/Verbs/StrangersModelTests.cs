@@ -158,6 +158,8 @@ public sealed class StrangersModelTests
             Program.Run("export", model, "--to", to, "--softmax", "--data", "none").MustExit(2).MustSay("is the source itself", "--force");
             Program.Run("export", model, "--to", to, "--training").MustExit(2).MustSay("is the source itself");
         }
+        Directory.CreateSymbolicLink(folder["linked"], folder.Path);
+        Program.Run("export", model, "--to", Path.Combine(folder["linked"], "sub", "..", "model.onnx"), "--softmax", "--data", "none").MustExit(2).MustSay("is the source itself");
         Program.Run("export", folder["link.onnx"], "--to", model, "--softmax", "--data", "none").MustExit(2).MustSay("is the source itself");
         CollectionAssert.AreEqual(before, File.ReadAllBytes(model));
         Program.Run("export", model, "--to", model, "--softmax", "--data", "none", "--force").MustExit(0);

@@ -353,7 +353,7 @@ let private jobOf (args: ParseResults<ExportArgs>) extension =
 
 /// What is written must not take the source's place unless that is asked for.
 let refuseSource (args: ParseResults<ExportArgs>) target =
-    if not (args.Contains ExportArgs.Force) && Workspace.isSameFile (args.GetResult ExportArgs.File) target then
+    if not (args.Contains ExportArgs.Force) && RegularFile.IsSame(args.GetResult ExportArgs.File, target) then
         raise (OnnxLeNetException $"--to {target} is the source itself: name another file, or write over it with --force")
 
 let run (args: ParseResults<ExportArgs>) =
