@@ -103,6 +103,28 @@ public sealed class OrtBatchTests
         if (type == DataType.Float16) Assert.IsGreaterThan(1e-5, Parity.OnRandomInput(network, sample, model).Max(row => row.MaxRel));
     }
 
+    /// <summary>ONNX Runtime has no convolution in double: such a file runs as float32, and says so.</summary>
+    [TestMethod]
+    public void AModelWhollyOfDoubleRunsAsFloatsWhereItHasTo()
+    {
+        var (network, sample) = OnnxNetworks.Get("lenet5");
+        var proto = OnnxExporter.Export(network, sample, "lenet5");
+        foreach (var value in proto.Graph.Input.Concat(proto.Graph.Output).Concat(proto.Graph.ValueInfo)) value.Type.TensorType.ElemType = (int)DataType.Double;
+        foreach (var tensor in proto.Graph.Initializer.Where(tensor => tensor.DataType == (int)DataType.Float))
+        {
+            tensor.DoubleData.AddRange(System.Runtime.InteropServices.MemoryMarshal.Cast<byte, float>(tensor.RawData.Span).ToArray().Select(number => (double)number));
+            tensor.ClearRawData();
+            tensor.DataType = (int)DataType.Double;
+        }
+        using var model = OrtModel.Load(proto.ToByteArray());
+        Assert.IsTrue(model.DoubleAsFloat);
+        var x = OnnxNetworks.Random(sample.Prepend(7), 3);
+        OnnxNetworks.AssertAgree("as floats", network.Forward(x), model.Run(x), 1e-5);
+        var report = ParityValidation.Run(OnnxImporter.Import(proto), proto, new ValidationOptions { Providers = ["simd"], BatchSizes = [3] });
+        Assert.IsTrue(report.Passed);
+        Assert.IsTrue(report.Devices[0].Runtimes.All(way => way.EndsWith("in float32", StringComparison.Ordinal)));
+    }
+
     private static void Set(ValueInfoProto value) => value.Type.TensorType.Shape.Dim[0] = new TensorShapeProto.Types.Dimension { DimValue = Fixed };
 
     /// <summary>Flatten as PyTorch writes it for a traced batch: a Reshape to sizes that are all numbers.</summary>

@@ -28,11 +28,20 @@ internal static class Descriptions
         model.DocString = FormattableString.Invariant($"{graph.Name}: {Sizes(input)} to {Sizes(output)}, {parameters:N0} parameters.");
         graph.DocString = "The layers in the order they run, in inference form. A node has its layer's name, weights have PyTorch's.";
         string form = input.Type.TensorType.Shape.Dim.Count == 4 ? "Images [N, C, H, W], float32" : "Samples in rows, float32";
-        input.DocString = metadata.TryGetValue(ModelMetadata.Mean, out string? mean) && metadata.TryGetValue(ModelMetadata.Std, out string? std)
-            ? $"{form}: {(metadata.TryGetValue(ModelMetadata.Padding, out string? padding) && padding != "0" ? $"{padding} zero pixels on each side, then " : "")}(x/255 − {mean})/{std} for every pixel x."
-            : $"{form}.";
+        input.DocString = Pixels(metadata) is { } pixels ? $"{form}: {pixels} for every pixel x." : $"{form}.";
         string what = options.Softmax ? "Probabilities, which sum to 1" : "Scores, the largest wins";
         output.DocString = metadata.TryGetValue(ModelMetadata.Classes, out string? classes) ? $"{what}; the classes are {classes}." : $"{what}.";
+    }
+
+    /// <summary>What becomes of a pixel, as the metadata say it; null where they do not.</summary>
+    private static string? Pixels(IReadOnlyDictionary<string, string> metadata)
+    {
+        if (!metadata.TryGetValue(ModelMetadata.Mean, out string? mean) || !metadata.TryGetValue(ModelMetadata.Std, out string? std)) return null;
+        string padding = metadata.TryGetValue(ModelMetadata.Padding, out string? pad) && pad != "0" ? $"{pad} zero pixels on each side, then " : "";
+        string pixel = metadata.TryGetValue(ModelMetadata.Range, out string? range) ? range == "1" ? "x" : $"x/{range}" : "x/255";
+        return $"{padding}({pixel} − {OfChannels(mean)})/{OfChannels(std)}";
+
+        static string OfChannels(string numbers) => numbers.Contains(',', StringComparison.Ordinal) ? $"[{numbers.Replace(",", ", ", StringComparison.Ordinal)}]" : numbers;
     }
 
     private static bool IsLearned(TensorProto tensor) =>

@@ -1,3 +1,4 @@
+using Google.Protobuf;
 using Microsoft.ML.OnnxRuntime;
 using OnnxLeNet.Onnx.Schema;
 
@@ -92,6 +93,12 @@ public sealed partial class OrtModel : IDisposable
     /// <summary>All outputs, in the model's order.</summary>
     public IReadOnlyList<OrtTensorInfo> Outputs { get; }
 
+    /// <summary>
+    /// Whether the file is of double and runs as float32, since ONNX Runtime has no kernel in double for one of its operators (a convolution, a pool).
+    /// <see cref="Input"/> and <see cref="Outputs"/> are then those of the converted model.
+    /// </summary>
+    public bool DoubleAsFloat { get; private init; }
+
     /// <summary>Who made the model, and what is written in it.</summary>
     public OrtModelMetadata Metadata { get; }
 
@@ -141,10 +148,21 @@ public sealed partial class OrtModel : IDisposable
     private static OrtModel Create(ModelProto proto, string source, OrtOptions? options, Func<SessionOptions, InferenceSession> open)
     {
         options ??= new OrtOptions();
-        var (session, deviceName) = OrtSession.Open(proto, source, options, open);
+        InferenceSession session;
+        string deviceName;
+        var asFloat = false;
         try
         {
-            return new OrtModel(session, proto, source, options, deviceName);
+            (session, deviceName) = OrtSession.Open(proto, source, options, open);
+        }
+        catch (OnnxException e) when (e.Message.Contains("Could not find an implementation", StringComparison.Ordinal) && DoubleModel.AsFloat(proto) is { } converted)
+        {
+            (proto, asFloat) = (converted, true);
+            (session, deviceName) = OrtSession.Open(converted, source, options, settings => new InferenceSession(converted.ToByteArray(), settings));
+        }
+        try
+        {
+            return new OrtModel(session, proto, source, options, deviceName) { DoubleAsFloat = asFloat };
         }
         catch
         {

@@ -236,8 +236,8 @@ public static class ParityValidation
                     foreach (int threads in device == OrtDevice.Cpu ? (int[])[1, 0] : [0])
                     {
                         var options = new OrtOptions { Device = device, IntraOpThreads = threads, Optimize = optimize };
-                        string name = $"{device}{(threads == 1 ? " 1 thread" : "")}{(optimize ? "" : " as written")}";
                         var layersModel = OrtModel.Load(inner, options, source);
+                        string name = $"{device}{(threads == 1 ? " 1 thread" : "")}{(optimize ? "" : " as written")}{(layersModel.DoubleAsFloat ? " in float32" : "")}";
                         try { ways.Add((name, layersModel, OrtModel.Load(plain, options, source))); }
                         catch
                         {

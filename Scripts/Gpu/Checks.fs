@@ -41,7 +41,8 @@ type Setup =
     /// As a model wants them that says so in its metadata, and takes samples of this shape.
     member s.TestImages(metadata: IReadOnlyDictionary<string, string>, sample: Shape option) =
         let data = ImageFolder.LoadTest(s.Data, ImageTransform.Mnist)
-        let data = data.With(fst (Input.transformOf (output true) Input.nothing metadata sample data))
+        let transform, _, _ = Input.transformOf Input.nothing metadata sample data
+        let data = data.With transform
         if s.Measure.Quick then data.First 500 else data
 
 type Check =

@@ -33,8 +33,9 @@ let run (args: ParseResults<EvaluateArgs>) =
     let imagesFor (sample: Shape option) outputs classes metadata =
         let data = ImageFolder.LoadTest(folder, ImageFolder.UsualTransform(folder, Option.toNullable sample), Option.toNullable sample)
         Seq.iter (message out) data.Notes
-        let transform, _ = Input.transformOf out given metadata sample data
+        let transform, _, said = Input.transformOf given metadata sample data
         Input.requireClassifier file outputs classes data (ImageFolder.FolderName folder)
+        Input.say out said
         data.With transform
     let logits, data, device =
         match engine with
@@ -47,6 +48,8 @@ let run (args: ParseResults<EvaluateArgs>) =
             Inference.Logits(imported.Network, data), data, $"the engine ({Products.Provider})"
         | _ ->
             use model = OrtModel.Load(file, ort)
+            if model.DoubleAsFloat then
+                message out "the file is of double, for which ONNX Runtime lacks operators: it runs as float32"
             let outputs = String.Join(" and ", model.Outputs)
             let data = imagesFor (Input.sampleOf model.Input) outputs (Input.classesOf model) model.Metadata.Properties
             Parity.Logits(model, data), data, $"ONNX Runtime on {model.DeviceName}"

@@ -106,7 +106,8 @@ let private dataOf (job: Job) (source: Source) =
     let load folder =
         let usual = ImageFolder.Load(folder, ImageFolder.UsualTransform(folder, Nullable source.Sample), Nullable source.Sample)
         Seq.iter (message job.Out) usual.Notes
-        let transform, assumed = Input.transformOf job.Out job.Input metadata (Some source.Sample) usual.Test
+        let transform, assumed, said = Input.transformOf job.Input metadata (Some source.Sample) usual.Test
+        Input.say job.Out said
         if assumed && job.Int8.IsSome && not job.Assume then
             raise (
                 OnnxLeNetException
@@ -210,7 +211,13 @@ let private card (job: Job) (source: Source) (model: OrtModel) (measured: Measur
 
 let private toOnnx (job: Job) (source: Source) write =
     let data = dataOf job source
-    let metadata = source.Metadata |> List.map KeyValuePair
+    // What the options say of the input is what the file says from here on.
+    let said =
+        match data with
+        | Some data when job.Input <> Input.nothing -> Input.metadataOf data.Test.Transform
+        | _ -> []
+    let kept = source.Metadata |> List.filter (fun (key, _) -> not (List.exists (fst >> (=) key) said))
+    let metadata = kept @ said |> List.map KeyValuePair
     let proto =
         match job.Int8, data with
         | Some int8, Some data -> OnnxQuantizer.Export(source.Network, data.Train, source.Name, metadata, job.Options, int8)

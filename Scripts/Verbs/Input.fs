@@ -72,9 +72,9 @@ let private paddingFor (stored: Shape) (height: int, width: int) =
                 $"the model takes images of {height}×{width}, these are {stored[1]}×{stored[2]}: no padding brings them there, and they are not resized; name a folder of images that fit by --data"
         )
 
-/// How images become the input of a model, and whether some of that is no more than assumed.
+/// How images become the input of a model, whether some of that is no more than assumed, and what there is to say of it.
 /// sample is what the file says of the input, [C, H, W]; none where it leaves a size open.
-let transformOf out (given: Given) (metadata: IReadOnlyDictionary<string, string>) (sample: Shape option) (data: ImageDataset) =
+let transformOf (given: Given) (metadata: IReadOnlyDictionary<string, string>) (sample: Shape option) (data: ImageDataset) =
     let said key =
         match metadata.TryGetValue key with
         | true, text -> Some text
@@ -128,14 +128,18 @@ let transformOf out (given: Given) (metadata: IReadOnlyDictionary<string, string
                 ImageTransform(padding, usual.Mean, usual.Std, Range = usual.Range)
         with :? DataException as e when not fromOptions ->
             raise (OnnxException($"the model's metadata cannot be: {e.Message}", e))
-    if fromOptions && fromFile then
-        message out $"pixels become {formula result}, as the options say; the file's own metadata say otherwise or less"
     let assumed = not fromOptions && not fromFile
-    if assumed then
-        message
-            out
+    let said =
+        if assumed then
             $"the file does not say what its input wants: assumed is {formula result}, this data set's usual way, with a padding of {padding}; --mean, --std, --scale and --padding say otherwise (--mean 0 --std 1 for pixels from 0 to 1)"
-    result, assumed
+        elif fromOptions && fromFile then
+            $"pixels become {formula result}, as the options say; the file's own metadata say otherwise or less"
+        else
+            ""
+    result, assumed, said
+
+/// Says it, if there is anything to say.
+let say out (said: string) = if said <> "" then message out said
 
 /// The samples that a model in ONNX Runtime takes, where its file says their sizes.
 let sampleOf (input: OrtTensorInfo) =
@@ -153,7 +157,11 @@ let classesOf (model: OrtModel) =
 
 /// Fails unless a network's output is a row of classes, one for each class of the data. It says what can be done with another network.
 let requireClassifier file (outputs: string) (classes: int option) (data: ImageDataset) dataName =
-    let instead = $"`validate {file} --data none` compares the engine and ONNX Runtime on random input, `inspect {file}` shows what it is"
+    let instead =
+        if outputs.Contains " and " then
+            $"Keep the output of the classes alone; `inspect {file}` shows where they come from"
+        else
+            $"`validate {file} --data none` compares the engine and ONNX Runtime on random input, `inspect {file}` shows what it is"
     match classes with
     | None ->
         raise (

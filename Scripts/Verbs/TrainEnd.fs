@@ -120,10 +120,8 @@ let private standing (data: ImageFolder) (finished: string) (candidate: string) 
     else
         try
             use model = OrtModel.Load finished
-            if
-                fst (Input.transformOf (output true) Input.nothing model.Metadata.Properties None data.Test)
-                <> data.Test.Transform
-            then
+            let transform, _, _ = Input.transformOf Input.nothing model.Metadata.Properties None data.Test
+            if transform <> data.Test.Transform then
                 Unknown "it takes images in another way"
             else
                 let logits = Parity.Logits(model, data.Test)

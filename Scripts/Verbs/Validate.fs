@@ -142,8 +142,9 @@ let private testData (args: ParseResults<ValidateArgs>) out file (imported: Impo
         let data = ImageFolder.LoadTest(folder, ImageFolder.UsualTransform(folder, Nullable imported.Sample), Nullable imported.Sample)
         Seq.iter (message out) data.Notes
         let output = (Inference.Run(imported.Network.Eval(), Batch(1, imported.Sample, requiresGrad = false))).Sample
-        let transform, _ = Input.transformOf out given imported.Metadata (Some imported.Sample) data
+        let transform, _, said = Input.transformOf given imported.Metadata (Some imported.Sample) data
         Input.requireClassifier file $"samples of {output}" (if output.Rank = 1 then Some output[0] else None) data (ImageFolder.FolderName folder)
+        Input.say out said
         let data = data.With transform
         imported.RequireInput data.Sample
         Some(ImageFolder.FolderName folder, data)
