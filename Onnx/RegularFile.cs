@@ -138,7 +138,7 @@ internal static partial class RegularFile
         {
             byte* status = stackalloc byte[256];
             const int EmptyPath = 0x1000, TypeNamesAndNumber = 0x1 | 0x4 | 0x100;
-            if (StatX(file, "", EmptyPath, TypeNamesAndNumber, status) != 0) throw new OnnxException($"a file cannot be looked at: {new Win32Exception(Marshal.GetLastPInvokeError()).Message}");
+            if (StatX(file, "", EmptyPath, TypeNamesAndNumber, status) != 0) throw NotLookedAt();
             return (IsRegular(*(ushort*)(status + 28)), *(uint*)(status + 16), (*(ulong*)(status + 136), *(ulong*)(status + 32)));
         }
 
@@ -146,9 +146,12 @@ internal static partial class RegularFile
         public static (bool Regular, long Names, (ulong, ulong) Identity) AppleStatus(SafeFileHandle file)
         {
             byte* status = stackalloc byte[256];
-            if (FStat(file, status) != 0) throw new OnnxException($"a file cannot be looked at: {new Win32Exception(Marshal.GetLastPInvokeError()).Message}");
+            if (FStat(file, status) != 0) throw NotLookedAt();
             return (IsRegular(*(ushort*)(status + 4)), *(ushort*)(status + 6), (*(uint*)status, *(ulong*)(status + 8)));
         }
+
+        private static OnnxException NotLookedAt() =>
+            new($"a file cannot be looked at: {new Win32Exception(Marshal.GetLastPInvokeError()).Message}");
 
         private static bool IsRegular(int mode) => (mode & 0xF000) == 0x8000;
     }
@@ -174,7 +177,10 @@ internal static partial class RegularFile
             foreach (string step in steps.SkipLast(1))
             {
                 path = Path.Combine(path, step);
-                if (new DirectoryInfo(path) is { Exists: true } info && info.Attributes.HasFlag(FileAttributes.ReparsePoint)) throw new OnnxException($"{path} is a link, which is not followed");
+                if (new DirectoryInfo(path) is { Exists: true } info && info.Attributes.HasFlag(FileAttributes.ReparsePoint))
+                {
+                    throw new OnnxException($"{path} is a link, which is not followed");
+                }
             }
             path = Path.Combine(path, steps[^1]);
             var file = CreateFile(path, GenericRead, ShareRead, 0, OpenExisting, OpenReparsePoint, 0);

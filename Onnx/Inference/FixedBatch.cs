@@ -22,12 +22,14 @@ internal static class FixedBatch
         foreach (var tensor in graph.Initializer) constants.TryAdd(tensor.Name, tensor);
         foreach (var node in graph.Node)
         {
-            if (node.OpType == "Constant" && node.Output.Count == 1 && node.Attribute.FirstOrDefault(attribute => attribute.Name == "value")?.T is { } value) constants.TryAdd(node.Output[0], value);
+            if (node.OpType != "Constant" || node.Output.Count != 1) continue;
+            if (node.Attribute.FirstOrDefault(attribute => attribute.Name == "value")?.T is { } value) constants.TryAdd(node.Output[0], value);
         }
         foreach (var node in graph.Node)
         {
             if (node.OpType != "Reshape" || node.Domain is not ("" or "ai.onnx") || node.Input.Count != 2 || constants.ContainsKey(node.Input[0])) continue;
-            if (constants.TryGetValue(node.Input[1], out var sizes) && sizes.DataType == (int)TensorProto.Types.DataType.Int64 && FirstOf(sizes) is > 0 and var first) return Fitting(first);
+            if (!constants.TryGetValue(node.Input[1], out var sizes) || sizes.DataType != (int)TensorProto.Types.DataType.Int64) continue;
+            if (FirstOf(sizes) is > 0 and var first) return Fitting(first);
         }
         return null;
     }

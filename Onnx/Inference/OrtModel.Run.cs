@@ -30,8 +30,9 @@ public sealed partial class OrtModel
         using var use = uses.Enter();
         try
         {
-            foreach (var (start, count) in Pieces(plan))
+            for (int start = 0; start < plan.Samples; start += plan.PieceSamples)
             {
+                int count = Math.Min(plan.PieceSamples, plan.Samples - start);
                 var x = Piece(input, plan, start, count);
                 int row = (int)(plan.OutputLength / plan.Samples), from = start * row, length = count * row;
                 if (count == plan.PieceSamples && Input.IsFloat && Output.IsFloat)
@@ -102,11 +103,16 @@ public sealed partial class OrtModel
         {
             if (plan.PieceSamples == plan.Samples) return names.Zip(Compute(input, plan, names)).ToDictionary();
             var results = names.Select(_ => new List<float>()).ToArray();
-            foreach (var (start, count) in Pieces(plan))
+            for (int start = 0; start < plan.Samples; start += plan.PieceSamples)
             {
+                int count = Math.Min(plan.PieceSamples, plan.Samples - start);
                 foreach (var (result, values, name) in results.Zip(Compute(Piece(input, plan, start, count), plan, names), names))
                 {
-                    if (values.Length % plan.PieceSamples != 0) throw new OnnxException($"{Source}: output '{name}' has {values.Length} values for {plan.PieceSamples} samples, which is no row for each.");
+                    if (values.Length % plan.PieceSamples != 0)
+                    {
+                        throw new OnnxException(
+                            $"{Source}: output '{name}' has {values.Length} values for {plan.PieceSamples} samples, which is no row for each.");
+                    }
                     result.AddRange(values.AsSpan(0, values.Length / plan.PieceSamples * count));
                 }
             }
@@ -146,11 +152,6 @@ public sealed partial class OrtModel
         public int Samples => Input.Length == 0 ? 1 : (int)Input[0];
 
         public int PieceSamples => PieceInput.Length == 0 ? 1 : (int)PieceInput[0];
-    }
-
-    private static IEnumerable<(int Start, int Count)> Pieces(Plan plan)
-    {
-        for (int start = 0; start < plan.Samples; start += plan.PieceSamples) yield return (start, Math.Min(plan.PieceSamples, plan.Samples - start));
     }
 
     /// <summary>Samples of the input, filled up with copies of the last one: it is as ordinary as they are.</summary>
@@ -224,7 +225,9 @@ public sealed partial class OrtModel
         {
             if (pieceOutput.Length == 0 || pieceOutput[0] != piece[0])
             {
-                throw new OnnxException($"{Source} runs on {piece[0]} samples at once, {shape[0]} came, and its output {Output} has no row for each that the pieces could be put together by.");
+                throw new OnnxException(
+                    $"{Source} runs on {piece[0]} samples at once, {shape[0]} came, "
+                    + $"and its output {Output} has no row for each that the pieces could be put together by.");
             }
             output = [shape[0], .. pieceOutput[1..]];
         }

@@ -6,8 +6,8 @@ namespace OnnxLeNet.Onnx;
 
 /// <summary>
 /// A model in ONNX Runtime, with one float input (such as images, N·C·H·W) and one or more outputs. Tensors are row-major and stay the
-/// caller's memory: on the processor nothing is copied, unless the model takes or gives float16 or double, which are converted. Runs may overlap, on one model from several threads. For many runs of one size,
-/// <see cref="Bind"/>: such a run allocates nothing. All of a model runs on the device asked for, or <see cref="Load(string, OrtOptions)"/> fails;
+/// caller's memory: on the processor nothing is copied, unless the model takes or gives float16 or double, which are converted. Runs may
+/// overlap, on one model from several threads. For many runs of one size, <see cref="Bind"/>: such a run allocates nothing. All of a model runs on the device asked for, or <see cref="Load(string, OrtOptions)"/> fails;
 /// <see cref="OrtPlacement"/> lists the nodes.
 /// </summary>
 public sealed partial class OrtModel : IDisposable
@@ -111,8 +111,15 @@ public sealed partial class OrtModel : IDisposable
     /// <exception cref="ObjectDisposedException">The model has been disposed.</exception>
     public OrtBinding Bind(int batch = 1)
     {
-        if (!Input.IsFloat || !Output.IsFloat) throw new OnnxException($"{Source} takes {Input} and gives {Output}: a binding is of float to float. Use Run, which converts.");
-        if (BatchSize is { } size && size != batch) throw new OnnxException($"{Source} runs on {size} samples at once: a binding of {batch} cannot be. Bind {size}, or use Run, which makes pieces.");
+        if (!Input.IsFloat || !Output.IsFloat)
+        {
+            throw new OnnxException($"{Source} takes {Input} and gives {Output}: a binding is of float to float. Use Run, which converts.");
+        }
+        if (BatchSize is { } size && size != batch)
+        {
+            throw new OnnxException(
+                $"{Source} runs on {size} samples at once: a binding of {batch} cannot be. Bind {size}, or use Run, which makes pieces.");
+        }
         var plan = PlanFor(null, ShapeOf(batch));
         RequireOutput(plan);
         if (Math.Max(plan.InputLength, plan.OutputLength) > Array.MaxLength)
