@@ -123,6 +123,8 @@ public sealed class OrtBatchTests
         var report = ParityValidation.Run(OnnxImporter.Import(proto), proto, new ValidationOptions { Providers = ["simd"], BatchSizes = [3] });
         Assert.IsTrue(report.Passed);
         Assert.IsTrue(report.Devices[0].Runtimes.All(way => way.EndsWith("in float32", StringComparison.Ordinal)));
+        proto.Graph.Initializer.First(tensor => tensor.DoubleData.Count > 0).DoubleData[3] = 1e300;
+        Failure.Of<OnnxException>(() => OrtModel.Load(proto.ToByteArray()), "1E+300", "no float32 holds");
     }
 
     private static void Set(ValueInfoProto value) => value.Type.TensorType.Shape.Dim[0] = new TensorShapeProto.Types.Dimension { DimValue = Fixed };

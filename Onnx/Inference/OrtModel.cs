@@ -162,10 +162,11 @@ public sealed partial class OrtModel : IDisposable
         {
             (session, deviceName) = OrtSession.Open(proto, source, options, open);
         }
-        catch (OnnxException e) when (e.Message.Contains("Could not find an implementation", StringComparison.Ordinal) && DoubleModel.AsFloat(proto) is { } converted)
+        catch (OnnxException e) when (e.Message.Contains("Could not find an implementation", StringComparison.Ordinal) && DoubleModel.IsOne(proto))
         {
-            (proto, asFloat) = (converted, true);
-            (session, deviceName) = OrtSession.Open(converted, source, options, settings => new InferenceSession(converted.ToByteArray(), settings));
+            (proto, asFloat) = (DoubleModel.AsFloat(proto), true);
+            var bytes = proto.ToByteArray();
+            (session, deviceName) = OrtSession.Open(proto, source, options, settings => new InferenceSession(bytes, settings));
         }
         try
         {
