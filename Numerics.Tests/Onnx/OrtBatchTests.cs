@@ -101,6 +101,9 @@ public sealed class OrtBatchTests
         }
         // float16 rounds, and a comparison that did not see it would not see more.
         if (type == DataType.Float16) Assert.IsGreaterThan(1e-5, Parity.OnRandomInput(network, sample, model).Max(row => row.MaxRel));
+        // A lie: one kernel 5% too large is found at either tolerance.
+        foreach (ref float tap in network.Parameters().First().Value.Data.AsSpan(0, 25)) tap *= 1.05f;
+        Assert.IsFalse(Parity.OnRandomInput(network, sample, model).All(row => row.Passed));
     }
 
     /// <summary>ONNX Runtime has no convolution in double: such a file runs as float32, and says so.</summary>

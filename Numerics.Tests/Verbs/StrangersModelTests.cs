@@ -104,6 +104,10 @@ public sealed class StrangersModelTests
     {
         using var folder = new TemporaryFolder();
         Program.Run("evaluate", LeNet5, "--data", SmallMnist.Write(folder), "--engine", "own", option, value).MustExit(2).MustSay(part);
+        // MNIST, which validate takes by itself, is not quietly left out for an option that cannot be.
+        Program.Run("validate", LeNet5, "--provider", "simd", option, value).MustExit(2).MustSay(part);
+        Program.Run("export", LeNet5, "--to", folder["out.onnx"], option, value).MustExit(2).MustSay(part);
+        Assert.IsFalse(File.Exists(folder["out.onnx"]));
     }
 
     /// <summary>What is no classifier has no accuracy: it is told before anything is computed, with what can be done; validate does that by itself.</summary>

@@ -116,7 +116,7 @@ let private dataOf (job: Job) (source: Source) =
         let data = ImageFolder(usual.Name, usual.Train.With transform, usual.Test.With transform)
         if data.Test.Sample = source.Sample && output.Rank = 1 && output[0] >= data.Classes then
             Some data
-        elif job.Data.IsSome || job.Int8.IsSome then
+        elif job.Data.IsSome || job.Int8.IsSome || job.Input <> Input.nothing then
             raise (
                 ShapeException
                     $"{folder}: the network makes {output} of samples of {source.Sample}, these images are {data.Test.Sample} of {data.Classes} classes: name a folder that fits by --data"
@@ -134,7 +134,7 @@ let private dataOf (job: Job) (source: Source) =
     | None, _ ->
         try
             load Workspace.mnistFolder
-        with :? ShapeException when job.Int8.IsNone ->
+        with :? ShapeException when job.Int8.IsNone && job.Input = Input.nothing ->
             None // MNIST is not what the network takes, and nobody said that it is
 
 /// The network as the file computes it: with the softmax, if one was added.

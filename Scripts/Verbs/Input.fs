@@ -164,11 +164,7 @@ let requireClassifier file (outputs: string) (classes: int option) (data: ImageD
             $"`validate {file} --data none` compares the engine and ONNX Runtime on random input, `inspect {file}` shows what it is"
     match classes with
     | None ->
-        raise (
-            OnnxLeNetException $"{file} gives {outputs}, and a classifier gives one output [N, classes]: there is no accuracy to measure. {instead}"
-        )
+        raise (ShapeException $"{file} gives {outputs}, and a classifier gives one output [N, classes]: there is no accuracy to measure. {instead}")
     | Some n when n < data.Classes ->
-        raise (
-            OnnxLeNetException $"{dataName} has labels 0 to {data.Classes - 1}, and {file} has {n} outputs: it needs one for each class. {instead}"
-        )
+        raise (ShapeException $"{dataName} has labels 0 to {data.Classes - 1}, and {file} has {n} outputs: it needs one for each class. {instead}")
     | _ -> ()

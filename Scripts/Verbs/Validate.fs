@@ -151,10 +151,11 @@ let private testData (args: ParseResults<ValidateArgs>) out file (imported: Impo
     match args.TryGetResult ValidateArgs.Data with
     | Some "none" -> None
     | Some folder -> read folder
+    | None when given <> Input.nothing -> read Workspace.mnistFolder
     | None ->
         try
             read Workspace.mnistFolder
-        with :? OnnxLeNetException as e ->
+        with :? ShapeException as e ->
             message out $"mnist is left out, random input is compared: {e.Message}"
             None
 
