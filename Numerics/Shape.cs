@@ -45,6 +45,9 @@ public readonly struct Shape : IEquatable<Shape>
     /// <summary>[6, 28, 28]</summary>
     public override string ToString() => $"[{string.Join(", ", Sizes.ToArray())}]";
 
+    /// <summary>The shape of a batch of any size of such samples, for messages: [N, 6, 28, 28].</summary>
+    internal string Batched => Rank == 0 ? "[N]" : $"[N, {string.Join(", ", Sizes.ToArray())}]";
+
     /// <summary>Equal sizes.</summary>
     public bool Equals(Shape other) => Sizes.SequenceEqual(other.Sizes);
 

@@ -60,12 +60,11 @@ public sealed class GradientCheckLiesTests
         Assert.IsTrue(rows.Skip(1).All(row => row.Passed));
     }
 
-    /// <summary>The forward of a batch norm, and its input's gradient written out, or most of it.</summary>
-    private sealed class PartialBatchNorm : Module
+    /// <summary>The forward of a batch norm, and its input's gradient written out, or most of it: for a batch that is one block.</summary>
+    private sealed class PartialBatchNorm : Layer
     {
         private readonly BatchNorm2d inner;
         private readonly string[] missing;
-        private Batch? x;
 
         public PartialBatchNorm(BatchNorm2d inner, string missing)
         {
@@ -73,24 +72,34 @@ public sealed class GradientCheckLiesTests
             new float[] { 0.7f, 1.2f, 1.7f }.CopyTo(inner.Weight!.Value.Data, 0);
         }
 
-        protected internal override bool CouplesSamples => true;
+        protected internal override bool BatchDependent => true;
 
-        public override Batch Forward(Batch x, Pass pass) => inner.Forward(this.x = x, pass);
+        public override Shape OutputShape(Shape sample) => sample;
 
-        public override Batch? Backward(Batch dy, Pass pass)
+        public override void Forward(Batch x, Batch y, Context context)
         {
-            inner.Backward(dy, pass);
-            var dx = new Batch(dy.Count, dy.Sample);
+            var statistics = (IBatchStatistics)inner;
+            context.Statistics = new double[statistics.StatisticsLength];
+            statistics.Measure([x], context.Statistics, context);
+            statistics.Complete(context.Statistics, training: true, updates: false);
+            inner.Forward(x, y, context);
+        }
+
+        public override void Backward(Batch x, Batch y, Batch dy, Batch? dx, Context context)
+        {
+            var statistics = (IBatchStatistics)inner;
+            double[] sums = new double[statistics.GradientStatisticsLength];
+            statistics.MeasureGradient([x], y, dy, sums, context);
+            statistics.CompleteGradient(sums, context);
             int count = dy.Values.Length / 3;
             for (int c = 0; c < 3; c++)
             {
-                double[] xc = x!.Values.AsSpan(c * count, count).ToArray().ToDouble(), dyc = dy.Values.AsSpan(c * count, count).ToArray().ToDouble();
+                double[] xc = x.Values.AsSpan(c * count, count).ToArray().ToDouble(), dyc = dy.Values.AsSpan(c * count, count).ToArray().ToDouble();
                 double mean = xc.Average(), s = 1 / Math.Sqrt(xc.Average(v => (v - mean) * (v - mean)) + inner.Eps);
                 double sum = missing.Contains("sum") ? 0 : dyc.Sum(), sumHat = missing.Contains("sum hat") ? 0 : dyc.Zip(xc, (d, v) => d * (v - mean) * s).Sum();
                 double factor = (missing.Contains("gamma") ? 1 : inner.Weight!.Value.Data[c]) * (missing.Contains("s") ? 1 : s);
-                for (int i = 0; i < count; i++) dx.Values[c * count + i] = (float)(factor * (dyc[i] - (sum + (xc[i] - mean) * s * sumHat) / count));
+                for (int i = 0; i < count; i++) dx!.Values[c * count + i] = (float)(factor * (dyc[i] - (sum + (xc[i] - mean) * s * sumHat) / count));
             }
-            return dx;
         }
     }
 }

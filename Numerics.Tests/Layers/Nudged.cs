@@ -19,30 +19,55 @@ public enum Nudge
     Zero,
 }
 
-/// <summary>A module whose gradient, of its input or of one parameter, is off. For one block of samples.</summary>
-internal sealed class Nudged : Module
+/// <summary>A layer whose gradient, of its input or of one parameter, is off. For one block of samples.</summary>
+internal sealed class Nudged : Layer, IBatchStatistics
 {
-    private readonly Module inner;
+    private readonly Layer inner;
     private readonly string tensor;
     private readonly Nudge nudge;
 
-    public Nudged(Module inner, string tensor, Nudge nudge) => (this.inner, this.tensor, this.nudge) = (Register("inner", inner), tensor, nudge);
+    public Nudged(Module inner, string tensor, Nudge nudge) => (this.inner, this.tensor, this.nudge) = ((Layer)Register("inner", inner), tensor, nudge);
 
-    public override Batch Forward(Batch x, Pass pass) => inner.Forward(x, pass);
+    private IBatchStatistics Statistics => (IBatchStatistics)inner;
 
-    public override Batch? Backward(Batch dy, Pass pass)
+    internal override Module ModeOf => inner;
+
+    protected internal override bool BatchDependent => inner.BatchDependent;
+
+    internal override bool IsView(bool training) => inner.IsView(training) && tensor != "input";
+
+    public override Shape OutputShape(Shape sample) => inner.OutputShape(sample);
+
+    public override void Forward(Batch x, Batch y, Context context) => inner.Forward(x, y, context);
+
+    public override void Backward(Batch x, Batch y, Batch dy, Batch? dx, Context context)
     {
-        var dx = inner.Backward(dy, pass)!;
-        if (tensor == "input")
-        {
-            var result = new Batch(dx.Count, dx.Sample);
-            dx.Values.CopyTo(result.Values, 0);
-            Spoil(result.Values);
-            return result;
-        }
-        Spoil(inner.NamedParameters().Single(p => p.Name == tensor).Parameter.Partial(pass, out _));
-        return dx;
+        inner.Backward(x, y, dy, dx, context);
+        if (tensor == "input") Spoil(dx!.Values);
+        else if (!inner.BatchDependent) SpoilParameter(context);
     }
+
+    public int StatisticsLength => Statistics.StatisticsLength;
+
+    public int GradientStatisticsLength => Statistics.GradientStatisticsLength;
+
+    public void Measure(Batch[] x, Span<double> statistics, Context context) => Statistics.Measure(x, statistics, context);
+
+    public void Merge(Span<double> statistics, ReadOnlySpan<double> later) => Statistics.Merge(statistics, later);
+
+    public void Complete(Span<double> statistics, bool training, bool updates) => Statistics.Complete(statistics, training, updates);
+
+    public void MeasureGradient(Batch[] x, Batch y, Batch dy, Span<double> statistics, Context context) => Statistics.MeasureGradient(x, y, dy, statistics, context);
+
+    public void MergeGradient(Span<double> statistics, ReadOnlySpan<double> later) => Statistics.MergeGradient(statistics, later);
+
+    public void CompleteGradient(Span<double> statistics, Context context)
+    {
+        Statistics.CompleteGradient(statistics, context);
+        if (tensor != "input") SpoilParameter(context);
+    }
+
+    private void SpoilParameter(Context context) => Spoil(inner.NamedParameters().Single(p => p.Name == tensor).Parameter.Partial(context, out _));
 
     private void Spoil(float[] gradient)
     {

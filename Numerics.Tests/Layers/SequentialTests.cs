@@ -24,9 +24,9 @@ public sealed class SequentialTests
         var relu = new ReLU();
         var network = new Sequential { relu };
         network.Add("fc", new Linear(2, 2));
-        Failure.Of<ArgumentException>(() => network.Add(relu), "already in this chain");
-        Failure.Of<ArgumentException>(() => network.Add("again", relu), "already in this chain");
-        Failure.Of<ArgumentException>(() => network.AddFunction(relu), "already in this chain");
+        Failure.Of<ArgumentException>(() => network.Add(relu), "already in this network");
+        Failure.Of<ArgumentException>(() => network.Add("again", relu), "already in this network");
+        Failure.Of<ArgumentException>(() => network.AddFunction(relu), "already in this network");
         Failure.Of<ArgumentException>(() => network.Add("a.b", new ReLU()), "a.b", "dot");
         Failure.Of<ArgumentException>(() => network.Add("", new ReLU()), "empty");
         Failure.Of<ArgumentException>(() => network.Add("fc", new ReLU()), "already has 'fc'");
@@ -37,7 +37,7 @@ public sealed class SequentialTests
         Assert.HasCount(2, network.Children);
     }
 
-    /// <summary>A layer keeps one trip per pass: the same instance twice in a network would go backward with the wrong one's values.</summary>
+    /// <summary>Registered twice, a module would have two names.</summary>
     [TestMethod]
     public void RefusesTheSameInstanceDeeperDown()
     {
@@ -48,8 +48,8 @@ public sealed class SequentialTests
         // Nor by way of a chain that grows when it is already inside.
         var inner = new Sequential();
         var outer = new Sequential { shared, new Sequential { inner } };
-        Failure.Of<ArgumentException>(() => inner.Add(shared), "already in this chain");
-        Failure.Of<ArgumentException>(() => inner.Add(outer), "already in this chain");
+        Failure.Of<ArgumentException>(() => inner.Add(shared), "already in this network");
+        Failure.Of<ArgumentException>(() => inner.Add(outer), "inside itself");
         inner.Add(new Linear(2, 2));
         Assert.AreEqual(4, outer.Parameters().Count());
     }

@@ -80,7 +80,7 @@ public sealed class SGDTests
     /// <summary>A gradient comes about by a backward: here of one sample, which is copied.</summary>
     internal static void Give(Parameter parameter, float[] gradient)
     {
-        gradient.CopyTo(parameter.Partial(new Pass(0), out float _), 0);
+        gradient.CopyTo(parameter.Partial(new Context(new Sequential(), new BlockRun()), out float _), 0);
         parameter.AddPartials();
     }
 }

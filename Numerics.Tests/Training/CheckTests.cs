@@ -84,7 +84,7 @@ public sealed class CheckTests
         net.Replace("conv1", new Conv2d(1, 6, 5));
         net.Forward(new Batch(2, new Shape(1, 32, 32))); // and not the convolution that was taken as one with its pool
         Failure.Of<ArgumentException>(() => net.Replace("fc4", new Linear(1, 1)), "fc4", "conv1, conv2, fc1, fc2, fc3");
-        Failure.Of<ArgumentException>(() => net.Replace("fc3", net.Children[^2].Module), "already in this chain");
+        Failure.Of<ArgumentException>(() => net.Replace("fc3", net.Children[^2].Module), "already in this network");
     }
 
     private static TrainingResult Fit(Sequential network, ImageDataset data, int batchSize, Action step) =>

@@ -44,7 +44,7 @@ public sealed class TrainerTests
             {
                 if (reader == 0)
                 {
-                    for (int lane = 0; lane < 2; lane++) parameter.AddGrad(new Pass(lane), share);
+                    for (int shard = 0; shard < 2; shard++) parameter.AddGrad(new Context(new Sequential(), new BlockRun { Shard = shard }), share);
                     parameter.AddPartials();
                 }
                 together.SignalAndWait();
@@ -218,11 +218,13 @@ public sealed class TrainerTests
     }
 
     /// <summary>A function that leaves the first two of its features.</summary>
-    private sealed class FirstTwo : Module
+    private sealed class FirstTwo : Layer
     {
-        public override Batch Forward(Batch x, Pass pass) => new(x.Count, new Shape(2));
+        public override Shape OutputShape(Shape sample) => new(2);
 
-        public override Batch Backward(Batch dy, Pass pass) => throw new NotSupportedException();
+        public override void Forward(Batch x, Batch y, Context context) => x.Values.AsSpan(0, y.Values.Length).CopyTo(y.Values);
+
+        public override void Backward(Batch x, Batch y, Batch dy, Batch? dx, Context context) => throw new NotSupportedException();
     }
 
     /// <summary>Images of noise for <see cref="LayerCases.Chain"/>, 1×14×17 in 4 classes, unless told otherwise.</summary>

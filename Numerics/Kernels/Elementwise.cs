@@ -12,6 +12,14 @@ internal static unsafe class Elementwise
         fixed (float* px = x, py = y) VectorKernel.Run(new AddKernel { X = px, Y = py, Count = y.Length });
     }
 
+    /// <summary>y ← a + b.</summary>
+    public static void Add(ReadOnlySpan<float> a, ReadOnlySpan<float> b, Span<float> y)
+    {
+        RequireSameLength(a.Length, y.Length);
+        RequireSameLength(b.Length, y.Length);
+        fixed (float* pa = a, pb = b, py = y) VectorKernel.Run(new SumOfTwoKernel { A = pa, B = pb, Y = py, Count = y.Length });
+    }
+
     /// <summary>y ← y + a·x.</summary>
     public static void AddScaled(float a, ReadOnlySpan<float> x, Span<float> y)
     {
@@ -65,6 +73,20 @@ internal static unsafe class Elementwise
             int i = 0;
             for (; i <= Count - S.Count; i += S.Count) S.Store(Y + i, S.Add(S.Load(Y + i), S.Load(X + i)));
             for (; i < Count; i++) Y[i] += X[i];
+        }
+    }
+
+    private struct SumOfTwoKernel : IVectorKernel
+    {
+        public float* A, B, Y;
+        public int Count;
+
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        public readonly void Run<S, V>() where S : struct, ISimd<V, float> where V : struct
+        {
+            int i = 0;
+            for (; i <= Count - S.Count; i += S.Count) S.Store(Y + i, S.Add(S.Load(A + i), S.Load(B + i)));
+            for (; i < Count; i++) Y[i] = A[i] + B[i];
         }
     }
 

@@ -3,11 +3,15 @@ namespace OnnxLeNet.Numerics;
 /// <summary>Means over windows of each channel, on a batch in the CHWN layout: a window's places are runs of N samples.</summary>
 internal static class Pooling
 {
-    /// <summary>The output size of a pooling layer, or an error that names it.</summary>
-    public static (int H, int W) OutputSize(Module layer, WindowGeometry g, Batch x)
+    /// <summary>A sample's shape of what a pooling layer returns, or an error that names it.</summary>
+    public static Shape OutputShape(Module layer, WindowGeometry g, Shape sample)
     {
-        if (x.Sample.Rank != 3) throw new ShapeException($"{layer.Label} takes a batch [N, C, H, W], got {x.Sample.Prepend(x.Count)}");
-        try { return g.Output(x.Sample[1], x.Sample[2]); }
+        if (sample.Rank != 3) throw new ShapeException($"{layer.Label} takes a batch [N, C, H, W], got {sample.Batched}");
+        try
+        {
+            var (h, w) = g.Output(sample[1], sample[2]);
+            return new Shape(sample[0], h, w);
+        }
         catch (ShapeException error) { throw new ShapeException($"{layer.Label}: {error.Message}"); }
     }
 

@@ -4,13 +4,8 @@ namespace OnnxLeNet.Numerics;
 /// The base of layers that treat every element alike: y = f(x), dx = dy·f′(x). A subclass gives the two functions on arrays; the derivative
 /// may use x, y or both.
 /// </summary>
-public abstract class Activation : Module
+public abstract class Activation : Layer
 {
-    private sealed class State
-    {
-        public Batch? X, Y, Dx;
-    }
-
     /// <summary>y ← f(x).</summary>
     protected abstract void Apply(ReadOnlySpan<float> x, Span<float> y);
 
@@ -18,23 +13,28 @@ public abstract class Activation : Module
     protected abstract void ApplyBackward(ReadOnlySpan<float> x, ReadOnlySpan<float> y, ReadOnlySpan<float> dy, Span<float> dx);
 
     /// <inheritdoc/>
-    public sealed override Batch Forward(Batch x, Pass pass)
+    protected internal override bool RunsInPlace => true;
+
+    /// <inheritdoc/>
+    protected internal override bool BackwardRunsInPlace => true;
+
+    /// <inheritdoc/>
+    public sealed override Shape OutputShape(Shape sample) => sample;
+
+    /// <inheritdoc/>
+    public sealed override void Forward(Batch x, Batch y, Context context)
     {
-        var kept = pass.Kept<State>(this);
-        kept.X = x;
-        var y = Scratch.Reuse(ref kept.Y, x.Count, x.Sample, x.RequiresGrad);
+        ArgumentNullException.ThrowIfNull(x);
+        ArgumentNullException.ThrowIfNull(y);
         Apply(x.Values, y.Values);
-        return y;
     }
 
     /// <inheritdoc/>
-    public sealed override Batch? Backward(Batch dy, Pass pass)
+    public sealed override void Backward(Batch x, Batch y, Batch dy, Batch? dx, Context context)
     {
-        var kept = pass.Kept<State>(this);
-        var x = kept.X!;
-        if (!x.RequiresGrad) return null;
-        var dx = Scratch.Reuse(ref kept.Dx, x.Count, x.Sample);
-        ApplyBackward(x.Values, kept.Y!.Values, dy.Values, dx.Values);
-        return dx;
+        ArgumentNullException.ThrowIfNull(x);
+        ArgumentNullException.ThrowIfNull(y);
+        ArgumentNullException.ThrowIfNull(dy);
+        if (dx is not null) ApplyBackward(x.Values, y.Values, dy.Values, dx.Values);
     }
 }

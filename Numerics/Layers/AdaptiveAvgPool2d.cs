@@ -4,7 +4,7 @@ namespace OnnxLeNet.Numerics;
 /// The means of as many windows as the output has places, cut from the input as evenly as it goes: place i of n covers the input from
 /// floor(i·H/n) to ceil((i + 1)·H/n). Output size 1 is global average pooling.
 /// </summary>
-public sealed class AdaptiveAvgPool2d : Module
+public sealed class AdaptiveAvgPool2d : Layer
 {
     /// <summary>A pool with an output of the given size, whatever the input's.</summary>
     /// <exception cref="ArgumentOutOfRangeException">A size below 1.</exception>
@@ -17,33 +17,41 @@ public sealed class AdaptiveAvgPool2d : Module
     /// <summary>Height and width of the output.</summary>
     public Size2 OutputSize { get; }
 
-    private sealed class State
+    /// <inheritdoc/>
+    protected internal override BackwardReads BackwardReads => BackwardReads.None;
+
+    /// <inheritdoc/>
+    public override Shape OutputShape(Shape sample)
     {
-        public Batch? X, Y, Dx;
+        if (sample.Rank != 3) throw new ShapeException($"{Label} takes a batch [N, C, H, W], got {sample.Batched}");
+        return new Shape(sample[0], OutputSize.H, OutputSize.W);
     }
 
     /// <inheritdoc/>
-    public override Batch Forward(Batch x, Pass pass)
+    public override void Forward(Batch x, Batch y, Context context)
     {
-        if (x.Sample.Rank != 3 || x.Sample.Count == 0) throw new ShapeException($"{Label} takes a batch [N, C, H, W], got {x.Sample.Prepend(x.Count)}");
-        var kept = pass.Kept<State>(this);
-        kept.X = x;
-        var y = Scratch.Reuse(ref kept.Y, x.Count, x.Sample[0], OutputSize.H, OutputSize.W, x.RequiresGrad);
         y.Values.AsSpan().Clear();
-        ForEachTap(x, (source, destination, factor) => Elementwise.AddScaled(factor, x.Values.AsSpan(source, x.Count), y.Values.AsSpan(destination, x.Count)));
-        return y;
+        for (int f = 0, n = x.Count; f < y.Sample.Count; f++)
+        {
+            var (h, w, factor) = Window(f, x.Sample);
+            for (int ih = h.From; ih < h.To; ih++)
+                for (int iw = w.From; iw < w.To; iw++)
+                    Elementwise.AddScaled(factor, x.Values.AsSpan(Place(f, ih, iw, x.Sample) * n, n), y.Values.AsSpan(f * n, n));
+        }
     }
 
     /// <inheritdoc/>
-    public override Batch? Backward(Batch dy, Pass pass)
+    public override void Backward(Batch x, Batch y, Batch dy, Batch? dx, Context context)
     {
-        var kept = pass.Kept<State>(this);
-        var x = kept.X!;
-        if (!x.RequiresGrad) return null;
-        var dx = Scratch.Reuse(ref kept.Dx, x.Count, x.Sample);
+        if (dx is null) return;
         dx.Values.AsSpan().Clear();
-        ForEachTap(x, (source, destination, factor) => Elementwise.AddScaled(factor, dy.Values.AsSpan(destination, x.Count), dx.Values.AsSpan(source, x.Count)));
-        return dx;
+        for (int f = 0, n = x.Count; f < y.Sample.Count; f++)
+        {
+            var (h, w, factor) = Window(f, x.Sample);
+            for (int ih = h.From; ih < h.To; ih++)
+                for (int iw = w.From; iw < w.To; iw++)
+                    Elementwise.AddScaled(factor, dy.Values.AsSpan(f * n, n), dx.Values.AsSpan(Place(f, ih, iw, x.Sample) * n, n));
+        }
     }
 
     /// <inheritdoc/>
@@ -52,22 +60,15 @@ public sealed class AdaptiveAvgPool2d : Module
     /// <inheritdoc/>
     public override GradFn GradFnFor(GradFn? input) => new(OutputSize == 1 ? "MeanBackward1" : "AdaptiveAvgPool2DBackward0", this, [input]);
 
-    /// <summary>Every input place with every output place whose window it is in, as offsets of runs of N, and one over that window's size.</summary>
-    private void ForEachTap(Batch x, Action<int, int, float> body)
+    /// <summary>Of a feature of the result the rows and columns of its window, and one over the window's size.</summary>
+    private ((int From, int To) H, (int From, int To) W, float Factor) Window(int feature, Shape x)
     {
-        int channels = x.Sample[0], height = x.Sample[1], width = x.Sample[2];
-        for (int c = 0; c < channels; c++)
-            for (int oh = 0; oh < OutputSize.H; oh++)
-                for (int ow = 0; ow < OutputSize.W; ow++)
-                {
-                    var (h0, h1) = Window(oh, OutputSize.H, height);
-                    var (w0, w1) = Window(ow, OutputSize.W, width);
-                    int destination = ((c * OutputSize.H + oh) * OutputSize.W + ow) * x.Count;
-                    for (int h = h0; h < h1; h++)
-                        for (int w = w0; w < w1; w++)
-                            body(((c * height + h) * width + w) * x.Count, destination, 1f / ((h1 - h0) * (w1 - w0)));
-                }
+        var (h, w) = (Window(feature / OutputSize.W % OutputSize.H, OutputSize.H, x[1]), Window(feature % OutputSize.W, OutputSize.W, x[2]));
+        return (h, w, 1f / ((h.To - h.From) * (w.To - w.From)));
     }
+
+    /// <summary>The feature of the input at a place of the channel of a feature of the result.</summary>
+    private int Place(int feature, int h, int w, Shape x) => (feature / (OutputSize.H * OutputSize.W) * x[1] + h) * x[2] + w;
 
     private static (int From, int To) Window(int place, int places, int size) =>
         ((int)((long)place * size / places), (int)(((place + 1L) * size + places - 1) / places));

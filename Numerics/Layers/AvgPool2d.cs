@@ -1,7 +1,7 @@
 namespace OnnxLeNet.Numerics;
 
 /// <summary>The mean of each window of each channel; the gradient is shared equally among the window's places.</summary>
-public sealed class AvgPool2d : Module
+public sealed class AvgPool2d : Layer
 {
     /// <summary>A pool; the stride is the kernel's size unless given.</summary>
     /// <param name="kernelSize">Places in height and width.</param>
@@ -25,33 +25,25 @@ public sealed class AvgPool2d : Module
     /// <summary>Whether the zeros of the padding count in the mean.</summary>
     public bool CountIncludePad { get; }
 
-    private sealed class State
-    {
-        public Batch? X, Y, Dx;
-    }
+    /// <inheritdoc/>
+    protected internal override BackwardReads BackwardReads => BackwardReads.None;
 
     /// <inheritdoc/>
-    public override Batch Forward(Batch x, Pass pass)
+    public override Shape OutputShape(Shape sample) => Pooling.OutputShape(this, Geometry, sample);
+
+    /// <inheritdoc/>
+    public override void Forward(Batch x, Batch y, Context context)
     {
-        var (oH, oW) = Pooling.OutputSize(this, Geometry, x);
-        var kept = pass.Kept<State>(this);
-        kept.X = x;
-        var y = Scratch.Reuse(ref kept.Y, x.Count, x.Sample[0], oH, oW, x.RequiresGrad);
         y.Values.AsSpan().Clear();
-        Pooling.AverageForward(Geometry, CountIncludePad, x.Count, x.Sample, (oH, oW), x.Values, y.Values);
-        return y;
+        Pooling.AverageForward(Geometry, CountIncludePad, x.Count, x.Sample, (y.Sample[1], y.Sample[2]), x.Values, y.Values);
     }
 
     /// <inheritdoc/>
-    public override Batch? Backward(Batch dy, Pass pass)
+    public override void Backward(Batch x, Batch y, Batch dy, Batch? dx, Context context)
     {
-        var kept = pass.Kept<State>(this);
-        var x = kept.X!;
-        if (!x.RequiresGrad) return null;
-        var dx = Scratch.Reuse(ref kept.Dx, x.Count, x.Sample);
+        if (dx is null) return;
         dx.Values.AsSpan().Clear();
         Pooling.AverageBackward(Geometry, CountIncludePad, x.Count, x.Sample, (dy.Sample[1], dy.Sample[2]), dy.Values, dx.Values);
-        return dx;
     }
 
     /// <inheritdoc/>

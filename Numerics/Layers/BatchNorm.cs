@@ -4,11 +4,12 @@ namespace OnnxLeNet.Numerics;
 /// Batch normalization (Ioffe and Szegedy 2015), the base of <see cref="BatchNorm1d"/> and <see cref="BatchNorm2d"/>:
 /// y = γ·x̂ + β with x̂ = (x − μ)·s and s = 1/√(σ² + ε), for each channel on its own. In training μ and σ² are the mean and the biased variance
 /// of the whole batch, and the running estimates move towards the mean and the unbiased variance; in evaluation they are the running estimates.
+/// Over several blocks their sums are merged, so that all threads work on one batch.
 /// Backward in training: dγ = Σ dy·x̂, dβ = Σ dy, dx = γ·s·(dy − (dβ + x̂·dγ)/M) over the M values of a channel; in evaluation dx = γ·s·dy.
 /// </summary>
-public abstract class BatchNorm : Module
+public abstract class BatchNorm : Layer, IBatchStatistics
 {
-    private readonly StateTensor? runningMean, runningVar, batches;
+    private readonly long[]? batches;
 
     private protected BatchNorm(int numFeatures, double eps, double? momentum, bool affine, bool trackRunningStats)
     {
@@ -23,10 +24,10 @@ public abstract class BatchNorm : Module
             Weight.Value.Data.AsSpan().Fill(1);
         }
         if (!trackRunningStats) return;
-        runningMean = Register("running_mean", StateTensor.Of(new Tensor(new Shape(numFeatures))));
-        runningVar = Register("running_var", StateTensor.Of(new Tensor(new Shape(numFeatures))));
-        batches = Register("num_batches_tracked", StateTensor.Of(0));
-        RunningVar!.AsSpan().Fill(1);
+        RunningMean = Register("running_mean", StateTensor.Of(new Tensor(new Shape(numFeatures)))).AsTensor().Data;
+        RunningVar = Register("running_var", StateTensor.Of(new Tensor(new Shape(numFeatures)))).AsTensor().Data;
+        batches = Register("num_batches_tracked", StateTensor.Of(0)).AsInt64();
+        RunningVar.AsSpan().Fill(1);
     }
 
     /// <summary>Channels.</summary>
@@ -45,121 +46,186 @@ public abstract class BatchNorm : Module
     public Parameter? Bias { get; }
 
     /// <summary>Running estimate of the mean [channels], or null.</summary>
-    public float[]? RunningMean => runningMean?.AsTensor().Data;
+    public float[]? RunningMean { get; }
 
     /// <summary>Running estimate of the unbiased variance [channels], or null.</summary>
-    public float[]? RunningVar => runningVar?.AsTensor().Data;
+    public float[]? RunningVar { get; }
 
     /// <summary>Batches the running estimates have seen.</summary>
-    public long NumBatchesTracked => batches?.AsInt64()[0] ?? 0;
+    public long NumBatchesTracked => batches?[0] ?? 0;
 
     /// <inheritdoc/>
-    protected internal override bool CouplesSamples => Training || runningMean is null;
+    protected internal override bool BatchDependent => Training || RunningMean is null;
 
     /// <inheritdoc/>
-    protected internal override bool CouplesSamplesInEvaluation => runningMean is null;
+    protected internal override bool BatchDependentInEvaluation => RunningMean is null;
 
-    private sealed class State
-    {
-        public Batch? X, Y, Dx;
-        public float[]? Mean, Scale; // μ and s of each channel
-        public bool OfBatch;
-    }
+    /// <inheritdoc/>
+    protected internal override BackwardReads BackwardReads => BackwardReads.Input;
 
-    /// <summary>The values of a channel in what came to it last on this pass; 0 if nothing did.</summary>
-    internal int ValuesPerChannel(Pass pass) => (pass.Kept<State>(this).X?.Values.Length ?? 0) / NumFeatures;
+    /// <inheritdoc/>
+    protected internal override bool RunsInPlace => true;
+
+    /// <inheritdoc/>
+    protected internal override bool BackwardRunsInPlace => true;
 
     /// <summary>Whether samples of this shape can be normalized, and an error that says what can.</summary>
     private protected abstract string? Refuse(Shape sample);
 
+    /// <summary>A batch with a single value for each channel, for messages.</summary>
+    private protected abstract Shape Single { get; }
+
     /// <inheritdoc/>
-    public override Batch Forward(Batch x, Pass pass)
+    public override Shape OutputShape(Shape sample)
     {
-        if (Refuse(x.Sample) is { } expected) throw new ShapeException($"{Label} takes {expected}, got {x.Sample.Prepend(x.Count)}");
-        if (x.Sample[0] != NumFeatures) throw new ShapeException($"{Label} takes {NumFeatures} channels, got samples of shape {x.Sample}");
-        int count = x.Values.Length / NumFeatures; // M
-        var kept = pass.Kept<State>(this);
-        bool training = Training && !pass.Evaluating;
-        (kept.X, kept.OfBatch) = (x, training || runningMean is null);
+        if (Refuse(sample) is { } expected) throw new ShapeException($"{Label} takes {expected}, got {sample.Batched}");
+        return sample[0] == NumFeatures ? sample : throw new ShapeException($"{Label} takes {NumFeatures} channels, got samples of shape {sample}");
+    }
+
+    // Of each channel the mean and Σ (x − mean)², then how many values there are; once complete, the mean and s.
+    int IBatchStatistics.StatisticsLength => 2 * NumFeatures + 1;
+
+    // Of each channel Σ dy and Σ dy·x̂, then how many values there are; once complete, their means.
+    int IBatchStatistics.GradientStatisticsLength => 2 * NumFeatures + 1;
+
+    void IBatchStatistics.Measure(Batch[] x, Span<double> statistics, Context context)
+    {
+        int count = x[0].Values.Length / NumFeatures;
+        for (int c = 0; c < NumFeatures; c++) (statistics[2 * c], statistics[2 * c + 1]) = Normalization.Moments(x[0].Values.AsSpan(c * count, count));
+        statistics[^1] = count;
+    }
+
+    void IBatchStatistics.Merge(Span<double> statistics, ReadOnlySpan<double> later)
+    {
+        double own = statistics[^1], other = later[^1], all = own + other;
+        for (int c = 0; c < 2 * NumFeatures; c += 2)
+        {
+            double difference = later[c] - statistics[c];
+            statistics[c] += difference * (other / all);
+            statistics[c + 1] += later[c + 1] + difference * difference * (own * other / all);
+        }
+        statistics[^1] = all;
+    }
+
+    void IBatchStatistics.Complete(Span<double> statistics, bool training, bool updates)
+    {
+        double count = statistics[^1];
         if (count == 1 && training)
-            throw new ShapeException($"{Label}: training needs more than one value per channel, got {x.Sample.Prepend(x.Count)}");
-        float[] mean = Scratch.Reuse(ref kept.Mean, NumFeatures), scale = Scratch.Reuse(ref kept.Scale, NumFeatures);
-        var y = Scratch.Reuse(ref kept.Y, x.Count, x.Sample, x.RequiresGrad || Weight is { RequiresGrad: true } || Bias is { RequiresGrad: true });
-        if (training && batches is not null && pass.Block == 0) batches.AsInt64()[0]++;
+            throw new ShapeException($"{Label}: training needs more than one value per channel, got {Single}");
+        bool moves = training && updates && RunningMean is not null;
+        if (moves) batches![0]++;
         double step = Momentum ?? 1.0 / Math.Max(1, NumBatchesTracked);
         for (int c = 0; c < NumFeatures; c++)
         {
-            var xc = x.Values.AsSpan(c * count, count);
-            double mu, variance;
-            if (kept.OfBatch)
+            double mean = statistics[2 * c], squares = statistics[2 * c + 1];
+            if (moves)
             {
-                (mu, variance) = MeanAndVariance(xc);
-                if (training && RunningMean is not null && pass.Block == 0)
-                {
-                    RunningMean[c] = (float)((1 - step) * RunningMean[c] + step * mu);
-                    RunningVar![c] = (float)((1 - step) * RunningVar[c] + step * variance * count / (count - 1));
-                }
+                RunningMean![c] = (float)((1 - step) * RunningMean[c] + step * mean);
+                RunningVar![c] = (float)((1 - step) * RunningVar[c] + step * squares / (count - 1));
             }
-            else (mu, variance) = (RunningMean![c], RunningVar![c]);
-            (mean[c], scale[c]) = ((float)mu, (float)(1 / Math.Sqrt(variance + Eps)));
-            float factor = scale[c] * (Weight?.Value.Data[c] ?? 1), offset = Bias?.Value.Data[c] ?? 0;
-            var yc = y.Values.AsSpan(c * count, count);
-            for (int i = 0; i < count; i++) yc[i] = (xc[i] - mean[c]) * factor + offset;
+            statistics[2 * c + 1] = 1 / Math.Sqrt(squares / count + Eps);
         }
-        return y;
+    }
+
+    void IBatchStatistics.MeasureGradient(Batch[] x, Batch y, Batch dy, Span<double> statistics, Context context) => MeasureGradient(x[0], null, dy, statistics, context);
+
+    /// <summary>Σ dy and Σ dy·x̂ of a block; with y, of the dy where y is above zero.</summary>
+    internal void MeasureGradient(Batch x, Batch? y, Batch dy, Span<double> statistics, Context context)
+    {
+        int count = x.Values.Length / NumFeatures;
+        for (int c = 0; c < NumFeatures; c++)
+        {
+            var (mean, scale) = MeanAndScale(c, context);
+            (statistics[2 * c], statistics[2 * c + 1]) = Normalization.GradientSums(x.Values.AsSpan(c * count, count), dy.Values.AsSpan(c * count, count),
+                y is null ? default : y.Values.AsSpan(c * count, count), mean, scale);
+        }
+        statistics[^1] = count;
+    }
+
+    void IBatchStatistics.MergeGradient(Span<double> statistics, ReadOnlySpan<double> later)
+    {
+        for (int i = 0; i < statistics.Length; i++) statistics[i] += later[i];
+    }
+
+    void IBatchStatistics.CompleteGradient(Span<double> statistics, Context context)
+    {
+        AddParameterGradients(statistics, context);
+        foreach (ref double sum in statistics[..^1]) sum /= statistics[^1];
     }
 
     /// <inheritdoc/>
-    public override Batch? Backward(Batch dy, Pass pass)
+    public override void Forward(Batch x, Batch y, Context context) => Forward(x, null, y, rectified: false, context);
+
+    /// <summary>y ← γ·x̂ + β, with a skip added, and rectified, if asked for.</summary>
+    internal void Forward(Batch x, Batch? skip, Batch y, bool rectified, Context context)
     {
-        var kept = pass.Kept<State>(this);
-        var x = kept.X!;
         int count = x.Values.Length / NumFeatures;
-        float weightBeta = 0, biasBeta = 0;
-        float[]? dWeight = Weight is { RequiresGrad: true } ? Weight.Partial(pass, out weightBeta) : null;
-        float[]? dBias = Bias is { RequiresGrad: true } ? Bias.Partial(pass, out biasBeta) : null;
-        var dx = x.RequiresGrad ? Scratch.Reuse(ref kept.Dx, x.Count, x.Sample) : null;
         for (int c = 0; c < NumFeatures; c++)
         {
-            var xc = x.Values.AsSpan(c * count, count);
-            var dyc = dy.Values.AsSpan(c * count, count);
-            float mu = kept.Mean![c], s = kept.Scale![c];
-            double sum = 0, sumHat = 0; // Σ dy, Σ dy·x̂
-            for (int i = 0; i < count; i++)
-            {
-                sum += dyc[i];
-                sumHat += (double)dyc[i] * ((xc[i] - mu) * s);
-            }
-            if (dWeight is not null) dWeight[c] = (weightBeta == 0 ? 0 : dWeight[c]) + (float)sumHat;
-            if (dBias is not null) dBias[c] = (biasBeta == 0 ? 0 : dBias[c]) + (float)sum;
-            if (dx is null) continue;
-            float factor = s * (Weight?.Value.Data[c] ?? 1), meanDy = (float)(sum / count), meanHat = (float)(sumHat / count);
-            var dxc = dx.Values.AsSpan(c * count, count);
-            if (kept.OfBatch)
-                for (int i = 0; i < count; i++) dxc[i] = factor * (dyc[i] - meanDy - (xc[i] - mu) * s * meanHat);
-            else
-                for (int i = 0; i < count; i++) dxc[i] = factor * dyc[i];
+            var (mean, scale) = MeanAndScale(c, context);
+            Normalization.Forward(x.Values.AsSpan(c * count, count), skip is null ? default : skip.Values.AsSpan(c * count, count), y.Values.AsSpan(c * count, count),
+                mean, scale * (Weight?.Value.Data[c] ?? 1), Bias?.Value.Data[c] ?? 0, rectified);
         }
-        return dx;
+    }
+
+    /// <inheritdoc/>
+    public override void Backward(Batch x, Batch y, Batch dy, Batch? dx, Context context) => BackwardWhere(x, null, dy, dx, context);
+
+    /// <summary>dx for the dy where y is above zero, or for all of it without y.</summary>
+    internal void BackwardWhere(Batch x, Batch? y, Batch dy, Batch? dx, Context context)
+    {
+        int count = x.Values.Length / NumFeatures;
+        double[]? means = context.GradientStatistics;
+        bool ofBatch = IsOfBatch(context);
+        if (!ofBatch && HasTrainable)
+        {
+            double[] sums = context.State<State>().Sums ??= new double[2 * NumFeatures + 1];
+            MeasureGradient(x, y, dy, sums, context);
+            AddParameterGradients(sums, context);
+        }
+        if (dx is null) return;
+        for (int c = 0; c < NumFeatures; c++)
+        {
+            var (mean, scale) = MeanAndScale(c, context);
+            double factor = scale * (Weight?.Value.Data[c] ?? 1);
+            Normalization.Backward(x.Values.AsSpan(c * count, count), dy.Values.AsSpan(c * count, count), y is null ? default : y.Values.AsSpan(c * count, count),
+                dx.Values.AsSpan(c * count, count), mean, factor, ofBatch ? means![2 * c] : 0, ofBatch ? -scale * means![2 * c + 1] : 0);
+        }
+    }
+
+    private sealed class State
+    {
+        public double[]? Sums;
+    }
+
+    /// <summary>Whether it normalizes by the batch that comes, not by running estimates.</summary>
+    private bool IsOfBatch(Context context) => context.Training || RunningMean is null;
+
+    /// <summary>μ and s of a channel.</summary>
+    private (double Mean, double Scale) MeanAndScale(int c, Context context) => IsOfBatch(context)
+        ? (context.Statistics![2 * c], context.Statistics[2 * c + 1])
+        : (RunningMean![c], 1 / Math.Sqrt(RunningVar![c] + Eps));
+
+    private void AddParameterGradients(ReadOnlySpan<double> sums, Context context)
+    {
+        if (Weight is { RequiresGrad: true }) Add(Weight, sums[1..]);
+        if (Bias is { RequiresGrad: true }) Add(Bias, sums);
+
+        void Add(Parameter parameter, ReadOnlySpan<double> sums)
+        {
+            float[] gradient = parameter.Partial(context, out float beta);
+            for (int c = 0; c < gradient.Length; c++) gradient[c] = (beta == 0 ? 0 : gradient[c]) + (float)sums[2 * c];
+        }
     }
 
     /// <inheritdoc/>
     protected override string Describe() =>
         $"{NumFeatures}, eps={Python.Float(Eps)}, momentum={(Momentum is { } m ? Python.Float(m) : "None")}, affine={Python.Bool(Weight is not null)}, "
-        + $"track_running_stats={Python.Bool(runningMean is not null)}";
+        + $"track_running_stats={Python.Bool(RunningMean is not null)}";
 
     /// <inheritdoc/>
     public override GradFn GradFnFor(GradFn? input) =>
         new("NativeBatchNormBackward0", this, [input, GradFn.Leaf("weight", Weight), GradFn.Leaf("bias", Bias)]);
-
-    private static (double Mean, double Variance) MeanAndVariance(ReadOnlySpan<float> x)
-    {
-        double sum = 0, squares = 0;
-        foreach (float value in x) sum += value;
-        double mean = sum / x.Length;
-        foreach (float value in x) squares += (value - mean) * (value - mean);
-        return (mean, squares / x.Length);
-    }
 }
 
 /// <summary>Batch normalization of [N, C] or [N, C, L].</summary>
@@ -171,6 +237,8 @@ public abstract class BatchNorm : Module
 public sealed class BatchNorm1d(int numFeatures, double eps = 1e-5, double? momentum = 0.1, bool affine = true, bool trackRunningStats = true)
     : BatchNorm(numFeatures, eps, momentum, affine, trackRunningStats)
 {
+    private protected override Shape Single => new(1, NumFeatures);
+
     private protected override string? Refuse(Shape sample) => sample.Rank is 1 or 2 ? null : $"2-D or 3-D input [N, {NumFeatures}] or [N, {NumFeatures}, L]";
 }
 
@@ -179,5 +247,7 @@ public sealed class BatchNorm1d(int numFeatures, double eps = 1e-5, double? mome
 public sealed class BatchNorm2d(int numFeatures, double eps = 1e-5, double? momentum = 0.1, bool affine = true, bool trackRunningStats = true)
     : BatchNorm(numFeatures, eps, momentum, affine, trackRunningStats)
 {
+    private protected override Shape Single => new(1, NumFeatures, 1, 1);
+
     private protected override string? Refuse(Shape sample) => sample.Rank == 3 ? null : $"4-D input [N, {NumFeatures}, H, W]";
 }

@@ -1,44 +1,43 @@
 namespace OnnxLeNet.Numerics;
 
 /// <summary>
-/// Whether the gradients of a whole network are those of its layers one after the other: what <see cref="GradientCheck"/> does beside
+/// Whether the gradients of a whole network are those of its nodes one after the other: what <see cref="GradientCheck"/> does beside
 /// each layer.
 /// </summary>
 internal static class Composition
 {
     /// <summary>The rows, where the two disagree with that error.</summary>
-    /// <param name="network">The whole, with what it takes as one.</param>
-    /// <param name="layers">In the order they run.</param>
+    /// <param name="network">The network.</param>
     /// <param name="x">[N × features].</param>
     /// <param name="generator">Of the incoming gradient and of dropout.</param>
     /// <param name="rows">By the names of the network's parameters, and <c>input</c>.</param>
-    public static List<GradientCheckRow> Compare(Module network, Module[] layers, Batch x, Generator generator, List<GradientCheckRow> rows)
+    public static List<GradientCheckRow> Compare(Module network, Batch x, Generator generator, List<GradientCheckRow> rows)
     {
         ulong draws = generator.NextBits();
         float[]? dy = null;
-        Dictionary<string, float[]> Gradients(Module module)
+        Dictionary<string, float[]> Gradients(bool apart)
         {
             var buffers = network.StateDict().Clone();
-            var execution = new Execution(module);
+            var execution = new Execution(network, separate: apart);
             network.ZeroGrad();
             Generator.Default.State = draws;
-            var y = execution.Forward(x);
+            var input = new Batch(x.Matrix, x.Sample);
+            var y = execution.Forward(input)[0];
             dy ??= [.. y.Values.Select(_ => (float)generator.NextNormal())];
             var gradient = new Batch(y.Count, y.Sample);
             dy.CopyTo(gradient.Values, 0);
-            var dx = execution.Backward(gradient, retainGraph: false);
-            var found = new Dictionary<string, float[]>();
-            if (dx is not null) found["input"] = dx.Values;
+            var dx = apart ? NodeByNode(execution.Executor, gradient) : execution.Backward([gradient], retainGraph: false)[0]!;
+            var found = new Dictionary<string, float[]> { ["input"] = dx.Values };
             foreach (var (name, parameter) in network.NamedParameters())
             {
-                parameter.AddPartials(); // a chain made for the check does not know them
+                parameter.AddPartials();
                 if (parameter is { RequiresGrad: true, Grad: { } grad }) found[name] = (float[])grad.Data.Clone();
             }
             network.LoadStateDict(buffers);
             return found;
         }
-        var whole = Gradients(network);
-        var parts = Gradients(new OneByOne(layers));
+        var whole = Gradients(apart: false);
+        var parts = Gradients(apart: true);
         // A gradient that is zero but for rounding, as a bias before batch norm has, is compared with what the others are like.
         double least = 1e-4 * whole.Values.Concat(parts.Values).Max(values => values.Max(g => Math.Abs((double)g)));
         return rows.ConvertAll(row =>
@@ -57,24 +56,53 @@ internal static class Composition
         });
     }
 
-    /// <summary>The layers of a network one after the other, and nothing taken as one.</summary>
-    private sealed class OneByOne(Module[] layers) : Module
+    /// <summary>
+    /// The backward as the definition has it: nodes in reverse, a new array for every gradient, each added to what its value has so far. Nothing is shared, fused
+    /// or passed on.
+    /// </summary>
+    private static Batch NodeByNode(Executor executor, Batch dy)
     {
-        protected internal override IEnumerable<Module> Parts => layers;
-
-        protected internal override bool CouplesSamples => Array.Exists(layers, layer => layer.CouplesSamples);
-
-        public override Batch Forward(Batch x, Pass pass)
+        var (graph, cut) = (executor.Graph, executor.Cut);
+        var gradients = executor.Blocks.Select(_ => new Batch?[graph.Values.Count]).ToArray(); // by block and value
+        for (int b = 0; b < gradients.Length; b++)
         {
-            foreach (var layer in layers) x = layer.Forward(x, pass);
-            return x;
+            var (start, count) = cut.Block(b);
+            (gradients[b][graph.Output.Index] = new Batch(count, dy.Sample))!.CopyRowsFrom(dy, start);
         }
-
-        public override Batch? Backward(Batch dy, Pass pass)
+        foreach (var node in graph.Nodes.Reverse())
         {
-            Batch? gradient = dy;
-            for (int i = layers.Length - 1; i >= 0 && gradient is not null; i--) gradient = layers[i].Backward(gradient, pass);
-            return gradient;
+            if (gradients[0][node.Output.Index] is null) continue;
+            if (node.Layer is IBatchStatistics layer && node.Layer.BatchDependent)
+            {
+                var sums = executor.Blocks.Select(_ => new double[layer.GradientStatisticsLength]).ToArray();
+                for (int b = 0; b < sums.Length; b++)
+                {
+                    var block = executor.Blocks[b]!;
+                    layer.MeasureGradient(Inputs(block, node), block.Values[node.Output.Index]!, gradients[b][node.Output.Index]!, sums[b], block.Context(node.Index));
+                    if (b > 0) layer.MergeGradient(sums[0], sums[b]);
+                }
+                layer.CompleteGradient(sums[0], executor.Blocks[0]!.Context(node.Index));
+                foreach (var block in executor.Blocks) block!.Context(node.Index).GradientStatistics = sums[0];
+            }
+            for (int b = 0; b < gradients.Length; b++)
+            {
+                var block = executor.Blocks[b]!;
+                var gradient = gradients[b][node.Output.Index]!;
+                var dx = node.Inputs.Select(value => (Batch?)new Batch(gradient.Count, value.Sample)).ToArray();
+                if (node.Layer.IsView(node.Layer.Training)) gradient.Values.CopyTo(dx[0]!.Values, 0);
+                else node.Layer.RunBackward(Inputs(block, node), block.Values[node.Output.Index]!, gradient, dx, block.Context(node.Index));
+                for (int i = 0; i < dx.Length; i++)
+                {
+                    ref var sum = ref gradients[b][node.Inputs[i].Index];
+                    if (sum is null) sum = dx[i];
+                    else Elementwise.Add(dx[i]!.Values, sum.Values);
+                }
+            }
         }
+        var result = new Batch(dy.Count, graph.Inputs[0].Sample);
+        for (int b = 0; b < gradients.Length; b++) gradients[b][0]?.CopyRowsTo(result, cut.Block(b).Start);
+        return result;
+
+        static Batch[] Inputs(BlockBuffers block, Node node) => [.. node.Inputs.Select(value => block.Values[value.Index]!)];
     }
 }

@@ -7,7 +7,7 @@ namespace OnnxLeNet.Numerics;
 /// With groups, each group's channels are neighbours in X, V and Y, and the formulas hold for each group on its own.
 /// On the built-in provider <see cref="DirectConv"/> computes the same sums without the columns.
 /// </summary>
-public sealed class Conv2d : Module
+public sealed class Conv2d : Layer
 {
     /// <summary>A layer with PyTorch's default initialization, weight first.</summary>
     /// <param name="inChannels">Channels of the input.</param>
@@ -59,7 +59,6 @@ public sealed class Conv2d : Module
 
     private sealed class State
     {
-        public Batch? X, Y, Dx;
         public Group[]? Groups;
         public DirectConv? Direct;
     }
@@ -71,25 +70,42 @@ public sealed class Conv2d : Module
     }
 
     /// <inheritdoc/>
-    public override Batch Forward(Batch x, Pass pass)
+    protected internal override BackwardReads BackwardReads => BackwardReads.Input;
+
+    /// <inheritdoc/>
+    public override Shape OutputShape(Shape sample)
     {
-        var (oH, oW) = OutputSize(x);
-        var kept = pass.Kept<State>(this);
-        kept.X = x;
-        var y = Scratch.Reuse(ref kept.Y, x.Count, OutChannels, oH, oW, x.RequiresGrad || HasTrainable);
-        if (Direct(x, pass, ref kept.Direct))
+        if (sample.Rank != 3)
+            throw new ShapeException($"{Label} takes a batch [N, {InChannels}, H, W], got {sample.Batched}: "
+                + "give a single sample [C, H, W] its batch axis by Unsqueeze(0), and take it off the result by Squeeze(0)");
+        if (sample[0] != InChannels) throw new ShapeException($"{Label} takes {InChannels} input channel(s), got samples of shape {sample}");
+        try
         {
-            kept.Direct!.Forward(x.Values, Weight.Value.Data, Bias?.Value.Data, y.Values);
-            return y;
+            var (h, w) = Geometry.Output(sample[1], sample[2]);
+            return new Shape(OutChannels, h, w);
         }
-        kept.Groups ??= [.. Enumerable.Range(0, Groups).Select(_ => new Group())];
+        catch (ShapeException error) { throw new ShapeException($"{Label}: {error.Message}"); }
+    }
+
+    /// <inheritdoc/>
+    public override void Forward(Batch x, Batch y, Context context)
+    {
+        var state = context.State<State>();
+        state.Direct = Direct(state.Direct, x, context);
+        if (state.Direct is not null)
+        {
+            state.Direct.Forward(x.Values, Weight.Value.Data, Bias?.Value.Data, y.Values);
+            return;
+        }
+        var (oH, oW) = (y.Sample[1], y.Sample[2]);
+        state.Groups ??= [.. Enumerable.Range(0, Groups).Select(_ => new Group())];
         if ((long)x.Count * oH * oW * Math.Max(Taps, OutChannels) > Array.MaxLength)
             throw new ShapeException($"{Label}: the columns of {x.Count} samples of {x.Sample} have more elements than an array holds: use a smaller batch");
         int rows = x.Count * oH * oW, filters = OutChannels / Groups;
         Scratch.FillColumns(y.Values, rows, Bias?.Value.Data);
         for (int g = 0; g < Groups; g++)
         {
-            var group = kept.Groups[g];
+            var group = state.Groups[g];
             float[] columns = Scratch.Reuse(ref group.Columns, rows * Taps);
             Im2Col.Forward(Geometry, x.Count, GroupInput(x), (oH, oW), Part(x.Values, g), columns);
             // Y[N·P×M] = U[N·P×K] · V[K×M] + b
@@ -97,30 +113,26 @@ public sealed class Conv2d : Module
             Products.Multiply(false, false, columns, rows, Taps, Take(Weight.Value.Data, g, ref group.Weight), Taps, filters, Bias is null ? 0 : 1, yPart);
             Put(yPart, g, y.Values);
         }
-        return y;
     }
 
     /// <inheritdoc/>
-    public override Batch? Backward(Batch dy, Pass pass)
+    public override void Backward(Batch x, Batch y, Batch dy, Batch? dx, Context context)
     {
-        var kept = pass.Kept<State>(this);
-        var x = kept.X!;
+        var state = context.State<State>();
         int rows = dy.Values.Length / OutChannels, filters = OutChannels / Groups;
         float[]? dWeight = null;
         float weightBeta = 0;
-        if (Weight.RequiresGrad) dWeight = Weight.Partial(pass, out weightBeta);
-        if (Bias is { RequiresGrad: true }) Scratch.AddColumnSums(dy.Values, rows, Bias.Partial(pass, out float biasBeta), biasBeta);
-        Batch? dx = null;
-        if (x.RequiresGrad) dx = Scratch.Reuse(ref kept.Dx, x.Count, x.Sample);
-        if (kept.Direct is { } direct)
+        if (Weight.RequiresGrad) dWeight = Weight.Partial(context, out weightBeta);
+        if (Bias is { RequiresGrad: true }) Scratch.AddColumnSums(dy.Values, rows, Bias.Partial(context, out float biasBeta), biasBeta);
+        if (state.Direct is { } direct)
         {
             direct.Backward(x.Values, Weight.Value.Data, dy.Values, dx?.Values, dWeight, weightBeta);
-            return dx;
+            return;
         }
         dx?.Values.AsSpan().Clear();
         for (int g = 0; g < Groups; g++)
         {
-            var group = kept.Groups![g];
+            var group = state.Groups![g];
             float[] columns = group.Columns!, dyPart = Take(dy.Values, g, ref group.Dy);
             if (dWeight is not null)
             {
@@ -131,22 +143,16 @@ public sealed class Conv2d : Module
             }
             if (dx is null) continue;
             // dU[N·P×K] = dY[N·P×M] · Vᵀ[M×K], over U, which has served unless the graph is retained; dX = col2im(dU)
-            if (pass.RetainGraph) columns = Scratch.Reuse(ref group.DColumns, columns.Length);
+            if (context.RetainGraph) columns = Scratch.Reuse(ref group.DColumns, columns.Length);
             Products.Multiply(false, true, dyPart, rows, filters, Take(Weight.Value.Data, g, ref group.Weight), Taps, filters, 0, columns);
             Im2Col.Backward(Geometry, x.Count, GroupInput(x), (dy.Sample[1], dy.Sample[2]), columns, Part(dx.Values, g));
         }
-        return dx;
     }
 
-    /// <summary>Whether a backward computes a gradient of its own.</summary>
-    internal bool HasTrainable => Weight.RequiresGrad || Bias is { RequiresGrad: true };
-
-    /// <summary>The direct form for this block, into the slot; null, and false, where only the columns do.</summary>
-    internal bool Direct(Batch x, Pass pass, ref DirectConv? slot)
-    {
-        slot = Products.Provider is SimdLinearAlgebraProvider ? DirectConv.For(slot, Geometry, x.Count, x.Sample, OutChannels, Groups, forwardOnly: pass.Evaluating) : null;
-        return slot is not null;
-    }
+    /// <summary>The direct form for this block; null where only the columns do.</summary>
+    internal DirectConv? Direct(DirectConv? present, Batch x, Context context) => Products.Provider is SimdLinearAlgebraProvider
+        ? DirectConv.For(present, Geometry, x.Count, x.Sample, OutChannels, Groups, forwardOnly: !context.Saves)
+        : null;
 
     /// <summary>The shape of a group's part of an input sample.</summary>
     private Shape GroupInput(Batch x) => Groups == 1 ? x.Sample : new Shape(InChannels / Groups, x.Sample[1], x.Sample[2]);
@@ -179,15 +185,4 @@ public sealed class Conv2d : Module
         + (Geometry.Dilation == 1 ? "" : $", dilation={Geometry.Dilation.Pair}")
         + (Groups == 1 ? "" : $", groups={Groups}")
         + (Bias is null ? ", bias=False" : "");
-
-    internal (int H, int W) OutputSize(Batch x)
-    {
-        if (x.Sample.Rank != 3)
-            throw new ShapeException($"{Label} takes a batch [N, {InChannels}, H, W], got {x.Sample.Prepend(x.Count)}: "
-                + "give a single sample [C, H, W] its batch axis by Unsqueeze(0), and take it off the result by Squeeze(0)");
-        if (x.Sample[0] != InChannels)
-            throw new ShapeException($"{Label} takes {InChannels} input channel(s), got samples of shape {x.Sample}");
-        try { return Geometry.Output(x.Sample[1], x.Sample[2]); }
-        catch (ShapeException error) { throw new ShapeException($"{Label}: {error.Message}"); }
-    }
 }

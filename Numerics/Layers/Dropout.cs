@@ -4,7 +4,7 @@ namespace OnnxLeNet.Numerics;
 /// In training each element becomes zero with probability p, and the others are divided by 1 − p (inverted dropout, so that evaluation
 /// is the identity): y = x·m, dx = dy·m with a mask m of 0 and 1/(1 − p).
 /// </summary>
-public sealed class Dropout : Module
+public sealed class Dropout : Layer
 {
     /// <summary>A layer with PyTorch's default probability.</summary>
     /// <param name="p">Probability of an element to become zero, 0 to 1.</param>
@@ -24,34 +24,37 @@ public sealed class Dropout : Module
 
     private sealed class State
     {
-        public Batch? X, Y, Dx;
         public float[]? Mask;
-        public bool Masked;
     }
 
     /// <inheritdoc/>
-    public override Batch Forward(Batch x, Pass pass)
+    protected internal override BackwardReads BackwardReads => BackwardReads.None;
+
+    /// <inheritdoc/>
+    protected internal override bool RunsInPlace => true;
+
+    /// <inheritdoc/>
+    protected internal override bool BackwardRunsInPlace => true;
+
+    internal override bool IsView(bool training) => !training || P == 0;
+
+    /// <inheritdoc/>
+    public override Shape OutputShape(Shape sample) => sample;
+
+    /// <inheritdoc/>
+    public override void Forward(Batch x, Batch y, Context context)
     {
-        var kept = pass.Kept<State>(this);
-        (kept.X, kept.Masked) = (x, Training && !pass.Evaluating && P > 0);
-        if (!kept.Masked) return x;
-        var y = Scratch.Reuse(ref kept.Y, x.Count, x.Sample, x.RequiresGrad);
-        float[] mask = Scratch.Reuse(ref kept.Mask, x.Values.Length);
+        float[] mask = Scratch.Reuse(ref context.State<State>().Mask, x.Values.Length);
         float scale = P < 1 ? (float)(1 / (1 - P)) : 0;
-        for (int i = 0; i < mask.Length; i++) mask[i] = pass.Random.NextDouble() < P ? 0 : scale;
+        for (int i = 0; i < mask.Length; i++) mask[i] = context.Random.NextDouble() < P ? 0 : scale;
         for (int i = 0; i < mask.Length; i++) y.Values[i] = x.Values[i] * mask[i];
-        return y;
     }
 
     /// <inheritdoc/>
-    public override Batch? Backward(Batch dy, Pass pass)
+    public override void Backward(Batch x, Batch y, Batch dy, Batch? dx, Context context)
     {
-        var kept = pass.Kept<State>(this);
-        if (!kept.X!.RequiresGrad) return null;
-        if (!kept.Masked) return dy;
-        var dx = Scratch.Reuse(ref kept.Dx, dy.Count, dy.Sample);
-        for (int i = 0; i < dx.Values.Length; i++) dx.Values[i] = dy.Values[i] * kept.Mask![i];
-        return dx;
+        float[] mask = context.State<State>().Mask!;
+        for (int i = 0; i < dx?.Values.Length; i++) dx.Values[i] = dy.Values[i] * mask[i];
     }
 
     /// <inheritdoc/>

@@ -1,8 +1,8 @@
 namespace OnnxLeNet.Numerics;
 
 /// <summary>
-/// The layers without parameters as functions (<c>torch.nn.functional</c>): each gives what the layer of that name gives, keeps nothing, and has no
-/// backward. A function in a network, with its backward, is <see cref="Sequential.AddFunction"/>.
+/// The layers without parameters as functions (<c>torch.nn.functional</c>). On a <see cref="Value"/>, in a module's forward, each is a node of the graph, with its
+/// backward; on a <see cref="Batch"/> it gives what the layer gives, and saves nothing.
 /// </summary>
 public static class F
 {
@@ -43,4 +43,54 @@ public static class F
 
     /// <summary>As <see cref="Numerics.Dropout"/>: in training elements become zero, otherwise x comes back.</summary>
     public static Batch Dropout(Batch x, double p = 0.5, bool training = true) => new Dropout(p).Train(training).Forward(x);
+
+    /// <summary>a + b, element by element; an axis of size 1 is broadcast.</summary>
+    public static Value Add(Value a, Value b) => new Add().Forward(a, b);
+
+    /// <summary>a − b, element by element; an axis of size 1 is broadcast.</summary>
+    public static Value Sub(Value a, Value b) => new Sub().Forward(a, b);
+
+    /// <summary>a·b, element by element; an axis of size 1 is broadcast.</summary>
+    public static Value Mul(Value a, Value b) => new Mul().Forward(a, b);
+
+    /// <summary>a/b, element by element; an axis of size 1 is broadcast.</summary>
+    public static Value Div(Value a, Value b) => new Div().Forward(a, b);
+
+    /// <summary>Values behind each other along an axis, the channels unless said otherwise: <c>torch.cat</c>.</summary>
+    public static Value Concat(IEnumerable<Value> values, int dim = 1) => new Concat(dim).Forward([.. values]);
+
+    /// <summary>max(x, 0), as <see cref="ReLU"/>.</summary>
+    public static Value Relu(Value x) => new ReLU().Forward(x);
+
+    /// <summary>As <see cref="LeakyReLU"/>.</summary>
+    public static Value LeakyRelu(Value x, double negativeSlope = 0.01) => new LeakyReLU(negativeSlope).Forward(x);
+
+    /// <summary>As <see cref="GELU"/>.</summary>
+    public static Value Gelu(Value x) => new GELU().Forward(x);
+
+    /// <summary>As <see cref="Numerics.Sigmoid"/>.</summary>
+    public static Value Sigmoid(Value x) => new Sigmoid().Forward(x);
+
+    /// <summary>As <see cref="Numerics.Tanh"/>.</summary>
+    public static Value Tanh(Value x) => new Tanh().Forward(x);
+
+    /// <summary>As <see cref="Numerics.Softmax"/>.</summary>
+    public static Value Softmax(Value x, int dim = 1) => new Softmax(dim).Forward(x);
+
+    /// <summary>As <see cref="Numerics.LogSoftmax"/>.</summary>
+    public static Value LogSoftmax(Value x, int dim = 1) => new LogSoftmax(dim).Forward(x);
+
+    /// <summary>As <see cref="Numerics.MaxPool2d"/>.</summary>
+    public static Value MaxPool2d(Value x, Size2 kernelSize, Size2? stride = null, Size2? padding = null, Size2? dilation = null, bool ceilMode = false) =>
+        new MaxPool2d(kernelSize, stride, padding, dilation, ceilMode).Forward(x);
+
+    /// <summary>As <see cref="Numerics.AvgPool2d"/>.</summary>
+    public static Value AvgPool2d(Value x, Size2 kernelSize, Size2? stride = null, Size2? padding = null, bool ceilMode = false, bool countIncludePad = true) =>
+        new AvgPool2d(kernelSize, stride, padding, ceilMode, countIncludePad).Forward(x);
+
+    /// <summary>As <see cref="Numerics.AdaptiveAvgPool2d"/>.</summary>
+    public static Value AdaptiveAvgPool2d(Value x, Size2 outputSize) => new AdaptiveAvgPool2d(outputSize).Forward(x);
+
+    /// <summary>As <see cref="Numerics.Flatten"/>.</summary>
+    public static Value Flatten(Value x) => new Flatten().Forward(x);
 }

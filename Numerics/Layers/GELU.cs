@@ -9,6 +9,9 @@ namespace OnnxLeNet.Numerics;
 public sealed class GELU : Activation
 {
     /// <inheritdoc/>
+    protected internal override BackwardReads BackwardReads => BackwardReads.Input;
+
+    /// <inheritdoc/>
     protected override void Apply(ReadOnlySpan<float> x, Span<float> y)
     {
         for (int i = 0; i < y.Length; i++) y[i] = (float)(x[i] * Phi(x[i]));

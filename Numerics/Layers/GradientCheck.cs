@@ -60,17 +60,17 @@ public sealed record GradientCheckRow(string Name, int Checked, double MaxRel, (
 /// <summary>
 /// Compares a module's explicit backward with central differences of its forward, for modules of one's own. With a random incoming gradient dy
 /// it looks at L = Σ dy·y, summed in double, so that all outputs count at once. An error of half a percent of a tensor's
-/// largest gradient is found, and of one percent in a module that calls layers with kinks itself.
+/// largest gradient is found, and of one percent in a layer that is full of kinks.
 /// </summary>
 /// <remarks>
 /// <para>A difference in float needs a step that is long beside its rounding, and over a whole network such a step crosses hundreds of
-/// kinks of ReLUs and max pools. So a <see cref="Sequential"/> is taken apart: each of its layers is checked alone, on the input that
-/// comes to it and with a gradient of its own, and the backward of the whole must be that of the layers one after the other. A layer
+/// kinks of ReLUs and max pools. So a network is taken apart: each layer and join of its graph is checked alone, on the inputs that
+/// come to it and with a gradient of its own, and the backward of the whole must be that of the nodes one after the other. A node
 /// whose input's gradient is wrong fails the rows of everything before it.</para>
 /// <para>The step is the smallest that keeps the rounding, which is measured, well under the tolerance. Where the slopes to both sides
 /// differ by more than the curvature explains there is a kink, and where those of this step and of one four times as long disagree there
-/// is one near: such an element is left out, and the row says so. If that is more than half of a tensor, as where a module calls its
-/// layers itself, some of them are compared across the kinks: the difference over a step is the mean of the gradient along it. If too few
+/// is one near: such an element is left out, and the row says so. If that is more than half of a tensor, as in a layer of many
+/// kinks, some of them are compared across the kinks: the difference over a step is the mean of the gradient along it. If too few
 /// can be, or all is zero there, as behind an image of zeros, the tensor is checked a second time with the layer's input and parameters
 /// moved at random by a tenth.</para>
 /// <para>Every forward draws the same random numbers, so that dropout keeps its mask, and begins with the same buffers.</para>
@@ -111,45 +111,47 @@ public static class GradientCheck
     private static List<GradientCheckRow> Check(Module module, Batch x, Generator generator, int most)
     {
         var names = module.NamedParameters().ToDictionary(p => p.Parameter, p => p.Name);
-        Module[] layers = [.. Layers(module)];
+        var graph = Graph.Trace(module, x.Count, [x.Sample]);
+        Executor.RequireBackward(graph);
         var state = module.StateDict().Clone();
         var rows = new Dictionary<string, GradientCheckRow>();
-        GradientCheckRow? wrong = null; // of the first layer whose input's gradient is
-        var inputs = new List<Batch>();
-        foreach (var layer in layers)
+        var values = new Batch[graph.Values.Count];
+        values[0] = x;
+        foreach (var node in graph.Nodes) values[node.Output.Index] = new LossSurface(node.Layer, Inputs(node), generator.Fork(node.Index + 1)).Output;
+        var reached = new bool[values.Length]; // by a gradient
+        var wrong = new GradientCheckRow?[values.Length]; // of a layer behind whose input's gradient is
+        reached[graph.Output.Index] = true;
+        foreach (var node in graph.Nodes.Reverse())
         {
-            inputs.Add(x);
-            x = new LossSurface(layer, x, generator.Fork(inputs.Count)).Output;
-        }
-        for (int i = layers.Length - 1; i >= 0; i--)
-        {
-            // What is behind a wrong gradient gets the larger of two errors, and is told where the first one is.
-            GradientCheckRow Behind(GradientCheckRow row) => wrong is null || !row.Passed ? row
-                : row with { MaxRel = wrong.MaxRel, Tolerance = wrong.Tolerance, Worst = wrong.Worst, WrongBehind = wrong.Name };
-            GradientCheckRow? input = null;
-            foreach (var (parameter, row) in SlopeCheck.Run(layers[i], inputs[i], generator.Fork(-1 - i), most))
+            if (!reached[node.Output.Index]) continue;
+            // What is before a wrong gradient gets the larger of two errors, and is told where the first one is.
+            var behind = wrong[node.Output.Index];
+            GradientCheckRow Behind(GradientCheckRow row) => behind is null || !row.Passed ? row
+                : row with { MaxRel = behind.MaxRel, Tolerance = behind.Tolerance, Worst = behind.Worst, WrongBehind = behind.Name };
+            foreach (var (parameter, input, row) in SlopeCheck.Run(node.Layer, Inputs(node), generator.Fork(-1 - node.Index), most))
             {
-                if (parameter is null) input = row;
-                else rows[names[parameter]] = Behind(row with { Name = names[parameter] });
+                if (parameter is not null)
+                {
+                    Add(names[parameter], Behind(row));
+                    continue;
+                }
+                var value = node.Inputs[input];
+                reached[value.Index] = true;
+                if (value.Producer is null) Add("input", Behind(row));
+                else wrong[value.Index] ??= row.Passed ? behind : row with { Name = node.Layer.Label };
             }
-            if (input is null) break; // no gradient goes further
-            if (i == 0) rows["input"] = Behind(input with { Name = "input" });
-            else if (!input.Passed) wrong ??= input with { Name = layers[i].Label };
         }
         module.LoadStateDict(state);
-        return layers.Length == 1 ? Ordered(rows, names) : Composition.Compare(module, layers, inputs[0], generator, Ordered(rows, names));
-    }
+        var ordered = names.Values.Prepend("input").Where(rows.ContainsKey).Select(name => rows[name]).ToList();
+        return graph.Nodes.Count == 1 ? ordered : Composition.Compare(module, x, generator, ordered);
 
-    private static List<GradientCheckRow> Ordered(Dictionary<string, GradientCheckRow> rows, Dictionary<Parameter, string> names) =>
-        [.. names.Values.Prepend("input").Where(rows.ContainsKey).Select(name => rows[name])];
+        Batch[] Inputs(Node node) => [.. node.Inputs.Select(value => values[value.Index])];
 
-    /// <summary>What a Sequential runs, nested ones taken apart; anything else, or one with a way of its own, is one layer.</summary>
-    private static IEnumerable<Module> Layers(Module module)
-    {
-        if (module is not Sequential { Chain.Count: > 0 } chain) return [module];
-        Func<Batch, Pass, Batch> forward = chain.Forward;
-        Func<Batch, Pass, Batch?> backward = chain.Backward;
-        bool plain = forward.Method.DeclaringType == typeof(Sequential) && backward.Method.DeclaringType == typeof(Sequential);
-        return plain ? chain.Chain.SelectMany(Layers) : [module];
+        // Of a parameter that several nodes share, the worst.
+        void Add(string name, GradientCheckRow row)
+        {
+            bool worse = !rows.TryGetValue(name, out var present) || (present.Passed && !(row.MaxRel <= present.MaxRel));
+            if (worse) rows[name] = row with { Name = name };
+        }
     }
 }

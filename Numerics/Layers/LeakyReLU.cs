@@ -15,6 +15,9 @@ public sealed class LeakyReLU : Activation
     public double NegativeSlope { get; }
 
     /// <inheritdoc/>
+    protected internal override BackwardReads BackwardReads => BackwardReads.Input;
+
+    /// <inheritdoc/>
     protected override void Apply(ReadOnlySpan<float> x, Span<float> y)
     {
         float a = (float)NegativeSlope;

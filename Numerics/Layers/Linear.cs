@@ -4,7 +4,7 @@ namespace OnnxLeNet.Numerics;
 /// Y = X·Wᵀ + b. The weight is (out, in) as in PyTorch; stored row-major it is, column-major, V = Wᵀ [in × out], so that
 /// Y = X·V, dX = dY·Vᵀ, dV = Xᵀ·dY, db = column sums of dY.
 /// </summary>
-public sealed class Linear : Module
+public sealed class Linear : Layer
 {
     /// <summary>A layer with PyTorch's default initialization, weight first.</summary>
     /// <param name="inFeatures">Features of a sample, whatever its shape's axes.</param>
@@ -33,43 +33,38 @@ public sealed class Linear : Module
     /// <summary>(out), or null.</summary>
     public Parameter? Bias { get; }
 
-    private sealed class State
+    /// <inheritdoc/>
+    protected internal override BackwardReads BackwardReads => BackwardReads.Input;
+
+    /// <inheritdoc/>
+    public override Shape OutputShape(Shape sample)
     {
-        public Batch? X, Y, Dx;
+        if (sample.Rank != 1 || sample[0] != InFeatures)
+            throw new ShapeException($"{Label} takes samples of shape [{InFeatures}], got {sample}"
+                + (sample.Rank > 1 ? $", which flattened has {sample.Count} features" : ""));
+        return new Shape(OutFeatures);
     }
 
     /// <inheritdoc/>
-    public override Batch Forward(Batch x, Pass pass)
+    public override void Forward(Batch x, Batch y, Context context)
     {
-        if (x.Sample.Rank != 1 || x.Sample[0] != InFeatures)
-            throw new ShapeException($"{Label} takes samples of shape [{InFeatures}], got {x.Sample}"
-                + (x.Sample.Rank > 1 ? $", which flattened has {x.Sample.Count} features" : ""));
-        var kept = pass.Kept<State>(this);
-        kept.X = x;
-        var y = Scratch.Reuse(ref kept.Y, x.Count, OutFeatures, x.RequiresGrad || Weight.RequiresGrad || Bias is { RequiresGrad: true });
         // Y[N×out] = X[N×in] · V[in×out] + b
         Scratch.FillColumns(y.Values, x.Count, Bias?.Value.Data);
         Products.Multiply(false, false, x.Values, x.Count, InFeatures, Weight.Value.Data, InFeatures, OutFeatures, Bias is null ? 0 : 1, y.Values);
-        return y;
     }
 
     /// <inheritdoc/>
-    public override Batch? Backward(Batch dy, Pass pass)
+    public override void Backward(Batch x, Batch y, Batch dy, Batch? dx, Context context)
     {
-        var kept = pass.Kept<State>(this);
-        var x = kept.X!;
         // dV[in×out] += Xᵀ[in×N] · dY[N×out]
         if (Weight.RequiresGrad)
         {
-            float[] dWeight = Weight.Partial(pass, out float beta);
+            float[] dWeight = Weight.Partial(context, out float beta);
             Products.Multiply(true, false, x.Values, x.Count, InFeatures, dy.Values, dy.Count, OutFeatures, beta, dWeight);
         }
-        if (Bias is { RequiresGrad: true }) Scratch.AddColumnSums(dy.Values, dy.Count, Bias.Partial(pass, out float biasBeta), biasBeta);
-        if (!x.RequiresGrad) return null;
+        if (Bias is { RequiresGrad: true }) Scratch.AddColumnSums(dy.Values, dy.Count, Bias.Partial(context, out float biasBeta), biasBeta);
         // dX[N×in] = dY[N×out] · Vᵀ[out×in]
-        var dx = Scratch.Reuse(ref kept.Dx, x.Count, x.Sample);
-        Products.Multiply(false, true, dy.Values, dy.Count, OutFeatures, Weight.Value.Data, InFeatures, OutFeatures, 0, dx.Values);
-        return dx;
+        if (dx is not null) Products.Multiply(false, true, dy.Values, dy.Count, OutFeatures, Weight.Value.Data, InFeatures, OutFeatures, 0, dx.Values);
     }
 
     /// <inheritdoc/>

@@ -7,18 +7,19 @@ namespace OnnxLeNet.Numerics;
 internal sealed class LossSurface
 {
     private readonly Module module;
-    private readonly Execution execution; // the module's own keeps what its last forward kept
-    private readonly Batch input;
+    private readonly Execution execution; // the module's own saves what its last forward left
+    private readonly Batch[] inputs;
     private readonly float[] dy;
     private readonly StateDict state;
     private readonly ulong draws;
 
     /// <summary>The input or one parameter: its values, which may be changed, and their gradients.</summary>
     /// <param name="Name"><c>input</c>, or the parameter's name.</param>
-    /// <param name="Parameter">The parameter, or null for the input.</param>
+    /// <param name="Parameter">The parameter, or null for an input.</param>
+    /// <param name="Input">The number of the input.</param>
     /// <param name="Values">What the module reads.</param>
     /// <param name="Backward">As many gradients.</param>
-    public sealed record Tensor(string Name, Parameter? Parameter, float[] Values, float[] Backward)
+    public sealed record Tensor(string Name, Parameter? Parameter, int Input, float[] Values, float[] Backward)
     {
         /// <summary>The power of two at or below its largest value, and 1 at least: what a long step is measured by.</summary>
         public double Span { get; } = Math.Max(1, Math.Pow(2, Math.Floor(Math.Log2(Math.Max(1, LargestOf(Values))))));
@@ -26,14 +27,18 @@ internal sealed class LossSurface
 
     /// <summary>The surface around a batch.</summary>
     /// <param name="module">In the mode it is in.</param>
-    /// <param name="x">[N × features]; copied.</param>
+    /// <param name="x">The inputs, [N × features] each; copied.</param>
     /// <param name="generator">Where dy and dropout draw from.</param>
     /// <exception cref="OnnxLeNetException">Two forwards of the same batch differ.</exception>
-    public LossSurface(Module module, Batch x, Generator generator)
+    public LossSurface(Module module, Batch[] x, Generator generator)
     {
         (this.module, execution, state, draws) = (module, new Execution(module), module.StateDict().Clone(), generator.NextBits());
-        input = new Batch(x.Count, x.Sample);
-        x.Values.CopyTo(input.Values, 0);
+        inputs = Array.ConvertAll(x, given =>
+        {
+            var copy = new Batch(given.Count, given.Sample);
+            given.Values.CopyTo(copy.Values, 0);
+            return copy;
+        });
         var y = Forward();
         dy = new float[y.Values.Length];
         for (int i = 0; i < dy.Length; i++) dy[i] = (float)generator.NextNormal();
@@ -42,7 +47,7 @@ internal sealed class LossSurface
         {
             if (BitConverter.SingleToInt32Bits(y.Values[i]) != BitConverter.SingleToInt32Bits(again[i]))
                 throw new OnnxLeNetException($"{module.GetType().Name}: two forwards of the same batch return {y.Values[i]:R} and {again[i]:R} "
-                    + $"at element {i}, so that no difference is its slope: a module that draws random numbers draws them from pass.Random");
+                    + $"at element {i}, so that no difference is its slope: a module that draws random numbers draws them from its context's Random");
         }
         Output = y;
     }
@@ -50,7 +55,7 @@ internal sealed class LossSurface
     /// <summary>What the module returned for the batch.</summary>
     public Batch Output { get; }
 
-    /// <summary>The input, unless the module gives no gradient for it, and every parameter that has one.</summary>
+    /// <summary>The inputs that the module gives a gradient for, and every parameter that has one.</summary>
     public List<Tensor> Tensors { get; } = [];
 
     /// <summary>L at the point itself.</summary>
@@ -84,7 +89,7 @@ internal sealed class LossSurface
         {
             tensor.Values[place] = value + step * ((2 * i + 1f) / Points - 1);
             var (_, dx) = ForwardBackward();
-            float gradient = (tensor.Parameter is null ? dx!.Values : tensor.Parameter.Grad!.Data)[place];
+            float gradient = (tensor.Parameter is null ? dx[tensor.Input]!.Values : tensor.Parameter.Grad!.Data)[place];
             if (i % 2 == 0) even += gradient;
             else odd += gradient;
         }
@@ -108,11 +113,14 @@ internal sealed class LossSurface
         var (y, dx) = ForwardBackward();
         Loss = Sum(y.Values);
         Tensors.Clear();
-        if (dx is not null) Tensors.Add(new Tensor("input", null, input.Values, dx.Values));
+        for (int i = 0; i < dx.Length; i++)
+        {
+            if (dx[i] is { } gradient) Tensors.Add(new Tensor("input", null, i, inputs[i].Values, gradient.Values));
+        }
         foreach (var (name, parameter) in module.NamedParameters())
         {
             if (parameter is { RequiresGrad: true, Grad: { } grad })
-                Tensors.Add(new Tensor(name, parameter, parameter.Value.Data, (float[])grad.Data.Clone()));
+                Tensors.Add(new Tensor(name, parameter, -1, parameter.Value.Data, (float[])grad.Data.Clone()));
         }
         Noise = MeasureNoise(y.Values);
     }
@@ -150,13 +158,13 @@ internal sealed class LossSurface
         return Math.Max(Math.Sqrt(squares / Times), Half * Math.Sqrt(outputs));
     }
 
-    private (Batch Y, Batch? Dx) ForwardBackward()
+    private (Batch Y, Batch?[] Dx) ForwardBackward()
     {
         module.ZeroGrad();
         var y = Forward();
         var gradient = new Batch(y.Count, y.Sample);
         dy.CopyTo(gradient.Values, 0);
-        return (y, execution.Backward(gradient, retainGraph: false));
+        return (y, execution.Backward([gradient], retainGraph: false));
     }
 
     private double Evaluate() => Sum(Forward().Values);
@@ -169,7 +177,7 @@ internal sealed class LossSurface
             else state[name].AsTensor().Data.CopyTo(buffer.AsTensor().Data, 0);
         }
         Generator.Default.State = draws;
-        return execution.Forward(input);
+        return execution.Forward(inputs)[0];
     }
 
     private double Sum(float[] y)

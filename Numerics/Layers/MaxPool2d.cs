@@ -1,7 +1,7 @@
 namespace OnnxLeNet.Numerics;
 
 /// <summary>The largest value of each window of each channel. The gradient goes to that value's place; where windows overlap it adds up.</summary>
-public sealed class MaxPool2d : Module
+public sealed class MaxPool2d : Layer
 {
     /// <summary>A pool; the stride is the kernel's size unless given, and the padding below and on the right that above and on the left.</summary>
     /// <exception cref="ArgumentOutOfRangeException">
@@ -17,32 +17,28 @@ public sealed class MaxPool2d : Module
 
     private sealed class State
     {
-        public Batch? X, Y, Dx;
         public float[]? Argmax;
     }
 
     /// <inheritdoc/>
-    public override Batch Forward(Batch x, Pass pass)
+    protected internal override BackwardReads BackwardReads => BackwardReads.None;
+
+    /// <inheritdoc/>
+    public override Shape OutputShape(Shape sample) => Pooling.OutputShape(this, Geometry, sample);
+
+    /// <inheritdoc/>
+    public override void Forward(Batch x, Batch y, Context context)
     {
-        var (oH, oW) = Pooling.OutputSize(this, Geometry, x);
-        var kept = pass.Kept<State>(this);
-        kept.X = x;
-        var y = Scratch.Reuse(ref kept.Y, x.Count, x.Sample[0], oH, oW, x.RequiresGrad);
-        float[] argmax = Scratch.Reuse(ref kept.Argmax, y.Values.Length);
-        MaxPooling.Forward(Geometry, x.Count, x.Sample, (oH, oW), x.Values, y.Values, argmax);
-        return y;
+        float[] argmax = Scratch.Reuse(ref context.State<State>().Argmax, y.Values.Length);
+        MaxPooling.Forward(Geometry, x.Count, x.Sample, (y.Sample[1], y.Sample[2]), x.Values, y.Values, argmax);
     }
 
     /// <inheritdoc/>
-    public override Batch? Backward(Batch dy, Pass pass)
+    public override void Backward(Batch x, Batch y, Batch dy, Batch? dx, Context context)
     {
-        var kept = pass.Kept<State>(this);
-        var x = kept.X!;
-        if (!x.RequiresGrad) return null;
-        var dx = Scratch.Reuse(ref kept.Dx, x.Count, x.Sample);
+        if (dx is null) return;
         dx.Values.AsSpan().Clear();
-        MaxPooling.Backward(Geometry, x.Count, x.Sample, (dy.Sample[1], dy.Sample[2]), dy.Values, kept.Argmax, dx.Values);
-        return dx;
+        MaxPooling.Backward(Geometry, x.Count, x.Sample, (dy.Sample[1], dy.Sample[2]), dy.Values, context.State<State>().Argmax, dx.Values);
     }
 
     /// <inheritdoc/>

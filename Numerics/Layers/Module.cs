@@ -3,9 +3,9 @@ using System.Text;
 namespace OnnxLeNet.Numerics;
 
 /// <summary>
-/// The base of every layer and network: named parameters and child modules, a forward and, explicitly, its backward.
-/// A subclass registers its children and parameters and overrides the two methods that take a <see cref="Pass"/>; each does one block of
-/// samples on one thread. The methods without one are the door: they take a whole batch, cut it into blocks and run these on all threads.
+/// The base of every layer and network: named parameters and child modules, and a forward over symbolic values, from which a <see cref="Graph"/> is made.
+/// A network registers its children and calls them in <see cref="Forward(Value)"/>; what computes is a <see cref="Layer"/> or a <see cref="Join"/>.
+/// The methods that take a <see cref="Batch"/> run the graph on all threads.
 /// </summary>
 public abstract class Module
 {
@@ -13,7 +13,10 @@ public abstract class Module
     private readonly List<(string Name, Parameter Parameter)> parameters = [];
     private readonly List<(string Name, StateTensor Buffer)> buffers = [];
     private Execution? execution;
-    private Module? parent;
+    private readonly List<Module> parents = []; // mostly one; several where networks share a module
+
+    /// <summary>Counts changes of what is in the module: a graph made before one is made again.</summary>
+    internal int Version { get; private set; }
 
     /// <summary>Whether the module is in training mode; layers such as dropout behave differently then.</summary>
     public bool Training { get; private set; } = true;
@@ -22,10 +25,7 @@ public abstract class Module
     public string? Name { get; private set; }
 
     /// <summary>The name with those of the modules around it, classifier.0; null for an outermost one.</summary>
-    private string? FullName => Name is null ? null : parent?.FullName is { } outer ? $"{outer}.{Name}" : Name;
-
-    /// <summary>The module around all that this one is in; itself where it is in none.</summary>
-    private protected Module Outermost => parent?.Outermost ?? this;
+    internal string? FullName => Name is null ? null : parents.FirstOrDefault()?.FullName is { } outer ? $"{outer}.{Name}" : Name;
 
     /// <summary>The direct children in order of registration.</summary>
     public IReadOnlyList<(string Name, Module Module)> Children => children;
@@ -36,17 +36,53 @@ public abstract class Module
     {
         ArgumentNullException.ThrowIfNull(module);
         RequireFreeName(name);
+        Adopt(module);
         children.Add((name, module));
-        (module.Name, module.parent) = (name, this);
+        module.Name = name;
         return module;
+    }
+
+    /// <summary>Makes a module part of this one. In a network each module is registered once, so that it has one name.</summary>
+    private protected void Adopt(Module module)
+    {
+        var roots = Roots().ToHashSet();
+        if (Ancestors().Contains(module)) throw new ArgumentException($"{module.TypeName} is around {TypeName} already, and would be inside itself", nameof(module));
+        foreach (var inner in module.Inside())
+        {
+            if (inner.parents.Count > 0 && inner.Roots().Any(root => roots.Contains(root)))
+                throw new ArgumentException($"{inner} is already in this network{(inner.FullName is { } name ? $", as '{name}'" : "")}: register a module once, and call it as often as you like", nameof(module));
+        }
+        module.parents.Add(this);
+        Changed();
+    }
+
+    /// <summary>This module and all around it.</summary>
+    private IEnumerable<Module> Ancestors() => parents.SelectMany(parent => parent.Ancestors()).Prepend(this);
+
+    private IEnumerable<Module> Roots() => Ancestors().Where(module => module.parents.Count == 0);
+
+    private IEnumerable<Module> Inside() => Parts.SelectMany(part => part.Inside()).Prepend(this);
+
+    private protected void Release(Module module)
+    {
+        module.parents.Remove(this);
+        Changed();
+    }
+
+    private protected void Changed()
+    {
+        Version++;
+        foreach (var parent in parents) parent.Changed();
     }
 
     /// <summary>Puts another module in a child's place, under the same name.</summary>
     private protected void ReplaceChild(Module child, Module module)
     {
+        Adopt(module);
         int at = children.FindIndex(c => c.Module == child);
         children[at] = (children[at].Name, module);
-        (module.Name, module.parent, child.Name, child.parent) = (child.Name, this, null, null);
+        (module.Name, child.Name) = (child.Name, null);
+        Release(child);
     }
 
     /// <summary>Makes a tensor a parameter of this module.</summary>
@@ -56,7 +92,28 @@ public abstract class Module
         ArgumentNullException.ThrowIfNull(parameter);
         RequireFreeName(name);
         parameters.Add((name, parameter));
+        Changed();
         return parameter;
+    }
+
+    /// <summary>The parameters of this module itself.</summary>
+    private protected IReadOnlyList<(string Name, Parameter Parameter)> OwnParameters => parameters;
+
+    /// <summary>Whether a backward computes the gradient of any parameter in it.</summary>
+    internal bool HasTrainable
+    {
+        get
+        {
+            foreach (var (_, parameter) in parameters)
+            {
+                if (parameter.RequiresGrad) return true;
+            }
+            foreach (var (_, child) in children)
+            {
+                if (child.HasTrainable) return true;
+            }
+            return false;
+        }
     }
 
     /// <summary>Makes something a buffer of this module: not trained, but part of its state dict.</summary>
@@ -87,14 +144,14 @@ public abstract class Module
         return this;
     }
 
-    /// <summary>All parameters with their full names, such as <c>conv1.weight</c>: own ones first, then the children's.</summary>
-    public IEnumerable<(string Name, Parameter Parameter)> NamedParameters()
-    {
-        foreach (var own in parameters) yield return own;
-        foreach (var (name, child) in children)
-            foreach (var (inner, parameter) in child.NamedParameters())
-                yield return ($"{name}.{inner}", parameter);
-    }
+    /// <summary>
+    /// All parameters with their full names, such as <c>conv1.weight</c>: own ones first, then the children's. One that several modules share comes once, under
+    /// its first name.
+    /// </summary>
+    public IEnumerable<(string Name, Parameter Parameter)> NamedParameters() => AllParameters("").DistinctBy(named => named.Parameter);
+
+    private IEnumerable<(string Name, Parameter Parameter)> AllParameters(string prefix) => parameters.Select(own => (prefix + own.Name, own.Parameter))
+        .Concat(children.SelectMany(child => child.Module.AllParameters($"{prefix}{child.Name}.")));
 
     /// <summary>All buffers with their full names, such as <c>bn.running_mean</c>.</summary>
     public IEnumerable<(string Name, StateTensor Buffer)> NamedBuffers()
@@ -204,48 +261,40 @@ public abstract class Module
     protected internal virtual IEnumerable<Module> Parts => children.Select(c => c.Module);
 
     /// <summary>
-    /// Whether samples of a batch influence each other, as in batch norm's training: the batch then goes through as one block. By default,
-    /// whether those of any child do.
+    /// What the module computes, written once over symbolic values: a composite calls its layers, <see cref="F"/>'s functions and the operators of
+    /// <see cref="Value"/>; a <see cref="Layer"/> has its own. Called when a graph is made, not for every batch.
     /// </summary>
-    protected internal virtual bool CouplesSamples
+    /// <param name="x">What comes in.</param>
+    /// <exception cref="ShapeException">The samples do not have the shape this module takes.</exception>
+    public virtual Value Forward(Value x) => throw new OnnxLeNetException($"{Label} has no forward of one value: override Forward(Value)");
+
+    /// <summary>The same of a module with several inputs or outputs.</summary>
+    public virtual IReadOnlyList<Value> Forward(IReadOnlyList<Value> inputs)
     {
-        get
-        {
-            foreach (var (_, child) in children)
-            {
-                if (child.CouplesSamples) return true;
-            }
-            return false;
-        }
+        ArgumentNullException.ThrowIfNull(inputs);
+        return inputs.Count == 1 ? [Forward(inputs[0])] : throw new ShapeException($"{Label} takes one value, got {inputs.Count}: override Forward(IReadOnlyList<Value>) for several");
     }
 
-    /// <summary>The same in evaluation, whatever mode the modules are in; by default as <see cref="CouplesSamples"/>.</summary>
-    protected internal virtual bool CouplesSamplesInEvaluation => CouplesSamples;
-
-    /// <summary>One block forward. Keeps on the pass what the backward needs. The result belongs to the pass: the next trip overwrites it.</summary>
-    /// <param name="x">[N × features].</param>
-    /// <param name="pass">Where to keep.</param>
-    /// <exception cref="ShapeException">The samples do not have the shape this module takes.</exception>
-    public abstract Batch Forward(Batch x, Pass pass);
-
     /// <summary>
-    /// The same block backward: returns dx, or null where <c>x.RequiresGrad</c> was false, and adds to the parameters' gradients.
-    /// The result belongs to the pass.
-    /// </summary>
-    public abstract Batch? Backward(Batch dy, Pass pass);
-
-    /// <summary>
-    /// A batch forward, kept for <see cref="Backward(Batch, bool)"/>. The result belongs to the caller. For one thread at a time;
-    /// <see cref="Inference.Run"/> is for several, and keeps nothing.
+    /// A batch forward, saved for <see cref="Backward(Batch, bool)"/>. The result belongs to the caller. For one thread at a time;
+    /// <see cref="Inference.Run(Module, Batch, CancellationToken)"/> is for several, and saves nothing.
     /// </summary>
     /// <param name="x">[N × features].</param>
     /// <returns>[N × features].</returns>
     /// <exception cref="ShapeException">The samples do not have the shape this module takes, or there are none.</exception>
-    public Batch Forward(Batch x)
+    public Batch Forward(Batch x) => Forward([x]) is [var y] ? y : throw new ShapeException($"{Label} returns several values where one is asked for: use Forward(Batch[])");
+
+    /// <summary>The same of several inputs and outputs, all of as many samples.</summary>
+    /// <inheritdoc cref="Forward(Batch)"/>
+    public Batch[] Forward(Batch[] x)
     {
-        execution ??= new Execution(this);
+        ArgumentNullException.ThrowIfNull(x);
+        foreach (var input in x) ArgumentNullException.ThrowIfNull(input, nameof(x));
+        execution ??= NewExecution();
         return execution.Forward(x);
     }
+
+    private protected virtual Execution NewExecution() => new(this);
 
     /// <summary>A tensor [N, C, H, W] or [N, F] forward: the batch's forward between two copies.</summary>
     /// <inheritdoc cref="Forward(Batch)"/>
@@ -261,11 +310,18 @@ public abstract class Module
     /// Once, unless the graph is retained.
     /// </summary>
     /// <param name="dy">The gradient of the forward's result, of its shape.</param>
-    /// <param name="retainGraph">Whether what the forward kept stays for another backward.</param>
+    /// <param name="retainGraph">Whether what the forward saved stays for another backward.</param>
     /// <exception cref="InvalidOperationException">No forward before it, or a second backward of the same forward.</exception>
     /// <exception cref="ShapeException">Another shape than the forward's result.</exception>
-    public Batch? Backward(Batch dy, bool retainGraph = false) =>
-        (execution ?? throw new InvalidOperationException($"{GetType().Name}: Backward needs a Forward before it")).Backward(dy, retainGraph);
+    public Batch? Backward(Batch dy, bool retainGraph = false) => Backward([dy], retainGraph)[0];
+
+    /// <summary>The same of several inputs and outputs.</summary>
+    /// <inheritdoc cref="Backward(Batch, bool)"/>
+    public Batch?[] Backward(Batch[] dy, bool retainGraph = false)
+    {
+        ArgumentNullException.ThrowIfNull(dy);
+        return (execution ?? throw new InvalidOperationException($"{GetType().Name}: Backward needs a Forward before it")).Backward(dy, retainGraph);
+    }
 
     /// <summary>The last forward's tensor backward, as <see cref="Backward(Batch, bool)"/>.</summary>
     public Tensor? Backward(Tensor dy, bool retainGraph = false)
@@ -275,10 +331,6 @@ public abstract class Module
             ? Backward(Batch.FromTensor(dy.Unsqueeze(0)), retainGraph)?.ToTensor().Squeeze(0)
             : Backward(Batch.FromTensor(dy), retainGraph)?.ToTensor();
     }
-
-    /// <summary>This module's place in the backward chain behind what made its input: by default one step that leads to that and its parameters.</summary>
-    public virtual GradFn GradFnFor(GradFn? input) =>
-        new($"{GetType().Name}Backward0", this, [input, .. parameters.Select(p => GradFn.Leaf(p.Name, p.Parameter))]);
 
     /// <summary>What stands in the printed form's brackets for a module without children.</summary>
     protected virtual string Describe() => "";

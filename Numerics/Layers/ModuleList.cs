@@ -25,17 +25,10 @@ public sealed class ModuleList : Module, IReadOnlyList<Module>
     public void Add(Module module) => Register(Children.Count.ToString(CultureInfo.InvariantCulture), module);
 
     /// <summary>Always an error: a list has no forward.</summary>
-    /// <exception cref="InvalidOperationException">Always.</exception>
-    public override Batch Forward(Batch x, Pass pass) => throw NoForward();
-
-    /// <summary>Always an error: a list has no backward.</summary>
-    /// <exception cref="InvalidOperationException">Always.</exception>
-    public override Batch? Backward(Batch dy, Pass pass) => throw NoForward();
+    public override Value Forward(Value x) => throw new InvalidOperationException("a ModuleList holds modules but does not run them: call its members, or use a Sequential");
 
     /// <summary>The modules in order.</summary>
     public IEnumerator<Module> GetEnumerator() => Children.Select(child => child.Module).GetEnumerator();
 
     IEnumerator IEnumerable.GetEnumerator() => GetEnumerator();
-
-    private static InvalidOperationException NoForward() => new("a ModuleList holds modules but does not run them: call its members, or use a Sequential");
 }

@@ -6,12 +6,12 @@ namespace OnnxLeNet.Numerics;
 /// </summary>
 public sealed class Parameter
 {
-    // A sum over a batch is made of sums over lanes, each added up by one thread in a fixed order: see BlockPlan. When the backward ends they
+    // A sum over a batch is made of sums over shards, each added up by one thread in a fixed order: see BlockPlan. When the backward ends they
     // are left as they are until somebody reads the gradient: the optimizer adds them up in the same pass over memory that updates the value.
-    private readonly float[]?[] partials = new float[]?[BlockPlan.MostLanes];
-    private readonly bool[] begun = new bool[BlockPlan.MostLanes];
+    private readonly float[]?[] partials = new float[]?[BlockPlan.MostShards];
+    private readonly bool[] begun = new bool[BlockPlan.MostShards];
     private readonly Lock settling = new(); // whoever reads the gradient may be the one to add it up
-    private bool pending; // the lanes' shares are part of the gradient and not yet in it
+    private bool pending; // the shards' sums are part of the gradient and not yet in it
     private bool isZero; // the gradient counts as zero, whatever its array holds
     private Tensor? grad;
 
@@ -38,7 +38,7 @@ public sealed class Parameter
         }
     }
 
-    /// <summary>Whether a backward has computed a gradient; unlike <see cref="Grad"/> it leaves the lanes' shares where they are.</summary>
+    /// <summary>Whether a backward has computed a gradient; unlike <see cref="Grad"/> it leaves the shards' sums where they are.</summary>
     internal bool HasGrad => pending || grad is not null;
 
     /// <summary>Whether backwards compute its gradient; false for a frozen parameter.</summary>
@@ -63,34 +63,34 @@ public sealed class Parameter
     }
 
     /// <summary>Adds a block's share to the gradient, from the backward of a module of one's own; nothing if the parameter is frozen.</summary>
-    /// <param name="pass">The block's.</param>
+    /// <param name="context">The block's.</param>
     /// <param name="share">As many numbers as the value has.</param>
     /// <exception cref="ShapeException">Another number.</exception>
-    public void AddGrad(Pass pass, ReadOnlySpan<float> share)
+    public void AddGrad(Context context, ReadOnlySpan<float> share)
     {
-        ArgumentNullException.ThrowIfNull(pass);
+        ArgumentNullException.ThrowIfNull(context);
         if (share.Length != Value.Data.Length) throw new ShapeException($"a gradient of {share.Length} elements for a parameter of {Value.Shape}");
         if (!RequiresGrad) return;
-        float[] sum = Partial(pass, out float beta);
+        float[] sum = Partial(context, out float beta);
         if (beta == 0) share.CopyTo(sum);
         else Elementwise.Add(share, sum);
     }
 
     /// <summary>
-    /// The array a lane adds its share of the gradient to, and the factor β for what is in it: 0 the first time, then 1.
+    /// The array a shard adds its share of the gradient to, and the factor β for what is in it: 0 the first time, then 1.
     /// The shares become part of the gradient when the backward ends.
     /// </summary>
-    internal float[] Partial(Pass pass, out float beta)
+    internal float[] Partial(Context context, out float beta)
     {
-        beta = begun[pass.Lane] ? 1 : 0;
-        begun[pass.Lane] = true;
-        return partials[pass.Lane] ??= new float[Value.Data.Length];
+        beta = begun[context.Shard] ? 1 : 0;
+        begun[context.Shard] = true;
+        return partials[context.Shard] ??= new float[Value.Data.Length];
     }
 
-    /// <summary>Ends a backward: the lanes' shares now belong to the gradient.</summary>
+    /// <summary>Ends a backward: the shards' sums now belong to the gradient.</summary>
     internal void AddPartials() => pending |= begun.AsSpan().Contains(true);
 
-    /// <summary>Brings the gradient's array up to date: before it is read, and before the lanes begin anew.</summary>
+    /// <summary>Brings the gradient's array up to date: before it is read, and before the shards begin anew.</summary>
     internal void Settle()
     {
         if (!Volatile.Read(ref pending) && !Volatile.Read(ref isZero)) return;
@@ -103,17 +103,17 @@ public sealed class Parameter
         }
     }
 
-    /// <summary>The same for a range, in the order of the lanes; returns the array. Ranges may be done side by side; <see cref="Settled"/> ends it.</summary>
+    /// <summary>The same for a range, in the order of the shards; returns the array. Ranges may be done side by side; <see cref="Settled"/> ends it.</summary>
     internal float[] SettleRange(int from, int to)
     {
         float[] data = grad!.Data;
         if (!pending && !isZero) return data;
         var sum = data.AsSpan(from..to);
         bool fresh = isZero;
-        for (int lane = 0; pending && lane < begun.Length; lane++)
+        for (int shard = 0; pending && shard < begun.Length; shard++)
         {
-            if (!begun[lane]) continue;
-            var share = partials[lane].AsSpan(from..to);
+            if (!begun[shard]) continue;
+            var share = partials[shard].AsSpan(from..to);
             if (fresh) share.CopyTo(sum);
             else Elementwise.Add(share, sum);
             fresh = false;
@@ -144,7 +144,7 @@ public sealed class Parameter
         (grad, isZero) = (before, false);
     }
 
-    /// <summary>Forgets the lanes' shares, after a backward that did not end.</summary>
+    /// <summary>Forgets the shards' sums, after a backward that did not end.</summary>
     internal void DropPartials()
     {
         begun.AsSpan().Clear();

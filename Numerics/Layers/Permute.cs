@@ -4,7 +4,7 @@ namespace OnnxLeNet.Numerics;
 /// The axes of a sample in another order, <c>x.permute(0, 3, 1, 2)</c>: images that come as [N, H, W, C] become [N, C, H, W]. In the CHWN layout every
 /// feature is a run of N values, and these runs change places; backward they change back.
 /// </summary>
-public sealed class Permute : Module
+public sealed class Permute : Layer
 {
     private readonly int[] dims;
 
@@ -23,40 +23,34 @@ public sealed class Permute : Module
 
     private sealed class State
     {
-        public Batch? X, Y, Dx;
         public Shape Sample;
         public int[]? Sources; // the feature of x that each feature of y is
     }
 
-    /// <summary>The shape of a sample of the result.</summary>
-    /// <exception cref="ShapeException">A sample of another number of axes.</exception>
-    public Shape OutputSample(Shape sample)
+    /// <inheritdoc/>
+    protected internal override BackwardReads BackwardReads => BackwardReads.None;
+
+    /// <inheritdoc/>
+    public override Shape OutputShape(Shape sample)
     {
         if (sample.Rank != dims.Length - 1) throw new ShapeException($"{Label} orders the axes of [N{string.Concat(Enumerable.Repeat(", ·", dims.Length - 1))}], got samples of shape {sample}");
         return new Shape([.. dims.Skip(1).Select(axis => sample[axis - 1])]);
     }
 
     /// <inheritdoc/>
-    public override Batch Forward(Batch x, Pass pass)
+    public override void Forward(Batch x, Batch y, Context context)
     {
-        var output = OutputSample(x.Sample);
-        var kept = pass.Kept<State>(this);
-        if (kept.Sources is null || kept.Sample != x.Sample) (kept.Sample, kept.Sources) = (x.Sample, Sources(x.Sample, output));
-        kept.X = x;
-        var y = Scratch.Reuse(ref kept.Y, x.Count, output, x.RequiresGrad);
-        for (int f = 0; f < kept.Sources.Length; f++) x.Values.AsSpan(kept.Sources[f] * x.Count, x.Count).CopyTo(y.Values.AsSpan(f * x.Count));
-        return y;
+        var state = context.State<State>();
+        if (state.Sources is null || state.Sample != x.Sample) (state.Sample, state.Sources) = (x.Sample, Sources(x.Sample, y.Sample));
+        for (int f = 0; f < state.Sources.Length; f++) x.Values.AsSpan(state.Sources[f] * x.Count, x.Count).CopyTo(y.Values.AsSpan(f * x.Count));
     }
 
     /// <inheritdoc/>
-    public override Batch? Backward(Batch dy, Pass pass)
+    public override void Backward(Batch x, Batch y, Batch dy, Batch? dx, Context context)
     {
-        var kept = pass.Kept<State>(this);
-        var x = kept.X!;
-        if (!x.RequiresGrad) return null;
-        var dx = Scratch.Reuse(ref kept.Dx, x.Count, x.Sample);
-        for (int f = 0; f < kept.Sources!.Length; f++) dy.Values.AsSpan(f * x.Count, x.Count).CopyTo(dx.Values.AsSpan(kept.Sources[f] * x.Count));
-        return dx;
+        if (dx is null) return;
+        int[] sources = context.State<State>().Sources!;
+        for (int f = 0; f < sources.Length; f++) dy.Values.AsSpan(f * x.Count, x.Count).CopyTo(dx.Values.AsSpan(sources[f] * x.Count));
     }
 
     /// <inheritdoc/>

@@ -5,6 +5,9 @@ namespace OnnxLeNet.Numerics;
 public sealed class ReLU(bool inplace = false) : Activation
 {
     /// <inheritdoc/>
+    protected internal override BackwardReads BackwardReads => BackwardReads.Output;
+
+    /// <inheritdoc/>
     protected override void Apply(ReadOnlySpan<float> x, Span<float> y) => Elementwise.ReluForward(x, y);
 
     /// <inheritdoc/>

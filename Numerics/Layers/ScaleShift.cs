@@ -6,7 +6,7 @@ namespace OnnxLeNet.Numerics;
 /// channel ([C, 1, 1] for images), or one for each element. What a graph says by Mul, Add, Sub and Div with a constant.
 /// Backward: dx = dy·weight, dWeight = Σ dy·x, dBias = Σ dy, each sum over the samples and over what an element is broadcast to.
 /// </summary>
-public sealed class ScaleShift : Module
+public sealed class ScaleShift : Layer
 {
     /// <summary>A layer with a weight of ones, a bias of zeros, or both.</summary>
     /// <param name="weight">The weight's shape; null for y = x + bias.</param>
@@ -45,63 +45,78 @@ public sealed class ScaleShift : Module
 
     private sealed class State
     {
-        public Batch? X, Y, Dx;
         public Shape Sample; // that the places are for
         public int[]? WeightPlaces, BiasPlaces; // for each feature its element of the weight and of the bias
         public double[]? Sums;
     }
 
     /// <inheritdoc/>
-    public override Batch Forward(Batch x, Pass pass)
+    protected internal override BackwardReads BackwardReads => Weight is null ? BackwardReads.None : BackwardReads.Input;
+
+    /// <inheritdoc/>
+    protected internal override bool RunsInPlace => true;
+
+    /// <inheritdoc/>
+    protected internal override bool BackwardRunsInPlace => true;
+
+    internal override bool PassesGradient(int input, Shape[] inputs, Shape output) => Weight is null;
+
+    /// <inheritdoc/>
+    public override Shape OutputShape(Shape sample)
     {
-        var kept = pass.Kept<State>(this);
-        if (kept.X is null || kept.Sample != x.Sample)
-            (kept.Sample, kept.WeightPlaces, kept.BiasPlaces) = (x.Sample, Places(Weight, x.Sample), Places(Bias, x.Sample));
-        kept.X = x;
-        var y = Scratch.Reuse(ref kept.Y, x.Count, x.Sample, x.RequiresGrad || Weight is { RequiresGrad: true } || Bias is { RequiresGrad: true });
+        foreach (var parameter in new[] { Weight, Bias })
+        {
+            if (parameter is not null && !Fits(parameter.Value.Shape, sample))
+                throw new ShapeException($"{Label} takes samples that {parameter.Value.Shape} is broadcast to, got {sample}");
+        }
+        return sample;
+    }
+
+    /// <inheritdoc/>
+    public override void Forward(Batch x, Batch y, Context context)
+    {
+        var state = context.State<State>();
+        if (state.WeightPlaces is null && state.BiasPlaces is null || state.Sample != x.Sample)
+            (state.Sample, state.WeightPlaces, state.BiasPlaces) = (x.Sample, Places(Weight, x.Sample), Places(Bias, x.Sample));
         for (int feature = 0, n = x.Count; feature < x.Sample.Count; feature++)
         {
             var xf = x.Values.AsSpan(feature * n, n);
             var yf = y.Values.AsSpan(feature * n, n);
-            if (kept.WeightPlaces is null) xf.CopyTo(yf);
+            if (state.WeightPlaces is null) xf.CopyTo(yf);
             else
             {
-                float weight = Weight!.Value.Data[kept.WeightPlaces[feature]];
+                float weight = Weight!.Value.Data[state.WeightPlaces[feature]];
                 for (int i = 0; i < xf.Length; i++) yf[i] = xf[i] * weight;
             }
-            if (kept.BiasPlaces is null) continue;
-            float bias = Bias!.Value.Data[kept.BiasPlaces[feature]];
+            if (state.BiasPlaces is null) continue;
+            float bias = Bias!.Value.Data[state.BiasPlaces[feature]];
             foreach (ref float value in yf) value += bias;
         }
-        return y;
     }
 
     /// <inheritdoc/>
-    public override Batch? Backward(Batch dy, Pass pass)
+    public override void Backward(Batch x, Batch y, Batch dy, Batch? dx, Context context)
     {
-        var kept = pass.Kept<State>(this);
-        var x = kept.X!;
-        if (Weight is { RequiresGrad: true }) AddSums(Weight, kept.WeightPlaces!, kept, x.Values, dy, pass);
-        if (Bias is { RequiresGrad: true }) AddSums(Bias, kept.BiasPlaces!, kept, null, dy, pass);
-        if (!x.RequiresGrad) return null;
-        if (Weight is null) return dy;
-        var dx = Scratch.Reuse(ref kept.Dx, x.Count, x.Sample);
-        for (int feature = 0, n = x.Count; feature < x.Sample.Count; feature++)
+        var state = context.State<State>();
+        if (Weight is { RequiresGrad: true }) AddSums(Weight, state.WeightPlaces!, state, x.Values, dy, context);
+        if (Bias is { RequiresGrad: true }) AddSums(Bias, state.BiasPlaces!, state, null, dy, context);
+        if (dx is null) return;
+        if (Weight is null) dy.Values.CopyTo(dx.Values, 0);
+        for (int feature = 0, n = x.Count; feature < x.Sample.Count && Weight is not null; feature++)
         {
-            float weight = Weight.Value.Data[kept.WeightPlaces![feature]];
+            float weight = Weight.Value.Data[state.WeightPlaces![feature]];
             var dyf = dy.Values.AsSpan(feature * n, n);
             var dxf = dx.Values.AsSpan(feature * n, n);
             for (int i = 0; i < dyf.Length; i++) dxf[i] = dyf[i] * weight;
         }
-        return dx;
     }
 
     /// <summary>gradient += Σ dy·x, or Σ dy where there is no x, over the features that share an element.</summary>
-    private static void AddSums(Parameter parameter, int[] places, State kept, float[]? x, Batch dy, Pass pass)
+    private static void AddSums(Parameter parameter, int[] places, State state, float[]? x, Batch dy, Context context)
     {
-        float[] gradient = parameter.Partial(pass, out float beta);
-        if (kept.Sums is null || kept.Sums.Length < gradient.Length) kept.Sums = new double[gradient.Length];
-        var sums = kept.Sums.AsSpan(0, gradient.Length);
+        float[] gradient = parameter.Partial(context, out float beta);
+        if (state.Sums is null || state.Sums.Length < gradient.Length) state.Sums = new double[gradient.Length];
+        var sums = state.Sums.AsSpan(0, gradient.Length);
         sums.Clear();
         for (int feature = 0, n = dy.Count; feature < places.Length; feature++)
         {
@@ -113,11 +128,10 @@ public sealed class ScaleShift : Module
     }
 
     /// <summary>For each feature of a sample the element that is broadcast to it.</summary>
-    private int[]? Places(Parameter? parameter, Shape sample)
+    private static int[]? Places(Parameter? parameter, Shape sample)
     {
         if (parameter is null) return null;
         var shape = parameter.Value.Shape;
-        if (!Fits(shape, sample)) throw new ShapeException($"{Label} takes samples that {shape} is broadcast to, got {sample}");
         var places = new int[sample.Count];
         if (shape.Count == 1) return places;
         for (int feature = 0; feature < places.Length; feature++)

@@ -4,6 +4,9 @@ namespace OnnxLeNet.Numerics;
 public sealed class Sigmoid : Activation
 {
     /// <inheritdoc/>
+    protected internal override BackwardReads BackwardReads => BackwardReads.Output;
+
+    /// <inheritdoc/>
     protected override void Apply(ReadOnlySpan<float> x, Span<float> y) => Elementwise.SigmoidForward(x, y);
 
     /// <inheritdoc/>

@@ -10,9 +10,9 @@ internal static class SlopeCheck
     private const int MostAcross = 20;
 
     /// <summary>
-    /// A row for the input, if the layer gives a gradient for it (its parameter is null), and for every parameter that has one.
+    /// A row for each input that the layer gives a gradient for (its parameter is null), and for every parameter that has one.
     /// </summary>
-    public static List<(Parameter? Parameter, GradientCheckRow Row)> Run(Module layer, Batch x, Generator generator, int most)
+    public static List<(Parameter? Parameter, int Input, GradientCheckRow Row)> Run(Module layer, Batch[] x, Generator generator, int most)
     {
         var surface = new LossSurface(layer, x, generator);
         surface.Measure();
@@ -26,7 +26,7 @@ internal static class SlopeCheck
                 if (!rows[i].Says) rows[i] = (Merge(rows[i].Row, Compare(surface, surface.Tensors[i], generator, most).Row), true);
             }
         }
-        return [.. surface.Tensors.Zip(rows, (tensor, row) => (tensor.Parameter, row.Row))];
+        return [.. surface.Tensors.Zip(rows, (tensor, row) => (tensor.Parameter, tensor.Input, row.Row))];
     }
 
     /// <summary>One tensor's row, and whether it says something: enough was compared, large gradients too, and not all was zero.</summary>

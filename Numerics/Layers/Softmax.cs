@@ -56,7 +56,7 @@ public sealed class LogSoftmax : ChannelNormalization
 }
 
 /// <summary>What softmax and log softmax share: for every sample and place, the largest channel and Σ e^{x − max}.</summary>
-public abstract class ChannelNormalization : Module
+public abstract class ChannelNormalization : Layer
 {
     private protected ChannelNormalization(int dim)
     {
@@ -69,7 +69,6 @@ public abstract class ChannelNormalization : Module
 
     private sealed class State
     {
-        public Batch? X, Y, Dx;
         public float[]? Maxima, Sums;
     }
 
@@ -78,16 +77,21 @@ public abstract class ChannelNormalization : Module
     private protected abstract void Backward(int channels, int places, ReadOnlySpan<float> y, ReadOnlySpan<float> dy, Span<float> sums, Span<float> dx);
 
     /// <inheritdoc/>
-    public override Batch Forward(Batch x, Pass pass)
+    protected internal override BackwardReads BackwardReads => BackwardReads.Output;
+
+    /// <inheritdoc/>
+    public override Shape OutputShape(Shape sample)
     {
-        int axis = Dim < 0 ? x.Sample.Rank - 1 : Dim - 1;
-        if (axis < 0 || axis >= x.Sample.Rank || x.Sample.Count == 0)
-            throw new ShapeException($"{Label} normalizes axis {Dim} of [N, C, …], got {x.Sample.Prepend(x.Count)}");
-        var kept = pass.Kept<State>(this);
-        kept.X = x;
-        var y = Scratch.Reuse(ref kept.Y, x.Count, x.Sample, x.RequiresGrad);
+        int axis = Dim < 0 ? sample.Rank - 1 : Dim - 1;
+        return axis >= 0 && axis < sample.Rank ? sample : throw new ShapeException($"{Label} normalizes axis {Dim} of [N, C, …], got {sample.Batched}");
+    }
+
+    /// <inheritdoc/>
+    public override void Forward(Batch x, Batch y, Context context)
+    {
+        var state = context.State<State>();
         var (parts, channels, places) = Cut(x);
-        float[] maxima = Scratch.Reuse(ref kept.Maxima, places), sums = Scratch.Reuse(ref kept.Sums, places);
+        float[] maxima = Scratch.Reuse(ref state.Maxima, places), sums = Scratch.Reuse(ref state.Sums, places);
         for (int part = 0; part < parts; part++)
         {
             var values = Part(x, part, parts);
@@ -99,24 +103,19 @@ public abstract class ChannelNormalization : Module
                 for (int r = 0; r < places; r++, i++) sums[r] += MathF.Exp(values[i] - maxima[r]);
             Forward(channels, places, values, maxima, sums, Part(y, part, parts));
         }
-        return y;
     }
 
     /// <inheritdoc/>
-    public override Batch? Backward(Batch dy, Pass pass)
+    public override void Backward(Batch x, Batch y, Batch dy, Batch? dx, Context context)
     {
-        var kept = pass.Kept<State>(this);
-        var x = kept.X!;
-        if (!x.RequiresGrad) return null;
-        var dx = Scratch.Reuse(ref kept.Dx, x.Count, x.Sample);
+        if (dx is null) return;
         var (parts, channels, places) = Cut(x);
-        float[] sums = Scratch.Reuse(ref kept.Sums, places);
+        float[] sums = Scratch.Reuse(ref context.State<State>().Sums, places);
         for (int part = 0; part < parts; part++)
         {
             sums.AsSpan().Clear();
-            Backward(channels, places, Part(kept.Y!, part, parts), Part(dy, part, parts), sums, Part(dx, part, parts));
+            Backward(channels, places, Part(y, part, parts), Part(dy, part, parts), sums, Part(dx, part, parts));
         }
-        return dx;
     }
 
     /// <inheritdoc/>

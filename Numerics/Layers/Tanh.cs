@@ -4,6 +4,9 @@ namespace OnnxLeNet.Numerics;
 public sealed class Tanh : Activation
 {
     /// <inheritdoc/>
+    protected internal override BackwardReads BackwardReads => BackwardReads.Output;
+
+    /// <inheritdoc/>
     protected override void Apply(ReadOnlySpan<float> x, Span<float> y)
     {
         for (int i = 0; i < y.Length; i++) y[i] = MathF.Tanh(x[i]);

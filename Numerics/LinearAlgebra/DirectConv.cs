@@ -41,6 +41,13 @@ internal abstract unsafe class DirectConv
         };
     }
 
+    /// <summary>Whether it takes these sizes at the width in use; with a pool, whether it takes that along.</summary>
+    public static bool Takes(WindowGeometry g, int samples, Shape input, int filters, int groups, bool forwardOnly, bool pooled)
+    {
+        int width = Width(g, samples, input, filters, groups, forwardOnly);
+        return width != 0 && (!pooled || samples == 1 || samples % (width / 32) == 0);
+    }
+
     /// <summary>
     /// The widest vectors, at most those in use, that the samples fill; forward, that the unbroken run of positions fills; 0 if none, or if a buffer
     /// would be larger than an array can be.

@@ -14,16 +14,22 @@ public static class Products
     public static IReadOnlyList<string> Names { get; } = ["simd", "managed", "cblas", "cuda", "mathnet-cuda"];
 
     /// <summary>The name of the provider in use, or its own text if it was not set by name.</summary>
-    public static string Name { get; private set; } = "simd";
+    public static string Name => ComputeSettings.Own?.ProviderName ?? ProgramName;
+
+    /// <summary>The program's own setting.</summary>
+    internal static ILinearAlgebraProvider ProgramProvider => provider;
+
+    /// <summary>The program's own setting.</summary>
+    internal static string ProgramName { get; private set; } = "simd";
 
     /// <summary>Who computes the products. Set it between computations.</summary>
     public static ILinearAlgebraProvider Provider
     {
-        get => provider;
+        get => ComputeSettings.Own?.Provider ?? provider;
         set
         {
             ArgumentNullException.ThrowIfNull(value);
-            (provider, Name) = (value, value.ToString() ?? value.GetType().Name);
+            (provider, ProgramName) = (value, value.ToString() ?? value.GetType().Name);
         }
     }
 
@@ -32,8 +38,15 @@ public static class Products
     /// <exception cref="MissingPartException">A provider that cannot run here.</exception>
     public static void Use(string name)
     {
+        Provider = ByName(name);
+        ProgramName = name;
+    }
+
+    /// <summary>The provider of a name.</summary>
+    internal static ILinearAlgebraProvider ByName(string name)
+    {
         ArgumentNullException.ThrowIfNull(name);
-        Provider = name switch
+        return name switch
         {
             "simd" => SimdLinearAlgebraProvider.Instance,
             "managed" => ManagedLinearAlgebraProvider.Instance,
@@ -44,12 +57,11 @@ public static class Products
             _ when name.StartsWith("cblas:", StringComparison.Ordinal) => CblasLinearAlgebraProvider.Load(name["cblas:".Length..]),
             _ => throw new ArgumentException($"there is no provider '{name}': choose one of {string.Join(", ", Names)}, cblas:LIBRARY, cuda:FOLDER", nameof(name)),
         };
-        Name = name;
     }
 
     /// <summary>C[M×N] ← op(A)[M×K]·op(B)[K×N] + β·C, all column-major; rows and columns are those of the arrays as stored.</summary>
     internal static void Multiply(bool transposeA, bool transposeB, float[] a, int rowsA, int columnsA, float[] b, int rowsB, int columnsB, float beta, float[] c) =>
-        provider.MatrixMultiplyWithUpdate(
+        Provider.MatrixMultiplyWithUpdate(
             transposeA ? Transpose.Transpose : Transpose.DontTranspose, transposeB ? Transpose.Transpose : Transpose.DontTranspose,
             1f, a, rowsA, columnsA, b, rowsB, columnsB, beta, c);
 

@@ -18,9 +18,12 @@ public static class SimdWidth
     /// <exception cref="ArgumentOutOfRangeException">Not 128, 256 or 512, or wider than the processor.</exception>
     public static int Bits
     {
-        get => bits != 0 ? bits : bits = FromEnvironment();
+        get => ComputeSettings.Own?.SimdBits ?? ProgramBits;
         set => bits = Check(value, nameof(Bits));
     }
+
+    /// <summary>The program's own setting.</summary>
+    internal static int ProgramBits => bits != 0 ? bits : bits = FromEnvironment();
 
     private static int FromEnvironment()
     {

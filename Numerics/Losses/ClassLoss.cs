@@ -23,14 +23,14 @@ public abstract class ClassLoss : Loss
 
     private protected abstract string GradFnName { get; }
 
-    private protected sealed class State
+    /// <summary>The buffers of a loss on a block.</summary>
+    internal sealed class Saved
     {
-        public Batch? DInput;
         public float[]? Losses, Maxima;
     }
 
-    /// <summary>One block's sum of losses, and its gradient times <paramref name="scale"/>; the gradient belongs to the pass.</summary>
-    internal abstract double Block(Batch input, ReadOnlySpan<int> labels, float scale, Pass pass, out Batch dInput);
+    /// <summary>One block's sum of losses, and its gradient times <paramref name="scale"/>, which is overwritten.</summary>
+    internal abstract double Block(Batch input, ReadOnlySpan<int> labels, float scale, Saved saved, Batch dInput);
 
     private protected virtual IReadOnlyList<GradFn?> Operands(Batch input) => [input.GradFn];
 
@@ -45,7 +45,7 @@ public abstract class ClassLoss : Loss
         RequireReduction(true);
         Forget();
         double divisor = Divisor(input, labels);
-        double sum = Run(input, labels, (float)(1 / divisor), new Pass(0));
+        double sum = Run(input, labels, (float)(1 / divisor), new Saved());
         return sum / divisor;
     }
 
@@ -61,9 +61,9 @@ public abstract class ClassLoss : Loss
         RequireReduction(false);
         Forget();
         CheckLabels(input, labels);
-        var pass = new Pass(0);
-        Run(input, labels, 1, pass);
-        return pass.Kept<State>(this).Losses!;
+        var saved = new Saved();
+        Run(input, labels, 1, saved);
+        return saved.Losses!;
     }
 
     /// <summary>The gradient of the last forward's losses for given gradients of each, once.</summary>
@@ -91,9 +91,10 @@ public abstract class ClassLoss : Loss
         return sum;
     }
 
-    private double Run(Batch input, ReadOnlySpan<int> labels, float scale, Pass pass)
+    private double Run(Batch input, ReadOnlySpan<int> labels, float scale, Saved saved)
     {
-        double sum = Block(input, labels, scale, pass, out var dInput);
+        var dInput = new Batch(input.Count, input.Sample);
+        double sum = Block(input, labels, scale, saved, dInput);
         Keep(dInput, input, new GradFn(GradFnName, this, Operands(input)));
         return sum;
     }

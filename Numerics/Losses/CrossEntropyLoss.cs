@@ -32,12 +32,10 @@ public sealed class CrossEntropyLoss : ClassLoss
 
     private protected override IReadOnlyList<GradFn?> Operands(Batch input) => [new GradFn("LogSoftmaxBackward0", this, [input.GradFn])];
 
-    /// <summary>One block's sum of losses, and its gradient times <paramref name="scale"/>; the gradient belongs to the pass.</summary>
-    internal override double Block(Batch logits, ReadOnlySpan<int> labels, float scale, Pass pass, out Batch dLogits)
+    /// <summary>One block's sum of losses, and its gradient times <paramref name="scale"/>.</summary>
+    internal override double Block(Batch logits, ReadOnlySpan<int> labels, float scale, Saved saved, Batch dLogits)
     {
-        var kept = pass.Kept<State>(this);
-        dLogits = Scratch.Reuse(ref kept.DInput, logits.Count, logits.Sample);
-        float[] losses = Scratch.Reuse(ref kept.Losses, logits.Count), maxima = Scratch.Reuse(ref kept.Maxima, logits.Count);
+        float[] losses = Scratch.Reuse(ref saved.Losses, logits.Count), maxima = Scratch.Reuse(ref saved.Maxima, logits.Count);
         int samples = logits.Count, classes = logits.Sample[0];
         SoftmaxCrossEntropy.ForwardBackward(samples, classes, logits.Values, labels, IgnoreIndex, Weight is null && LabelSmoothing == 0 ? scale : 1, losses, maxima, dLogits.Values);
         if (Weight is not null || LabelSmoothing > 0) WeighAndSmooth(logits, labels, scale, losses, dLogits);
@@ -82,12 +80,10 @@ public sealed class NLLLoss : ClassLoss
 
     private protected override string GradFnName => "NllLossBackward0";
 
-    internal override double Block(Batch input, ReadOnlySpan<int> labels, float scale, Pass pass, out Batch dInput)
+    internal override double Block(Batch input, ReadOnlySpan<int> labels, float scale, Saved saved, Batch dInput)
     {
-        var kept = pass.Kept<State>(this);
-        dInput = Scratch.Reuse(ref kept.DInput, input.Count, input.Sample);
         dInput.Values.AsSpan().Clear();
-        float[] losses = Scratch.Reuse(ref kept.Losses, input.Count);
+        float[] losses = Scratch.Reuse(ref saved.Losses, input.Count);
         double sum = 0;
         for (int n = 0; n < losses.Length; n++)
         {

@@ -17,6 +17,7 @@ public static class Workers
     private static readonly object SleepGate = new();
 
     private static int threads = Math.Min(Environment.ProcessorCount, MostThreads);
+    private static int limit; // threads that work on the run in progress
     private static int started; // pool threads alive, the caller's own not counted
     private static int sleeping;
 
@@ -34,7 +35,7 @@ public static class Workers
     /// <exception cref="ArgumentOutOfRangeException">Less than 1 or more than <see cref="MostThreads"/>.</exception>
     public static int Threads
     {
-        get => threads;
+        get => ComputeSettings.Own?.Threads ?? threads;
         set
         {
             if (value is < 1 or > MostThreads)
@@ -42,6 +43,9 @@ public static class Workers
             threads = value;
         }
     }
+
+    /// <summary>The program's own setting.</summary>
+    internal static int ProgramThreads => threads;
 
     /// <summary>Whether the calling thread is inside an item of a run.</summary>
     internal static bool InsideBlock => insideBlock;
@@ -51,15 +55,16 @@ public static class Workers
     internal static void Run(int count, Action<int> item)
     {
         if (count <= 0) return;
-        if (count == 1 || threads == 1 || insideBlock || !RunGate.TryEnter())
+        int most = Threads;
+        if (count == 1 || most == 1 || insideBlock || !RunGate.TryEnter())
         {
             RunHere(count, item);
             return;
         }
         try
         {
-            while (started < threads - 1) Start();
-            (body, total, failure) = (item, count, null);
+            while (started < most - 1) Start();
+            (body, total, failure, limit) = (item, count, null, most);
             Volatile.Write(ref unfinished, count);
             long next = ((Volatile.Read(ref ticket) >> 32) + 1) << 32;
             Interlocked.Exchange(ref ticket, next | (uint)count);
@@ -116,7 +121,7 @@ public static class Workers
         while (true)
         {
             long run = WaitForRun(done);
-            if (index < threads) TakeItems(run);
+            if (index < Volatile.Read(ref limit)) TakeItems(run);
             done = run;
         }
     }

@@ -5,20 +5,16 @@ namespace OnnxLeNet.Numerics;
 /// share the parameters, whose gradients add up over them, so the result is that of the module itself, but for rounding.
 /// Batch norm is per replica, as in PyTorch: each replica normalizes by the statistics of its own part, and the first one's move the running estimates.
 /// </summary>
-public sealed class DataParallel
+public sealed class DataParallel : Module
 {
-    private readonly Execution execution;
-
     /// <summary>Replicas of a module.</summary>
-    /// <param name="module">What to run.</param>
+    /// <param name="module">What to run; registered as <c>module</c>, as PyTorch names it.</param>
     /// <param name="replicas">How many parts a batch is cut into, as <c>torch.chunk</c> cuts it: equal ones, the last one smaller.</param>
-    /// <exception cref="ArgumentOutOfRangeException">Fewer than one replica.</exception>
     public DataParallel(Module module, int replicas)
     {
         ArgumentNullException.ThrowIfNull(module);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(replicas);
-        (Module, Replicas) = (module, replicas);
-        execution = new Execution(module, samples => new BlockPlan(samples, (int)(((long)samples + replicas - 1) / replicas)));
+        (Module, Replicas) = (Register("module", module), replicas);
     }
 
     /// <summary>What the replicas are of.</summary>
@@ -27,10 +23,8 @@ public sealed class DataParallel
     /// <summary>The most parts a batch is cut into.</summary>
     public int Replicas { get; }
 
-    /// <summary>Scatters a batch, runs the replicas and gathers their outputs in order. The result belongs to the caller.</summary>
-    public Batch Forward(Batch x) => execution.Forward(x);
+    /// <summary>The module's own.</summary>
+    public override Value Forward(Value x) => Module.Forward(x);
 
-    /// <summary>The last forward's batch backward through the replicas it went; adds their gradients up.</summary>
-    /// <inheritdoc cref="Module.Backward(Batch, bool)"/>
-    public Batch? Backward(Batch dy, bool retainGraph = false) => execution.Backward(dy, retainGraph);
+    private protected override Execution NewExecution() => new(this, samples => new BlockPlan(samples, (int)(((long)samples + Replicas - 1) / Replicas)));
 }

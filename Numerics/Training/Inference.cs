@@ -1,9 +1,7 @@
-using System.Collections.Concurrent;
-
 namespace OnnxLeNet.Numerics;
 
 /// <summary>
-/// Runs a network in evaluation mode, whatever mode its modules are in, and keeps nothing for a backward. Safe from several threads at once on the same
+/// Runs a network in evaluation mode, whatever mode its modules are in, and saves nothing for a backward. Safe from several threads at once on the same
 /// network, as long as nothing changes its parameters meanwhile.
 /// </summary>
 public static class Inference
@@ -18,16 +16,20 @@ public static class Inference
     {
         ArgumentNullException.ThrowIfNull(network);
         ArgumentNullException.ThrowIfNull(x);
-        Batch? result = null;
-        var gate = new Lock();
-        ForEachBlock(network, x.Count, (start, count, slot) =>
-        {
-            if (count != x.Count) Scratch.Reuse(ref slot.X, count, x.Sample, requiresGrad: false).CopyRowsFrom(x, start);
-            var y = network.Forward(count == x.Count ? x : slot.X!, slot.Pass);
-            lock (gate) result ??= new Batch(count == x.Count ? y.Count : x.Count, y.Sample, requiresGrad: false);
-            y.CopyRowsTo(result, start);
-        }, cancellation);
-        return result!;
+        return Run(network, [x], cancellation) is [var y] ? y : throw new ShapeException($"{network.Label} returns several values where one is asked for");
+    }
+
+    /// <summary>The outputs of a network with several inputs or outputs.</summary>
+    /// <inheritdoc cref="Run(Module, Batch, CancellationToken)"/>
+    public static Batch[] Run(Module network, Batch[] x, CancellationToken cancellation = default)
+    {
+        ArgumentNullException.ThrowIfNull(network);
+        ArgumentNullException.ThrowIfNull(x);
+        int count = x[0].Count;
+        var graph = Graph.Trace(network, count, Array.ConvertAll(x, input => input.Sample));
+        var task = new Execution.Copies(x, graph, count) { Cancellation = cancellation };
+        new Executor(graph).Infer(task, count);
+        return task.Results;
     }
 
     /// <summary>The network's output for every image of a data set, in order.</summary>
@@ -37,19 +39,11 @@ public static class Inference
     {
         ArgumentNullException.ThrowIfNull(network);
         ArgumentNullException.ThrowIfNull(data);
-        int classes = RequireClassifier(network, data);
-        var result = new Tensor(new Shape(data.Count, classes));
-        ForEachBlock(network, data.Count, (start, count, slot) =>
-        {
-            var x = Scratch.Reuse(ref slot.X, count, data.Sample, requiresGrad: false);
-            if (slot.Indices.Length != count) (slot.Indices, slot.Labels) = (new int[count], new int[count]);
-            for (int n = 0; n < count; n++) slot.Indices[n] = start + n;
-            data.Gather(slot.Indices, x, slot.Labels);
-            var logits = network.Forward(x, slot.Pass);
-            for (int n = 0; n < count; n++)
-                for (int j = 0; j < classes; j++) result.Data[(start + n) * classes + j] = logits.Values[j * count + n];
-        }, cancellation);
-        return result;
+        var graph = Graph.Trace(network, null, [data.Sample]);
+        int classes = RequireClassifier(graph, data);
+        var task = new DataTask(data, classes, cancellation);
+        new Executor(graph).Infer(task, data.Count);
+        return task.Result;
     }
 
     /// <summary>The class with the largest logit of every row; the first of equal ones.</summary>
@@ -69,40 +63,35 @@ public static class Inference
         return best;
     }
 
-    /// <summary>Checks that a network takes the data's images and has an output for each class, by one image; returns its outputs.</summary>
-    /// <param name="network">What is checked.</param>
-    /// <param name="data">What it is to take.</param>
-    /// <param name="pass">Where its layers keep what came to them, in evaluation.</param>
-    internal static int RequireClassifier(Module network, ImageDataset data, Pass? pass = null)
+    /// <summary>Checks that a network has an output for each class of the data; returns its outputs.</summary>
+    internal static int RequireClassifier(Graph graph, ImageDataset data)
     {
-        var logits = network.Forward(new Batch(1, data.Sample, requiresGrad: false), pass ?? new Pass(0, evaluating: true));
-        if (logits.Sample.Rank != 1 || logits.Sample[0] < data.Classes)
-            throw new ShapeException($"the data has labels 0 to {data.Classes - 1}, the network returns samples of shape {logits.Sample}: it needs an output for each class");
-        return logits.Sample[0];
+        var sample = graph.Output.Sample;
+        if (sample.Rank != 1 || sample[0] < data.Classes)
+            throw new ShapeException($"the data has labels 0 to {data.Classes - 1}, the network returns samples of shape {sample}: it needs an output for each class");
+        return sample[0];
     }
 
-    /// <summary>All blocks on all threads, with as many slots as threads: nothing is kept from one lane to the next.</summary>
-    private static void ForEachBlock(Module network, int samples, Action<int, int, Slot> body, CancellationToken cancellation)
+    /// <summary>Images in, rows of logits out.</summary>
+    private sealed class DataTask(ImageDataset data, int classes, CancellationToken cancellation) : IBlockTask
     {
-        var plan = BlockPlan.For(network, samples, evaluating: true);
-        var free = new ConcurrentBag<Slot>();
-        Workers.Run(plan.Lanes, lane =>
+        [ThreadStatic] private static int[]? indices, labels;
+
+        public Tensor Result { get; } = new(new Shape(data.Count, classes));
+
+        public void Load(BlockBuffers block, int start, int count)
         {
-            if (!free.TryTake(out var slot)) slot = new Slot();
-            for (int block = plan.FirstBlock(lane); block < plan.FirstBlock(lane + 1); block++)
-            {
-                cancellation.ThrowIfCancellationRequested();
-                var (start, count) = plan.Block(block);
-                body(start, count, slot);
-            }
-            free.Add(slot);
-        });
-    }
+            cancellation.ThrowIfCancellationRequested();
+            if (indices?.Length != count) (indices, labels) = (new int[count], new int[count]);
+            for (int n = 0; n < count; n++) indices[n] = start + n;
+            data.Gather(indices, block.Inputs[0], labels);
+        }
 
-    private sealed class Slot
-    {
-        public readonly Pass Pass = new(lane: 0, evaluating: true);
-        public Batch? X;
-        public int[] Indices = [], Labels = [];
+        public void Turn(BlockBuffers block, int shard, int start, int count)
+        {
+            float[] logits = block.Outputs[0].Values;
+            for (int n = 0; n < count; n++)
+                for (int j = 0; j < classes; j++) Result.Data[(start + n) * classes + j] = logits[j * count + n];
+        }
     }
 }

@@ -19,7 +19,7 @@ internal sealed record LayerTimes(IReadOnlyList<LayerTime> Rows, double StepMicr
     /// <param name="batchSize">Images per step.</param>
     /// <param name="steps">Steps measured; a few before them are not.</param>
     /// <exception cref="ShapeException">The network does not take these images.</exception>
-    public static LayerTimes Measure(Sequential network, ImageDataset data, int batchSize, int steps)
+    public static LayerTimes Measure(Module network, ImageDataset data, int batchSize, int steps)
     {
         ArgumentNullException.ThrowIfNull(network);
         ArgumentNullException.ThrowIfNull(data);
@@ -29,7 +29,7 @@ internal sealed record LayerTimes(IReadOnlyList<LayerTime> Rows, double StepMicr
         bool training = network.Training;
         try
         {
-            var trainer = new Trainer((Sequential)network.Train(), data, batchSize);
+            var trainer = new Trainer(network.Train(), data, batchSize);
             var optimizer = new SGD(network.Parameters(), lr: 0.01, momentum: 0.9);
             int[] batch = [.. Enumerable.Range(0, batchSize).Select(i => i % data.Count)];
             var update = new StepClock();
@@ -55,7 +55,7 @@ internal sealed record LayerTimes(IReadOnlyList<LayerTime> Rows, double StepMicr
                 double Sum(IEnumerable<long> ticks) => ticks.Sum() * 1e6 / Stopwatch.Frequency / steps;
                 return new LayerTime(label, Sum(times.Select(t => t.Forward)), Sum(times.Select(t => t.Backward)));
             }
-            return new LayerTimes([Row(data, "gather"), .. network.Steps.Select(layer => Row(layer, layer.Label)), Row(trainer.Loss, "cross-entropy"), Row(optimizer, "update")], whole / steps);
+            return new LayerTimes([Row(data, "gather"), .. trainer.StepsRun.Select(layer => Row(layer, layer.Label)), Row(trainer.Loss, "cross-entropy"), Row(optimizer, "update")], whole / steps);
         }
         finally
         {

@@ -12,21 +12,27 @@ public sealed class Trainer
     private readonly ImageDataset data;
     private readonly Parameter[] parameters;
     private readonly int outputs;
-    private readonly double[] lossSums = new double[BlockPlan.MostLanes]; // a lane's each
-    private readonly Stack<Workspace> free = new(); // as many as ever worked at once: the buffers stay in their thread's cache
-    private readonly Action<int> runLane;
-
-    // The step in progress.
-    private BlockPlan plan;
+    private readonly double[] lossSums = new double[BlockPlan.MostShards]; // a shard's each
+    private readonly BatchTask task;
     private readonly int[] indices;
     private readonly Generator random;
-    private long trips;
+    private Executor executor;
+    private int version;
+    private int samples; // of the step in progress
+    private long steps;
 
     /// <summary>The loss.</summary>
     internal CrossEntropyLoss Loss { get; } = new();
 
     /// <summary>Where the threads note their times, once there is a list: see <see cref="LayerTimes"/>.</summary>
-    internal List<StepClock>? Clocks { get; set; }
+    internal List<StepClock>? Clocks
+    {
+        get => executor.Clocks;
+        set => executor.Clocks = value;
+    }
+
+    /// <summary>What a step runs, for those that time it.</summary>
+    internal IReadOnlyList<Leaf> StepsRun => executor.StepsRun;
 
     /// <summary>A trainer of a classifier with cross-entropy.</summary>
     /// <param name="network">Takes the data's images and returns logits.</param>
@@ -34,17 +40,27 @@ public sealed class Trainer
     /// <param name="largestBatch">The most images a step will be given.</param>
     /// <param name="random">Where dropout draws from; <see cref="Generator.Default"/> if null.</param>
     /// <exception cref="ShapeException">The network does not take these images, or has fewer outputs than the data has classes.</exception>
+    /// <exception cref="OnnxLeNetException">A layer that is trained through has no backward.</exception>
     public Trainer(Module network, ImageDataset data, int largestBatch, Generator? random = null)
     {
         ArgumentNullException.ThrowIfNull(network);
         ArgumentNullException.ThrowIfNull(data);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(largestBatch);
-        outputs = Inference.RequireClassifier(network, data);
         (this.network, this.data) = (network, data);
+        executor = NewExecutor();
+        outputs = Inference.RequireClassifier(executor.Graph, data);
         parameters = [.. network.Parameters()];
         this.random = new Generator((long)(random ?? Generator.Default).NextBits());
         indices = new int[largestBatch];
-        runLane = RunLane;
+        task = new BatchTask(this);
+    }
+
+    private Executor NewExecutor()
+    {
+        version = network.Version;
+        var graph = Graph.Trace(network, null, [data.Sample]);
+        Executor.RequireBackward(graph);
+        return new Executor(graph);
     }
 
     /// <summary>
@@ -64,14 +80,11 @@ public sealed class Trainer
         ArgumentNullException.ThrowIfNull(options);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(options.Epochs);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(options.BatchSize);
-        var pass = new Pass(0, evaluating: true);
-        Inference.RequireClassifier(network, data, pass);
+        var graph = Graph.Trace(network, null, [data.Sample]);
+        Inference.RequireClassifier(graph, data);
+        Executor.RequireBackward(graph);
         if (options.BatchSize > 1 && data.Count % options.BatchSize != 1) return; // no batch of one image
-        BatchNorm? single = null;
-        network.Apply(module =>
-        {
-            if (module is BatchNorm norm && norm.ValuesPerChannel(pass) == 1) single ??= norm;
-        });
+        var single = graph.Nodes.FirstOrDefault(node => node.Layer is BatchNorm norm && node.Inputs[0].Sample.Count == norm.NumFeatures)?.Layer;
         if (single is null) return;
         string batches = options.BatchSize == 1 ? "batches of 1 image"
             : $"{data.Count} images in batches of {options.BatchSize}, the last of 1";
@@ -138,7 +151,7 @@ public sealed class Trainer
                 network.LoadStateDict(before); // nothing stays loaded halfway
                 throw new DataException($"the checkpoint does not fit this run: {error.Message}", error);
             }
-            (epoch, step, trainer.trips, sum, elapsed) = (resume.Epoch, resume.Step, resume.Trips, resume.LossSum, resume.EpochSeconds);
+            (epoch, step, trainer.steps, sum, elapsed) = (resume.Epoch, resume.Step, resume.Trips, resume.LossSum, resume.EpochSeconds);
             losses.AddRange(resume.Losses);
             seconds.AddRange(resume.Seconds);
         }
@@ -149,7 +162,7 @@ public sealed class Trainer
         void Save()
         {
             steps.Store();
-            checkpoint?.Invoke(new Checkpoint(options, network.StateDict().Clone(), lastGood.Clone(), optimizer.State(), schedule.State(), epoch, step, trainer.trips, sum,
+            checkpoint?.Invoke(new Checkpoint(options, network.StateDict().Clone(), lastGood.Clone(), optimizer.State(), schedule.State(), epoch, step, trainer.steps, sum,
                 step == 0 ? 0 : EpochSeconds(), [.. losses], [.. seconds], data.Fingerprint));
             lastCheckpoint = Stopwatch.GetTimestamp();
         }
@@ -169,7 +182,7 @@ public sealed class Trainer
                 }
                 var batch = loader.Indices(step);
                 double mean = steps.Step(data, batch);
-                if (elsewhere is not null) trainer.trips++;
+                if (elsewhere is not null) trainer.steps++;
                 if (!double.IsFinite(mean))
                 {
                     network.LoadStateDict(lastGood);
@@ -211,20 +224,31 @@ public sealed class Trainer
     {
         if (batch.Length == 0 || batch.Length > indices.Length)
             throw new ArgumentException($"a batch of {batch.Length} images; this trainer was made for 1 to {indices.Length}", nameof(batch));
-        if (network.ParameterTensors != parameters.Length)
-            throw new InvalidOperationException($"the network has {network.ParameterTensors} parameters, this trainer was made for {parameters.Length}: make a new trainer for the changed network");
+        if (network.Version != version)
+        {
+            (int before, var clocks) = (executor.Graph.Output.Sample.Count, executor.Clocks);
+            executor = NewExecutor();
+            executor.Clocks = clocks;
+            int now = network.Parameters().Count();
+            if (now != parameters.Length)
+                throw new InvalidOperationException($"the network has {now} parameters, this trainer was made for {parameters.Length}: make a new trainer for the changed network");
+            if (!network.Parameters().SequenceEqual(parameters))
+                throw new InvalidOperationException("the network has other parameters than this trainer was made for: make a new trainer for the changed network");
+            if (executor.Graph.Output.Sample is var sample && (sample.Rank != 1 || sample[0] != outputs))
+                throw new ShapeException($"the network returns samples of shape {sample}, this trainer was made for [{before}]: make a new trainer for the changed network");
+        }
         batch.CopyTo(indices);
-        trips++;
-        plan = BlockPlan.For(network, batch.Length);
+        samples = batch.Length;
+        steps++;
         foreach (var parameter in parameters) parameter.Settle();
-        try { Workers.Run(plan.Lanes, runLane); }
+        try { executor.Step(task, samples, random, steps << 24); }
         catch
         {
             foreach (var parameter in parameters) parameter.DropPartials();
             throw;
         }
         double sum = 0;
-        for (int lane = 0; lane < plan.Lanes; lane++) sum += lossSums[lane];
+        for (int shard = 0; shard < executor.Cut.Shards; shard++) sum += lossSums[shard];
         foreach (var parameter in parameters)
         {
             if (double.IsFinite(sum)) parameter.AddPartials();
@@ -237,41 +261,25 @@ public sealed class Trainer
 
     private bool OutputsAreFinite(ReadOnlySpan<int> batch) => Array.TrueForAll(Inference.Run(network, data.Take(batch).Images).Values, float.IsFinite);
 
-    private void RunLane(int lane)
+    /// <summary>Images in, and from the logits the loss and its gradient.</summary>
+    private sealed class BatchTask(Trainer trainer) : IBlockTask
     {
-        var workspace = Take();
-        double lossSum = 0;
-        for (int block = plan.FirstBlock(lane); block < plan.FirstBlock(lane + 1); block++)
+        public void Load(BlockBuffers block, int start, int count)
         {
-            var (start, count) = plan.Block(block);
-            var (x, labels, pass) = workspace.For(count, data.Sample);
-            var clock = pass.Clock = Clocks is null ? null : workspace.Clock ??= NewClock();
-            (pass.Lane, pass.Random.State) = (lane, random.ForkState((trips << 24) + block));
-            long began = clock is null ? 0 : Stopwatch.GetTimestamp();
-            data.Gather(indices.AsSpan(start, count), x, labels);
-            clock?.Add(data, began, backward: false);
-            var logits = network.Forward(x, pass);
-            if (logits.Sample.Rank != 1 || logits.Sample[0] != outputs)
-                throw new ShapeException($"the network returns samples of shape {logits.Sample}, this trainer was made for [{outputs}]: make a new trainer for the changed network");
-            if (clock is not null) began = Stopwatch.GetTimestamp();
-            lossSum += Loss.Block(logits, labels, 1f / plan.Samples, pass, out var dLogits);
-            clock?.Add(Loss, began, backward: false);
-            network.Backward(dLogits, pass);
+            long began = block.Clock is null ? 0 : Stopwatch.GetTimestamp();
+            if (block.Labels.Length != count) block.Labels = new int[count];
+            trainer.data.Gather(trainer.indices.AsSpan(start, count), block.Inputs[0], block.Labels);
+            block.Clock?.Add(trainer.data, began, backward: false);
         }
-        lossSums[lane] = lossSum;
-        lock (free) free.Push(workspace);
-    }
 
-    private Workspace Take()
-    {
-        lock (free) return free.TryPop(out var workspace) ? workspace : new Workspace();
-    }
-
-    private StepClock NewClock()
-    {
-        var clock = new StepClock();
-        lock (free) Clocks!.Add(clock);
-        return clock;
+        public void Turn(BlockBuffers block, int shard, int start, int count)
+        {
+            long began = block.Clock is null ? 0 : Stopwatch.GetTimestamp();
+            double loss = trainer.Loss.Block(block.Outputs[0], block.Labels, 1f / trainer.samples, block.Loss, block.OutputGradients[0]);
+            bool first = start == trainer.executor.Cut.Block(trainer.executor.Cut.FirstBlock(shard)).Start;
+            trainer.lossSums[shard] = first ? loss : trainer.lossSums[shard] + loss;
+            block.Clock?.Add(trainer.Loss, began, backward: false);
+        }
     }
 
     /// <summary>The engine's steps: the weights are the network's own all along.</summary>
@@ -286,27 +294,5 @@ public sealed class Trainer
         }
 
         public void Store() { }
-    }
-
-    /// <summary>What one thread works with: the batch, labels and pass of each size of block.</summary>
-    private sealed class Workspace
-    {
-        private readonly List<(Batch X, int[] Labels, Pass Pass)> sizes = [];
-
-        public StepClock? Clock { get; set; }
-
-        public (Batch X, int[] Labels, Pass Pass) For(int count, Shape sample)
-        {
-            foreach (var size in sizes)
-            {
-                if (size.X.Count == count) return size;
-            }
-            if (sizes.Count == MostSizes) sizes.Clear();
-            sizes.Add((new Batch(count, sample, requiresGrad: false), new int[count], new Pass(lane: 0)));
-            return sizes[^1];
-        }
-
-        /// <summary>An epoch has whole blocks, those of a last, smaller batch, and a last block of each.</summary>
-        private const int MostSizes = 4;
     }
 }

@@ -34,6 +34,15 @@ internal sealed class GraphWriter(string name, IEnumerable<string> layers, int o
         return output;
     }
 
+    /// <summary>Adds a parameter and returns its name: the first layer's, where several share it.</summary>
+    public string Weight(string name, Parameter parameter)
+    {
+        if (!shared.TryGetValue(parameter, out string? first)) shared.Add(parameter, first = Initializer(name, parameter.Value));
+        return first;
+    }
+
+    private readonly Dictionary<Parameter, string> shared = [];
+
     /// <summary>Adds a weight and returns its name.</summary>
     public string Initializer(string name, Tensor value) =>
         Initializer(name, TensorProto.Types.DataType.Float, value.Shape.Sizes, MemoryMarshal.AsBytes(value.Data.AsSpan()));
@@ -76,11 +85,27 @@ internal sealed class GraphWriter(string name, IEnumerable<string> layers, int o
         return name;
     }
 
-    public void RenameOutput(string from, string to)
+    /// <summary>The name of a node of a layer: the layer's, with a number where it is called once more.</summary>
+    public string Again(string layer)
+    {
+        if (called.Add(layer)) return layer;
+        int number = 1;
+        while (!names.Add($"{layer}_{number}")) number++;
+        return $"{layer}_{number}";
+    }
+
+    private readonly HashSet<string> called = [];
+
+    /// <summary>Gives a value another name, where it is returned and where it is taken.</summary>
+    public void Rename(string from, string to)
     {
         foreach (var node in Graph.Node)
+        {
             for (int i = 0; i < node.Output.Count; i++)
                 if (node.Output[i] == from) node.Output[i] = to;
+            for (int i = 0; i < node.Input.Count; i++)
+                if (node.Input[i] == from) node.Input[i] = to;
+        }
     }
 
     public static AttributeProto Int(string name, long value) => new() { Name = name, Type = AttributeProto.Types.AttributeType.Int, I = value };

@@ -27,7 +27,7 @@ public static class OnnxExporter
     public const string BatchAxis = "batch";
 
     /// <summary>Writes a network.</summary>
-    /// <param name="network">A chain of layers that ONNX has operators for.</param>
+    /// <param name="network">A network of layers and joins that ONNX has operators for.</param>
     /// <param name="sample">The shape of one input sample, [C, H, W].</param>
     /// <param name="name">The graph's name.</param>
     /// <param name="metadata">Keys and values to store with the model, in this order; the hash of the weights joins them.</param>
@@ -48,22 +48,33 @@ public static class OnnxExporter
         int irVersion = ExportOptions.IrVersion(options.Opset);
         var graph = new GraphWriter(name, Names(network, ""), options.Opset);
         var layers = new List<LayerValue>();
-        var x = Add(graph, network, path: "", (Input, new Batch(1, sample, requiresGrad: false)), layers);
+        var nodes = Graph.Trace(network, sample);
+        var values = new string[nodes.Values.Count];
+        values[0] = Input;
+        foreach (var node in nodes.Nodes)
+        {
+            values[node.Output.Index] = Add(graph, node, NameOf(graph, node.Layer, node.Name), [.. node.Inputs.Select(value => values[value.Index])]);
+            layers.Add(new LayerValue(node.Layer, [.. node.Inputs.Select(value => values[value.Index])], values[node.Output.Index], node.Output.Sample));
+        }
         if (graph.Graph.Node.Count == 0) throw new OnnxException($"{network} has no layers to export");
+        var (x, outputSample) = (values[nodes.Output.Index], nodes.Output.Sample);
         if (options.Softmax)
         {
-            if (layers[^1].Layer is Numerics.Softmax) throw new OnnxException($"the network ends with {layers[^1].Layer} already: no other can follow");
-            x = Add(graph, new Numerics.Softmax(), path: "", x, layers);
+            if (nodes.Output.Producer?.Layer is Numerics.Softmax last) throw new OnnxException($"the network ends with {last} already: no other can follow");
+            var softmax = new Numerics.Softmax();
+            string logits = x;
+            x = Add(graph, softmax, NameOf(graph, softmax, ""), [x], [outputSample]);
+            layers.Add(new LayerValue(softmax, [logits], x, outputSample));
         }
         string output = options.Softmax ? Probabilities : Output;
-        graph.RenameOutput(x.Name, output);
+        graph.Rename(x, output);
         graph.Graph.Input.Add(GraphWriter.FloatValue(Input, BatchAxis, sample));
-        graph.Graph.Output.Add(GraphWriter.FloatValue(output, BatchAxis, x.Batch.Sample));
-        layers = [.. layers.Select(layer => layer.Value == x.Name ? layer with { Value = output } : layer)];
+        graph.Graph.Output.Add(GraphWriter.FloatValue(output, BatchAxis, outputSample));
+        layers = [.. layers.Select(layer => layer.Renamed(x, output))];
         if (options.FoldBatchNorm)
         {
             var folded = BatchNormFolding.Apply(graph.Graph);
-            layers = [.. layers.Select(layer => layer with { Value = folded.GetValueOrDefault(layer.Value, layer.Value) })];
+            foreach (var (before, after) in folded) layers = [.. layers.Select(layer => layer.Renamed(before, after))];
         }
         foreach (var layer in layers.DistinctBy(layer => layer.Value).Where(layer => layer.Value != output && layer.Value != Input))
             graph.Graph.ValueInfo.Add(GraphWriter.FloatValue(layer.Value, BatchAxis, layer.Sample));
@@ -99,32 +110,18 @@ public static class OnnxExporter
     internal static IEnumerable<string> Names(Module module, string prefix) =>
         module.Children.SelectMany(child => Names(child.Module, $"{prefix}{child.Name}.").Prepend(prefix + child.Name));
 
-    /// <summary>
-    /// Adds a module's nodes behind the value x, which comes with a sample's result so far; returns its own. A layer without a name gets its operator's and
-    /// a number.
-    /// </summary>
-    private static (string Name, Batch Batch) Add(GraphWriter graph, Module module, string path, (string Name, Batch Batch) x, List<LayerValue> layers)
-    {
-        if (module is Sequential chain)
-        {
-            foreach (var child in chain.Chain)
-            {
-                bool named = chain.Children.Any(c => c.Module == child);
-                x = Add(graph, child, !named ? "" : path.Length > 0 ? $"{path}.{child.Name}" : child.Name!, x, layers);
-            }
-            return x;
-        }
-        var y = Inference.Run(module, x.Batch);
-        string value = Add(graph, module, path, x.Name, x.Batch.Sample);
-        layers.Add(new LayerValue(module, value, y.Sample));
-        return (value, y);
-    }
+    /// <summary>Adds a node's operators in inference form; returns the name of its value.</summary>
+    internal static string Add(GraphWriter graph, Node node, string name, string[] inputs) =>
+        Add(graph, node.Layer, name, inputs, [.. node.Inputs.Select(value => value.Sample)]);
 
-    /// <summary>Adds one layer's nodes in inference form; returns the name of its value.</summary>
-    internal static string Add(GraphWriter graph, Module module, string path, string x, Shape sample)
+    /// <summary>What a layer's node is called: as the layer, with a number where it is called once more; one without a name by its operator and a number.</summary>
+    internal static string NameOf(GraphWriter graph, Leaf layer, string path) => path.Length == 0 ? graph.FreeName(Stem(layer)) : graph.Again(path);
+
+    private static string Add(GraphWriter graph, Leaf layer, string name, string[] inputs, Shape[] samples)
     {
-        string name = path.Length > 0 ? path : graph.FreeName(Stem(module));
-        return module switch
+        string x = inputs[0];
+        var sample = samples[0];
+        return layer switch
         {
             Conv2d conv => Conv.Export(graph, name, x, conv),
             Linear linear => Operators.Gemm.Export(graph, name, x, linear),
@@ -142,8 +139,10 @@ public static class OnnxExporter
             Numerics.Reshape reshape => Shapes.Export(graph, name, x, reshape),
             Permute permute => Shapes.Export(graph, name, x, permute),
             ScaleShift scale => Arithmetic.Export(graph, name, x, scale),
+            Broadcasting join => Joins.Export(graph, name, inputs, join, samples),
+            Numerics.Concat concat => Joins.Export(graph, name, inputs, concat, sample),
             Numerics.Dropout => x, // in inference it changes nothing
-            _ => throw new OnnxException($"{module} has no form in ONNX"),
+            _ => throw new OnnxException($"{layer.Label} has no form in ONNX"),
         };
     }
 
@@ -166,5 +165,13 @@ public static class OnnxExporter
     }
 }
 
-/// <summary>A layer of an exported network, the name of the value that it returns, and one sample's shape of that.</summary>
-internal sealed record LayerValue(Module Layer, string Value, Shape Sample);
+/// <summary>A layer of an exported network, the names of the values that it takes, of the one that it returns, and one sample's shape of that.</summary>
+internal sealed record LayerValue(Leaf Layer, string[] Inputs, string Value, Shape Sample)
+{
+    /// <summary>The same where a value has got another name.</summary>
+    public LayerValue Renamed(string from, string to) => this with
+    {
+        Inputs = [.. Inputs.Select(input => input == from ? to : input)],
+        Value = Value == from ? to : Value,
+    };
+}

@@ -12,9 +12,9 @@ internal static class Arithmetic
 {
     public static string Export(GraphWriter graph, string name, string x, ScaleShift layer)
     {
-        if (layer.Weight is not null) x = graph.Node("Mul", name, [x, graph.Initializer($"{name}.weight", layer.Weight.Value)]);
+        if (layer.Weight is not null) x = graph.Node("Mul", name, [x, graph.Weight($"{name}.weight", layer.Weight)]);
         if (layer.Bias is null) return x;
-        return graph.Node("Add", layer.Weight is null ? name : $"{name}.add", [x, graph.Initializer($"{name}.bias", layer.Bias.Value)]);
+        return graph.Node("Add", layer.Weight is null ? name : $"{name}.add", [x, graph.Weight($"{name}.bias", layer.Bias)]);
     }
 
     /// <summary>dx = dy·weight, dWeight = Σ dy·x, dBias = Σ dy, the sums over the samples and the axes that are broadcast.</summary>

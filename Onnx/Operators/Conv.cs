@@ -8,8 +8,8 @@ internal static class Conv
     public static string Export(GraphWriter graph, string name, string x, Conv2d layer)
     {
         string[] inputs = layer.Bias is null
-            ? [x, graph.Initializer($"{name}.weight", layer.Weight.Value)]
-            : [x, graph.Initializer($"{name}.weight", layer.Weight.Value), graph.Initializer($"{name}.bias", layer.Bias.Value)];
+            ? [x, graph.Weight($"{name}.weight", layer.Weight)]
+            : [x, graph.Weight($"{name}.weight", layer.Weight), graph.Weight($"{name}.bias", layer.Bias)];
         return graph.Node("Conv", name, inputs, [.. Window.Attributes(layer.Geometry), Window.Dilations(layer.Geometry), GraphWriter.Int("group", layer.Groups)]);
     }
 

@@ -11,8 +11,8 @@ internal static class Gemm
     public static string Export(GraphWriter graph, string name, string x, Linear layer)
     {
         string[] inputs = layer.Bias is null
-            ? [x, graph.Initializer($"{name}.weight", layer.Weight.Value)]
-            : [x, graph.Initializer($"{name}.weight", layer.Weight.Value), graph.Initializer($"{name}.bias", layer.Bias.Value)];
+            ? [x, graph.Weight($"{name}.weight", layer.Weight)]
+            : [x, graph.Weight($"{name}.weight", layer.Weight), graph.Weight($"{name}.bias", layer.Bias)];
         return graph.Node("Gemm", name, inputs, GraphWriter.Float("alpha", 1), GraphWriter.Float("beta", 1), GraphWriter.Int("transA", 0), GraphWriter.Int("transB", 1));
     }
 

@@ -94,7 +94,7 @@ internal static class Shapes
             throw node.Refuse($"attribute 'perm' is [{string.Join(", ", perm)}], expected the {x.Rank + 1} axes of the input with the samples' axis 0 in front");
         if (perm.SequenceEqual(perm.Order())) return new ImportedLayer(x);
         var layer = new Permute([.. perm.Select(p => (int)p)]);
-        return new ImportedLayer(layer.OutputSample(x), layer);
+        return new ImportedLayer(layer.OutputShape(x), layer);
     }
 
     /// <summary>How many axes an Unsqueeze adds.</summary>

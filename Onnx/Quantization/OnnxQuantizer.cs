@@ -38,9 +38,7 @@ public static class OnnxQuantizer
         var (model, layers) = OnnxExporter.ExportTraced(network, training.Sample, name, [.. metadata ?? [], new(ModelMetadata.Quantization, how)], options with { FoldBatchNorm = true });
         var images = Enumerable.Range(0, (count + CalibrationBatch - 1) / CalibrationBatch)
             .Select(i => training.Take([.. Enumerable.Range(i * CalibrationBatch, Math.Min(CalibrationBatch, count - i * CalibrationBatch))]).Images);
-        var observed = ActivationRange.Observe([.. layers.Select(layer => layer.Layer)], images);
-        var ranges = new Dictionary<string, ActivationRange> { [OnnxExporter.Input] = observed[0] };
-        for (int i = 0; i < layers.Count; i++) ranges[layers[i].Value] = observed[i + 1]; // of layers that return the same value, the last
+        var ranges = ActivationRange.Observe(OnnxExporter.Input, layers, images);
         new Rewriter(model.Graph, ranges, quantization.ReduceRange ? 64 : 127, options.DocStrings).Run();
         return model;
     }

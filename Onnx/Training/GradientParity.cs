@@ -72,14 +72,14 @@ public static class GradientParity
     /// <summary>The loss that suits a network: cross-entropy where it returns rows of at least two numbers, else the mean squared error.</summary>
     public static TrainingLoss LossFor(Module network, Shape sample)
     {
-        var output = Inference.Run(network, new Batch(1, sample, requiresGrad: false)).Sample;
+        var output = Graph.Trace(network, sample).Output.Sample;
         return output.Rank == 1 && output.Count > 1 ? TrainingLoss.CrossEntropy : TrainingLoss.MeanSquaredError;
     }
 
     /// <summary>
     /// Every parameter's gradient and the input's, on standard normal batches with random labels or targets, and on images of a data set where one is given.
     /// </summary>
-    /// <param name="network">A network whose layers have a backward in ONNX.</param>
+    /// <param name="network">A network whose layers and joins have a backward in ONNX.</param>
     /// <param name="sample">The shape of one input sample.</param>
     /// <param name="data">Images that the network takes, with labels that it has outputs for; none if left out.</param>
     /// <param name="name">What to call the data.</param>
@@ -209,7 +209,7 @@ public static class GradientParity
         task.Engine(network, out var dx);
         if (!double.IsFinite(task.Step(trainer))) throw new OnnxException($"{input}: the loss is not finite, and there is nothing to compare");
         var names = network.NamedParameters().ToDictionary(named => named.Parameter, named => named.Name);
-        var weights = Idle(network).ToDictionary(idle => idle.Bias, idle => idle.Weight);
+        var weights = Idle(Graph.Trace(network, trainer.Sample)).ToDictionary(idle => idle.Bias, idle => idle.Weight);
         foreach (var (parameter, name) in names)
         {
             if (!parameter.RequiresGrad) continue;
@@ -234,18 +234,15 @@ public static class GradientParity
     }
 
     /// <summary>Biases that the batch normalization right behind takes off again, with their layers' weights.</summary>
-    private static IEnumerable<(Parameter Bias, Parameter Weight)> Idle(Module module)
+    private static IEnumerable<(Parameter Bias, Parameter Weight)> Idle(Graph graph)
     {
-        Module[] layers = [.. Layers(module)];
-        for (int i = 0; i + 1 < layers.Length; i++)
+        foreach (var node in graph.Nodes.Where(node => node.Layer is BatchNorm))
         {
-            if (layers[i + 1] is not BatchNorm) continue;
-            if (layers[i] is Conv2d { Bias: { } bias } conv) yield return (bias, conv.Weight);
-            if (layers[i] is Linear { Bias: { } offset } linear) yield return (offset, linear.Weight);
+            var before = node.Inputs[0].Producer?.Layer;
+            if (before is Conv2d { Bias: { } bias } conv) yield return (bias, conv.Weight);
+            if (before is Linear { Bias: { } offset } linear) yield return (offset, linear.Weight);
         }
     }
-
-    private static IEnumerable<Module> Layers(Module module) => module is Sequential chain ? chain.Chain.SelectMany(Layers) : [module];
 
     /// <summary>A batch with what it should give.</summary>
     private sealed record Task(Tensor X, int[]? Labels, Tensor? Target)

@@ -41,26 +41,30 @@ public static class TrainingExporter
         var proto = writer.Graph;
 
         proto.Input.Add(graph.Batched(OnnxExporter.Input, DataType.Float, sample.Sizes));
-        LossGraph.AddInput(graph, Inference.Run(network, new Batch(1, sample, requiresGrad: false)).Sample);
-        var layers = new List<TrainingLayer>();
-        var (y, last) = Forward(graph, network, path: "", (OnnxExporter.Input, new Batch(1, sample, requiresGrad: false)), options.InputGradient, layers);
+        var traced = Numerics.Graph.Trace(network, sample);
+        Executor.RequireBackward(traced);
+        var output = traced.Output.Sample;
+        LossGraph.AddInput(graph, output);
+        foreach (var parameter in traced.Nodes.SelectMany(node => node.Layer.Parameters())) graph.Uses[parameter] = graph.Uses.GetValueOrDefault(parameter) + 1;
+        var nodes = Forward(graph, traced, options.InputGradient);
         if (proto.Node.Count == 0) throw new OnnxException($"{network} has no layers to export");
+        string y = nodes[traced.Output.Producer!.Index].Y;
         graph.Rename(y, OnnxExporter.Output);
-        if (layers[^1].Y == y) layers[^1] = layers[^1] with { Y = OnnxExporter.Output };
+        nodes = [.. nodes.Select(node => node with { X = [.. node.X.Select(x => x == y ? OnnxExporter.Output : x)], Y = node.Y == y ? OnnxExporter.Output : node.Y })];
         foreach (var (rate, _) in layout.LearningRates) proto.Input.Add(TrainingWriter.Value(rate, DataType.Float));
         MakeInputs(proto, layout);
 
-        var (loss, dy) = LossGraph.Add(graph, OnnxExporter.Output, last.Sample);
-        writer.RenameOutput(loss, TrainingNames.Loss);
-        string? dx = Backward(graph, layers, dy);
+        var (loss, dy) = LossGraph.Add(graph, OnnxExporter.Output, output);
+        writer.Rename(loss, TrainingNames.Loss);
+        string? dx = Backward(graph, traced, nodes, dy);
         OptimizerGraph.Add(graph, optimizer);
 
         proto.Output.Add(TrainingWriter.Value(TrainingNames.Loss, DataType.Float));
-        proto.Output.Add(graph.Batched(OnnxExporter.Output, DataType.Float, last.Sample.Sizes));
-        foreach (var (output, input) in graph.Updates)
+        proto.Output.Add(graph.Batched(OnnxExporter.Output, DataType.Float, output.Sizes));
+        foreach (var (next, input) in graph.Updates)
         {
             var value = proto.Input.Single(i => i.Name == input).Clone();
-            value.Name = output;
+            value.Name = next;
             proto.Output.Add(value);
         }
         if (options.Gradients)
@@ -70,7 +74,7 @@ public static class TrainingExporter
         }
         if (options.InputGradient)
         {
-            writer.RenameOutput(dx!, OnnxExporter.Input + TrainingNames.Gradient);
+            writer.Rename(dx!, OnnxExporter.Input + TrainingNames.Gradient);
             proto.Output.Add(graph.Batched(OnnxExporter.Input + TrainingNames.Gradient, DataType.Float, sample.Sizes));
         }
         return Model(proto, layout, graph, metadata ?? []);
@@ -102,47 +106,61 @@ public static class TrainingExporter
         return WithHeader(writer.Graph, opset);
     }
 
-    /// <summary>Adds a module's nodes in training form behind the value x; returns its own, with a sample's result so far.</summary>
-    private static (string Value, Batch Batch) Forward(TrainingWriter graph, Module module, string path, (string Value, Batch Batch) x, bool needsDx, List<TrainingLayer> layers)
+    /// <summary>Adds a graph's nodes in training form.</summary>
+    private static List<TrainingNode> Forward(TrainingWriter graph, Graph traced, bool inputGradient)
     {
-        if (module is Sequential chain)
+        var values = new string[traced.Values.Count];
+        var needs = new bool[traced.Values.Count];
+        (values[0], needs[0]) = (OnnxExporter.Input, inputGradient);
+        var written = new List<TrainingNode>();
+        foreach (var node in traced.Nodes)
         {
-            foreach (var child in chain.Chain)
+            string[] x = [.. node.Inputs.Select(value => values[value.Index])];
+            Shape[] samples = [.. node.Inputs.Select(value => value.Sample)];
+            bool[] wanted = [.. node.Inputs.Select(value => needs[value.Index])];
+            string name = OnnxExporter.NameOf(graph.Graph, node.Layer, node.Name);
+            string y = node.Layer switch
             {
-                bool named = chain.Children.Any(c => c.Module == child);
-                x = Forward(graph, child, !named ? "" : path.Length > 0 ? $"{path}.{child.Name}" : child.Name!, x, needsDx, layers);
-            }
-            return x;
+                BatchNorm norm => BatchNormalization.ExportTraining(graph, name, x[0], norm, samples[0]),
+                Numerics.Dropout => Operators.Dropout.ExportTraining(graph, name, x[0], samples[0]),
+                _ => OnnxExporter.Add(graph.Graph, node, name, x),
+            };
+            (values[node.Output.Index], needs[node.Output.Index]) = (y, wanted.Contains(true) || node.Layer.Parameters().Any(graph.Trains));
+            written.Add(new TrainingNode(node.Layer, name, x, y, samples, node.Output.Sample, wanted));
         }
-        var (sample, y) = (x.Batch.Sample, Inference.Run(module, x.Batch));
-        string name = path.Length > 0 ? path : graph.Graph.FreeName(OnnxExporter.Stem(module));
-        string value = module switch
-        {
-            BatchNorm norm => BatchNormalization.ExportTraining(graph, name, x.Value, norm, sample),
-            Numerics.Dropout => Operators.Dropout.ExportTraining(graph, name, x.Value, sample),
-            _ => OnnxExporter.Add(graph.Graph, module, name, x.Value, sample),
-        };
-        bool wanted = needsDx || layers.Exists(before => before.Layer.Parameters().Any(graph.Trains));
-        layers.Add(new TrainingLayer(module, name, x.Value, value, sample, y.Sample, wanted));
-        return (value, y);
+        return written;
     }
 
-    /// <summary>The layers from the last to the first, as far as anything before wants a gradient; returns the input's, if it was wanted.</summary>
-    private static string? Backward(TrainingWriter graph, List<TrainingLayer> layers, string dy)
+    /// <summary>The nodes from the last to the first; a value's gradient is the sum over its uses. Returns the input's, if it was wanted.</summary>
+    private static string? Backward(TrainingWriter graph, Graph traced, List<TrainingNode> nodes, string dy)
     {
-        string? gradient = dy;
-        for (int i = layers.Count - 1; i >= 0 && gradient is not null; i--)
+        var contributions = traced.Values.Select(_ => new List<string>()).ToArray();
+        contributions[traced.Output.Index].Add(dy);
+        string? Gradient(int value, string name) => contributions[value] is { Count: > 0 } list
+            ? list.Count == 1 ? list[0] : graph.Node("Sum", $"{name}.dy", [.. list])
+            : null;
+        for (int i = nodes.Count - 1; i >= 0; i--)
         {
-            var at = layers[i];
-            if (!at.NeedsDx && !at.Layer.Parameters().Any(graph.Trains)) return null;
-            if (at.Layer is MaxPool2d && i > 0 && layers[i - 1].Layer is ReLU relu)
+            var (node, at) = (traced.Nodes[i], nodes[i]);
+            if ((!at.NeedsDx.Contains(true) && !at.Layer.Parameters().Any(graph.Trains)) || Gradient(node.Output.Index, at.Name) is not { } gradient) continue;
+            if (at.Layer is MaxPool2d pool && node.Inputs[0].Producer is { Layer: ReLU relu } before && traced.Nodes.Count(other => other.Inputs.Contains(before.Output)) == 1
+                && !traced.Outputs.Contains(before.Output))
             {
                 // Where the largest of a window is 0, the gradient ends: that is seen in the pool's result, which is a fraction of the ReLU's.
-                gradient = Activations.Backward(graph, layers[--i] with { Y = at.Y }, gradient, relu);
+                gradient = Activations.Backward(graph, nodes[before.Index].Single with { Y = at.Y }, gradient, relu);
+                contributions[before.Inputs[0].Index].Add(MaxPool.Backward(graph, at.Single, gradient, pool));
+                continue;
             }
-            gradient = Backward(graph, at, gradient);
+            string?[] dx = at.Layer switch
+            {
+                Broadcasting join => Joins.Backward(graph, at, gradient, join),
+                Numerics.Concat join => Joins.Backward(graph, at, gradient, join),
+                _ => [Backward(graph, at.Single, gradient)],
+            };
+            for (int k = 0; k < dx.Length; k++)
+                if (at.NeedsDx[k] && dx[k] is { } contribution) contributions[node.Inputs[k].Index].Add(contribution);
         }
-        return gradient;
+        return Gradient(0, OnnxExporter.Input);
     }
 
     private static string? Backward(TrainingWriter graph, TrainingLayer at, string dy) => at.Layer switch

@@ -5,7 +5,21 @@ using DataType = OnnxLeNet.Onnx.Schema.TensorProto.Types.DataType;
 
 namespace OnnxLeNet.Onnx;
 
-/// <summary>A layer as its forward was written: what its backward refers to.</summary>
+/// <summary>A node as its forward was written: what its backward refers to.</summary>
+/// <param name="Layer">The layer or join.</param>
+/// <param name="Name">Its node's name, with which the names of all its other nodes begin.</param>
+/// <param name="X">The values it takes.</param>
+/// <param name="Y">The value it returns.</param>
+/// <param name="XSamples">A sample's shape of each X.</param>
+/// <param name="YSample">A sample's shape of Y.</param>
+/// <param name="NeedsDx">For each X whether anything before it wants a gradient.</param>
+internal sealed record TrainingNode(Leaf Layer, string Name, string[] X, string Y, Shape[] XSamples, Shape YSample, bool[] NeedsDx)
+{
+    /// <summary>The same of one that takes a single value.</summary>
+    public TrainingLayer Single => new(Layer, Name, X[0], Y, XSamples[0], YSample, NeedsDx[0]);
+}
+
+/// <summary>A node of one input as its forward was written.</summary>
 /// <param name="Layer">The layer.</param>
 /// <param name="Name">Its node's name, with which the names of all its other nodes begin.</param>
 /// <param name="X">The value it takes.</param>
@@ -53,8 +67,24 @@ internal sealed class TrainingWriter
     /// <summary>Writes a parameter's gradient, if the step changes it. The last node's name is passed on.</summary>
     public void Gradient(Parameter? parameter, Func<string, string> write)
     {
-        if (Trains(parameter)) Gradients.Add(parameter!, write(names[parameter!] + TrainingNames.Gradient));
+        if (!Trains(parameter)) return;
+        string name = names[parameter!] + TrainingNames.Gradient;
+        int uses = Uses.GetValueOrDefault(parameter!, 1);
+        if (uses == 1)
+        {
+            Gradients.Add(parameter!, write(name));
+            return;
+        }
+        // Of a parameter that several nodes share, the sum.
+        if (!parts.TryGetValue(parameter!, out var list)) parts.Add(parameter!, list = []);
+        list.Add(write($"{name}.{list.Count}"));
+        if (list.Count == uses) Gradients.Add(parameter!, Node("Sum", name, [.. list]));
     }
+
+    private readonly Dictionary<Parameter, List<string>> parts = [];
+
+    /// <summary>How many nodes take each parameter.</summary>
+    public Dictionary<Parameter, int> Uses { get; } = [];
 
     public string Node(string opType, string name, string[] inputs, params AttributeProto[] attributes) => Graph.Node(opType, name, inputs, attributes);
 
@@ -66,7 +96,7 @@ internal sealed class TrainingWriter
     /// <summary>Gives a value that nothing has taken yet another name.</summary>
     public void Rename(string from, string to)
     {
-        Graph.RenameOutput(from, to);
+        Graph.Rename(from, to);
         foreach (string key in kept.Keys.Where(key => kept[key] == from).ToList()) kept[key] = to;
     }
 

@@ -20,9 +20,11 @@ let private perceptron guide =
     for struct (name, p) in net.NamedParameters() do
         show guide $"{name}: {p.Value.Shape.ToTorchString()}"
     let x = randn guide [ 3; 5 ]
-    let out = net.Forward(input x)
-    show guide (out.ToTorchString())
-    check guide "3×5 in, 1×5 out" (sizeOf out = Shape(1, 5))
+    let rows = Tensor(Shape(5, 3), Array.init 15 (fun i -> x[i % 3, i / 3]))
+    let out = net.Forward(input rows)
+    let columns = (out.ToTensor()).Reshape(1, 5) // one feature: row and column are the same numbers
+    show guide (TensorText.Format(columns, out.GradFn))
+    check guide "3×5 in, 1×5 out" (columns.Shape = Shape(1, 5))
     show guide (chain out.GradFn)
 
     heading guide "The same with Linear, which takes m × features and has its bias in a row, given the same numbers"
@@ -30,16 +32,14 @@ let private perceptron guide =
     show guide net2
     for p, q in Seq.zip (net.Parameters()) (net2.Parameters()) do
         p.Value.Data.CopyTo(q.Value.Data, 0)
-    let rows = Tensor(Shape(5, 3), Array.init 15 (fun i -> x[i % 3, i / 3]))
     let out2 = net2.Forward(Batch.FromTensor rows)
     show guide (out2.ToTorchString())
     let same (a: Tensor) (b: Tensor) = near 1e-5 [ for v in b.Data -> float v ] a
     check guide "both give the same numbers" (same ((out.ToTensor()).Reshape(5, 1)) (out2.ToTensor()))
     say guide "Both backwards, the hand-written one behind a module that transposes, from a gradient of 1 for each output:"
     let ones = Batch.FromTensor(Tensor(Shape(5, 1), Array.create 5 1f))
-    let byHand = Handwritten.Columns net
-    byHand.Forward(Batch.FromTensor rows) |> ignore
-    let dx, dx2 = nonNull (byHand.Backward ones), nonNull (net2.Backward ones)
+    net.Forward(Batch.FromTensor rows) |> ignore
+    let dx, dx2 = nonNull (net.Backward ones), nonNull (net2.Backward ones)
     for struct (name, p) in net.NamedParameters() do
         show guide $"{name}.grad"
         show guide (grad p)

@@ -1,0 +1,246 @@
+namespace OnnxLeNet.Numerics.Tests;
+
+/// <summary>Networks that are no chains: what they compute, their gradients, and that nothing depends on threads or on what is fused.</summary>
+[TestClass]
+public sealed class GraphTests
+{
+    public static IEnumerable<string> Names => GraphNetworks.All.Keys;
+
+    private static (Module Network, Shape Sample) Make(string name) => GraphNetworks.All[name]();
+
+    [TestMethod]
+    [DynamicData(nameof(Names))]
+    public void GradientsAreRight(string name)
+    {
+        foreach (bool training in new[] { true, false })
+        {
+            var (network, sample) = Make(name);
+            foreach (var row in GradientCheck.Run(network.Train(training), Values.Batch(3, 5, sample), most: 20))
+                Assert.IsTrue(row.Passed && row.Checked > 0, $"training {training}: {row}");
+        }
+    }
+
+    /// <summary>Several steps of training: the same bits on any number of threads, batch norm included, and a step allocates nothing.</summary>
+    [TestMethod]
+    [DynamicData(nameof(Names))]
+    public void TrainsToTheSameBitsOnAnyNumberOfThreads(string name)
+    {
+        StateDict? first = null;
+        for (int threads = 1; threads <= 3; threads++)
+        {
+            using var _ = new Settings(threads: threads);
+            var (network, sample) = Make(name);
+            byte[] labels = [.. Enumerable.Range(0, 150).Select(n => (byte)(n % 4))];
+            var data = new ImageDataset(sample, Idx.Bytes(1, 150 * sample.Count), labels, new ImageTransform(0, 0.5, 0.3));
+            var trainer = new Trainer(network.Train(), data, 120, new Generator(1));
+            var optimizer = new SGD(network.Parameters(), 0.05, 0.9);
+            int[] batch = [.. Enumerable.Range(0, 120)];
+            for (int step = 0; step < 4; step++)
+            {
+                optimizer.ZeroGrad();
+                Assert.IsTrue(double.IsFinite(trainer.Backward(step % 2 == 0 ? batch : batch.AsSpan(0, 70))));
+                optimizer.Step();
+            }
+            var state = network.StateDict().Clone();
+            first ??= state;
+            foreach (var (key, tensor) in state)
+                if (!tensor.IsInteger) Close.AssertSameBits($"{key}, {threads} threads", first[key].AsTensor().Data, tensor.AsTensor().Data);
+            long least = long.MaxValue; // what another thread of the process allocates is not the step's
+            for (int repeat = 0; repeat < 5; repeat++)
+            {
+                long before = threads == 1 ? GC.GetAllocatedBytesForCurrentThread() : GC.GetTotalAllocatedBytes(precise: true);
+                trainer.Backward(batch);
+                least = Math.Min(least, (threads == 1 ? GC.GetAllocatedBytesForCurrentThread() : GC.GetTotalAllocatedBytes(precise: true)) - before);
+            }
+            Assert.AreEqual(0, least, "bytes in a step");
+        }
+    }
+
+    /// <summary>One block or several, fused or not, kept for a backward or not: the same function.</summary>
+    [TestMethod]
+    [DynamicData(nameof(Names))]
+    public void EveryWayToRunAgrees(string name)
+    {
+        var (network, sample) = Make(name);
+        network.Eval();
+        var x = Values.Batch(1, 70, sample);
+        float[] y = network.Forward(x).ToTensor().Data;
+        Close.AssertRelative("Inference", y.ToDouble(), Inference.Run(network, x).ToTensor().Data, 2e-6);
+        var predictor = new Predictor(network, sample);
+        var predicted = new float[70 * predictor.Outputs];
+        Parallel.For(0, 6, i =>
+        {
+            var own = new float[predicted.Length];
+            predictor.Run(x.ToTensor().Data, own);
+            if (i == 0) own.CopyTo(predicted, 0);
+        });
+        Close.AssertRelative("Predictor, from several threads at once", y.ToDouble(), predicted, 2e-6);
+        var apart = new Execution(network, separate: true).Forward(x)[0];
+        Close.AssertRelative("node by node", y.ToDouble(), apart.ToTensor().Data, 2e-6);
+    }
+
+    /// <summary>A batch's statistics do not depend on how it is cut into blocks.</summary>
+    [TestMethod]
+    public void BatchNormOverBlocksIsThatOfTheBatch()
+    {
+        BatchNorm2d norm = new(3), whole = new(3);
+        var x = Values.Batch(5, 100, new Shape(3, 5, 4)); // four blocks
+        var y = norm.Forward(x);
+        var (expected, _) = ReferenceLayer.Of(whole).Forward(x.ToTensor().Data.ToDouble(), 100, x.Sample);
+        Close.AssertRelative("y", expected, y.ToTensor().Data, 2e-6);
+        Assert.AreEqual(1, norm.NumBatchesTracked);
+    }
+
+    [TestMethod]
+    public void ASharedModuleIsOneParameter()
+    {
+        var (network, sample) = Make("shared");
+        Assert.HasCount(4, network.NamedParameters().ToList());
+        Assert.AreEqual(2, Graph.Trace(network, sample).Nodes.Count(node => node.Name == "conv"));
+    }
+
+    private sealed class Custom(Func<Value, Value> forward) : Module
+    {
+        public override Value Forward(Value x) => forward(x);
+    }
+
+    [TestMethod]
+    public void ForwardsThatCannotBeAreRefused()
+    {
+        var x = new Batch(2, new Shape(3, 4, 4));
+        Value? kept = null;
+        new Custom(v => kept = v).Forward(x);
+        Failure.Of<OnnxLeNetException>(() => new Custom(v => v + kept!).Forward(x), "another graph");
+        Failure.Of<OnnxLeNetException>(() => _ = kept! + kept!, "closed");
+        Failure.Of<ShapeException>(() => new Custom(v => v + F.Flatten(v)).Forward(x), "Add", "[3, 4, 4]", "[48]");
+        Failure.Of<ShapeException>(() => new Custom(v => F.Concat([v, F.MaxPool2d(v, 2)])).Forward(x), "Concat", "[3, 2, 2]");
+        Custom? itself = null;
+        itself = new Custom(v => itself!.Forward(F.Relu(v)));
+        Failure.Of<OnnxLeNetException>(() => itself.Forward(x), "calls itself");
+        Failure.Of<OnnxLeNetException>(() => new Custom(_ => null!).Forward(x), "null");
+        var outer = new Sequential();
+        var inner = new Sequential();
+        outer.Add(inner);
+        Failure.Of<ArgumentException>(() => inner.Add(outer), "inside itself");
+    }
+
+    private sealed class NoBackward : Layer
+    {
+        public override Shape OutputShape(Shape sample) => sample;
+
+        public override void Forward(Batch x, Batch y, Context context) => x.Values.CopyTo(y.Values, 0);
+    }
+
+    [TestMethod]
+    public void ALayerWithoutABackwardIsRefusedWhenTrainingStarts()
+    {
+        var network = new Sequential { new Flatten(), new Linear(238, 6), new NoBackward(), new Linear(6, 4) };
+        network.Forward(new Batch(2, new Shape(1, 14, 17)));
+        Failure.Of<OnnxLeNetException>(() => _ = new Trainer(network, TrainerTests.Images(20), 20), "2: NoBackward()", "no backward");
+        network.Children[1].Module.RequiresGrad(false);
+        _ = new Trainer(network, TrainerTests.Images(20), 20);
+    }
+}
+
+/// <summary>Networks that are no chains, each a classifier of four classes.</summary>
+internal static class GraphNetworks
+{
+    public static IReadOnlyDictionary<string, Func<(Module Network, Shape Sample)>> All { get; } = new Dictionary<string, Func<(Module, Shape)>>
+    {
+        ["residual"] = () => (new Residual(new Generator(1)), new Shape(2, 9, 8)),
+        ["branches"] = () => (new Branches(new Generator(2)), new Shape(2, 8, 8)),
+        ["shared"] = () => (new SharedConv(new Generator(3)), new Shape(3, 6, 6)),
+        ["squeeze and excitation"] = () => (new Excitation(new Generator(4)), new Shape(3, 6, 5)),
+    };
+
+    /// <summary>Two blocks as ResNet has them, the second with a projection; batch norm everywhere.</summary>
+    private sealed class Residual : Module
+    {
+        private readonly Module stem, block1, block2, fc;
+
+        public Residual(Generator g)
+        {
+            stem = Register("stem", new Sequential { new Conv2d(2, 4, 3, padding: 1, bias: false, generator: g), new BatchNorm2d(4), new ReLU() });
+            block1 = Register("block1", new Block(4, 4, 1, g));
+            block2 = Register("block2", new Block(4, 6, 2, g));
+            fc = Register("fc", new Linear(6, 4, generator: g));
+        }
+
+        public override Value Forward(Value x) => fc.Forward(F.Flatten(F.AdaptiveAvgPool2d(block2.Forward(block1.Forward(stem.Forward(x))), 1)));
+    }
+
+    private sealed class Block : Module
+    {
+        private readonly Module conv1, bn1, conv2, bn2;
+        private readonly Module? shortcut;
+
+        public Block(int channels, int filters, int stride, Generator g)
+        {
+            conv1 = Register("conv1", new Conv2d(channels, filters, 3, stride, 1, bias: false, generator: g));
+            bn1 = Register("bn1", new BatchNorm2d(filters));
+            conv2 = Register("conv2", new Conv2d(filters, filters, 3, padding: 1, bias: false, generator: g));
+            bn2 = Register("bn2", new BatchNorm2d(filters));
+            if (stride != 1) shortcut = Register("shortcut", new Sequential { new Conv2d(channels, filters, 1, stride, bias: false, generator: g), new BatchNorm2d(filters) });
+        }
+
+        public override Value Forward(Value x)
+        {
+            var y = bn2.Forward(conv2.Forward(F.Relu(bn1.Forward(conv1.Forward(x)))));
+            return F.Relu(y + (shortcut?.Forward(x) ?? x));
+        }
+    }
+
+    /// <summary>Branches that are joined along the channels, a pool among them, and a difference.</summary>
+    private sealed class Branches : Module
+    {
+        private readonly Module a, b, c, fc;
+
+        public Branches(Generator g)
+        {
+            a = Register("a", new Conv2d(2, 3, 1, generator: g));
+            b = Register("b", new Conv2d(2, 2, 3, padding: 1, generator: g));
+            c = Register("c", new Conv2d(5, 5, 3, padding: 1, generator: g));
+            fc = Register("fc", new Linear(80, 4, generator: g));
+        }
+
+        public override Value Forward(Value x)
+        {
+            var joined = F.Concat([F.Tanh(a.Forward(x)), F.Relu(b.Forward(x))]);
+            return fc.Forward(F.Flatten(F.AvgPool2d(joined - c.Forward(joined), 2)));
+        }
+    }
+
+    /// <summary>One convolution, called twice.</summary>
+    private sealed class SharedConv : Module
+    {
+        private readonly Module conv, fc;
+
+        public SharedConv(Generator g)
+        {
+            conv = Register("conv", new Conv2d(3, 3, 3, padding: 1, generator: g));
+            fc = Register("fc", new Linear(108, 4, generator: g));
+        }
+
+        public override Value Forward(Value x) => fc.Forward(F.Flatten(conv.Forward(F.Tanh(conv.Forward(x)) + x)));
+    }
+
+    /// <summary>Channels weighted by what the whole image says: a product that is broadcast, and a quotient.</summary>
+    private sealed class Excitation : Module
+    {
+        private readonly Module conv, squeeze, fc;
+
+        public Excitation(Generator g)
+        {
+            conv = Register("conv", new Conv2d(3, 4, 3, generator: g));
+            squeeze = Register("squeeze", new Conv2d(4, 4, 1, generator: g));
+            fc = Register("fc", new Linear(48, 4, generator: g));
+        }
+
+        public override Value Forward(Value x)
+        {
+            var y = F.Gelu(conv.Forward(x));
+            var weight = F.Sigmoid(squeeze.Forward(F.AdaptiveAvgPool2d(y, 1)));
+            return fc.Forward(F.Flatten(y * weight / F.Sigmoid(y)));
+        }
+    }
+}
