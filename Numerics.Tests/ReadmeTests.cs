@@ -66,6 +66,28 @@ public sealed class ReadmeTests
     }
 
     [TestMethod]
+    public void AResidualNetwork()
+    {
+        using var folder = new TemporaryFolder();
+        string mnist = SmallMnist.Write(folder), residualFile = folder["residual.onnx"];
+        var data = ImageFolder.Load(mnist, ImageTransform.Mnist);
+        var g = new Generator(seed: 1);
+
+        // README: a residual network
+        var residual = new Sequential("Net")
+        {
+            new Conv2d(1, 8, 3, padding: 1, generator: g), new ResidualBlock(8, g), new MaxPool2d(4), new ResidualBlock(8, g),
+            new AdaptiveAvgPool2d(1), new Flatten(), new Linear(8, 10, generator: g),
+        };
+        Trainer.Fit(residual, data.Train, new TrainingOptions { Epochs = 1, BatchSize = 64, LearningRate = 0.05 });
+        OnnxFile.Write(OnnxExporter.Export(residual, data.Train.Sample, "residual"), residualFile);
+        using var skips = OrtModel.Load(residualFile);
+        Console.WriteLine(Parity.OnRandomInput(residual, data.Train.Sample, skips).All(row => row.Passed));
+        // end
+        Assert.IsTrue(Parity.OnRandomInput(residual, data.Train.Sample, skips).All(row => row.Passed));
+    }
+
+    [TestMethod]
     public void OneStepByHand()
     {
         using var folder = new TemporaryFolder();
@@ -229,4 +251,24 @@ public sealed class ReadmeTests
     /// <summary>Without indentation, empty lines and <c>using</c> lines.</summary>
     private static string Lines(string text) => string.Join('\n', text.Split('\n').Select(line => line.Trim())
         .Where(line => line.Length > 0 && !line.StartsWith("using OnnxLeNet", StringComparison.Ordinal) && !line.StartsWith("using MathNet", StringComparison.Ordinal)));
+}
+
+/// <summary>The README's block with a skip.</summary>
+internal sealed class ResidualBlock : Module
+{
+    private readonly Module conv1, bn1, conv2, bn2;
+
+    public ResidualBlock(int channels, Generator g)
+    {
+        conv1 = Register("conv1", new Conv2d(channels, channels, 3, padding: 1, bias: false, generator: g));
+        bn1 = Register("bn1", new BatchNorm2d(channels));
+        conv2 = Register("conv2", new Conv2d(channels, channels, 3, padding: 1, bias: false, generator: g));
+        bn2 = Register("bn2", new BatchNorm2d(channels));
+    }
+
+    public override Value Forward(Value x)
+    {
+        var y = F.Relu(bn1.Forward(conv1.Forward(x)));
+        return F.Relu(bn2.Forward(conv2.Forward(y)) + x);
+    }
 }

@@ -144,7 +144,7 @@ public sealed class LossTests
         loss.Forward(x, labels);
         loss.Backward();
         Failure.Of<InvalidOperationException>(() => loss.Backward(), "a second time");
-        Failure.Of<ArgumentException>(() => loss.Forward(x, new Tensor(new Shape(4))), "integers", "floating-point", "[4]");
+        Failure.Of<DataException>(() => loss.Forward(x, new Tensor(new Shape(4))), "integers", "floating-point", "[4]");
         Failure.Of<DataException>(() => loss.Forward(x, [0, 1, 3, 2]), "label 2 is 3", "0 to 2");
         Failure.Of<DataException>(() => loss.Forward(x, [0, -1, 2, 2]), "label 1 is -1");
         Failure.Of<ShapeException>(() => loss.Forward(x, [0, 1]), "4 rows", "2 labels");

@@ -226,17 +226,6 @@ public abstract class Module
     /// <summary>All parameters, in the order of <see cref="NamedParameters"/>.</summary>
     public IEnumerable<Parameter> Parameters() => NamedParameters().Select(p => p.Parameter);
 
-    /// <summary>How many parameters there are, counted without making a list.</summary>
-    internal int ParameterTensors
-    {
-        get
-        {
-            int count = parameters.Count;
-            foreach (var (_, child) in children) count += child.ParameterTensors;
-            return count;
-        }
-    }
-
     /// <summary>Number of trainable numbers.</summary>
     public int ParameterCount => Parameters().Sum(p => p.Value.Shape.Count);
 

@@ -50,9 +50,9 @@ public abstract class ClassLoss : Loss
     }
 
     /// <summary>Refuses labels that are no whole numbers.</summary>
-    /// <exception cref="ArgumentException">Always: classes are integers.</exception>
-    public double Forward(Batch input, Tensor labels) => throw new ArgumentException(
-        $"{this} takes labels as integers, one class number per sample, got a floating-point tensor of shape {labels?.Shape}", nameof(labels));
+    /// <exception cref="DataException">Always: classes are integers.</exception>
+    public double Forward(Batch input, Tensor labels) => throw new DataException(
+        $"{this} takes labels as integers, one class number per sample, got a floating-point tensor of shape {labels?.Shape}");
 
     /// <summary>The loss of every sample, without a reduction.</summary>
     /// <inheritdoc cref="Forward(Batch, ReadOnlySpan{int})"/>

@@ -13,14 +13,14 @@ namespace OnnxLeNet.Numerics;
 /// <param name="Schedule">The schedule's state.</param>
 /// <param name="Epoch">The epoch in progress, from 1.</param>
 /// <param name="Step">Updates done in it.</param>
-/// <param name="Trips">Batches that have gone through the network; dropout draws by their number.</param>
+/// <param name="TotalSteps">Batches that have gone through the network; dropout draws by their number.</param>
 /// <param name="LossSum">Sum of the losses of the epoch's images so far.</param>
 /// <param name="EpochSeconds">Time the epoch has taken so far.</param>
 /// <param name="Losses">Mean loss of each complete epoch.</param>
 /// <param name="Seconds">Time of each complete epoch.</param>
 /// <param name="DataFingerprint">Of the data it was trained on.</param>
 public sealed record Checkpoint(
-    TrainingOptions Options, StateDict Model, StateDict Good, OptimizerState Optimizer, OptimizerState Schedule, int Epoch, int Step, long Trips,
+    TrainingOptions Options, StateDict Model, StateDict Good, OptimizerState Optimizer, OptimizerState Schedule, int Epoch, int Step, long TotalSteps,
     double LossSum, double EpochSeconds, IReadOnlyList<double> Losses, IReadOnlyList<double> Seconds, string DataFingerprint)
 {
     private const string Format = "OnnxLeNet checkpoint 1";
@@ -39,7 +39,7 @@ public sealed record Checkpoint(
         foreach (var (name, tensor) in Good) state.Add($"good.{name}", tensor);
         AddState(state, "optimizer", Optimizer);
         AddState(state, "schedule", Schedule);
-        state.Add("progress", StateTensor.Of(new Shape(3), [Epoch, Step, Trips]));
+        state.Add("progress", StateTensor.Of(new Shape(3), [Epoch, Step, TotalSteps]));
         state.Add("progress.numbers", Bits([LossSum, EpochSeconds, .. Losses, .. Seconds]));
         var metadata = new Dictionary<string, string>
         {

@@ -151,7 +151,7 @@ public sealed class Trainer
                 network.LoadStateDict(before); // nothing stays loaded halfway
                 throw new DataException($"the checkpoint does not fit this run: {error.Message}", error);
             }
-            (epoch, step, trainer.steps, sum, elapsed) = (resume.Epoch, resume.Step, resume.Trips, resume.LossSum, resume.EpochSeconds);
+            (epoch, step, trainer.steps, sum, elapsed) = (resume.Epoch, resume.Step, resume.TotalSteps, resume.LossSum, resume.EpochSeconds);
             losses.AddRange(resume.Losses);
             seconds.AddRange(resume.Seconds);
         }

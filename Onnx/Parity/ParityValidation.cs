@@ -178,32 +178,8 @@ public static class ParityValidation
     {
         public override string ToString() => Provider == "simd" ? string.Create(CultureInfo.InvariantCulture, $"simd {Bits}") : Provider;
 
-        /// <summary>Sets both for the process, until what it returns is disposed.</summary>
-        public IDisposable Use()
-        {
-            var before = new Before(Products.Name, Products.Provider, SimdWidth.Bits);
-            try
-            {
-                Products.Use(Provider);
-                SimdWidth.Bits = Bits;
-                return before;
-            }
-            catch
-            {
-                before.Dispose();
-                throw;
-            }
-        }
-
-        private sealed record Before(string Name, MathNet.Numerics.Providers.LinearAlgebra.ILinearAlgebraProvider Provider, int Bits) : IDisposable
-        {
-            public void Dispose()
-            {
-                SimdWidth.Bits = Bits;
-                if (Products.Names.Contains(Name.Split(':')[0])) Products.Use(Name);
-                else Products.Provider = Provider;
-            }
-        }
+        /// <summary>Sets both for what this thread runs, until what it returns is disposed.</summary>
+        public IDisposable Use() => new ComputeSettings(Products.ByName(Provider), Provider, Bits, Workers.Threads).Use();
     }
 
     /// <summary>ONNX Runtime's side on one device: its ways to compute, each with a session for the layers and one for the whole, and what was compared.</summary>
