@@ -10,7 +10,7 @@ namespace OnnxLeNet.Numerics;
 /// <param name="ProviderName">By what name it was chosen.</param>
 /// <param name="SimdBits">Width of the vectors in bits.</param>
 /// <param name="Threads">How many threads work on a run.</param>
-public sealed record ComputeSettings(ILinearAlgebraProvider Provider, string ProviderName, int SimdBits, int Threads)
+internal sealed record ComputeSettings(ILinearAlgebraProvider Provider, string ProviderName, int SimdBits, int Threads)
 {
     [ThreadStatic] private static ComputeSettings? own;
 

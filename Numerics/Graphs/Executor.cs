@@ -28,7 +28,7 @@ internal sealed class Executor
 
     // The run in progress.
     private BlockPlan cut;
-    private BlockBuffers?[] blocks = [];
+    private BlockBuffers?[] blocks = []; // one for each block, and room for those of a larger batch
     private ComputeSettings settings = null!;
     private IBlockTask? task;
     private Section section;
@@ -64,7 +64,7 @@ internal sealed class Executor
     public List<StepClock>? Clocks { get; set; }
 
     /// <summary>Blocks of the last run, where they stay: see <see cref="Forward"/>.</summary>
-    public IReadOnlyList<BlockBuffers?> Blocks => blocks;
+    public IReadOnlyList<BlockBuffers?> Blocks => new ArraySegment<BlockBuffers?>(blocks, 0, cut.Blocks);
 
     /// <summary>What the steps of the last run compute, but for views, for which nothing runs.</summary>
     public IReadOnlyList<Leaf> StepsRun => [.. plan.Steps.Where((_, i) => !plan.Views[i]).Select(step => step.Leaf)];
@@ -89,7 +89,7 @@ internal sealed class Executor
     /// <summary>Runs the last forward's batch backward; the outputs' gradients are in its blocks.</summary>
     public void Backward(bool retain)
     {
-        foreach (var block in blocks) block!.RetainGraph(retain);
+        for (int b = 0; b < cut.Blocks; b++) blocks[b]!.RetainGraph(retain);
         for (stage = Stages - 1; stage >= 0; stage--) RunBackward(Section.Backward);
     }
 
@@ -138,20 +138,20 @@ internal sealed class Executor
         traits.Update(Graph, inputNeeds, evaluating);
         cut = Replicas?.Invoke(samples) ?? (traits.Whole is not null ? new BlockPlan(samples, samples) : BlockPlan.For(samples));
         persistent = keep || traits.IsStaged;
-        if (blocks.Length != cut.Blocks) Array.Resize(ref blocks, cut.Blocks);
-        var pool = PoolOf(cut.Block(0).Count);
-        plan = pool.Plan;
-        if (!persistent)
-        {
-            Array.Clear(blocks);
-            return;
-        }
+        if (blocks.Length < cut.Blocks) Array.Resize(ref blocks, cut.Blocks);
+        plan = PoolOf(cut.Block(0).Count).Plan;
         for (int b = 0; b < blocks.Length; b++)
         {
-            var (_, count) = cut.Block(b);
-            var wanted = count == pool.Plan.Key.Count ? pool : PoolOf(count);
-            if (blocks[b] is null || blocks[b]!.Plan != wanted.Plan) blocks[b] = new BlockBuffers(wanted.Plan);
+            bool used = persistent && b < cut.Blocks;
+            var wanted = !used ? null : cut.Block(b).Count is var count && count == plan.Key.Count ? plan : PoolOf(count).Plan;
+            if (blocks[b] is { } block && block.Plan != wanted)
+            {
+                Return(block);
+                blocks[b] = null;
+            }
+            if (used) blocks[b] ??= Take(cut.Block(b).Count);
         }
+        if (!persistent) return;
         while (forwardSums.Count < plan.StageStarts.Length) { forwardSums.Add([]); backwardSums.Add([]); }
         for (int s = 1; s < plan.StageStarts.Length; s++)
         {
@@ -163,8 +163,8 @@ internal sealed class Executor
 
     private double[][] Sums(double[][] present, int length)
     {
-        if (present.Length != cut.Blocks) Array.Resize(ref present, cut.Blocks);
-        for (int b = 0; b < present.Length; b++)
+        if (present.Length < cut.Blocks) Array.Resize(ref present, cut.Blocks);
+        for (int b = 0; b < cut.Blocks; b++)
         {
             if (present[b]?.Length != length) present[b] = new double[length];
         }
@@ -181,15 +181,15 @@ internal sealed class Executor
         bool training = ((Leaf)layer).ModeOf.Training && !evaluating;
         if (Replicas is not null)
         {
-            for (int b = 0; b < sums.Length; b++) layer.Complete(sums[b], training, updates: b == 0);
+            for (int b = 0; b < cut.Blocks; b++) layer.Complete(sums[b], training, updates: b == 0);
         }
         else
         {
-            for (int step = 1; step < sums.Length; step *= 2)
-                for (int b = 0; b + step < sums.Length; b += 2 * step) layer.Merge(sums[b], sums[b + step]);
+            for (int step = 1; step < cut.Blocks; step *= 2)
+                for (int b = 0; b + step < cut.Blocks; b += 2 * step) layer.Merge(sums[b], sums[b + step]);
             layer.Complete(sums[0], training, updates: true);
         }
-        for (int b = 0; b < blocks.Length; b++)
+        for (int b = 0; b < cut.Blocks; b++)
             blocks[b]!.StageContext(stage + 1).Statistics = sums[Replicas is not null ? b : 0];
     }
 
@@ -203,15 +203,15 @@ internal sealed class Executor
         double[][] sums = backwardSums[stage];
         if (Replicas is not null)
         {
-            for (int b = 0; b < sums.Length; b++) layer.CompleteGradient(sums[b], blocks[b]!.StageContext(stage));
+            for (int b = 0; b < cut.Blocks; b++) layer.CompleteGradient(sums[b], blocks[b]!.StageContext(stage));
         }
         else
         {
-            for (int step = 1; step < sums.Length; step *= 2)
-                for (int b = 0; b + step < sums.Length; b += 2 * step) layer.MergeGradient(sums[b], sums[b + step]);
+            for (int step = 1; step < cut.Blocks; step *= 2)
+                for (int b = 0; b + step < cut.Blocks; b += 2 * step) layer.MergeGradient(sums[b], sums[b + step]);
             layer.CompleteGradient(sums[0], blocks[0]!.StageContext(stage));
         }
-        for (int b = 0; b < blocks.Length; b++) blocks[b]!.StageContext(stage).GradientStatistics = sums[Replicas is not null ? b : 0];
+        for (int b = 0; b < cut.Blocks; b++) blocks[b]!.StageContext(stage).GradientStatistics = sums[Replicas is not null ? b : 0];
     }
 
     private void Run(Section section)

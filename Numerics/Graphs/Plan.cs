@@ -148,9 +148,13 @@ internal sealed class Plan
             references[taken] = 0;
             return taken;
         }
-        void Release(int buffer)
+        var released = new List<int>();
+        // Not before the step's sums are done: what it writes for a later input must not be what a sum for an earlier one still reads.
+        void EndOfStep()
         {
-            if (--references[buffer] == 0) free.Add(buffer);
+            foreach (int buffer in released)
+                if (--references[buffer] == 0) free.Add(buffer);
+            released.Clear();
         }
         OutputGradients = new int[Graph.Outputs.Count];
         for (int i = 0; i < OutputGradients.Length; i++)
@@ -178,9 +182,7 @@ internal sealed class Plan
                     int contribution;
                     if (Views[i] || step.Leaf.PassesGradient(k, shapes, Graph.Values[step.Output].Sample)) contribution = dy;
                     else if (step.Leaf.BackwardRunsInPlace && references[dy] == 1 && step.Inputs.Length == 1 && sizes[dy] == shapes[k].Count)
-                    {
                         targets[k] = contribution = dy;
-                    }
                     else targets[k] = contribution = Take(shapes[k].Count);
                     references[contribution]++;
                     int before = gradient[value];
@@ -189,12 +191,12 @@ internal sealed class Plan
                     {
                         adds.Add((before, contribution));
                         gradient[value] = contribution;
-                        Release(before);
+                        released.Add(before);
                     }
                     else if (references[before] == 1 && before != contribution)
                     {
                         adds.Add((contribution, before));
-                        Release(contribution);
+                        released.Add(contribution);
                     }
                     else
                     {
@@ -203,16 +205,17 @@ internal sealed class Plan
                         adds.Add((~before, sum)); // copied first
                         adds.Add((contribution, sum));
                         gradient[value] = sum;
-                        Release(before);
-                        Release(contribution);
+                        released.Add(before);
+                        released.Add(contribution);
                     }
                 }
             }
             if (dy >= 0)
             {
                 gradient[step.Output] = -1;
-                Release(dy);
+                released.Add(dy);
             }
+            EndOfStep();
             plans[i] = new StepGradient(runs && !Views[i], dy, targets, [.. adds]);
         }
         InputGradients = [.. Graph.Inputs.Select(input => NeedsGradient(input.Index) ? gradient[input.Index] : -1)];
@@ -261,7 +264,7 @@ internal sealed class NodeTraits
             bool dependent = evaluating ? leaf.BatchDependentInEvaluation : leaf.BatchDependent, any = leaf.HasTrainable;
             for (int k = 0; k < node.Inputs.Count; k++) any |= needs[node.Inputs[k].Index];
             needs[node.Output.Index] = any;
-            modes[i] = (byte)((leaf.IsView(leaf.Training && !evaluating) ? 1 : 0) | (dependent ? 2 : 0));
+            modes[i] = (byte)((leaf.IsView(leaf.ModeOf.Training && !evaluating) ? 1 : 0) | (dependent ? 2 : 0));
             if (!dependent) continue;
             if (leaf is IBatchStatistics) IsStaged = true;
             else Whole ??= leaf;

@@ -9,7 +9,7 @@ internal static unsafe class Elementwise
     public static void Add(ReadOnlySpan<float> x, Span<float> y)
     {
         RequireSameLength(x.Length, y.Length);
-        fixed (float* px = x, py = y) VectorKernel.Run(new AddKernel { X = px, Y = py, Count = y.Length });
+        fixed (float* px = x, py = y) VectorKernel.Run(new AddKernel { A = py, B = px, Y = py, Count = y.Length });
     }
 
     /// <summary>y ← a + b.</summary>
@@ -17,7 +17,7 @@ internal static unsafe class Elementwise
     {
         RequireSameLength(a.Length, y.Length);
         RequireSameLength(b.Length, y.Length);
-        fixed (float* pa = a, pb = b, py = y) VectorKernel.Run(new SumOfTwoKernel { A = pa, B = pb, Y = py, Count = y.Length });
+        fixed (float* pa = a, pb = b, py = y) VectorKernel.Run(new AddKernel { A = pa, B = pb, Y = py, Count = y.Length });
     }
 
     /// <summary>y ← y + a·x.</summary>
@@ -63,20 +63,6 @@ internal static unsafe class Elementwise
     }
 
     private struct AddKernel : IVectorKernel
-    {
-        public float* X, Y;
-        public int Count;
-
-        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        public readonly void Run<S, V>() where S : struct, ISimd<V, float> where V : struct
-        {
-            int i = 0;
-            for (; i <= Count - S.Count; i += S.Count) S.Store(Y + i, S.Add(S.Load(Y + i), S.Load(X + i)));
-            for (; i < Count; i++) Y[i] += X[i];
-        }
-    }
-
-    private struct SumOfTwoKernel : IVectorKernel
     {
         public float* A, B, Y;
         public int Count;

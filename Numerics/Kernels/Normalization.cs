@@ -15,19 +15,20 @@ internal static unsafe class Normalization
     public static (double Mean, double Squares) Moments(ReadOnlySpan<float> x)
     {
         double mean = 0, squares = 0;
+        float* result = stackalloc float[2];
         fixed (float* px = x)
         {
             for (int start = 0; start < x.Length; start += Run)
             {
                 int count = Math.Min(Run, x.Length - start);
-                float sum, rest;
-                VectorKernel.Run(new SumKernel { X = px + start, Count = count, Result = &sum });
-                double own = (double)sum / count;
-                VectorKernel.Run(new SquaresKernel { X = px + start, Count = count, Mean = (float)own, Result = &rest });
+                // About a mean of float sums: what that lacks is in the sum of the differences.
+                float about = Elementwise.Sum(x.Slice(start, count)) / count;
+                VectorKernel.Run(new MomentsKernel { X = px + start, Count = count, About = about, Result = result });
+                double own = about + (double)result[0] / count, ownSquares = result[1] - (double)result[0] * result[0] / count;
                 // Chan, Golub and LeVeque 1983.
                 double difference = own - mean, all = start + count;
                 mean += difference * (count / all);
-                squares += rest + difference * difference * (start * (double)count / all);
+                squares += ownSquares + difference * difference * (start * (double)count / all);
             }
         }
         return (mean, squares);
@@ -71,42 +72,29 @@ internal static unsafe class Normalization
             VectorKernel.Run(new BackwardKernel { X = px, Dy = pdy, Y = py, Dx = pdx, Count = dx.Length, Mean = (float)mean, Factor = (float)factor, High = (float)shift, Low = (float)(shift - (float)shift), Slope = (float)slope });
     }
 
-    private struct SumKernel : IVectorKernel
+    /// <summary>Σ (x − about), and Σ (x − about)².</summary>
+    private struct MomentsKernel : IVectorKernel
     {
         public float* X, Result;
+        public float About;
         public int Count;
 
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public readonly void Run<S, V>() where S : struct, ISimd<V, float> where V : struct
         {
-            V a = default, b = default;
+            V sum = default, squares = default, about = S.Create(About);
             int i = 0;
-            for (; i <= Count - 2 * S.Count; i += 2 * S.Count) (a, b) = (S.Add(a, S.Load(X + i)), S.Add(b, S.Load(X + i + S.Count)));
-            float sum = S.Sum(S.Add(a, b));
-            for (; i < Count; i++) sum += X[i];
-            *Result = sum;
-        }
-    }
-
-    private struct SquaresKernel : IVectorKernel
-    {
-        public float* X, Result;
-        public float Mean;
-        public int Count;
-
-        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        public readonly void Run<S, V>() where S : struct, ISimd<V, float> where V : struct
-        {
-            V a = default, b = default, mean = S.Create(Mean);
-            int i = 0;
-            for (; i <= Count - 2 * S.Count; i += 2 * S.Count)
+            for (; i <= Count - S.Count; i += S.Count)
             {
-                V x = S.Subtract(S.Load(X + i), mean), z = S.Subtract(S.Load(X + i + S.Count), mean);
-                (a, b) = (S.MultiplyAdd(x, x, a), S.MultiplyAdd(z, z, b));
+                V x = S.Subtract(S.Load(X + i), about);
+                (sum, squares) = (S.Add(sum, x), S.MultiplyAdd(x, x, squares));
             }
-            float sum = S.Sum(S.Add(a, b));
-            for (; i < Count; i++) sum += (X[i] - Mean) * (X[i] - Mean);
-            *Result = sum;
+            (Result[0], Result[1]) = (S.Sum(sum), S.Sum(squares));
+            for (; i < Count; i++)
+            {
+                float x = X[i] - About;
+                (Result[0], Result[1]) = (Result[0] + x, Result[1] + x * x);
+            }
         }
     }
 

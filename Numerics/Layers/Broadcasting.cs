@@ -76,13 +76,16 @@ public abstract class Broadcasting : Join
 
     private static ReadOnlySpan<float> Feature(Batch x, int[]? places, int f) => x.Values.AsSpan((places?[f] ?? f) * x.Count, x.Count);
 
-    private static int[]?[] Places(Batch[] x, Batch y, Context context) => context.State<State>().Places ??= [Places(x[0].Sample, y.Sample), Places(x[1].Sample, y.Sample)];
+    private static int[]?[] Places(Batch[] x, Batch y, Context context) =>
+        context.State<State>().Places ??= [PlacesOrNone(x[0].Sample, y.Sample), PlacesOrNone(x[1].Sample, y.Sample)];
 
-    /// <summary>For each feature of a sample the element of a shape that is broadcast to it; null where they are the same.</summary>
-    internal static int[]? Places(Shape shape, Shape sample)
+    private static int[]? PlacesOrNone(Shape shape, Shape sample) => shape.Count == sample.Count ? null : Places(shape, sample);
+
+    /// <summary>For each feature of a sample the element of a shape that is broadcast to it.</summary>
+    internal static int[] Places(Shape shape, Shape sample)
     {
-        if (shape.Count == sample.Count) return null;
         var places = new int[sample.Count];
+        if (shape.Count == 1) return places;
         for (int feature = 0; feature < places.Length; feature++)
         {
             int rest = feature, step = 1;

@@ -11,7 +11,9 @@ internal static class Composition
     /// <param name="x">[N × features].</param>
     /// <param name="generator">Of the incoming gradient and of dropout.</param>
     /// <param name="rows">By the names of the network's parameters, and <c>input</c>.</param>
-    public static List<GradientCheckRow> Compare(Module network, Batch x, Generator generator, List<GradientCheckRow> rows)
+    /// <param name="tolerance">How far they may lie apart.</param>
+    public static List<GradientCheckRow> Compare(
+        Module network, Batch x, Generator generator, List<GradientCheckRow> rows, double tolerance = GradientCheck.Tolerance)
     {
         ulong draws = generator.NextBits();
         float[]? dy = null;
@@ -52,7 +54,7 @@ internal static class Composition
                 worstError = Math.Max(worstError, error); // hands a NaN on
             }
             double relative = worstError == 0 ? 0 : worstError / scale;
-            return relative < GradientCheck.Tolerance ? row : row with { MaxRel = relative, Tolerance = GradientCheck.Tolerance, Worst = worst };
+            return relative < tolerance ? row : row with { MaxRel = relative, Tolerance = tolerance, Worst = worst };
         });
     }
 

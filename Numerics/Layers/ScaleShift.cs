@@ -128,23 +128,7 @@ public sealed class ScaleShift : Layer
     }
 
     /// <summary>For each feature of a sample the element that is broadcast to it.</summary>
-    private static int[]? Places(Parameter? parameter, Shape sample)
-    {
-        if (parameter is null) return null;
-        var shape = parameter.Value.Shape;
-        var places = new int[sample.Count];
-        if (shape.Count == 1) return places;
-        for (int feature = 0; feature < places.Length; feature++)
-        {
-            int rest = feature, step = 1;
-            for (int axis = sample.Rank - 1, own = shape.Rank - 1; own >= 0; rest /= sample[axis], axis--, own--)
-            {
-                places[feature] += shape[own] == 1 ? 0 : rest % sample[axis] * step;
-                step *= shape[own];
-            }
-        }
-        return places;
-    }
+    private static int[]? Places(Parameter? parameter, Shape sample) => parameter is null ? null : Broadcasting.Places(parameter.Value.Shape, sample);
 
     /// <inheritdoc/>
     protected override string Describe() =>

@@ -46,9 +46,10 @@ public sealed class OrtTrainer : ITrainingSteps, IDisposable
         Loss = metadata[TrainingNames.LossKind] == nameof(CrossEntropyLoss) ? TrainingLoss.CrossEntropy : TrainingLoss.MeanSquaredError;
         OutputSample = new Shape([.. model.Graph.Output.Single(o => o.Name == OnnxExporter.Output).Type.TensorType.Shape.Dim.Skip(1).Select(dim => (int)dim.DimValue)]);
         if (options.CudaGraph && BatchSize is null) throw new OnnxException($"{source} takes batches of any size, and a CUDA graph needs a fixed one: write the training step for one size, or set CudaGraph to false");
+        var layers = Graph.Trace(network, Sample).Nodes.Select(node => node.Layer).ToList();
         dropouts = [.. model.Graph.Input.Select(i => i.Name).Where(name => name.EndsWith(TrainingNames.Mask, StringComparison.Ordinal))
-            .Zip(Layers(network).OfType<Dropout>(), (mask, dropout) => (mask, dropout))];
-        normalizes = Layers(network).Any(layer => layer is BatchNorm);
+            .Zip(layers.OfType<Dropout>(), (mask, dropout) => (mask, dropout))];
+        normalizes = layers.Any(layer => layer is BatchNorm);
         (session, DeviceName) = OrtSession.Open(model, source, options, settings => new InferenceSession(model.ToByteArray(), settings));
         rates = [];
         sets = [];
@@ -309,9 +310,6 @@ public sealed class OrtTrainer : ITrainingSteps, IDisposable
         foreach (var rate in rates) rate.Dispose();
         session.Dispose();
     }
-
-    /// <summary>The network's layers in the order they run.</summary>
-    private static IEnumerable<Module> Layers(Module module) => module is Sequential chain ? chain.Chain.SelectMany(Layers) : [module];
 
     private void Draw(double p, Span<float> mask)
     {
