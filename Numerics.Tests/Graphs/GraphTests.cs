@@ -1,6 +1,7 @@
 namespace OnnxLeNet.Numerics.Tests;
 
-/// <summary>Networks that are no chains: what they compute, their gradients, and that nothing depends on threads or on what is fused.</summary>
+/// <summary>Networks that are no chains: what they compute, their gradients, and that nothing depends on threads or on what is
+/// fused.</summary>
 [TestClass]
 public sealed class GraphTests
 {
@@ -20,7 +21,8 @@ public sealed class GraphTests
         }
     }
 
-    /// <summary>Several steps of training: the same bits on any number of threads, batch norm included, and a step allocates nothing.</summary>
+    /// <summary>Several steps of training: the same bits on any number of threads, batch norm included, and a step allocates
+    /// nothing.</summary>
     [TestMethod]
     [DynamicData(nameof(Names))]
     public void TrainsToTheSameBitsOnAnyNumberOfThreads(string name)
@@ -44,14 +46,16 @@ public sealed class GraphTests
             var state = network.StateDict().Clone();
             first ??= state;
             foreach (var (key, tensor) in state)
-                if (!tensor.IsInteger) Close.AssertSameBits($"{key}, {threads} threads", first[key].AsTensor().Data, tensor.AsTensor().Data);
+                if (!tensor.IsInteger)
+                    Close.AssertSameBits($"{key}, {threads} threads", first[key].AsTensor().Data, tensor.AsTensor().Data);
             long least = long.MaxValue; // what another thread of the process allocates is not the step's
             for (int repeat = 0; repeat < 5; repeat++)
             {
                 long before = threads == 1 ? GC.GetAllocatedBytesForCurrentThread() : GC.GetTotalAllocatedBytes(precise: true);
                 trainer.Backward(batch);
                 trainer.Backward(batch.AsSpan(0, 70)); // the last batch of an epoch, then the first of the next
-                least = Math.Min(least, (threads == 1 ? GC.GetAllocatedBytesForCurrentThread() : GC.GetTotalAllocatedBytes(precise: true)) - before);
+                least = Math.Min(least,
+                    (threads == 1 ? GC.GetAllocatedBytesForCurrentThread() : GC.GetTotalAllocatedBytes(precise: true)) - before);
             }
             Assert.AreEqual(0, least, $"bytes in a step on {threads} threads");
         }
@@ -87,16 +91,19 @@ public sealed class GraphTests
         }
     }
 
-    /// <summary>Backward over several blocks, in training: fused and with shared buffers as the definition has it, node by node with a new array for each.</summary>
+    /// <summary>Backward over several blocks, in training: fused and with shared buffers as the definition has it, node by node with a new
+    /// array for each.</summary>
     [TestMethod]
     [DynamicData(nameof(Names))]
     public void ThePlansBackwardIsTheDefinitions(string name)
     {
         var (network, sample) = Make(name);
         List<GradientCheckRow> rows =
-            [.. network.NamedParameters().Select(p => p.Name).Prepend("input").Select(p => new GradientCheckRow(p, 1, 0, default, GradientCheck.Tolerance))];
+            [.. network.NamedParameters().Select(p => p.Name).Prepend("input").Select(p => new GradientCheckRow(p, 1, 0, default,
+                GradientCheck.Tolerance))];
         foreach (bool training in new[] { true, false })
-            foreach (var row in Composition.Compare(network.Train(training), Values.Batch(9, 70, sample), new Generator(3), rows, tolerance: 2e-5))
+            foreach (var row in Composition.Compare(network.Train(training), Values.Batch(9, 70, sample), new Generator(3), rows,
+                tolerance: 2e-5))
                 Assert.IsTrue(row.Passed && row.MaxRel == 0, $"training {training}: {row}");
     }
 
@@ -110,6 +117,87 @@ public sealed class GraphTests
         var (expected, _) = ReferenceLayer.Of(whole).Forward(x.ToTensor().Data.ToDouble(), 100, x.Sample);
         Close.AssertRelative("y", expected, y.ToTensor().Data, 2e-6);
         Assert.AreEqual(1, norm.NumBatchesTracked);
+    }
+
+    /// <summary>Every layer of one node, and the joins; what a plan relies on must be so.</summary>
+    public static IEnumerable<string> Leaves =>
+        LayerCases.Names.Where(name => LayerCases.Make(name) is Leaf).Concat(["add", "sub", "mul", "div", "concat"]);
+
+    private static (Leaf Leaf, Batch[] X) LeafOf(string name)
+    {
+        Leaf leaf = name switch
+        {
+            "add" => new Add(), "sub" => new Sub(), "mul" => new Mul(), "div" => new Div(), "concat" => new Concat(), _ =>
+                (Leaf)LayerCases.Make(name),
+        };
+        if (leaf is Layer) return (leaf, [Values.Batch(1, 6, LayerCases.Sample(name))]);
+        return (leaf, [Values.Batch(1, 6, new Shape(2, 3, 4)), Values.Batch(2, 6, new Shape(2, 3, 4))]);
+    }
+
+    /// <summary>What a backward does not say that it reads may be anything by then.</summary>
+    [TestMethod]
+    [DynamicData(nameof(Leaves))]
+    public void ABackwardReadsNoMoreThanItSays(string name)
+    {
+        float[][] Gradients(bool spoil)
+        {
+            var (leaf, x) = LeafOf(name);
+            var execution = new Execution(leaf, separate: true);
+            Generator.ManualSeed(1);
+            var dy = Values.Gradient(3, execution.Forward(x)[0]);
+            var block = execution.Executor.Blocks[0]!;
+            foreach (var value in execution.Executor.Graph.Values)
+            {
+                var read = value.Producer is null ? BackwardReads.Input : BackwardReads.Output;
+                if (spoil && !leaf.BackwardReads.HasFlag(read)) block.Values[value.Index]!.Values.AsSpan().Fill(float.NaN);
+            }
+            return [.. execution.Backward([dy], retainGraph: false).Select(dx => dx!.Values),
+                .. leaf.Parameters().Select(p => p.Grad!.Data)];
+        }
+        foreach (var (expected, actual) in Gradients(spoil: false).Zip(Gradients(spoil: true)))
+            Close.AssertSameBits(name, expected, actual);
+    }
+
+    /// <summary>What may run in place gives the same there, forward and backward.</summary>
+    [TestMethod]
+    [DynamicData(nameof(Leaves))]
+    public void WhatRunsInPlaceGivesTheSameThere(string name)
+    {
+        var (leaf, x) = LeafOf(name);
+        var execution = new Execution(leaf, separate: true);
+        Generator.ManualSeed(1);
+        var block = execution.Forward(x) is var _ ? execution.Executor.Blocks[0]! : null!;
+        if (block.Plan.Views[0]) return; // nothing runs
+        var context = block.Context(0);
+        Batch[] inputs = [.. execution.Executor.Graph.Inputs.Select(value => block.Values[value.Index]!)];
+        var y = Copy(block.Outputs[0]);
+        if (leaf.RunsInPlace)
+        {
+            var here = Copy(inputs[0]);
+            context.Random.State = 7;
+            leaf.Run(inputs, y, context);
+            context.Random.State = 7;
+            leaf.Run([here, .. inputs.Skip(1)], here, context);
+            Close.AssertSameBits(name, y.Values, here.Values);
+        }
+        if (!leaf.BackwardRunsInPlace) return;
+        Batch dy = Values.Gradient(3, y), dx = new(6, inputs[0].Sample), dxHere = Copy(dy);
+        if (leaf is IBatchStatistics statistics && leaf.BatchDependent)
+        {
+            context.GradientStatistics = new double[statistics.GradientStatisticsLength];
+            statistics.MeasureGradient(inputs, y, dy, context.GradientStatistics, context);
+            statistics.CompleteGradient(context.GradientStatistics, context);
+        }
+        leaf.RunBackward(inputs, y, dy, [dx], context);
+        leaf.RunBackward(inputs, y, dxHere, [dxHere], context);
+        Close.AssertSameBits(name, dx.Values, dxHere.Values);
+
+        static Batch Copy(Batch from)
+        {
+            var copy = new Batch(from.Count, from.Sample);
+            from.Values.CopyTo(copy.Values, 0);
+            return copy;
+        }
     }
 
     [TestMethod]
@@ -166,7 +254,8 @@ public sealed class GraphTests
 /// <summary>Networks that are no chains, each a classifier of four classes.</summary>
 internal static class GraphNetworks
 {
-    public static IReadOnlyDictionary<string, Func<(Module Network, Shape Sample)>> All { get; } = new Dictionary<string, Func<(Module, Shape)>>
+    public static IReadOnlyDictionary<string, Func<(Module Network, Shape Sample)>> All { get; } = new Dictionary<string,
+        Func<(Module, Shape)>>
     {
         ["residual"] = () => (new Residual(new Generator(1)), new Shape(2, 9, 8)),
         ["branches"] = () => (new Branches(new Generator(2)), new Shape(2, 8, 8)),
@@ -183,13 +272,15 @@ internal static class GraphNetworks
 
         public Residual(Generator g)
         {
-            stem = Register("stem", new Sequential { new Conv2d(2, 4, 3, padding: 1, bias: false, generator: g), new BatchNorm2d(4), new ReLU() });
+            stem = Register("stem",
+                new Sequential { new Conv2d(2, 4, 3, padding: 1, bias: false, generator: g), new BatchNorm2d(4), new ReLU() });
             block1 = Register("block1", new Block(4, 4, 1, g));
             block2 = Register("block2", new Block(4, 6, 2, g));
             fc = Register("fc", new Linear(6, 4, generator: g));
         }
 
-        public override Value Forward(Value x) => fc.Forward(F.Flatten(F.AdaptiveAvgPool2d(block2.Forward(block1.Forward(stem.Forward(x))), 1)));
+        public override Value Forward(Value x) =>
+            fc.Forward(F.Flatten(F.AdaptiveAvgPool2d(block2.Forward(block1.Forward(stem.Forward(x))), 1)));
     }
 
     private sealed class Block : Module
@@ -203,7 +294,9 @@ internal static class GraphNetworks
             bn1 = Register("bn1", new BatchNorm2d(filters));
             conv2 = Register("conv2", new Conv2d(filters, filters, 3, padding: 1, bias: false, generator: g));
             bn2 = Register("bn2", new BatchNorm2d(filters));
-            if (stride != 1) shortcut = Register("shortcut", new Sequential { new Conv2d(channels, filters, 1, stride, bias: false, generator: g), new BatchNorm2d(filters) });
+            if (stride != 1)
+                shortcut = Register("shortcut",
+                    new Sequential { new Conv2d(channels, filters, 1, stride, bias: false, generator: g), new BatchNorm2d(filters) });
         }
 
         public override Value Forward(Value x)
@@ -247,7 +340,8 @@ internal static class GraphNetworks
         public override Value Forward(Value x) => fc.Forward(F.Flatten(conv.Forward(F.Tanh(conv.Forward(x)) + x)));
     }
 
-    /// <summary>A product of two values of one size, of which the first has another use behind it: its gradient waits while the second's is computed.</summary>
+    /// <summary>A product of two values of one size, of which the first has another use behind it: its gradient waits while the second's is
+    /// computed.</summary>
     private sealed class Product : Module
     {
         private readonly Module a, b, fc;

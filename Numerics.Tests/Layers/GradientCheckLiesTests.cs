@@ -1,6 +1,7 @@
 namespace OnnxLeNet.Numerics.Tests;
 
-/// <summary>A prover is itself tested by lies: every layer's gradients pass as they are, and fail with an error of 1%, a sign, one element or a term.</summary>
+/// <summary>A prover is itself tested by lies: every layer's gradients pass as they are, and fail with an error of 1%, a sign, one element
+/// or a term.</summary>
 [TestClass]
 public sealed class GradientCheckLiesTests
 {
@@ -94,11 +95,13 @@ public sealed class GradientCheckLiesTests
             int count = dy.Values.Length / 3;
             for (int c = 0; c < 3; c++)
             {
-                double[] xc = x.Values.AsSpan(c * count, count).ToArray().ToDouble(), dyc = dy.Values.AsSpan(c * count, count).ToArray().ToDouble();
+                double[] xc = x.Values.AsSpan(c * count, count).ToArray().ToDouble(),
+                    dyc = dy.Values.AsSpan(c * count, count).ToArray().ToDouble();
                 double mean = xc.Average(), s = 1 / Math.Sqrt(xc.Average(v => (v - mean) * (v - mean)) + inner.Eps);
                 double sum = missing.Contains("sum") ? 0 : dyc.Sum(), sumHat = missing.Contains("sum hat") ? 0 : dyc.Zip(xc, (d, v) => d * (v - mean) * s).Sum();
                 double factor = (missing.Contains("gamma") ? 1 : inner.Weight!.Value.Data[c]) * (missing.Contains("s") ? 1 : s);
-                for (int i = 0; i < count; i++) dx!.Values[c * count + i] = (float)(factor * (dyc[i] - (sum + (xc[i] - mean) * s * sumHat) / count));
+                for (int i = 0; i < count; i++)
+                    dx!.Values[c * count + i] = (float)(factor * (dyc[i] - (sum + (xc[i] - mean) * s * sumHat) / count));
             }
         }
     }

@@ -1,6 +1,7 @@
 namespace OnnxLeNet.Numerics.Tests;
 
-/// <summary>Right gradients pass, whatever the network and wherever it stands: behind images of one colour all is ties, and batch norm divides by next to nothing.</summary>
+/// <summary>Right gradients pass, whatever the network and wherever it stands: behind images of one colour all is ties, and batch norm
+/// divides by next to nothing.</summary>
 [TestClass]
 public sealed class GradientCheckNetworksTests
 {

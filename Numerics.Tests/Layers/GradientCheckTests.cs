@@ -67,9 +67,11 @@ public sealed class GradientCheckTests
 
     [TestMethod]
     public void AForwardThatDiffersEachTimeIsRefused() =>
-        Failure.Of<OnnxLeNetException>(() => GradientCheck.Run(new Sequential { new Flatten(), new Noisy() }, Input()), "Noisy", "two forwards of the same batch", "context's Random");
+        Failure.Of<OnnxLeNetException>(() => GradientCheck.Run(new Sequential { new Flatten(), new Noisy() }, Input()), "Noisy",
+            "two forwards of the same batch", "context's Random");
 
-    /// <summary>A ReLU at 0 and a pool of equal values have no slope: the row says how many such elements there were, and where others were looked at.</summary>
+    /// <summary>A ReLU at 0 and a pool of equal values have no slope: the row says how many such elements there were, and where others were
+    /// looked at.</summary>
     [TestMethod]
     public void KinksAndTiesAreLeftOutAndSaid()
     {
@@ -105,8 +107,8 @@ public sealed class GradientCheckTests
     }
 
     /// <summary>
-    /// Layers that are right, and a whole that does not put them together: a layer whose backward reads what it does not name finds it overwritten there. Each row
-    /// that differs has that error.
+    /// Layers that are right, and a whole that does not put them together: a layer whose backward reads what it does not name finds it
+    /// overwritten there. Each row that differs has that error.
     /// </summary>
     [TestMethod]
     public void TheWholeMustBeItsLayersOneAfterTheOther()
@@ -114,8 +116,10 @@ public sealed class GradientCheckTests
         foreach (bool honest in new[] { true, false })
         {
             var g = new Generator(1);
-            var net = new Sequential { new Flatten(), new Linear(60, 4, generator: g), new Square(honest), new Linear(4, 4, generator: g), new Tanh(), new Linear(4, 2, generator: g) };
-            List<GradientCheckRow> rows = [.. net.NamedParameters().Select(p => p.Name).Prepend("input").Select(name => new GradientCheckRow(name, 1, 0, default, GradientCheck.Tolerance))];
+            var net = new Sequential { new Flatten(), new Linear(60, 4, generator: g), new Square(honest), new Linear(4, 4, generator: g),
+                new Tanh(), new Linear(4, 2, generator: g) };
+            List<GradientCheckRow> rows = [.. net.NamedParameters().Select(p => p.Name).Prepend("input")
+                .Select(name => new GradientCheckRow(name, 1, 0, default, GradientCheck.Tolerance))];
             foreach (var row in Composition.Compare(net, Input(), new Generator(2), rows))
             {
                 bool behind = row.Name[0] is '3' or '5';

@@ -1,6 +1,7 @@
 namespace OnnxLeNet.Numerics.Tests;
 
-/// <summary>Forward and every gradient of each layer in the engine against the references, for all that is implemented more than once.</summary>
+/// <summary>Forward and every gradient of each layer in the engine against the references, for all that is implemented more than
+/// once.</summary>
 [TestClass]
 public sealed class LayerTests
 {
@@ -19,7 +20,9 @@ public sealed class LayerTests
     public static IEnumerable<string> Layers => LayerCases.Names;
 
     /// <summary>Those whose samples do not see each other.</summary>
-    public static IEnumerable<string> LayersOfSamples => LayerCases.Names.Where(name => !Graph.Trace(LayerCases.Make(name), LayerCases.Sample(name)).Nodes.Any(node => node.Layer.BatchDependent));
+    public static IEnumerable<string> LayersOfSamples =>
+        LayerCases.Names.Where(name => !Graph.Trace(LayerCases.Make(name),
+        LayerCases.Sample(name)).Nodes.Any(node => node.Layer.BatchDependent));
 
     [TestMethod]
     [DynamicData(nameof(LayersAndImplementations))]

@@ -26,7 +26,8 @@ internal sealed class Nudged : Layer, IBatchStatistics
     private readonly string tensor;
     private readonly Nudge nudge;
 
-    public Nudged(Module inner, string tensor, Nudge nudge) => (this.inner, this.tensor, this.nudge) = ((Layer)Register("inner", inner), tensor, nudge);
+    public Nudged(Module inner, string tensor, Nudge nudge) =>
+        (this.inner, this.tensor, this.nudge) = ((Layer)Register("inner", inner), tensor, nudge);
 
     private IBatchStatistics Statistics => (IBatchStatistics)inner;
 
@@ -57,7 +58,8 @@ internal sealed class Nudged : Layer, IBatchStatistics
 
     public void Complete(Span<double> statistics, bool training, bool updates) => Statistics.Complete(statistics, training, updates);
 
-    public void MeasureGradient(Batch[] x, Batch y, Batch dy, Span<double> statistics, Context context) => Statistics.MeasureGradient(x, y, dy, statistics, context);
+    public void MeasureGradient(Batch[] x, Batch y, Batch dy, Span<double> statistics, Context context) =>
+        Statistics.MeasureGradient(x, y, dy, statistics, context);
 
     public void MergeGradient(Span<double> statistics, ReadOnlySpan<double> later) => Statistics.MergeGradient(statistics, later);
 
@@ -67,7 +69,8 @@ internal sealed class Nudged : Layer, IBatchStatistics
         if (tensor != "input") SpoilParameter(context);
     }
 
-    private void SpoilParameter(Context context) => Spoil(inner.NamedParameters().Single(p => p.Name == tensor).Parameter.Partial(context, out _));
+    private void SpoilParameter(Context context) =>
+        Spoil(inner.NamedParameters().Single(p => p.Name == tensor).Parameter.Partial(context, out _));
 
     private void Spoil(float[] gradient)
     {

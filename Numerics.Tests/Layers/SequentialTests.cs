@@ -99,7 +99,8 @@ public sealed class SequentialTests
         Close.AssertSameBits("dx", dy.Values, network.Backward(dy)!.Values);
     }
 
-    /// <summary>Where the first layers have no parameters, a gradient that nobody wants is not computed, and those that are wanted are.</summary>
+    /// <summary>Where the first layers have no parameters, a gradient that nobody wants is not computed, and those that are wanted
+    /// are.</summary>
     [TestMethod]
     public void LayersInFrontWithoutParametersStopTheGradientOnly()
     {

@@ -1,6 +1,7 @@
 namespace OnnxLeNet.Numerics.Tests;
 
-/// <summary>Every layer, and a network of them, against what PyTorch computed, printed and chained: torch_nn.json, by torch_nn.py.</summary>
+/// <summary>Every layer, and a network of them, against what PyTorch computed, printed and chained: torch_nn.json, by
+/// torch_nn.py.</summary>
 [TestClass]
 public sealed class TorchLayerTests
 {
@@ -43,9 +44,9 @@ public sealed class TorchLayerTests
     }
 
     /// <summary>
-    /// State dict and numbers of two nested Sequentials with nearly every layer: two steps of training, one of evaluation. The absolute bound is
-    /// 5e-5: a batch norm of few rows divides by small deviations, so that the gradient of a bias in front of it is a sum of large numbers that
-    /// come to zero. PyTorch's own float32 is off by 1e-5 from these numbers, and each vector width by another amount.
+    /// State dict and numbers of two nested Sequentials with nearly every layer: two steps of training, one of evaluation. The absolute
+    /// bound is 5e-5: a batch norm of few rows divides by small deviations, so that the gradient of a bias in front of it is a sum of large
+    /// numbers that come to zero. PyTorch's own float32 is off by 1e-5 from these numbers, and each vector width by another amount.
     /// </summary>
     [TestMethod]
     [DynamicData(nameof(Names))]

@@ -101,7 +101,8 @@ internal static class TorchNn
             {
                 double[] numbers = [.. expected.EnumerateArray().Select(number => number.GetDouble())];
                 // A bias right before batch norm has a gradient of terms that cancel: its errors are of their size, not of the sum's.
-                AssertClose($"{at}: {name}'s gradient", numbers, parameter.Grad!.Data, atol * (name.EndsWith("bias", StringComparison.Ordinal) ? Math.Max(1, before) : 1));
+                AssertClose($"{at}: {name}'s gradient", numbers, parameter.Grad!.Data,
+                    atol * (name.EndsWith("bias", StringComparison.Ordinal) ? Math.Max(1, before) : 1));
                 before = numbers.Max(Math.Abs);
             }
             var buffers = State(step.GetProperty("buffers"));

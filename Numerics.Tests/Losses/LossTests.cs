@@ -1,6 +1,7 @@
 namespace OnnxLeNet.Numerics.Tests;
 
-/// <summary>Every loss against its formula in double, whose derivative is taken by finite differences, and what all of them promise.</summary>
+/// <summary>Every loss against its formula in double, whose derivative is taken by finite differences, and what all of them
+/// promise.</summary>
 [TestClass]
 public sealed class LossTests
 {

@@ -53,7 +53,8 @@ public sealed class GraphExportTests
         var (network, sample) = GraphNetworks.All["residual"]();
         byte[] labels = [.. Enumerable.Range(0, 8).Select(n => (byte)(n % 4))];
         var data = new ImageDataset(sample, Idx.Bytes(1, 8 * sample.Count), labels, new ImageTransform(0, 0.5, 0.3));
-        using var trainer = OrtTrainer.Create(network, sample, new SGD(network.Parameters(), 0.1), new TrainingGraphOptions { BatchSize = 8 });
+        using var trainer = OrtTrainer.Create(network, sample, new SGD(network.Parameters(), 0.1),
+            new TrainingGraphOptions { BatchSize = 8 });
         Assert.IsTrue(double.IsFinite(trainer.Step(data, [0, 1, 2, 3, 4, 5, 6, 7])));
         Assert.ThrowsExactly<OnnxException>(() => trainer.Step(data, [0, 1, 2, 3, 4]));
     }
@@ -63,7 +64,8 @@ public sealed class GraphExportTests
     public void ASharedBatchNormHasNoTrainingStep()
     {
         var network = new TwiceNormalized();
-        Failure.Of<OnnxException>(() => TrainingExporter.Export(network, new Shape(3), "net", new SGD(network.Parameters(), 0.1)), "norm", "called twice");
+        Failure.Of<OnnxException>(() => TrainingExporter.Export(network, new Shape(3), "net", new SGD(network.Parameters(), 0.1)), "norm",
+            "called twice");
         var file = OnnxExporter.Export(network, new Shape(3), "net");
         using var model = OrtModel.Load(file.ToByteArray());
         foreach (var row in Parity.OnRandomInput(network, new Shape(3), model)) Assert.IsTrue(row.Passed, $"{row}");

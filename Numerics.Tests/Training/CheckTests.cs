@@ -4,7 +4,8 @@ namespace OnnxLeNet.Numerics.Tests;
 [TestClass]
 public sealed class CheckTests
 {
-    /// <summary>The last batch of an epoch has one image, and a batch norm sees one value of each channel in it: told before the first step, with a cure that works.</summary>
+    /// <summary>The last batch of an epoch has one image, and a batch norm sees one value of each channel in it: told before the first
+    /// step, with a cure that works.</summary>
     [TestMethod]
     [DataRow(65, 64, "65 images in batches of 64, the last of 1", 63)]
     [DataRow(33, 32, "33 images in batches of 32, the last of 1", 31)]

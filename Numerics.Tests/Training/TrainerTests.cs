@@ -44,7 +44,8 @@ public sealed class TrainerTests
             {
                 if (reader == 0)
                 {
-                    for (int shard = 0; shard < 2; shard++) parameter.AddGrad(new Context(new Sequential(), new BlockRun { Shard = shard }), share);
+                    for (int shard = 0; shard < 2; shard++)
+                        parameter.AddGrad(new Context(new Sequential(), new BlockRun { Shard = shard }), share);
                     parameter.AddPartials();
                 }
                 together.SignalAndWait();
@@ -138,7 +139,8 @@ public sealed class TrainerTests
             }
     }
 
-    /// <summary>Backwards add up, also where nobody has read the gradient between them; what ZeroGrad makes zero stays so for who holds the tensor.</summary>
+    /// <summary>Backwards add up, also where nobody has read the gradient between them; what ZeroGrad makes zero stays so for who holds the
+    /// tensor.</summary>
     [TestMethod]
     public void GradientsOfSeveralBatchesAddUp()
     {

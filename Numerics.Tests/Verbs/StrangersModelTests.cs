@@ -5,8 +5,8 @@ using OnnxLeNet.Onnx.Schema;
 namespace OnnxLeNet.Numerics.Tests;
 
 /// <summary>
-/// The committed LeNet-5 as a stranger's tool would have written it: without this project's metadata, for a batch of one, in another range of pixels. Each goes
-/// through the verbs, with the accuracy that it has.
+/// The committed LeNet-5 as a stranger's tool would have written it: without this project's metadata, for a batch of one, in another range
+/// of pixels. Each goes through the verbs, with the accuracy that it has.
 /// </summary>
 [TestClass]
 public sealed class StrangersModelTests
@@ -110,7 +110,8 @@ public sealed class StrangersModelTests
         Assert.IsFalse(File.Exists(folder["out.onnx"]));
     }
 
-    /// <summary>What is no classifier has no accuracy: it is told before anything is computed, with what can be done; validate does that by itself.</summary>
+    /// <summary>What is no classifier has no accuracy: it is told before anything is computed, with what can be done; validate does that by
+    /// itself.</summary>
     [TestMethod]
     public void ANetworkThatIsNoClassifierIsRefusedByEvaluateAndComparedByValidate()
     {

@@ -21,7 +21,8 @@ internal sealed class BlockBuffers
         foreach (int size in plan.BufferSizes)
         {
             if ((long)size * count > Array.MaxLength)
-                throw new ShapeException($"{plan.Graph.Module.Label}: {count} samples of {size} elements have more than an array holds: use a smaller batch");
+                throw new ShapeException($"{plan.Graph.Module.Label}: {count} samples of {size} elements have more than an array holds: use "
+                    + "a smaller batch");
         }
         buffers = Array.ConvertAll(plan.BufferSizes, size => new DenseMatrix(count, size));
         var values = new Batch?[plan.Graph.Values.Count];
@@ -37,7 +38,8 @@ internal sealed class BlockBuffers
         {
             var (step, gradient) = (plan.Steps[i], plan.Gradients[i]);
             dys[i] = gradient.Dy < 0 ? null : View(gradient.Dy, plan.Graph.Values[step.Output].Sample);
-            dxs[i] = [.. gradient.Targets.Select((target, k) => target < 0 ? null : View(target, plan.Graph.Values[step.Inputs[k]].Sample))];
+            dxs[i] = [.. gradient.Targets.Select((target, k) => target < 0 ? null
+                : View(target, plan.Graph.Values[step.Inputs[k]].Sample))];
         }
         OutputGradients = [.. plan.OutputGradients.Select((buffer, i) => View(buffer, plan.Graph.Outputs[i].Sample))];
         InputGradients = [.. plan.InputGradients.Select((buffer, i) => buffer < 0 ? null : View(buffer, plan.Graph.Inputs[i].Sample))];
@@ -120,11 +122,13 @@ internal sealed class BlockBuffers
     }
 
     /// <summary>The statistics of this block at a step that needs those of the whole batch.</summary>
-    public void Measure(int step, Span<double> statistics) => ((IBatchStatistics)Plan.Steps[step].Leaf).Measure(inputs[step], statistics, contexts[step]);
+    public void Measure(int step, Span<double> statistics) =>
+        ((IBatchStatistics)Plan.Steps[step].Leaf).Measure(inputs[step], statistics, contexts[step]);
 
     /// <summary>The same of the gradient.</summary>
     public void MeasureGradient(int step, Span<double> statistics) =>
         ((IBatchStatistics)Plan.Steps[step].Leaf).MeasureGradient(inputs[step], outputs[step], dys[step]!, statistics, contexts[step]);
 
-    private Batch View(int buffer, Shape sample, bool requiresGrad = true) => buffer < 0 ? null! : new Batch(buffers[buffer], sample, requiresGrad);
+    private Batch View(int buffer, Shape sample, bool requiresGrad = true) =>
+        buffer < 0 ? null! : new Batch(buffers[buffer], sample, requiresGrad);
 }

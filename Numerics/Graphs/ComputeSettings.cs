@@ -3,8 +3,8 @@ using MathNet.Numerics.Providers.LinearAlgebra;
 namespace OnnxLeNet.Numerics;
 
 /// <summary>
-/// Who computes products, how wide the vectors are, and how many threads work. The program's own settings are <see cref="Products"/>, <see cref="SimdWidth"/>
-/// and <see cref="Workers"/>; <see cref="Use"/> sets others for what the calling thread runs, and for nobody else.
+/// Who computes products, how wide the vectors are, and how many threads work. The program's own settings are <see cref="Products"/>,
+/// <see cref="SimdWidth"/> and <see cref="Workers"/>; <see cref="Use"/> sets others for what the calling thread runs, and for nobody else.
 /// </summary>
 /// <param name="Provider">Who computes products.</param>
 /// <param name="ProviderName">By what name it was chosen.</param>
@@ -25,14 +25,17 @@ internal sealed record ComputeSettings(ILinearAlgebraProvider Provider, string P
         get
         {
             var known = program;
-            if (known is not null && ReferenceEquals(known.Provider, Products.ProgramProvider) && known.SimdBits == SimdWidth.ProgramBits && known.Threads == Workers.ProgramThreads) return known;
-            return program = new ComputeSettings(Products.ProgramProvider, Products.ProgramName, SimdWidth.ProgramBits, Workers.ProgramThreads);
+            if (known is not null && ReferenceEquals(known.Provider, Products.ProgramProvider) && known.SimdBits == SimdWidth.ProgramBits
+                && known.Threads == Workers.ProgramThreads) return known;
+            return program = new ComputeSettings(Products.ProgramProvider, Products.ProgramName, SimdWidth.ProgramBits,
+                Workers.ProgramThreads);
         }
     }
 
     internal static ComputeSettings? Own => own;
 
-    /// <summary>Sets them for the calling thread until the result is disposed. What it starts from there runs by them, on whatever threads.</summary>
+    /// <summary>Sets them for the calling thread until the result is disposed. What it starts from there runs by them, on whatever
+    /// threads.</summary>
     public IDisposable Use()
     {
         var scope = new Scope(own);

@@ -1,8 +1,8 @@
 namespace OnnxLeNet.Numerics;
 
 /// <summary>
-/// The execution context of one node on one block of samples: what the forward saves for the backward, and what a layer may ask of who runs it.
-/// Blocks have contexts of their own, so that threads do not touch each other's, and so have two calls of one layer.
+/// The execution context of one node on one block of samples: what the forward saves for the backward, and what a layer may ask of who runs
+/// it. Blocks have contexts of their own, so that threads do not touch each other's, and so have two calls of one layer.
 /// </summary>
 public sealed class Context
 {
@@ -36,7 +36,8 @@ public sealed class Context
     /// <summary>Takes the mode of this run; its backward has the same, whatever the module's is by then.</summary>
     internal void Begin() => Training = mode.Training && !run.Evaluating;
 
-    /// <summary>What the node saves on this block, made at the first call. It stays from batch to batch, so that its buffers serve again.</summary>
+    /// <summary>What the node saves on this block, made at the first call. It stays from batch to batch, so that its buffers serve
+    /// again.</summary>
     public T State<T>() where T : class, new()
     {
         if (state is T saved) return saved;

@@ -17,7 +17,8 @@ internal sealed class Execution(Module module, Func<int, BlockPlan>? replicas = 
         saved = false;
         var executor = ExecutorFor(x);
         int count = x[0].Count;
-        if (Array.Find(x, input => input.Count != count) is { } other) throw new ShapeException($"{module.Label}: inputs of {count} and of {other.Count} samples, expected as many of each");
+        if (Array.Find(x, input => input.Count != count) is { } other)
+            throw new ShapeException($"{module.Label}: inputs of {count} and of {other.Count} samples, expected as many of each");
         // Every block draws from a stream of its own, whichever thread does it.
         var random = new Generator((long)Generator.Default.NextBits());
         var task = new Copies(x, executor.Graph, count);
@@ -36,19 +37,23 @@ internal sealed class Execution(Module module, Func<int, BlockPlan>? replicas = 
         if (!saved)
         {
             throw new InvalidOperationException(everSaved
-                ? $"{name}: trying to go backward a second time, but what the forward saved is released: retain the graph at the first, or run Forward again"
+                ? $"{name}: trying to go backward a second time, but what the forward saved is released: retain the graph at the first, or "
+                    + "run Forward again"
                 : $"{name}: Backward needs a Forward before it");
         }
-        if (dy.Length != outputs.Length) throw new ShapeException($"{name}: Forward returned {outputs.Length} values, got {dy.Length} gradients");
+        if (dy.Length != outputs.Length)
+            throw new ShapeException($"{name}: Forward returned {outputs.Length} values, got {dy.Length} gradients");
         for (int i = 0; i < dy.Length; i++)
         {
             if (dy[i].GradientOf is { } of && of != outputs[i])
             {
-                throw new InvalidOperationException($"{name}: this gradient is of an earlier forward's result, and a later forward has replaced what was saved: "
+                throw new InvalidOperationException($"{name}: this gradient is of an earlier forward's result, and a later forward has "
+                    + "replaced what was saved: "
                     + "go backward before the next Forward");
             }
             if (dy[i].Count != outputs[i].Count || dy[i].Sample != outputs[i].Sample)
-                throw new ShapeException($"{name}: Forward returned {outputs[i].Sample.Prepend(outputs[i].Count)}, its gradient has shape {dy[i].Sample.Prepend(dy[i].Count)}");
+                throw new ShapeException($"{name}: Forward returned {outputs[i].Sample.Prepend(outputs[i].Count)}, its gradient has shape "
+                    + $"{dy[i].Sample.Prepend(dy[i].Count)}");
         }
         var graph = executor!.Graph;
         Executor.RequireBackward(graph);
@@ -91,7 +96,8 @@ internal sealed class Execution(Module module, Func<int, BlockPlan>? replicas = 
         for (int i = 0; same && i < x.Length; i++) same = executor!.Graph.Inputs[i].Sample == x[i].Sample;
         if (same) return executor!;
         (version, executor) = (module.Version, null);
-        return executor = new Executor(Graph.Trace(module, x[0].Count, Array.ConvertAll(x, input => input.Sample))) { Replicas = replicas, Separate = separate };
+        return executor = new Executor(Graph.Trace(module, x[0].Count, Array.ConvertAll(x, input => input.Sample))) { Replicas = replicas,
+            Separate = separate };
     }
 
     private static Batch Labelled(Batch result, GradFn? step)

@@ -11,12 +11,13 @@ internal interface IBlockTask
 }
 
 /// <summary>
-/// Runs a graph on a batch: cuts it into blocks, and runs these side by side on all threads, stage after stage. Training, inference, data parallel and
-/// the checks are this one executor with other tasks. Results do not depend on the number of threads.
+/// Runs a graph on a batch: cuts it into blocks, and runs these side by side on all threads, stage after stage. Training, inference, data
+/// parallel and the checks are this one executor with other tasks. Results do not depend on the number of threads.
 /// </summary>
 internal sealed class Executor
 {
-    /// <summary>An epoch has whole blocks, those of a last, smaller batch, and a last block of each; twice, for training and inference.</summary>
+    /// <summary>An epoch has whole blocks, those of a last, smaller batch, and a last block of each; twice, for training and
+    /// inference.</summary>
     private const int MostPlans = 8;
 
     private readonly List<Pool> pools = []; // by block size and mode
@@ -54,7 +55,8 @@ internal sealed class Executor
 
     public Graph Graph { get; }
 
-    /// <summary>How a batch is cut; by default as <see cref="BlockPlan.For"/> says. A block of its own cut is a batch of its own for batch norm.</summary>
+    /// <summary>How a batch is cut; by default as <see cref="BlockPlan.For"/> says. A block of its own cut is a batch of its own for batch
+    /// norm.</summary>
     public Func<int, BlockPlan>? Replicas { get; init; }
 
     /// <summary>Whether every value stays to be looked at, see <see cref="PlanKey"/>.</summary>
@@ -122,7 +124,8 @@ internal sealed class Executor
             if (!any) continue;
             wanted.Add(node.Output);
             if (!node.Layer.HasBackward)
-                throw new OnnxLeNetException($"{node.Layer.Label} has no backward, and the gradient goes through it: override its Backward, or freeze the parameters before it");
+                throw new OnnxLeNetException($"{node.Layer.Label} has no backward, and the gradient goes through it: override its Backward, "
+                    + "or freeze the parameters before it");
         }
     }
 
@@ -316,7 +319,8 @@ internal sealed class Executor
         return pools[^1];
     }
 
-    /// <summary>A plan and the buffers that nobody works with now: as many as ever worked at once, so that they stay in their thread's cache.</summary>
+    /// <summary>A plan and the buffers that nobody works with now: as many as ever worked at once, so that they stay in their thread's
+    /// cache.</summary>
     private sealed class Pool(Plan plan)
     {
         public Plan Plan { get; } = plan;

@@ -1,6 +1,7 @@
 namespace OnnxLeNet.Numerics;
 
-/// <summary>Rewrites of a graph into fewer steps that compute the same: values between them, which nothing else takes, never reach memory.</summary>
+/// <summary>Rewrites of a graph into fewer steps that compute the same: values between them, which nothing else takes, never reach
+/// memory.</summary>
 internal static class Fusion
 {
     /// <summary>A step for each node.</summary>
@@ -39,7 +40,8 @@ internal static class Fusion
                     continue;
                 }
             }
-            if (node.Layer is BatchNorm norm && uses[node.Output.Index] == 1 && consumer[node.Output.Index] is { } after && !later.ContainsKey(after))
+            if (node.Layer is BatchNorm norm && uses[node.Output.Index] == 1 && consumer[node.Output.Index] is { } after
+                && !later.ContainsKey(after))
             {
                 var add = after.Layer as Add;
                 var last = add is null ? after : Next(after);

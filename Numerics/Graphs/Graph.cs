@@ -2,7 +2,8 @@ namespace OnnxLeNet.Numerics;
 
 /// <summary>
 /// What a network computes: nodes in an order that they can run in, each a layer or join with the values that it takes. Made once by
-/// <see cref="Trace(Module, Shape[])"/>, which calls the module's forward on symbolic values; all that runs, prints, exports or judges a network walks it.
+/// <see cref="Trace(Module, Shape[])"/>, which calls the module's forward on symbolic values; all that runs, prints, exports or judges a
+/// network walks it.
 /// </summary>
 public sealed class Graph
 {
@@ -38,7 +39,8 @@ public sealed class Graph
 
     /// <summary>The one value that goes out.</summary>
     /// <exception cref="ShapeException">There are several.</exception>
-    public Value Output => Outputs.Count == 1 ? Outputs[0] : throw new ShapeException($"{Module.Label} returns {Outputs.Count} values where one is asked for");
+    public Value Output =>
+        Outputs.Count == 1 ? Outputs[0] : throw new ShapeException($"{Module.Label} returns {Outputs.Count} values where one is asked for");
 
     /// <summary>Calls a module's forward on symbolic values and keeps what it did.</summary>
     /// <param name="module">The network.</param>
@@ -56,7 +58,8 @@ public sealed class Graph
         var x = new Value[inputs.Length];
         for (int i = 0; i < x.Length; i++)
         {
-            if (inputs[i].Count == 0) throw new ShapeException($"{module.Label} takes samples of at least one element, got the shape {inputs[i]}");
+            if (inputs[i].Count == 0)
+                throw new ShapeException($"{module.Label} takes samples of at least one element, got the shape {inputs[i]}");
             graph.values.Add(x[i] = new Value(graph, i, null, inputs[i]));
         }
         graph.Inputs = x;
@@ -75,9 +78,12 @@ public sealed class Graph
     /// <summary>Adds a call of a layer or join.</summary>
     internal Value Add(Leaf layer, params ReadOnlySpan<Value> inputs)
     {
-        if (closed) throw new OnnxLeNetException($"{layer.Label}: the graph of {Module.GetType().Name} is closed, and takes no more nodes: values live as long as the forward that is traced");
+        if (closed)
+            throw new OnnxLeNetException($"{layer.Label}: the graph of {Module.GetType().Name} is closed, and takes no more nodes: values "
+                + "live as long as the forward that is traced");
         foreach (var input in inputs) Require(input, layer);
-        if (nodes.Count == MostNodes) throw new OnnxLeNetException($"{Module.Label}: more than {MostNodes} nodes: a forward calls itself, or loops without end");
+        if (nodes.Count == MostNodes)
+            throw new OnnxLeNetException($"{Module.Label}: more than {MostNodes} nodes: a forward calls itself, or loops without end");
         System.Runtime.CompilerServices.RuntimeHelpers.EnsureSufficientExecutionStack();
         Value[] x = inputs.ToArray();
         var node = new Node(layer, names.GetValueOrDefault(layer, ""), x) { Index = nodes.Count };
@@ -103,7 +109,8 @@ public sealed class Graph
     {
         if (value is null) throw new OnnxLeNetException($"{user.Label}: a value of its forward is null");
         if (value.Graph != this)
-            throw new OnnxLeNetException($"{user.Label}: {value} belongs to another graph, that of {value.Graph.Module.GetType().Name}: a forward uses the values that it is given, and what it makes of them");
+            throw new OnnxLeNetException($"{user.Label}: {value} belongs to another graph, that of {value.Graph.Module.GetType().Name}: a "
+                + "forward uses the values that it is given, and what it makes of them");
     }
 
     /// <summary>Takes out what no output needs.</summary>

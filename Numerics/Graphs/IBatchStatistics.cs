@@ -1,8 +1,8 @@
 namespace OnnxLeNet.Numerics;
 
 /// <summary>
-/// A batch-dependent layer that needs of the other samples only sums: each block leaves its own, these are merged in a fixed binary tree, and the layer goes
-/// on with those of the whole batch. So the blocks run on all threads, and the bits do not depend on their number.
+/// A batch-dependent layer that needs of the other samples only sums: each block leaves its own, these are merged in a fixed binary tree,
+/// and the layer goes on with those of the whole batch. So the blocks run on all threads, and the bits do not depend on their number.
 /// </summary>
 internal interface IBatchStatistics
 {

@@ -15,8 +15,8 @@ internal sealed record Step(Leaf Leaf, int[] Inputs, int Output);
 internal readonly record struct PlanKey(int Count, bool Evaluating, bool Saves, bool Separate, ComputeSettings Settings);
 
 /// <summary>
-/// How a graph runs on blocks of one size: the steps, which values share a buffer, where the samples of different blocks meet, and how gradients add up.
-/// Made from the graph once and used by any number of blocks.
+/// How a graph runs on blocks of one size: the steps, which values share a buffer, where the samples of different blocks meet, and how
+/// gradients add up. Made from the graph once and used by any number of blocks.
 /// </summary>
 internal sealed class Plan
 {
@@ -60,8 +60,8 @@ internal sealed class Plan
     public int[] Buffers { get; }
 
     /// <summary>
-    /// The steps at which stages begin: 0, and every step that needs the statistics of the whole batch. Between two of them a block runs without waiting for
-    /// others.
+    /// The steps at which stages begin: 0, and every step that needs the statistics of the whole batch. Between two of them a block runs
+    /// without waiting for others.
     /// </summary>
     public int[] StageStarts { get; }
 
@@ -82,8 +82,8 @@ internal sealed class Plan
     public bool NeedsGradient(int value) => Traits.NeedsGradient(value);
 
     /// <summary>
-    /// Where values live. A view lives in its input's buffer, and a step that runs in place in its first input's where nobody reads that afterwards: no later
-    /// step, and no backward. Without a backward, buffers serve again once their last reader has run.
+    /// Where values live. A view lives in its input's buffer, and a step that runs in place in its first input's where nobody reads that
+    /// afterwards: no later step, and no backward. Without a backward, buffers serve again once their last reader has run.
     /// </summary>
     private void AssignForward()
     {
@@ -112,7 +112,8 @@ internal sealed class Plan
             var reads = Key.Saves && !Views[i] ? step.Leaf.BackwardReads : BackwardReads.None;
             if (reads.HasFlag(BackwardReads.Input))
                 foreach (int input in step.Inputs) saved.Add(Buffers[input]);
-            bool inPlace = !Views[i] && step.Leaf.RunsInPlace && !Key.Separate && sizes[first] == size && lastReader[root[step.Inputs[0]]] == i
+            bool inPlace = !Views[i] && step.Leaf.RunsInPlace && !Key.Separate && sizes[first] == size
+                && lastReader[root[step.Inputs[0]]] == i
                 && !saved.Contains(first) && step.Inputs.Count(input => Buffers[input] == first) == 1;
             if (Views[i] || inPlace) Buffers[step.Output] = first;
             else
@@ -130,8 +131,8 @@ internal sealed class Plan
     }
 
     /// <summary>
-    /// Goes through the steps backward and gives each gradient a buffer. Where a value has several uses, their contributions add up in the order of the steps;
-    /// a sum passes its gradient on as it is. A buffer serves again when nothing refers to it any more.
+    /// Goes through the steps backward and gives each gradient a buffer. Where a value has several uses, their contributions add up in the
+    /// order of the steps; a sum passes its gradient on as it is. A buffer serves again when nothing refers to it any more.
     /// </summary>
     private StepGradient[] AssignBackward()
     {
@@ -181,7 +182,8 @@ internal sealed class Plan
                     if (!NeedsGradient(value)) continue;
                     int contribution;
                     if (Views[i] || step.Leaf.PassesGradient(k, shapes, Graph.Values[step.Output].Sample)) contribution = dy;
-                    else if (step.Leaf.BackwardRunsInPlace && references[dy] == 1 && step.Inputs.Length == 1 && sizes[dy] == shapes[k].Count)
+                    else if (step.Leaf.BackwardRunsInPlace && references[dy] == 1 && step.Inputs.Length == 1
+                        && sizes[dy] == shapes[k].Count)
                         targets[k] = contribution = dy;
                     else targets[k] = contribution = Take(shapes[k].Count);
                     references[contribution]++;
@@ -236,7 +238,8 @@ internal sealed class Plan
 /// <param name="Adds">Then: buffers added into others; a complemented one is copied instead.</param>
 internal sealed record StepGradient(bool Runs, int Dy, int[] Targets, (int From, int Into)[] Adds);
 
-/// <summary>What of a graph's nodes may change between two runs: modes, and what wants a gradient. Worked out anew for each run, without allocating.</summary>
+/// <summary>What of a graph's nodes may change between two runs: modes, and what wants a gradient. Worked out anew for each run, without
+/// allocating.</summary>
 internal sealed class NodeTraits
 {
     private readonly bool[] needs; // by value

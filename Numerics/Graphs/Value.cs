@@ -1,12 +1,13 @@
 namespace OnnxLeNet.Numerics;
 
 /// <summary>
-/// What a module's <see cref="Module.Forward(Value)"/> computes with: a value of a graph that is being traced. It has the shape of a sample and
-/// no numbers, so that a forward cannot depend on data or on the size of the batch.
+/// What a module's <see cref="Module.Forward(Value)"/> computes with: a value of a graph that is being traced. It has the shape of a sample
+/// and no numbers, so that a forward cannot depend on data or on the size of the batch.
 /// </summary>
 public sealed class Value
 {
-    internal Value(Graph graph, int index, Node? producer, Shape sample) => (Graph, Index, Producer, Sample) = (graph, index, producer, sample);
+    internal Value(Graph graph, int index, Node? producer, Shape sample) =>
+        (Graph, Index, Producer, Sample) = (graph, index, producer, sample);
 
     /// <summary>The graph it belongs to.</summary>
     public Graph Graph { get; }

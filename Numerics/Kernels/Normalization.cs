@@ -3,8 +3,8 @@ using System.Runtime.CompilerServices;
 namespace OnnxLeNet.Numerics;
 
 /// <summary>
-/// What normalizing layers do with the values of one channel, which lie side by side: each in one pass over memory. Sums go over runs that stay in the
-/// first-level cache, in the lanes of vectors, and from run to run in double.
+/// What normalizing layers do with the values of one channel, which lie side by side: each in one pass over memory. Sums go over runs that
+/// stay in the first-level cache, in the lanes of vectors, and from run to run in double.
 /// </summary>
 internal static unsafe class Normalization
 {
@@ -35,7 +35,8 @@ internal static unsafe class Normalization
     }
 
     /// <summary>Σ dy and Σ dy·(x − mean)·scale; with y, of the dy where y &gt; 0.</summary>
-    public static (double Sum, double SumHat) GradientSums(ReadOnlySpan<float> x, ReadOnlySpan<float> dy, ReadOnlySpan<float> y, double mean, double scale)
+    public static (double Sum, double SumHat) GradientSums(ReadOnlySpan<float> x, ReadOnlySpan<float> dy, ReadOnlySpan<float> y,
+        double mean, double scale)
     {
         double sum = 0, sumHat = 0;
         float* result = stackalloc float[2];
@@ -45,7 +46,8 @@ internal static unsafe class Normalization
             {
                 VectorKernel.Run(new GradientSumsKernel
                 {
-                    X = px + start, Dy = pdy + start, Y = py is null ? null : py + start, Mean = (float)mean, Count = Math.Min(Run, x.Length - start), Result = result,
+                    X = px + start, Dy = pdy + start, Y = py is null ? null : py + start, Mean = (float)mean,
+                        Count = Math.Min(Run, x.Length - start), Result = result,
                 });
                 sum += result[0];
                 sumHat += result[1];
@@ -55,21 +57,25 @@ internal static unsafe class Normalization
     }
 
     /// <summary>y ← (x − mean)·factor + offset, plus the skip if there is one, and not less than 0 if rectified.</summary>
-    public static void Forward(ReadOnlySpan<float> x, ReadOnlySpan<float> skip, Span<float> y, double mean, double factor, double offset, bool rectified)
+    public static void Forward(ReadOnlySpan<float> x, ReadOnlySpan<float> skip, Span<float> y, double mean, double factor, double offset,
+        bool rectified)
     {
         // What rounding takes from the mean, the offset makes good.
         offset += ((float)mean - mean) * factor;
         fixed (float* px = x, ps = skip, py = y)
-            VectorKernel.Run(new ForwardKernel { X = px, Skip = ps, Y = py, Count = y.Length, Mean = (float)mean, Factor = (float)factor, Offset = (float)offset, Rectified = rectified });
+            VectorKernel.Run(new ForwardKernel { X = px, Skip = ps, Y = py, Count = y.Length, Mean = (float)mean, Factor = (float)factor,
+                Offset = (float)offset, Rectified = rectified });
     }
 
     /// <summary>dx ← factor·(dy − meanDy + slope·(x − mean)); with y, for the dy where y &gt; 0.</summary>
-    public static void Backward(ReadOnlySpan<float> x, ReadOnlySpan<float> dy, ReadOnlySpan<float> y, Span<float> dx, double mean, double factor, double meanDy, double slope)
+    public static void Backward(ReadOnlySpan<float> x, ReadOnlySpan<float> dy, ReadOnlySpan<float> y, Span<float> dx, double mean,
+        double factor, double meanDy, double slope)
     {
         // What rounding takes from the means comes back with the low part: of the sum over a channel, which is zero, little else is left.
         double shift = meanDy - ((float)mean - mean) * slope;
         fixed (float* px = x, pdy = dy, py = y, pdx = dx)
-            VectorKernel.Run(new BackwardKernel { X = px, Dy = pdy, Y = py, Dx = pdx, Count = dx.Length, Mean = (float)mean, Factor = (float)factor, High = (float)shift, Low = (float)(shift - (float)shift), Slope = (float)slope });
+            VectorKernel.Run(new BackwardKernel { X = px, Dy = pdy, Y = py, Dx = pdx, Count = dx.Length, Mean = (float)mean,
+                Factor = (float)factor, High = (float)shift, Low = (float)(shift - (float)shift), Slope = (float)slope });
     }
 
     /// <summary>Σ (x − about), and Σ (x − about)².</summary>

@@ -63,7 +63,8 @@ public sealed class AdaptiveAvgPool2d : Layer
     /// <summary>Of a feature of the result the rows and columns of its window, and one over the window's size.</summary>
     private ((int From, int To) H, (int From, int To) W, float Factor) Window(int feature, Shape x)
     {
-        var (h, w) = (Window(feature / OutputSize.W % OutputSize.H, OutputSize.H, x[1]), Window(feature % OutputSize.W, OutputSize.W, x[2]));
+        var (h, w) = (Window(feature / OutputSize.W % OutputSize.H, OutputSize.H, x[1]),
+            Window(feature % OutputSize.W, OutputSize.W, x[2]));
         return (h, w, 1f / ((h.To - h.From) * (w.To - w.From)));
     }
 

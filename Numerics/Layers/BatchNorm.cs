@@ -2,10 +2,10 @@ namespace OnnxLeNet.Numerics;
 
 /// <summary>
 /// Batch normalization (Ioffe and Szegedy 2015), the base of <see cref="BatchNorm1d"/> and <see cref="BatchNorm2d"/>:
-/// y = γ·x̂ + β with x̂ = (x − μ)·s and s = 1/√(σ² + ε), for each channel on its own. In training μ and σ² are the mean and the biased variance
-/// of the whole batch, and the running estimates move towards the mean and the unbiased variance; in evaluation they are the running estimates.
-/// Over several blocks their sums are merged, so that all threads work on one batch.
-/// Backward in training: dγ = Σ dy·x̂, dβ = Σ dy, dx = γ·s·(dy − (dβ + x̂·dγ)/M) over the M values of a channel; in evaluation dx = γ·s·dy.
+/// y = γ·x̂ + β with x̂ = (x − μ)·s and s = 1/√(σ² + ε), for each channel on its own. In training μ and σ² are the mean and the biased
+/// variance of the whole batch, and the running estimates move towards the mean and the unbiased variance; in evaluation they are the
+/// running estimates. Over several blocks their sums are merged, so that all threads work on one batch. Backward in training: dγ = Σ dy·x̂,
+/// dβ = Σ dy, dx = γ·s·(dy − (dβ + x̂·dγ)/M) over the M values of a channel; in evaluation dx = γ·s·dy.
 /// </summary>
 public abstract class BatchNorm : Layer, IBatchStatistics
 {
@@ -79,7 +79,8 @@ public abstract class BatchNorm : Layer, IBatchStatistics
     public override Shape OutputShape(Shape sample)
     {
         if (Refuse(sample) is { } expected) throw new ShapeException($"{Label} takes {expected}, got {sample.Batched}");
-        return sample[0] == NumFeatures ? sample : throw new ShapeException($"{Label} takes {NumFeatures} channels, got samples of shape {sample}");
+        return sample[0] == NumFeatures ? sample
+            : throw new ShapeException($"{Label} takes {NumFeatures} channels, got samples of shape {sample}");
     }
 
     // Of each channel the mean and Σ (x − mean)², then how many values there are; once complete, the mean and s.
@@ -91,7 +92,8 @@ public abstract class BatchNorm : Layer, IBatchStatistics
     void IBatchStatistics.Measure(Batch[] x, Span<double> statistics, Context context)
     {
         int count = x[0].Values.Length / NumFeatures;
-        for (int c = 0; c < NumFeatures; c++) (statistics[2 * c], statistics[2 * c + 1]) = Normalization.Moments(x[0].Values.AsSpan(c * count, count));
+        for (int c = 0; c < NumFeatures; c++)
+            (statistics[2 * c], statistics[2 * c + 1]) = Normalization.Moments(x[0].Values.AsSpan(c * count, count));
         statistics[^1] = count;
     }
 
@@ -127,7 +129,8 @@ public abstract class BatchNorm : Layer, IBatchStatistics
         }
     }
 
-    void IBatchStatistics.MeasureGradient(Batch[] x, Batch y, Batch dy, Span<double> statistics, Context context) => MeasureGradient(x[0], null, dy, statistics, context);
+    void IBatchStatistics.MeasureGradient(Batch[] x, Batch y, Batch dy, Span<double> statistics, Context context) =>
+        MeasureGradient(x[0], null, dy, statistics, context);
 
     /// <summary>Σ dy and Σ dy·x̂ of a block; with y, of the dy where y is above zero.</summary>
     internal void MeasureGradient(Batch x, Batch? y, Batch dy, Span<double> statistics, Context context)
@@ -136,7 +139,8 @@ public abstract class BatchNorm : Layer, IBatchStatistics
         for (int c = 0; c < NumFeatures; c++)
         {
             var (mean, scale) = MeanAndScale(c, context);
-            (statistics[2 * c], statistics[2 * c + 1]) = Normalization.GradientSums(x.Values.AsSpan(c * count, count), dy.Values.AsSpan(c * count, count),
+            (statistics[2 * c], statistics[2 * c + 1]) = Normalization.GradientSums(x.Values.AsSpan(c * count, count),
+                dy.Values.AsSpan(c * count, count),
                 y is null ? default : y.Values.AsSpan(c * count, count), mean, scale);
         }
         statistics[^1] = count;
@@ -163,7 +167,8 @@ public abstract class BatchNorm : Layer, IBatchStatistics
         for (int c = 0; c < NumFeatures; c++)
         {
             var (mean, scale) = MeanAndScale(c, context);
-            Normalization.Forward(x.Values.AsSpan(c * count, count), skip is null ? default : skip.Values.AsSpan(c * count, count), y.Values.AsSpan(c * count, count),
+            Normalization.Forward(x.Values.AsSpan(c * count, count), skip is null ? default : skip.Values.AsSpan(c * count, count),
+                y.Values.AsSpan(c * count, count),
                 mean, scale * (Weight?.Value.Data[c] ?? 1), Bias?.Value.Data[c] ?? 0, rectified);
         }
     }
@@ -188,7 +193,8 @@ public abstract class BatchNorm : Layer, IBatchStatistics
         {
             var (mean, scale) = MeanAndScale(c, context);
             double factor = scale * (Weight?.Value.Data[c] ?? 1);
-            Normalization.Backward(x.Values.AsSpan(c * count, count), dy.Values.AsSpan(c * count, count), y is null ? default : y.Values.AsSpan(c * count, count),
+            Normalization.Backward(x.Values.AsSpan(c * count, count), dy.Values.AsSpan(c * count, count),
+                y is null ? default : y.Values.AsSpan(c * count, count),
                 dx.Values.AsSpan(c * count, count), mean, factor, ofBatch ? means![2 * c] : 0, ofBatch ? -scale * means![2 * c + 1] : 0);
         }
     }

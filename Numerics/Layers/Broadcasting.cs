@@ -1,8 +1,8 @@
 namespace OnnxLeNet.Numerics;
 
 /// <summary>
-/// The base of joins of two values that work element by element. Axes are matched from the last one on, and one of size 1, or one that is not there, is broadcast, as
-/// in NumPy and ONNX: a value for each channel is [C, 1, 1]. A gradient is summed over what was broadcast.
+/// The base of joins of two values that work element by element. Axes are matched from the last one on, and one of size 1, or one that is
+/// not there, is broadcast, as in NumPy and ONNX: a value for each channel is [C, 1, 1]. A gradient is summed over what was broadcast.
 /// </summary>
 public abstract class Broadcasting : Join
 {
@@ -17,7 +17,8 @@ public abstract class Broadcasting : Join
     private protected abstract void Apply(ReadOnlySpan<float> a, ReadOnlySpan<float> b, Span<float> y);
 
     /// <summary>d ← the gradient of input 0 or 1, before any sum.</summary>
-    private protected abstract void ApplyBackward(int input, ReadOnlySpan<float> a, ReadOnlySpan<float> b, ReadOnlySpan<float> y, ReadOnlySpan<float> dy, Span<float> d);
+    private protected abstract void ApplyBackward(int input, ReadOnlySpan<float> a, ReadOnlySpan<float> b, ReadOnlySpan<float> y,
+        ReadOnlySpan<float> dy, Span<float> d);
 
     /// <inheritdoc/>
     public override Shape OutputShape(IReadOnlyList<Shape> samples)
@@ -29,7 +30,9 @@ public abstract class Broadcasting : Join
         for (int i = 1; i <= sizes.Length; i++)
         {
             int p = i <= a.Rank ? a[a.Rank - i] : 1, q = i <= b.Rank ? b[b.Rank - i] : 1;
-            if (p != q && p != 1 && q != 1) throw new ShapeException($"{Label} takes values whose shapes broadcast, got samples of {a} and {b}: axes are equal, or one of them has size 1");
+            if (p != q && p != 1 && q != 1)
+                throw new ShapeException($"{Label} takes values whose shapes broadcast, got samples of {a} and {b}: axes are equal, or one "
+                    + "of them has size 1");
             sizes[^i] = Math.Max(p, q);
         }
         return new Shape(sizes);
@@ -68,7 +71,8 @@ public abstract class Broadcasting : Join
             d.Values.AsSpan().Clear();
             for (int f = 0; f < y.Sample.Count; f++)
             {
-                ApplyBackward(i, Feature(x[0], places[0], f), Feature(x[1], places[1], f), y.Values.AsSpan(f * n, n), dy.Values.AsSpan(f * n, n), term);
+                ApplyBackward(i, Feature(x[0], places[0], f), Feature(x[1], places[1], f), y.Values.AsSpan(f * n, n),
+                    dy.Values.AsSpan(f * n, n), term);
                 Elementwise.Add(term, d.Values.AsSpan((places[i]?[f] ?? f) * n, n));
             }
         }
@@ -109,7 +113,8 @@ public sealed class Add : Broadcasting
 
     private protected override void Apply(ReadOnlySpan<float> a, ReadOnlySpan<float> b, Span<float> y) => Elementwise.Add(a, b, y);
 
-    private protected override void ApplyBackward(int input, ReadOnlySpan<float> a, ReadOnlySpan<float> b, ReadOnlySpan<float> y, ReadOnlySpan<float> dy, Span<float> d) =>
+    private protected override void ApplyBackward(int input, ReadOnlySpan<float> a, ReadOnlySpan<float> b, ReadOnlySpan<float> y,
+        ReadOnlySpan<float> dy, Span<float> d) =>
         dy.CopyTo(d);
 }
 
@@ -126,7 +131,8 @@ public sealed class Sub : Broadcasting
         for (int i = 0; i < y.Length; i++) y[i] = a[i] - b[i];
     }
 
-    private protected override void ApplyBackward(int input, ReadOnlySpan<float> a, ReadOnlySpan<float> b, ReadOnlySpan<float> y, ReadOnlySpan<float> dy, Span<float> d)
+    private protected override void ApplyBackward(int input, ReadOnlySpan<float> a, ReadOnlySpan<float> b, ReadOnlySpan<float> y,
+        ReadOnlySpan<float> dy, Span<float> d)
     {
         for (int i = 0; i < d.Length; i++) d[i] = input == 0 ? dy[i] : -dy[i];
     }
@@ -143,7 +149,8 @@ public sealed class Mul : Broadcasting
         for (int i = 0; i < y.Length; i++) y[i] = a[i] * b[i];
     }
 
-    private protected override void ApplyBackward(int input, ReadOnlySpan<float> a, ReadOnlySpan<float> b, ReadOnlySpan<float> y, ReadOnlySpan<float> dy, Span<float> d)
+    private protected override void ApplyBackward(int input, ReadOnlySpan<float> a, ReadOnlySpan<float> b, ReadOnlySpan<float> y,
+        ReadOnlySpan<float> dy, Span<float> d)
     {
         var other = input == 0 ? b : a;
         for (int i = 0; i < d.Length; i++) d[i] = dy[i] * other[i];
@@ -161,7 +168,8 @@ public sealed class Div : Broadcasting
         for (int i = 0; i < y.Length; i++) y[i] = a[i] / b[i];
     }
 
-    private protected override void ApplyBackward(int input, ReadOnlySpan<float> a, ReadOnlySpan<float> b, ReadOnlySpan<float> y, ReadOnlySpan<float> dy, Span<float> d)
+    private protected override void ApplyBackward(int input, ReadOnlySpan<float> a, ReadOnlySpan<float> b, ReadOnlySpan<float> y,
+        ReadOnlySpan<float> dy, Span<float> d)
     {
         for (int i = 0; i < d.Length; i++) d[i] = input == 0 ? dy[i] / b[i] : -dy[i] * a[i] / (b[i] * b[i]);
     }

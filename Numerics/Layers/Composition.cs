@@ -59,8 +59,8 @@ internal static class Composition
     }
 
     /// <summary>
-    /// The backward as the definition has it: nodes in reverse, a new array for every gradient, each added to what its value has so far. Nothing is shared, fused
-    /// or passed on.
+    /// The backward as the definition has it: nodes in reverse, a new array for every gradient, each added to what its value has so far.
+    /// Nothing is shared, fused or passed on.
     /// </summary>
     private static Batch NodeByNode(Executor executor, Batch dy)
     {
@@ -80,7 +80,8 @@ internal static class Composition
                 for (int b = 0; b < sums.Length; b++)
                 {
                     var block = executor.Blocks[b]!;
-                    layer.MeasureGradient(Inputs(block, node), block.Values[node.Output.Index]!, gradients[b][node.Output.Index]!, sums[b], block.Context(node.Index));
+                    layer.MeasureGradient(Inputs(block, node), block.Values[node.Output.Index]!, gradients[b][node.Output.Index]!, sums[b],
+                        block.Context(node.Index));
                     if (b > 0) layer.MergeGradient(sums[0], sums[b]);
                 }
                 layer.CompleteGradient(sums[0], executor.Blocks[0]!.Context(node.Index));

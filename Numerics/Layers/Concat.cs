@@ -1,13 +1,16 @@
 namespace OnnxLeNet.Numerics;
 
-/// <summary>Values behind each other along an axis, <c>torch.cat</c>: the channels, or a later one. Backward, each gets its part of dy.</summary>
+/// <summary>Values behind each other along an axis, <c>torch.cat</c>: the channels, or a later one. Backward, each gets its part of
+/// dy.</summary>
 public sealed class Concat : Join
 {
     /// <summary>A concatenation along an axis.</summary>
     /// <param name="dim">1, the channels, or a later axis; −1 is the last.</param>
     public Concat(int dim = 1)
     {
-        if (dim is 0 or < -1) throw new ArgumentOutOfRangeException(nameof(dim), dim, "the axis is 1, the channels, or a later one, or -1 for the last: axis 0 holds the samples");
+        if (dim is 0 or < -1)
+            throw new ArgumentOutOfRangeException(nameof(dim), dim,
+                "the axis is 1, the channels, or a later one, or -1 for the last: axis 0 holds the samples");
         Dim = dim;
     }
 
@@ -30,7 +33,9 @@ public sealed class Concat : Join
         {
             bool fits = sample.Rank == first.Rank;
             for (int i = 0; fits && i < sample.Rank; i++) fits = i == axis || sample[i] == first[i];
-            if (!fits) throw new ShapeException($"{Label} joins values that are equal but for axis {Dim}, got samples of {string.Join(", ", samples)}");
+            if (!fits)
+                throw new ShapeException($"{Label} joins values that are equal but for axis {Dim}, got samples of "
+                    + $"{string.Join(", ", samples)}");
             sizes[axis] = checked(sizes[axis] + sample[axis]);
         }
         return new Shape(sizes);
@@ -45,10 +50,12 @@ public sealed class Concat : Join
     /// <inheritdoc/>
     public override void Backward(Batch[] x, Batch y, Batch dy, Batch?[] dx, Context context)
     {
-        for (int i = 0, at = 0; i < x.Length; i++) at = dx[i] is { } d ? Copy(d, dy, at, back: true) : at + x[i].Values.Length / Outer(y.Sample);
+        for (int i = 0, at = 0; i < x.Length; i++)
+            at = dx[i] is { } d ? Copy(d, dy, at, back: true) : at + x[i].Values.Length / Outer(y.Sample);
     }
 
-    /// <summary>A part into the whole, or the whole's part back: a run for each place of the axes before. Returns where the next part begins.</summary>
+    /// <summary>A part into the whole, or the whole's part back: a run for each place of the axes before. Returns where the next part
+    /// begins.</summary>
     private int Copy(Batch part, Batch whole, int at, bool back)
     {
         int outer = Outer(whole.Sample), run = part.Values.Length / outer, row = whole.Values.Length / outer;

@@ -63,7 +63,8 @@ public sealed class Conv2d : Layer
         public DirectConv? Direct;
     }
 
-    /// <summary>A group's arrays on their own, which is how the products take them. A single group's are the whole ones, not copies.</summary>
+    /// <summary>A group's arrays on their own, which is how the products take them. A single group's are the whole ones, not
+    /// copies.</summary>
     private sealed class Group
     {
         public float[]? Columns, DColumns, Weight, Y, Dy, DWeight;
@@ -78,7 +79,8 @@ public sealed class Conv2d : Layer
         if (sample.Rank != 3)
             throw new ShapeException($"{Label} takes a batch [N, {InChannels}, H, W], got {sample.Batched}: "
                 + "give a single sample [C, H, W] its batch axis by Unsqueeze(0), and take it off the result by Squeeze(0)");
-        if (sample[0] != InChannels) throw new ShapeException($"{Label} takes {InChannels} input channel(s), got samples of shape {sample}");
+        if (sample[0] != InChannels)
+            throw new ShapeException($"{Label} takes {InChannels} input channel(s), got samples of shape {sample}");
         try
         {
             var (h, w) = Geometry.Output(sample[1], sample[2]);

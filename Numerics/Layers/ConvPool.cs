@@ -1,8 +1,8 @@
 namespace OnnxLeNet.Numerics;
 
 /// <summary>
-/// A convolution, the ReLU behind it if there is one, and a max pool whose windows lie side by side, as one step: the results before the pool
-/// never reach memory, forward or backward. A plan puts it in place of the layers, which compute the same one after the other.
+/// A convolution, the ReLU behind it if there is one, and a max pool whose windows lie side by side, as one step: the results before the
+/// pool never reach memory, forward or backward. A plan puts it in place of the layers, which compute the same one after the other.
 /// </summary>
 internal sealed class ConvPool(Conv2d conv, ReLU? relu, MaxPool2d pool) : Layer
 {
@@ -15,7 +15,8 @@ internal sealed class ConvPool(Conv2d conv, ReLU? relu, MaxPool2d pool) : Layer
         public DirectConv? Direct;
     }
 
-    /// <summary>Whether the layers can be one step: windows side by side, without padding, and a block that the direct form takes.</summary>
+    /// <summary>Whether the layers can be one step: windows side by side, without padding, and a block that the direct form
+    /// takes.</summary>
     public static bool Takes(Conv2d conv, MaxPool2d pool, Shape sample, in PlanKey key)
     {
         bool sideBySide = pool.Geometry is { CeilMode: false } g
@@ -39,7 +40,8 @@ internal sealed class ConvPool(Conv2d conv, ReLU? relu, MaxPool2d pool) : Layer
         var state = context.State<State>();
         state.Direct = conv.Direct(state.Direct, x, context)!;
         float[]? argmax = context.Saves ? Scratch.Reuse(ref state.Argmax, y.Values.Length) : null;
-        state.Direct.ForwardPool(x.Values, conv.Weight.Value.Data, conv.Bias?.Value.Data, pool.Geometry.Kernel, relu is not null, y.Values, argmax);
+        state.Direct.ForwardPool(x.Values, conv.Weight.Value.Data, conv.Bias?.Value.Data, pool.Geometry.Kernel, relu is not null, y.Values,
+            argmax);
     }
 
     public override void Backward(Batch x, Batch y, Batch dy, Batch? dx, Context context)
@@ -48,6 +50,7 @@ internal sealed class ConvPool(Conv2d conv, ReLU? relu, MaxPool2d pool) : Layer
         float beta = 0, biasBeta = 0;
         float[]? dWeight = conv.Weight.RequiresGrad ? conv.Weight.Partial(context, out beta) : null;
         float[]? dBias = conv.Bias is { RequiresGrad: true } bias ? bias.Partial(context, out biasBeta) : null;
-        state.Direct!.BackwardPool(x.Values, conv.Weight.Value.Data, pool.Geometry.Kernel, dy.Values, state.Argmax!, dx?.Values, dWeight, beta, dBias, biasBeta);
+        state.Direct!.BackwardPool(x.Values, conv.Weight.Value.Data, pool.Geometry.Kernel, dy.Values, state.Argmax!, dx?.Values, dWeight,
+            beta, dBias, biasBeta);
     }
 }

@@ -1,8 +1,8 @@
 namespace OnnxLeNet.Numerics;
 
 /// <summary>
-/// The layers without parameters as functions (<c>torch.nn.functional</c>). On a <see cref="Value"/>, in a module's forward, each is a node of the graph, with its
-/// backward; on a <see cref="Batch"/> it gives what the layer gives, and saves nothing.
+/// The layers without parameters as functions (<c>torch.nn.functional</c>). On a <see cref="Value"/>, in a module's forward, each is a node
+/// of the graph, with its backward; on a <see cref="Batch"/> it gives what the layer gives, and saves nothing.
 /// </summary>
 public static class F
 {
@@ -81,11 +81,13 @@ public static class F
     public static Value LogSoftmax(Value x, int dim = 1) => new LogSoftmax(dim).Forward(x);
 
     /// <summary>As <see cref="Numerics.MaxPool2d"/>.</summary>
-    public static Value MaxPool2d(Value x, Size2 kernelSize, Size2? stride = null, Size2? padding = null, Size2? dilation = null, bool ceilMode = false) =>
+    public static Value MaxPool2d(Value x, Size2 kernelSize, Size2? stride = null, Size2? padding = null, Size2? dilation = null,
+        bool ceilMode = false) =>
         new MaxPool2d(kernelSize, stride, padding, dilation, ceilMode).Forward(x);
 
     /// <summary>As <see cref="Numerics.AvgPool2d"/>.</summary>
-    public static Value AvgPool2d(Value x, Size2 kernelSize, Size2? stride = null, Size2? padding = null, bool ceilMode = false, bool countIncludePad = true) =>
+    public static Value AvgPool2d(Value x, Size2 kernelSize, Size2? stride = null, Size2? padding = null, bool ceilMode = false,
+        bool countIncludePad = true) =>
         new AvgPool2d(kernelSize, stride, padding, ceilMode, countIncludePad).Forward(x);
 
     /// <summary>As <see cref="Numerics.AdaptiveAvgPool2d"/>.</summary>

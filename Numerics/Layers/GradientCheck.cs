@@ -58,8 +58,8 @@ public sealed record GradientCheckRow(string Name, int Checked, double MaxRel, (
 }
 
 /// <summary>
-/// Compares a module's explicit backward with central differences of its forward, for modules of one's own. With a random incoming gradient dy
-/// it looks at L = Σ dy·y, summed in double, so that all outputs count at once. An error of half a percent of a tensor's
+/// Compares a module's explicit backward with central differences of its forward, for modules of one's own. With a random incoming gradient
+/// dy it looks at L = Σ dy·y, summed in double, so that all outputs count at once. An error of half a percent of a tensor's
 /// largest gradient is found, and of one percent in a layer that is full of kinks.
 /// </summary>
 /// <remarks>
@@ -117,7 +117,8 @@ public static class GradientCheck
         var rows = new Dictionary<string, GradientCheckRow>();
         var values = new Batch[graph.Values.Count];
         values[0] = x;
-        foreach (var node in graph.Nodes) values[node.Output.Index] = new LossSurface(node.Layer, Inputs(node), generator.Fork(node.Index + 1)).Output;
+        foreach (var node in graph.Nodes)
+            values[node.Output.Index] = new LossSurface(node.Layer, Inputs(node), generator.Fork(node.Index + 1)).Output;
         var reached = new bool[values.Length]; // by a gradient
         var wrong = new GradientCheckRow?[values.Length]; // of a layer behind whose input's gradient is
         reached[graph.Output.Index] = true;

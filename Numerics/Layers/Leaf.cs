@@ -1,6 +1,7 @@
 namespace OnnxLeNet.Numerics;
 
-/// <summary>What a layer's backward reads beside the gradient that comes in; the rest may be overwritten as soon as the forward has used it.</summary>
+/// <summary>What a layer's backward reads beside the gradient that comes in; the rest may be overwritten as soon as the forward has used
+/// it.</summary>
 [Flags]
 public enum BackwardReads
 {
@@ -15,16 +16,16 @@ public enum BackwardReads
 }
 
 /// <summary>
-/// A module that computes: a node of the graph, with a forward and its explicit backward on one block of samples. A <see cref="Layer"/> takes one
-/// value, a <see cref="Join"/> several.
+/// A module that computes: a node of the graph, with a forward and its explicit backward on one block of samples. A <see cref="Layer"/>
+/// takes one value, a <see cref="Join"/> several.
 /// </summary>
 public abstract class Leaf : Module
 {
     private protected Leaf() { }
 
     /// <summary>
-    /// Whether the result for a sample depends on the other samples of its batch. The whole network then runs as one block, unless the layer can sum over
-    /// blocks, as batch norm does.
+    /// Whether the result for a sample depends on the other samples of its batch. The whole network then runs as one block, unless the
+    /// layer can sum over blocks, as batch norm does.
     /// </summary>
     protected internal virtual bool BatchDependent => false;
 
@@ -59,7 +60,8 @@ public abstract class Leaf : Module
 
     internal abstract void RunBackward(Batch[] x, Batch y, Batch dy, Batch?[] dx, Context context);
 
-    /// <summary>Its place in the backward chain behind what made its inputs: by default one step that leads to those and its parameters.</summary>
+    /// <summary>Its place in the backward chain behind what made its inputs: by default one step that leads to those and its
+    /// parameters.</summary>
     public virtual GradFn GradFnFor(IReadOnlyList<GradFn?> inputs) =>
         new($"{GetType().Name}Backward0", this, [.. inputs, .. OwnParameters.Select(p => GradFn.Leaf(p.Name, p.Parameter))]);
 
@@ -68,8 +70,8 @@ public abstract class Leaf : Module
 }
 
 /// <summary>
-/// A layer: one value in, one out. A subclass gives the shape of its result, the forward, and, to be trained through, the backward, each on one block of
-/// samples: x and y are [N × features] with the N values of a feature side by side.
+/// A layer: one value in, one out. A subclass gives the shape of its result, the forward, and, to be trained through, the backward, each on
+/// one block of samples: x and y are [N × features] with the N values of a feature side by side.
 /// </summary>
 #pragma warning disable RS0022 // what else is a leaf is the engine's own: users extend it by way of this class
 public abstract class Layer : Leaf
@@ -86,7 +88,8 @@ public abstract class Layer : Leaf
     public abstract void Forward(Batch x, Batch y, Context context);
 
     /// <summary>
-    /// dx ← dy·f′(x), and adds to the parameters' gradients by <see cref="Parameter.AddGrad"/>. Overwrites dx, whose content is undefined before.
+    /// dx ← dy·f′(x), and adds to the parameters' gradients by <see cref="Parameter.AddGrad"/>. Overwrites dx, whose content is undefined
+    /// before.
     /// </summary>
     /// <param name="x">As the forward got it; undefined where <see cref="Leaf.BackwardReads"/> does not name it.</param>
     /// <param name="y">As the forward left it; undefined where <see cref="Leaf.BackwardReads"/> does not name it.</param>
@@ -102,7 +105,8 @@ public abstract class Layer : Leaf
         return x.Graph.Add(this, x);
     }
 
-    /// <summary>Its place in the backward chain behind what made its input: by default one step that leads to that and its parameters.</summary>
+    /// <summary>Its place in the backward chain behind what made its input: by default one step that leads to that and its
+    /// parameters.</summary>
     public virtual GradFn GradFnFor(GradFn? input) => base.GradFnFor([input]);
 
     /// <inheritdoc/>
@@ -118,7 +122,8 @@ public abstract class Layer : Leaf
 
     internal sealed override void Run(Batch[] x, Batch y, Context context) => Forward(x[0], y, context);
 
-    internal sealed override void RunBackward(Batch[] x, Batch y, Batch dy, Batch?[] dx, Context context) => Backward(x[0], y, dy, dx[0], context);
+    internal sealed override void RunBackward(Batch[] x, Batch y, Batch dy, Batch?[] dx, Context context) =>
+        Backward(x[0], y, dy, dx[0], context);
 }
 
 /// <summary>
@@ -156,5 +161,6 @@ public abstract class Join : Leaf
 
     internal sealed override void Run(Batch[] x, Batch y, Context context) => Forward(x, y, context);
 
-    internal sealed override void RunBackward(Batch[] x, Batch y, Batch dy, Batch?[] dx, Context context) => Backward(x, y, dy, dx, context);
+    internal sealed override void RunBackward(Batch[] x, Batch y, Batch dy, Batch?[] dx, Context context) =>
+        Backward(x, y, dy, dx, context);
 }

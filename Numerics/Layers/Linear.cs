@@ -64,7 +64,8 @@ public sealed class Linear : Layer
         }
         if (Bias is { RequiresGrad: true }) Scratch.AddColumnSums(dy.Values, dy.Count, Bias.Partial(context, out float biasBeta), biasBeta);
         // dX[N×in] = dY[N×out] · Vᵀ[out×in]
-        if (dx is not null) Products.Multiply(false, true, dy.Values, dy.Count, OutFeatures, Weight.Value.Data, InFeatures, OutFeatures, 0, dx.Values);
+        if (dx is not null)
+            Products.Multiply(false, true, dy.Values, dy.Count, OutFeatures, Weight.Value.Data, InFeatures, OutFeatures, 0, dx.Values);
     }
 
     /// <inheritdoc/>

@@ -47,7 +47,8 @@ internal sealed class LossSurface
         {
             if (BitConverter.SingleToInt32Bits(y.Values[i]) != BitConverter.SingleToInt32Bits(again[i]))
                 throw new OnnxLeNetException($"{module.GetType().Name}: two forwards of the same batch return {y.Values[i]:R} and {again[i]:R} "
-                    + $"at element {i}, so that no difference is its slope: a module that draws random numbers draws them from its context's Random");
+                    + $"at element {i}, so that no difference is its slope: a module that draws random numbers draws them from its "
+                        + "context's Random");
         }
         Output = y;
     }
@@ -77,8 +78,8 @@ internal sealed class LossSurface
     }
 
     /// <summary>
-    /// The mean of an element's gradient over a step to both sides, and how far the means of every other point lie apart. The difference over
-    /// the step is just that mean, also where kinks lie within it.
+    /// The mean of an element's gradient over a step to both sides, and how far the means of every other point lie apart. The difference
+    /// over the step is just that mean, also where kinks lie within it.
     /// </summary>
     public (double Mean, double Error) MeanBackward(Tensor tensor, int place, float step)
     {

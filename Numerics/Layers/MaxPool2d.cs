@@ -1,9 +1,11 @@
 namespace OnnxLeNet.Numerics;
 
-/// <summary>The largest value of each window of each channel. The gradient goes to that value's place; where windows overlap it adds up.</summary>
+/// <summary>The largest value of each window of each channel. The gradient goes to that value's place; where windows overlap it adds
+/// up.</summary>
 public sealed class MaxPool2d : Layer
 {
-    /// <summary>A pool; the stride is the kernel's size unless given, and the padding below and on the right that above and on the left.</summary>
+    /// <summary>A pool; the stride is the kernel's size unless given, and the padding below and on the right that above and on the
+    /// left.</summary>
     /// <exception cref="ArgumentOutOfRangeException">
     /// A size below 1, or padding of more than half the kernel; where the ends are given on their own, of the kernel or more.
     /// </exception>

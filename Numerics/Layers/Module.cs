@@ -3,9 +3,9 @@ using System.Text;
 namespace OnnxLeNet.Numerics;
 
 /// <summary>
-/// The base of every layer and network: named parameters and child modules, and a forward over symbolic values, from which a <see cref="Graph"/> is made.
-/// A network registers its children and calls them in <see cref="Forward(Value)"/>; what computes is a <see cref="Layer"/> or a <see cref="Join"/>.
-/// The methods that take a <see cref="Batch"/> run the graph on all threads.
+/// The base of every layer and network: named parameters and child modules, and a forward over symbolic values, from which a
+/// <see cref="Graph"/> is made. A network registers its children and calls them in <see cref="Forward(Value)"/>; what computes is a
+/// <see cref="Layer"/> or a <see cref="Join"/>. The methods that take a <see cref="Batch"/> run the graph on all threads.
 /// </summary>
 public abstract class Module
 {
@@ -46,11 +46,13 @@ public abstract class Module
     private protected void Adopt(Module module)
     {
         var roots = Roots().ToHashSet();
-        if (Ancestors().Contains(module)) throw new ArgumentException($"{module.TypeName} is around {TypeName} already, and would be inside itself", nameof(module));
+        if (Ancestors().Contains(module))
+            throw new ArgumentException($"{module.TypeName} is around {TypeName} already, and would be inside itself", nameof(module));
         foreach (var inner in module.Inside())
         {
             if (inner.parents.Count > 0 && inner.Roots().Any(root => roots.Contains(root)))
-                throw new ArgumentException($"{inner} is already in this network{(inner.FullName is { } name ? $", as '{name}'" : "")}: register a module once, and call it as often as you like", nameof(module));
+                throw new ArgumentException($"{inner} is already in this network{(inner.FullName is { } name ? $", as '{name}'" : "")}: "
+                    + "register a module once, and call it as often as you like", nameof(module));
         }
         module.parents.Add(this);
         Changed();
@@ -145,12 +147,13 @@ public abstract class Module
     }
 
     /// <summary>
-    /// All parameters with their full names, such as <c>conv1.weight</c>: own ones first, then the children's. One that several modules share comes once, under
-    /// its first name.
+    /// All parameters with their full names, such as <c>conv1.weight</c>: own ones first, then the children's. One that several modules
+    /// share comes once, under its first name.
     /// </summary>
     public IEnumerable<(string Name, Parameter Parameter)> NamedParameters() => AllParameters("").DistinctBy(named => named.Parameter);
 
-    private IEnumerable<(string Name, Parameter Parameter)> AllParameters(string prefix) => parameters.Select(own => (prefix + own.Name, own.Parameter))
+    private IEnumerable<(string Name, Parameter Parameter)> AllParameters(string prefix) =>
+        parameters.Select(own => (prefix + own.Name, own.Parameter))
         .Concat(children.SelectMany(child => child.Module.AllParameters($"{prefix}{child.Name}.")));
 
     /// <summary>All buffers with their full names, such as <c>bn.running_mean</c>.</summary>
@@ -173,7 +176,8 @@ public abstract class Module
         return state;
     }
 
-    /// <summary>Copies a state dict's values into this module's parameters and buffers; all of them or, where something does not fit, none.</summary>
+    /// <summary>Copies a state dict's values into this module's parameters and buffers; all of them or, where something does not fit,
+    /// none.</summary>
     /// <param name="state">Names and tensors.</param>
     /// <param name="strict">Whether the names must be exactly this module's.</param>
     /// <returns>The names this module has and the state dict has not, and the other way round.</returns>
@@ -250,8 +254,8 @@ public abstract class Module
     protected internal virtual IEnumerable<Module> Parts => children.Select(c => c.Module);
 
     /// <summary>
-    /// What the module computes, written once over symbolic values: a composite calls its layers, <see cref="F"/>'s functions and the operators of
-    /// <see cref="Value"/>; a <see cref="Layer"/> has its own. Called when a graph is made, not for every batch.
+    /// What the module computes, written once over symbolic values: a composite calls its layers, <see cref="F"/>'s functions and the
+    /// operators of <see cref="Value"/>; a <see cref="Layer"/> has its own. Called when a graph is made, not for every batch.
     /// </summary>
     /// <param name="x">What comes in.</param>
     /// <exception cref="ShapeException">The samples do not have the shape this module takes.</exception>
@@ -261,7 +265,8 @@ public abstract class Module
     public virtual IReadOnlyList<Value> Forward(IReadOnlyList<Value> inputs)
     {
         ArgumentNullException.ThrowIfNull(inputs);
-        return inputs.Count == 1 ? [Forward(inputs[0])] : throw new ShapeException($"{Label} takes one value, got {inputs.Count}: override Forward(IReadOnlyList<Value>) for several");
+        return inputs.Count == 1 ? [Forward(inputs[0])]
+            : throw new ShapeException($"{Label} takes one value, got {inputs.Count}: override Forward(IReadOnlyList<Value>) for several");
     }
 
     /// <summary>
@@ -271,7 +276,9 @@ public abstract class Module
     /// <param name="x">[N × features].</param>
     /// <returns>[N × features].</returns>
     /// <exception cref="ShapeException">The samples do not have the shape this module takes, or there are none.</exception>
-    public Batch Forward(Batch x) => Forward([x]) is [var y] ? y : throw new ShapeException($"{Label} returns several values where one is asked for: use Forward(Batch[])");
+    public Batch Forward(Batch x) =>
+        Forward([x]) is [var y] ? y
+        : throw new ShapeException($"{Label} returns several values where one is asked for: use Forward(Batch[])");
 
     /// <summary>The same of several inputs and outputs, all of as many samples.</summary>
     /// <inheritdoc cref="Forward(Batch)"/>
@@ -309,7 +316,8 @@ public abstract class Module
     public Batch?[] Backward(Batch[] dy, bool retainGraph = false)
     {
         ArgumentNullException.ThrowIfNull(dy);
-        return (execution ?? throw new InvalidOperationException($"{GetType().Name}: Backward needs a Forward before it")).Backward(dy, retainGraph);
+        return (execution ?? throw new InvalidOperationException($"{GetType().Name}: Backward needs a Forward before it")).Backward(dy,
+            retainGraph);
     }
 
     /// <summary>The last forward's tensor backward, as <see cref="Backward(Batch, bool)"/>.</summary>

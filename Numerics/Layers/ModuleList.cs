@@ -4,7 +4,8 @@ using System.Globalization;
 namespace OnnxLeNet.Numerics;
 
 /// <summary>
-/// Modules in a list, registered by their numbers. It runs nothing itself: a module of one's own that holds a list calls its members as it likes.
+/// Modules in a list, registered by their numbers. It runs nothing itself: a module of one's own that holds a list calls its members as it
+/// likes.
 /// </summary>
 public sealed class ModuleList : Module, IReadOnlyList<Module>
 {
@@ -25,7 +26,8 @@ public sealed class ModuleList : Module, IReadOnlyList<Module>
     public void Add(Module module) => Register(Children.Count.ToString(CultureInfo.InvariantCulture), module);
 
     /// <summary>Always an error: a list has no forward.</summary>
-    public override Value Forward(Value x) => throw new InvalidOperationException("a ModuleList holds modules but does not run them: call its members, or use a Sequential");
+    public override Value Forward(Value x) =>
+        throw new InvalidOperationException("a ModuleList holds modules but does not run them: call its members, or use a Sequential");
 
     /// <summary>The modules in order.</summary>
     public IEnumerator<Module> GetEnumerator() => Children.Select(child => child.Module).GetEnumerator();

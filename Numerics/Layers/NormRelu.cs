@@ -1,15 +1,16 @@
 namespace OnnxLeNet.Numerics;
 
 /// <summary>
-/// A batch norm, the sum with a skip behind it if there is one, and a ReLU, as one step: one pass over memory in place of two or three. A plan puts it in
-/// place of the layers, which compute the same one after the other.
+/// A batch norm, the sum with a skip behind it if there is one, and a ReLU, as one step: one pass over memory in place of two or three. A
+/// plan puts it in place of the layers, which compute the same one after the other.
 /// </summary>
 internal sealed class NormRelu(BatchNorm norm, Add? add, ReLU relu) : Join, IBatchStatistics
 {
     private readonly IBatchStatistics statistics = norm;
 
     /// <summary>The layers' printed forms.</summary>
-    public override string ToString() => string.Join(" + ", new Module?[] { norm, add, relu }.OfType<Module>().Select(layer => layer.Label));
+    public override string ToString() =>
+        string.Join(" + ", new Module?[] { norm, add, relu }.OfType<Module>().Select(layer => layer.Label));
 
     internal override Module ModeOf => norm;
 
@@ -21,7 +22,8 @@ internal sealed class NormRelu(BatchNorm norm, Add? add, ReLU relu) : Join, IBat
 
     public override Shape OutputShape(IReadOnlyList<Shape> samples) => samples[0];
 
-    public override void Forward(Batch[] x, Batch y, Context context) => norm.Forward(x[0], add is null ? null : x[1], y, rectified: true, context);
+    public override void Forward(Batch[] x, Batch y, Context context) =>
+        norm.Forward(x[0], add is null ? null : x[1], y, rectified: true, context);
 
     public override void Backward(Batch[] x, Batch y, Batch dy, Batch?[] dx, Context context)
     {
@@ -39,7 +41,8 @@ internal sealed class NormRelu(BatchNorm norm, Add? add, ReLU relu) : Join, IBat
 
     public void Complete(Span<double> statistics, bool training, bool updates) => this.statistics.Complete(statistics, training, updates);
 
-    public void MeasureGradient(Batch[] x, Batch y, Batch dy, Span<double> statistics, Context context) => norm.MeasureGradient(x[0], y, dy, statistics, context);
+    public void MeasureGradient(Batch[] x, Batch y, Batch dy, Span<double> statistics, Context context) =>
+        norm.MeasureGradient(x[0], y, dy, statistics, context);
 
     public void MergeGradient(Span<double> statistics, ReadOnlySpan<double> later) => this.statistics.MergeGradient(statistics, later);
 

@@ -6,8 +6,9 @@ namespace OnnxLeNet.Numerics;
 /// </summary>
 public sealed class Parameter
 {
-    // A sum over a batch is made of sums over shards, each added up by one thread in a fixed order: see BlockPlan. When the backward ends they
-    // are left as they are until somebody reads the gradient: the optimizer adds them up in the same pass over memory that updates the value.
+    // A sum over a batch is made of sums over shards, each added up by one thread in a fixed order: see BlockPlan. When the backward ends
+    // they are left as they are until somebody reads the gradient: the optimizer adds them up in the same pass over memory that updates the
+    // value.
     private readonly float[]?[] partials = new float[]?[BlockPlan.MostShards];
     private readonly bool[] begun = new bool[BlockPlan.MostShards];
     private readonly Lock settling = new(); // whoever reads the gradient may be the one to add it up
@@ -62,7 +63,8 @@ public sealed class Parameter
         isZero = grad is not null;
     }
 
-    /// <summary>Adds a block's share to the gradient, from the backward of a module of one's own; nothing if the parameter is frozen.</summary>
+    /// <summary>Adds a block's share to the gradient, from the backward of a module of one's own; nothing if the parameter is
+    /// frozen.</summary>
     /// <param name="context">The block's.</param>
     /// <param name="share">As many numbers as the value has.</param>
     /// <exception cref="ShapeException">Another number.</exception>
@@ -103,7 +105,8 @@ public sealed class Parameter
         }
     }
 
-    /// <summary>The same for a range, in the order of the shards; returns the array. Ranges may be done side by side; <see cref="Settled"/> ends it.</summary>
+    /// <summary>The same for a range, in the order of the shards; returns the array. Ranges may be done side by side; <see cref="Settled"/>
+    /// ends it.</summary>
     internal float[] SettleRange(int from, int to)
     {
         float[] data = grad!.Data;

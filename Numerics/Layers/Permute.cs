@@ -1,8 +1,8 @@
 namespace OnnxLeNet.Numerics;
 
 /// <summary>
-/// The axes of a sample in another order, <c>x.permute(0, 3, 1, 2)</c>: images that come as [N, H, W, C] become [N, C, H, W]. In the CHWN layout every
-/// feature is a run of N values, and these runs change places; backward they change back.
+/// The axes of a sample in another order, <c>x.permute(0, 3, 1, 2)</c>: images that come as [N, H, W, C] become [N, C, H, W]. In the CHWN
+/// layout every feature is a run of N values, and these runs change places; backward they change back.
 /// </summary>
 public sealed class Permute : Layer
 {
@@ -42,7 +42,8 @@ public sealed class Permute : Layer
     {
         var state = context.State<State>();
         if (state.Sources is null || state.Sample != x.Sample) (state.Sample, state.Sources) = (x.Sample, Sources(x.Sample, y.Sample));
-        for (int f = 0; f < state.Sources.Length; f++) x.Values.AsSpan(state.Sources[f] * x.Count, x.Count).CopyTo(y.Values.AsSpan(f * x.Count));
+        for (int f = 0; f < state.Sources.Length; f++)
+            x.Values.AsSpan(state.Sources[f] * x.Count, x.Count).CopyTo(y.Values.AsSpan(f * x.Count));
     }
 
     /// <inheritdoc/>

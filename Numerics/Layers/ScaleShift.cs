@@ -128,7 +128,8 @@ public sealed class ScaleShift : Layer
     }
 
     /// <summary>For each feature of a sample the element that is broadcast to it.</summary>
-    private static int[]? Places(Parameter? parameter, Shape sample) => parameter is null ? null : Broadcasting.Places(parameter.Value.Shape, sample);
+    private static int[]? Places(Parameter? parameter, Shape sample) =>
+        parameter is null ? null : Broadcasting.Places(parameter.Value.Shape, sample);
 
     /// <inheritdoc/>
     protected override string Describe() =>

@@ -37,8 +37,8 @@ public class Sequential : Module, IEnumerable<Module>
     }
 
     /// <summary>
-    /// Puts another module in the place of a named one, which is free then: <c>net.fc3 = nn.Linear(84, 3)</c>. An optimizer or trainer of the
-    /// network as it was is of no use afterwards.
+    /// Puts another module in the place of a named one, which is free then: <c>net.fc3 = nn.Linear(84, 3)</c>. An optimizer or trainer of
+    /// the network as it was is of no use afterwards.
     /// </summary>
     /// <exception cref="ArgumentException">No module has that name, or the new one is already in this chain.</exception>
     public void Replace(string name, Module module)

@@ -60,7 +60,9 @@ public abstract class ChannelNormalization : Layer
 {
     private protected ChannelNormalization(int dim)
     {
-        if (dim is 0 or < -1) throw new ArgumentOutOfRangeException(nameof(dim), dim, "the axis is 1, the channels, or a later one, or -1 for the last: axis 0 holds the samples");
+        if (dim is 0 or < -1)
+            throw new ArgumentOutOfRangeException(nameof(dim), dim,
+                "the axis is 1, the channels, or a later one, or -1 for the last: axis 0 holds the samples");
         Dim = dim;
     }
 
@@ -83,7 +85,8 @@ public abstract class ChannelNormalization : Layer
     public override Shape OutputShape(Shape sample)
     {
         int axis = Dim < 0 ? sample.Rank - 1 : Dim - 1;
-        return axis >= 0 && axis < sample.Rank ? sample : throw new ShapeException($"{Label} normalizes axis {Dim} of [N, C, …], got {sample.Batched}");
+        return axis >= 0 && axis < sample.Rank ? sample
+            : throw new ShapeException($"{Label} normalizes axis {Dim} of [N, C, …], got {sample.Batched}");
     }
 
     /// <inheritdoc/>
@@ -121,7 +124,8 @@ public abstract class ChannelNormalization : Layer
     /// <inheritdoc/>
     protected override string Describe() => $"dim={Dim}";
 
-    /// <summary>The axes before the normalized one cut a batch into parts; in each, a channel is a run of the later axes' places, all samples each.</summary>
+    /// <summary>The axes before the normalized one cut a batch into parts; in each, a channel is a run of the later axes' places, all
+    /// samples each.</summary>
     private (int Parts, int Channels, int Places) Cut(Batch x)
     {
         var sizes = x.Sample.Sizes;

@@ -19,7 +19,8 @@ internal abstract unsafe class DirectConv
 
     private protected DirectConv(Sizes sizes, int bits) => (s, this.bits) = (sizes, bits);
 
-    /// <summary>One for these sizes at the width in use: the present one if it is that, or null where the samples fill no vectors.</summary>
+    /// <summary>One for these sizes at the width in use: the present one if it is that, or null where the samples fill no
+    /// vectors.</summary>
     /// <param name="present">What served last.</param>
     /// <param name="g">The window.</param>
     /// <param name="samples">N.</param>
@@ -49,8 +50,8 @@ internal abstract unsafe class DirectConv
     }
 
     /// <summary>
-    /// The widest vectors, at most those in use, that the samples fill; forward, that the unbroken run of positions fills; 0 if none, or if a buffer
-    /// would be larger than an array can be.
+    /// The widest vectors, at most those in use, that the samples fill; forward, that the unbroken run of positions fills; 0 if none, or if
+    /// a buffer would be larger than an array can be.
     /// </summary>
     private static int Width(WindowGeometry g, int samples, Shape input, int filters, int groups, bool forwardOnly)
     {
@@ -92,8 +93,8 @@ internal abstract unsafe class DirectConv
     public abstract void Forward(ReadOnlySpan<float> x, ReadOnlySpan<float> weight, ReadOnlySpan<float> bias, Span<float> y);
 
     /// <summary>
-    /// y ← the largest value of each window of x ⋆ weight + bias, not less than 0 if rectified: convolution, ReLU and pool in one, none of whose
-    /// intermediate results leaves the registers. Overwrites.
+    /// y ← the largest value of each window of x ⋆ weight + bias, not less than 0 if rectified: convolution, ReLU and pool in one, none of
+    /// whose intermediate results leaves the registers. Overwrites.
     /// </summary>
     /// <param name="x">[N × C·H·W].</param>
     /// <param name="weight">(M, C/groups, kH, kW).</param>
@@ -114,7 +115,8 @@ internal abstract unsafe class DirectConv
     /// <param name="beta">Factor of what is in dWeight: 0 or 1.</param>
     public abstract void Backward(ReadOnlySpan<float> x, ReadOnlySpan<float> weight, ReadOnlySpan<float> dy, Span<float> dx, Span<float> dWeight, float beta);
 
-    /// <summary>The backward of <see cref="ForwardPool"/> for the same x. Each gradient goes to its window's winner: no scatter, since windows do not overlap.</summary>
+    /// <summary>The backward of <see cref="ForwardPool"/> for the same x. Each gradient goes to its window's winner: no scatter, since
+    /// windows do not overlap.</summary>
     /// <param name="x">[N × C·H·W], as given to the forward.</param>
     /// <param name="weight">(M, C/groups, kH, kW).</param>
     /// <param name="pool">Windows that lie side by side.</param>

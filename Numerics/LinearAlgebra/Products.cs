@@ -3,14 +3,15 @@ using MathNet.Numerics.Providers.LinearAlgebra;
 namespace OnnxLeNet.Numerics;
 
 /// <summary>
-/// The one place from which the engine calls matrix products, through Math.NET's provider interface. The provider is the engine's own choice
-/// and leaves <see cref="LinearAlgebraControl.Provider"/>, the whole program's, alone.
+/// The one place from which the engine calls matrix products, through Math.NET's provider interface. The provider is the engine's own
+/// choice and leaves <see cref="LinearAlgebraControl.Provider"/>, the whole program's, alone.
 /// </summary>
 public static class Products
 {
     private static ILinearAlgebraProvider provider = SimdLinearAlgebraProvider.Instance;
 
-    /// <summary>The names <see cref="Use"/> takes; "cblas" may be followed by a colon and the name or path of a library, "cuda" by one and the folder of CUDA's libraries.</summary>
+    /// <summary>The names <see cref="Use"/> takes; "cblas" may be followed by a colon and the name or path of a library, "cuda" by one and
+    /// the folder of CUDA's libraries.</summary>
     public static IReadOnlyList<string> Names { get; } = ["simd", "managed", "cblas", "cuda", "mathnet-cuda"];
 
     /// <summary>The name of the provider in use, or its own text if it was not set by name.</summary>

@@ -1,10 +1,9 @@
 namespace OnnxLeNet.Numerics;
 
 /// <summary>
-/// Cross-entropy of logits and class labels (PyTorch's). With log-probabilities ℓ = log softmax(x), class weights w and label smoothing ε, the
-/// loss of a sample of class y is (1 − ε)·w_y·(−ℓ_y) + ε/C·Σ_c w_c·(−ℓ_c), and its gradient for x_j is
-/// (1 − ε)·w_y·(p_j − [j = y]) + ε/C·(p_j·Σ_c w_c − w_j) with p = softmax(x). The mean divides by Σ w_y. Samples whose label is the one to
-/// ignore take no part.
+/// Cross-entropy of logits and class labels (PyTorch's). With log-probabilities ℓ = log softmax(x), class weights w and label smoothing ε,
+/// the loss of a sample of class y is (1 − ε)·w_y·(−ℓ_y) + ε/C·Σ_c w_c·(−ℓ_c), and its gradient for x_j is (1 − ε)·w_y·(p_j − [j = y]) +
+/// ε/C·(p_j·Σ_c w_c − w_j) with p = softmax(x). The mean divides by Σ w_y. Samples whose label is the one to ignore take no part.
 /// </summary>
 public sealed class CrossEntropyLoss : ClassLoss
 {

@@ -5,7 +5,8 @@ namespace OnnxLeNet.Numerics;
 /// <summary>
 /// The engine's one level of threads: a small fixed pool that runs the blocks of a step. Its threads spin briefly for the next step before
 /// they sleep, because a step of a small network takes less time than waking a thread. A run inside a run, or beside another thread's run,
-/// does its items one after the other on the calling thread: the results are the same, by the rule that items never depend on who runs them.
+/// does its items one after the other on the calling thread: the results are the same, by the rule that items never depend on who runs
+/// them.
 /// </summary>
 public static class Workers
 {

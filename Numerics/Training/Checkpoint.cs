@@ -3,8 +3,9 @@ using System.Globalization;
 namespace OnnxLeNet.Numerics;
 
 /// <summary>
-/// Everything a training run needs to go on as if it had never stopped: weights and buffers, the optimizer's and the schedule's state, the place
-/// in the shuffled epoch, and how far the random streams are. In a file it is a safetensors state dict; doubles are stored as their bits.
+/// Everything a training run needs to go on as if it had never stopped: weights and buffers, the optimizer's and the schedule's state, the
+/// place in the shuffled epoch, and how far the random streams are. In a file it is a safetensors state dict; doubles are stored as their
+/// bits.
 /// </summary>
 /// <param name="Options">How the run trains.</param>
 /// <param name="Model">The network's parameters and buffers.</param>
@@ -20,7 +21,8 @@ namespace OnnxLeNet.Numerics;
 /// <param name="Seconds">Time of each complete epoch.</param>
 /// <param name="DataFingerprint">Of the data it was trained on.</param>
 public sealed record Checkpoint(
-    TrainingOptions Options, StateDict Model, StateDict Good, OptimizerState Optimizer, OptimizerState Schedule, int Epoch, int Step, long TotalSteps,
+    TrainingOptions Options, StateDict Model, StateDict Good, OptimizerState Optimizer, OptimizerState Schedule, int Epoch, int Step,
+        long TotalSteps,
     double LossSum, double EpochSeconds, IReadOnlyList<double> Losses, IReadOnlyList<double> Seconds, string DataFingerprint)
 {
     private const string Format = "OnnxLeNet checkpoint 1";

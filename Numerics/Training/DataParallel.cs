@@ -1,9 +1,10 @@
 namespace OnnxLeNet.Numerics;
 
 /// <summary>
-/// Splits a batch over replicas of a module, runs them side by side, and puts their outputs together (<c>torch.nn.DataParallel</c>). The replicas
-/// share the parameters, whose gradients add up over them, so the result is that of the module itself, but for rounding.
-/// Batch norm is per replica, as in PyTorch: each replica normalizes by the statistics of its own part, and the first one's move the running estimates.
+/// Splits a batch over replicas of a module, runs them side by side, and puts their outputs together (<c>torch.nn.DataParallel</c>). The
+/// replicas share the parameters, whose gradients add up over them, so the result is that of the module itself, but for rounding.
+/// Batch norm is per replica, as in PyTorch: each replica normalizes by the statistics of its own part, and the first one's move the
+/// running estimates.
 /// </summary>
 public sealed class DataParallel : Module
 {
@@ -26,5 +27,6 @@ public sealed class DataParallel : Module
     /// <summary>The module's own.</summary>
     public override Value Forward(Value x) => Module.Forward(x);
 
-    private protected override Execution NewExecution() => new(this, samples => new BlockPlan(samples, (int)(((long)samples + Replicas - 1) / Replicas)));
+    private protected override Execution NewExecution() =>
+        new(this, samples => new BlockPlan(samples, (int)(((long)samples + Replicas - 1) / Replicas)));
 }

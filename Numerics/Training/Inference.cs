@@ -1,8 +1,8 @@
 namespace OnnxLeNet.Numerics;
 
 /// <summary>
-/// Runs a network in evaluation mode, whatever mode its modules are in, and saves nothing for a backward. Safe from several threads at once on the same
-/// network, as long as nothing changes its parameters meanwhile.
+/// Runs a network in evaluation mode, whatever mode its modules are in, and saves nothing for a backward. Safe from several threads at once
+/// on the same network, as long as nothing changes its parameters meanwhile.
 /// </summary>
 public static class Inference
 {
@@ -16,7 +16,8 @@ public static class Inference
     {
         ArgumentNullException.ThrowIfNull(network);
         ArgumentNullException.ThrowIfNull(x);
-        return Run(network, [x], cancellation) is [var y] ? y : throw new ShapeException($"{network.Label} returns several values where one is asked for");
+        return Run(network, [x], cancellation) is [var y] ? y
+            : throw new ShapeException($"{network.Label} returns several values where one is asked for");
     }
 
     /// <summary>The outputs of a network with several inputs or outputs.</summary>
@@ -68,7 +69,8 @@ public static class Inference
     {
         var sample = graph.Output.Sample;
         if (sample.Rank != 1 || sample[0] < data.Classes)
-            throw new ShapeException($"the data has labels 0 to {data.Classes - 1}, the network returns samples of shape {sample}: it needs an output for each class");
+            throw new ShapeException($"the data has labels 0 to {data.Classes - 1}, the network returns samples of shape {sample}: it needs "
+                + "an output for each class");
         return sample[0];
     }
 

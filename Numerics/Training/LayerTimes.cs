@@ -13,7 +13,8 @@ internal sealed record LayerTime(string Layer, double ForwardMicroseconds, doubl
 /// <param name="StepMicroseconds">The whole step from outside, in µs: with several threads less than the rows' sum.</param>
 internal sealed record LayerTimes(IReadOnlyList<LayerTime> Rows, double StepMicroseconds)
 {
-    /// <summary>Measures training steps of SGD with momentum on the data's first images. The network keeps its parameters; its gradients are zero afterwards.</summary>
+    /// <summary>Measures training steps of SGD with momentum on the data's first images. The network keeps its parameters; its gradients
+    /// are zero afterwards.</summary>
     /// <param name="network">Takes the data's images and returns logits.</param>
     /// <param name="data">Images and classes.</param>
     /// <param name="batchSize">Images per step.</param>
@@ -55,7 +56,8 @@ internal sealed record LayerTimes(IReadOnlyList<LayerTime> Rows, double StepMicr
                 double Sum(IEnumerable<long> ticks) => ticks.Sum() * 1e6 / Stopwatch.Frequency / steps;
                 return new LayerTime(label, Sum(times.Select(t => t.Forward)), Sum(times.Select(t => t.Backward)));
             }
-            return new LayerTimes([Row(data, "gather"), .. trainer.StepsRun.Select(layer => Row(layer, layer.Label)), Row(trainer.Loss, "cross-entropy"), Row(optimizer, "update")], whole / steps);
+            return new LayerTimes([Row(data, "gather"), .. trainer.StepsRun.Select(layer => Row(layer, layer.Label)),
+                Row(trainer.Loss, "cross-entropy"), Row(optimizer, "update")], whole / steps);
         }
         finally
         {

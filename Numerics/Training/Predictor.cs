@@ -1,10 +1,10 @@
 namespace OnnxLeNet.Numerics;
 
 /// <summary>
-/// Runs a network in evaluation mode, again and again: row-major samples in, row-major outputs out, into the caller's memory. It saves nothing
-/// for a backward, and after the first calls with a number of samples allocates nothing. A single sample runs on the calling thread, with its positions
-/// in the vector lanes; many are cut into blocks of samples, which all threads share. The weights are the network's own, not copies.
-/// Any number of threads may run it at once; each has buffers of its own meanwhile.
+/// Runs a network in evaluation mode, again and again: row-major samples in, row-major outputs out, into the caller's memory. It saves
+/// nothing for a backward, and after the first calls with a number of samples allocates nothing. A single sample runs on the calling
+/// thread, with its positions in the vector lanes; many are cut into blocks of samples, which all threads share. The weights are the
+/// network's own, not copies. Any number of threads may run it at once; each has buffers of its own meanwhile.
 /// </summary>
 public sealed class Predictor
 {
@@ -26,14 +26,16 @@ public sealed class Predictor
     /// <param name="network">What to run. Its parameters must not change during a run.</param>
     /// <param name="sample">The shape of one sample, [C, H, W] or [F].</param>
     /// <exception cref="ShapeException">The network does not take such samples.</exception>
-    /// <exception cref="ArgumentException">The network lets samples influence each other in evaluation too, as batch norm without running estimates.</exception>
+    /// <exception cref="ArgumentException">The network lets samples influence each other in evaluation too, as batch norm without running
+    /// estimates.</exception>
     public Predictor(Module network, Shape sample)
     {
         ArgumentNullException.ThrowIfNull(network);
         (this.network, Sample, version) = (network, sample, network.Version);
         graph = Graph.Trace(network, sample);
         if (graph.Nodes.FirstOrDefault(node => node.Layer.BatchDependentInEvaluation) is { } node)
-            throw new ArgumentException($"{node.Layer.Label} lets the samples of a batch influence each other in evaluation too: run it whole, by Inference.Run", nameof(network));
+            throw new ArgumentException($"{node.Layer.Label} lets the samples of a batch influence each other in evaluation too: run it "
+                + "whole, by Inference.Run", nameof(network));
         Output = graph.Output.Sample;
     }
 
@@ -49,7 +51,8 @@ public sealed class Predictor
     /// <summary>y ← network(x).</summary>
     /// <param name="x">[N, sample], row-major.</param>
     /// <param name="y">[N, outputs], row-major. Overwritten.</param>
-    /// <exception cref="ShapeException">x is not whole samples, y has not their outputs' size, or the network is not what it was when the predictor was made.</exception>
+    /// <exception cref="ShapeException">x is not whole samples, y has not their outputs' size, or the network is not what it was when the
+    /// predictor was made.</exception>
     public unsafe void Run(ReadOnlySpan<float> x, Span<float> y)
     {
         int samples = x.Length / Sample.Count;
@@ -63,7 +66,8 @@ public sealed class Predictor
             {
                 int rest = samples % BlockSize is > 0 and <= MostSingles and var few ? few : 0, whole = samples - rest;
                 if (whole > 0) call.Run((nint)px, (nint)py, whole, (whole + BlockStep - 1) / BlockStep * BlockStep, BlockSize);
-                for (int n = whole; n < samples; n++) call.Run((nint)(px + (nint)n * Sample.Count), (nint)(py + (nint)n * Outputs), 1, 1, 1);
+                for (int n = whole; n < samples; n++)
+                    call.Run((nint)(px + (nint)n * Sample.Count), (nint)(py + (nint)n * Outputs), 1, 1, 1);
             }
         }
         finally
@@ -75,7 +79,8 @@ public sealed class Predictor
     private void RequireSame()
     {
         var now = Graph.Trace(network, Sample).Output.Sample;
-        throw new ShapeException($"the network has changed: it returns samples of {now}, when this predictor was made it returned {Output}: make a new predictor");
+        throw new ShapeException($"the network has changed: it returns samples of {now}, when this predictor was made it returned {Output}: "
+            + "make a new predictor");
     }
 
     private Call Take()

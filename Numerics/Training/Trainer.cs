@@ -3,8 +3,8 @@ using System.Diagnostics;
 namespace OnnxLeNet.Numerics;
 
 /// <summary>
-/// The training loop: shuffle, gather, forward, loss, backward, update. Each block of samples goes the whole way, from its bytes to its share
-/// of the gradients, on one thread while its buffers are in the cache; a step waits once, for the last block.
+/// The training loop: shuffle, gather, forward, loss, backward, update. Each block of samples goes the whole way, from its bytes to its
+/// share of the gradients, on one thread while its buffers are in the cache; a step waits once, for the last block.
 /// </summary>
 public sealed class Trainer
 {
@@ -84,7 +84,8 @@ public sealed class Trainer
         Inference.RequireClassifier(graph, data);
         Executor.RequireBackward(graph);
         if (options.BatchSize > 1 && data.Count % options.BatchSize != 1) return; // no batch of one image
-        var single = graph.Nodes.FirstOrDefault(node => node.Layer is BatchNorm norm && node.Inputs[0].Sample.Count == norm.NumFeatures)?.Layer;
+        var single = graph.Nodes.FirstOrDefault(node => node.Layer is BatchNorm norm
+            && node.Inputs[0].Sample.Count == norm.NumFeatures)?.Layer;
         if (single is null) return;
         string batches = options.BatchSize == 1 ? "batches of 1 image"
             : $"{data.Count} images in batches of {options.BatchSize}, the last of 1";
@@ -113,10 +114,13 @@ public sealed class Trainer
     /// <param name="data">Images and classes.</param>
     /// <param name="options">How.</param>
     /// <param name="progress">Called after every step.</param>
-    /// <param name="epochEnded">Called after every epoch with its number, outside the time measured, with the network in evaluation mode.</param>
-    /// <param name="checkpoint">Called with the state of things after every epoch, every few seconds, and when training is interrupted.</param>
+    /// <param name="epochEnded">Called after every epoch with its number, outside the time measured, with the network in evaluation
+    /// mode.</param>
+    /// <param name="checkpoint">Called with the state of things after every epoch, every few seconds, and when training is
+    /// interrupted.</param>
     /// <param name="resume">Where to go on; the result, to the bit, is that of a run that never stopped.</param>
-    /// <param name="elsewhere">Makes who computes the steps, of the network and its optimizer, which have their starting values; the engine does if left out.</param>
+    /// <param name="elsewhere">Makes who computes the steps, of the network and its optimizer, which have their starting values; the engine
+    /// does if left out.</param>
     /// <param name="cancellation">Stops training between two steps.</param>
     /// <exception cref="DataException">The checkpoint is of other options, another network or other data.</exception>
     /// <exception cref="ShapeException">The network, the data and the batches do not go together: see <see cref="Check"/>.</exception>
@@ -151,7 +155,8 @@ public sealed class Trainer
                 network.LoadStateDict(before); // nothing stays loaded halfway
                 throw new DataException($"the checkpoint does not fit this run: {error.Message}", error);
             }
-            (epoch, step, trainer.steps, sum, elapsed) = (resume.Epoch, resume.Step, resume.TotalSteps, resume.LossSum, resume.EpochSeconds);
+            (epoch, step, trainer.steps, sum, elapsed) = (resume.Epoch, resume.Step, resume.TotalSteps, resume.LossSum,
+                resume.EpochSeconds);
             losses.AddRange(resume.Losses);
             seconds.AddRange(resume.Seconds);
         }
@@ -162,7 +167,8 @@ public sealed class Trainer
         void Save()
         {
             steps.Store();
-            checkpoint?.Invoke(new Checkpoint(options, network.StateDict().Clone(), lastGood.Clone(), optimizer.State(), schedule.State(), epoch, step, trainer.steps, sum,
+            checkpoint?.Invoke(new Checkpoint(options, network.StateDict().Clone(), lastGood.Clone(), optimizer.State(), schedule.State(),
+                epoch, step, trainer.steps, sum,
                 step == 0 ? 0 : EpochSeconds(), [.. losses], [.. seconds], data.Fingerprint));
             lastCheckpoint = Stopwatch.GetTimestamp();
         }
@@ -231,11 +237,14 @@ public sealed class Trainer
             executor.Clocks = clocks;
             int now = network.Parameters().Count();
             if (now != parameters.Length)
-                throw new InvalidOperationException($"the network has {now} parameters, this trainer was made for {parameters.Length}: make a new trainer for the changed network");
+                throw new InvalidOperationException($"the network has {now} parameters, this trainer was made for {parameters.Length}: make "
+                    + "a new trainer for the changed network");
             if (!network.Parameters().SequenceEqual(parameters))
-                throw new InvalidOperationException("the network has other parameters than this trainer was made for: make a new trainer for the changed network");
+                throw new InvalidOperationException("the network has other parameters than this trainer was made for: make a new trainer "
+                    + "for the changed network");
             if (executor.Graph.Output.Sample is var sample && (sample.Rank != 1 || sample[0] != outputs))
-                throw new ShapeException($"the network returns samples of shape {sample}, this trainer was made for [{before}]: make a new trainer for the changed network");
+                throw new ShapeException($"the network returns samples of shape {sample}, this trainer was made for [{before}]: make a new "
+                    + "trainer for the changed network");
         }
         batch.CopyTo(indices);
         samples = batch.Length;

@@ -5,9 +5,9 @@ using OnnxLeNet.Onnx.Schema;
 namespace OnnxLeNet.Onnx;
 
 /// <summary>
-/// Writes a network as an ONNX model: one input <c>input</c> and one output <c>logits</c> whose first axis is <c>batch</c>, nodes named like their layers,
-/// weights under PyTorch's names, every attribute explicit, the sizes of every value. Dropout is left out. The same network, metadata and options give the
-/// same bytes.
+/// Writes a network as an ONNX model: one input <c>input</c> and one output <c>logits</c> whose first axis is <c>batch</c>, nodes named
+/// like their layers, weights under PyTorch's names, every attribute explicit, the sizes of every value. Dropout is left out. The same
+/// network, metadata and options give the same bytes.
 /// </summary>
 public static class OnnxExporter
 {
@@ -53,14 +53,17 @@ public static class OnnxExporter
         values[0] = Input;
         foreach (var node in nodes.Nodes)
         {
-            values[node.Output.Index] = Add(graph, node, NameOf(graph, node.Layer, node.Name), [.. node.Inputs.Select(value => values[value.Index])]);
-            layers.Add(new LayerValue(node.Layer, [.. node.Inputs.Select(value => values[value.Index])], values[node.Output.Index], node.Output.Sample));
+            values[node.Output.Index] = Add(graph, node, NameOf(graph, node.Layer, node.Name),
+                [.. node.Inputs.Select(value => values[value.Index])]);
+            layers.Add(new LayerValue(node.Layer, [.. node.Inputs.Select(value => values[value.Index])], values[node.Output.Index],
+                node.Output.Sample));
         }
         if (graph.Graph.Node.Count == 0) throw new OnnxException($"{network} has no layers to export");
         var (x, outputSample) = (values[nodes.Output.Index], nodes.Output.Sample);
         if (options.Softmax)
         {
-            if (nodes.Output.Producer?.Layer is Numerics.Softmax last) throw new OnnxException($"the network ends with {last} already: no other can follow");
+            if (nodes.Output.Producer?.Layer is Numerics.Softmax last)
+                throw new OnnxException($"the network ends with {last} already: no other can follow");
             var softmax = new Numerics.Softmax();
             string logits = x;
             x = Add(graph, softmax, NameOf(graph, softmax, ""), [x], [outputSample]);
@@ -114,8 +117,10 @@ public static class OnnxExporter
     internal static string Add(GraphWriter graph, Node node, string name, string[] inputs) =>
         Add(graph, node.Layer, name, inputs, [.. node.Inputs.Select(value => value.Sample)]);
 
-    /// <summary>What a layer's node is called: as the layer, with a number where it is called once more; one without a name by its operator and a number.</summary>
-    internal static string NameOf(GraphWriter graph, Leaf layer, string path) => path.Length == 0 ? graph.FreeName(Stem(layer)) : graph.Again(path);
+    /// <summary>What a layer's node is called: as the layer, with a number where it is called once more; one without a name by its operator
+    /// and a number.</summary>
+    internal static string NameOf(GraphWriter graph, Leaf layer, string path) =>
+        path.Length == 0 ? graph.FreeName(Stem(layer)) : graph.Again(path);
 
     private static string Add(GraphWriter graph, Leaf layer, string name, string[] inputs, Shape[] samples)
     {
@@ -165,7 +170,8 @@ public static class OnnxExporter
     }
 }
 
-/// <summary>A layer of an exported network, the names of the values that it takes, of the one that it returns, and one sample's shape of that.</summary>
+/// <summary>A layer of an exported network, the names of the values that it takes, of the one that it returns, and one sample's shape of
+/// that.</summary>
 internal sealed record LayerValue(Leaf Layer, string[] Inputs, string Value, Shape Sample)
 {
     /// <summary>The same where a value has got another name.</summary>

@@ -14,8 +14,8 @@ internal static class Conv
     }
 
     /// <summary>
-    /// dX = ConvTranspose(dY, W). dW = Conv(Xᵀ, dYᵀ)ᵀ, transposed in the two first axes: samples become channels, and stride and dilation change places; what
-    /// the forward's stride left over comes out as places behind the kernel's. db = sums of dY over samples and places.
+    /// dX = ConvTranspose(dY, W). dW = Conv(Xᵀ, dYᵀ)ᵀ, transposed in the two first axes: samples become channels, and stride and dilation
+    /// change places; what the forward's stride left over comes out as places behind the kernel's. db = sums of dY over samples and places.
     /// </summary>
     public static string? Backward(TrainingWriter graph, TrainingLayer at, string dy, Conv2d layer)
     {

@@ -10,7 +10,8 @@ internal static class Joins
         int rank = samples.Max(sample => sample.Rank);
         // ONNX matches axes from the last one on: the samples' axis must stay in front of all.
         string[] x = [.. inputs.Select((input, i) => samples[i].Rank == rank ? input
-            : Shapes.Export(graph, $"{name}.{(i == 0 ? "a" : "b")}", input, new Numerics.Reshape(new Shape([.. Enumerable.Repeat(1, rank - samples[i].Rank), .. samples[i].Sizes.ToArray()]))))];
+            : Shapes.Export(graph, $"{name}.{(i == 0 ? "a" : "b")}", input,
+                new Numerics.Reshape(new Shape([.. Enumerable.Repeat(1, rank - samples[i].Rank), .. samples[i].Sizes.ToArray()]))))];
         return graph.Node(join.GetType().Name, name, x);
     }
 
@@ -30,7 +31,8 @@ internal static class Joins
                 Sub => i == 0 ? dy : graph.Node("Neg", name, [dy]),
                 Mul => graph.Node("Mul", name, [dy, other]),
                 Div when i == 0 => graph.Node("Div", name, [dy, other]),
-                _ => graph.Node("Neg", name, [graph.Node("Div", $"{own}_quotient", [graph.Node("Mul", $"{own}_product", [dy, at.Y]), at.X[1]])]), // −dy·y/b
+                _ => graph.Node("Neg", name,
+                    [graph.Node("Div", $"{own}_quotient", [graph.Node("Mul", $"{own}_product", [dy, at.Y]), at.X[1]])]), // −dy·y/b
             };
             gradients[i] = sums ? Sum(graph, own, gradient, at.XSamples[i], at.YSample) : gradient;
         }
@@ -40,7 +42,8 @@ internal static class Joins
     private static string Sum(TrainingWriter graph, string name, string values, Shape shape, Shape sample)
     {
         int front = sample.Rank - shape.Rank;
-        long[] axes = [.. Enumerable.Range(0, sample.Rank).Where(axis => (axis < front || shape[axis - front] == 1) && sample[axis] != 1).Select(axis => axis + 1L)];
+        long[] axes = [.. Enumerable.Range(0, sample.Rank).Where(axis => (axis < front || shape[axis - front] == 1)
+            && sample[axis] != 1).Select(axis => axis + 1L)];
         if (axes.Length > 0) values = graph.Sum(front > 0 ? $"{name}_sums" : name, values, axes, keepAxes: true);
         return front > 0 ? graph.Reshape(name, values, TrainingWriter.Sizes(shape)) : values;
     }
@@ -57,7 +60,8 @@ internal static class Joins
         {
             int end = start + at.XSamples[i][axis - 1];
             if (at.NeedsDx[i])
-                gradients[i] = graph.Node("Slice", $"{at.Name}.dx{i}", [dy, graph.Integers(start), graph.Integers(end), graph.Integers(axis)]);
+                gradients[i] = graph.Node("Slice", $"{at.Name}.dx{i}",
+                    [dy, graph.Integers(start), graph.Integers(end), graph.Integers(axis)]);
             start = end;
         }
         return gradients;

@@ -3,8 +3,8 @@ using OnnxLeNet.Numerics;
 namespace OnnxLeNet.Onnx.Operators;
 
 /// <summary>
-/// Flatten, Reshape, Squeeze and Unsqueeze ↔ <see cref="Numerics.Flatten"/> and <see cref="Numerics.Reshape"/>, Transpose ↔ <see cref="Permute"/>: all that
-/// changes how a sample's elements are seen. The samples' axis stays where it is.
+/// Flatten, Reshape, Squeeze and Unsqueeze ↔ <see cref="Numerics.Flatten"/> and <see cref="Numerics.Reshape"/>, Transpose ↔
+/// <see cref="Permute"/>: all that changes how a sample's elements are seen. The samples' axis stays where it is.
 /// </summary>
 internal static class Shapes
 {
@@ -104,7 +104,8 @@ internal static class Shapes
         return count is > 0 and <= 8 ? count : throw node.Refuse("its axes are no constants, or too many");
     }
 
-    /// <summary>The axes of a Squeeze or Unsqueeze, an input since operator set 13, counted from the front; null where none are given.</summary>
+    /// <summary>The axes of a Squeeze or Unsqueeze, an input since operator set 13, counted from the front; null where none are
+    /// given.</summary>
     internal static int[]? Axes(NodeReader node, int rank)
     {
         node.RequireArity(node.Opset < 13 ? 1 : 2);

@@ -15,7 +15,8 @@ public sealed record ValidationOptions
     /// <summary>Seed of the random input.</summary>
     public long Seed { get; init; } = 1;
 
-    /// <summary>The engine's providers, by <see cref="Products.Use"/>'s names; none for all of <see cref="Products.Names"/> that run here.</summary>
+    /// <summary>The engine's providers, by <see cref="Products.Use"/>'s names; none for all of <see cref="Products.Names"/> that run
+    /// here.</summary>
     public IReadOnlyList<string> Providers { get; init; } = [];
 
     /// <summary>Where ONNX Runtime runs: a GPU is compared beside the processor, apart and with its own tolerance.</summary>
@@ -57,8 +58,9 @@ public sealed record ValidationReport(
 }
 
 /// <summary>
-/// Compares the engine with ONNX Runtime on a model: every layer's output, the engine running one layer at a time; and the network as a whole, on every
-/// provider and vector width against ONNX Runtime with one thread and with all, on the graph as written and as ONNX Runtime rewrites it.
+/// Compares the engine with ONNX Runtime on a model: every layer's output, the engine running one layer at a time; and the network as a
+/// whole, on every provider and vector width against ONNX Runtime with one thread and with all, on the graph as written and as ONNX Runtime
+/// rewrites it.
 /// </summary>
 public static class ParityValidation
 {
@@ -92,8 +94,8 @@ public static class ParityValidation
     }
 
     /// <summary>
-    /// Loads a file so that it returns what the engine's network does: as it is, unless it ends in something that is no logits, such as the class's
-    /// number; then the last layer's value takes its place.
+    /// Loads a file so that it returns what the engine's network does: as it is, unless it ends in something that is no logits, such as the
+    /// class's number; then the last layer's value takes its place.
     /// </summary>
     /// <param name="own">The network as it was imported.</param>
     /// <param name="file">The model it was imported from.</param>
@@ -182,7 +184,8 @@ public static class ParityValidation
         public IDisposable Use() => new ComputeSettings(Products.ByName(Provider), Provider, Bits, Workers.Threads).Use();
     }
 
-    /// <summary>ONNX Runtime's side on one device: its ways to compute, each with a session for the layers and one for the whole, and what was compared.</summary>
+    /// <summary>ONNX Runtime's side on one device: its ways to compute, each with a session for the layers and one for the whole, and what
+    /// was compared.</summary>
     private sealed class RuntimeSide : IDisposable
     {
         private readonly ImportedModel own;

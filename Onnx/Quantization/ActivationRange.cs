@@ -3,8 +3,8 @@ using OnnxLeNet.Numerics;
 namespace OnnxLeNet.Onnx;
 
 /// <summary>
-/// The range of the values that an activation takes, and what it makes of the integers 0 to 255: x = scale·(q − zero point). Zero is always one of them,
-/// so that padding stays exact.
+/// The range of the values that an activation takes, and what it makes of the integers 0 to 255: x = scale·(q − zero point). Zero is always
+/// one of them, so that padding stays exact.
 /// </summary>
 internal sealed record ActivationRange(float Min, float Max)
 {
@@ -15,9 +15,9 @@ internal sealed record ActivationRange(float Min, float Max)
     public byte ZeroPoint => (byte)Math.Clamp(MathF.Round(-Min / Scale), 0, 255);
 
     /// <summary>
-    /// Runs images through a network, and sees what range goes into it and what comes out of each layer: the smallest and the largest value. Cutting off
-    /// the outermost values (by percentiles from 99.999 to 99.9) moved LeNet-5's accuracy on MNIST by no more than chance and made its logits' error up to
-    /// four times larger.
+    /// Runs images through a network, and sees what range goes into it and what comes out of each layer: the smallest and the largest
+    /// value. Cutting off the outermost values (by percentiles from 99.999 to 99.9) moved LeNet-5's accuracy on MNIST by no more than
+    /// chance and made its logits' error up to four times larger.
     /// </summary>
     /// <param name="input">The name of what comes in.</param>
     /// <param name="layers">The layers in the order they run, with the values that they take and return.</param>

@@ -5,10 +5,10 @@ using DataType = OnnxLeNet.Onnx.Schema.TensorProto.Types.DataType;
 namespace OnnxLeNet.Onnx;
 
 /// <summary>
-/// Writes a network as an ONNX model of 8-bit integers (static quantization, QDQ form): every weight of a convolution or linear layer is stored as int8
-/// with a scale per output channel, its bias as int32 with the scale of the products, and what goes into it passes through QuantizeLinear and
-/// DequantizeLinear as uint8. The graph stays one of float operators that any consumer of opset 13 computes; ONNX Runtime fuses them into integer ones. Batch
-/// normalization is folded first. The output stays float.
+/// Writes a network as an ONNX model of 8-bit integers (static quantization, QDQ form): every weight of a convolution or linear layer is
+/// stored as int8 with a scale per output channel, its bias as int32 with the scale of the products, and what goes into it passes through
+/// QuantizeLinear and DequantizeLinear as uint8. The graph stays one of float operators that any consumer of opset 13 computes; ONNX
+/// Runtime fuses them into integer ones. Batch normalization is folded first. The output stays float.
 /// </summary>
 public static class OnnxQuantizer
 {
@@ -21,7 +21,8 @@ public static class OnnxQuantizer
     /// <param name="metadata">Keys and values to store with the model, in this order.</param>
     /// <param name="options">Opset, softmax and doc strings.</param>
     /// <param name="quantization">Calibration and range of the weights.</param>
-    /// <exception cref="OnnxException">A layer has no form in ONNX, there is none with weights, float16 is asked for too, or an option is wrong.</exception>
+    /// <exception cref="OnnxException">A layer has no form in ONNX, there is none with weights, float16 is asked for too, or an option is
+    /// wrong.</exception>
     /// <exception cref="ShapeException">The network does not take these images.</exception>
     public static ModelProto Export(
         Module network, ImageDataset training, string name, IEnumerable<KeyValuePair<string, string>>? metadata = null, ExportOptions? options = null,

@@ -9,7 +9,8 @@ namespace OnnxLeNet.Onnx;
 /// <param name="MaxAbs">Largest absolute difference.</param>
 /// <param name="Largest">Largest absolute value of ONNX Runtime's gradient.</param>
 /// <param name="MaxRel">
-/// The difference over the largest value; for a bias right before a batch normalization, whose gradient is 0 but for rounding, over that of its layer's weight.
+/// The difference over the largest value; for a bias right before a batch normalization, whose gradient is 0 but for rounding, over that of
+/// its layer's weight.
 /// </param>
 /// <param name="Tolerance">What <see cref="MaxRel"/> must stay under.</param>
 public sealed record GradientRow(string Input, int Samples, string Name, double MaxAbs, double Largest, double MaxRel, double Tolerance)
@@ -31,8 +32,8 @@ public sealed record OptimizerRow(string Optimizer, int Steps, double LossMaxAbs
 }
 
 /// <summary>
-/// A second opinion on every gradient of the engine: the same network, loss and batch through the training step's graph, which has the backward in ONNX's
-/// operators, computed by ONNX Runtime. The network is left as it was.
+/// A second opinion on every gradient of the engine: the same network, loss and batch through the training step's graph, which has the
+/// backward in ONNX's operators, computed by ONNX Runtime. The network is left as it was.
 /// </summary>
 public static class GradientParity
 {
@@ -57,8 +58,8 @@ public static class GradientParity
     private const int DataBatch = 64, MostTries = 3;
 
     /// <summary>
-    /// Standard deviation of the noise over images on a GPU. Over an even background all elements of a pool's window are equal, and cuDNN, whose rounding
-    /// depends on the place, chooses among them by chance: gradients of the input then differ by a fifth, both right.
+    /// Standard deviation of the noise over images on a GPU. Over an even background all elements of a pool's window are equal, and cuDNN,
+    /// whose rounding depends on the place, chooses among them by chance: gradients of the input then differ by a fifth, both right.
     /// </summary>
     private const float Noise = 0.1f;
 
@@ -69,7 +70,8 @@ public static class GradientParity
         return network.Parameters().Any(parameter => parameter.RequiresGrad);
     }
 
-    /// <summary>The loss that suits a network: cross-entropy where it returns rows of at least two numbers, else the mean squared error.</summary>
+    /// <summary>The loss that suits a network: cross-entropy where it returns rows of at least two numbers, else the mean squared
+    /// error.</summary>
     public static TrainingLoss LossFor(Module network, Shape sample)
     {
         var output = Graph.Trace(network, sample).Output.Sample;
@@ -77,7 +79,8 @@ public static class GradientParity
     }
 
     /// <summary>
-    /// Every parameter's gradient and the input's, on standard normal batches with random labels or targets, and on images of a data set where one is given.
+    /// Every parameter's gradient and the input's, on standard normal batches with random labels or targets, and on images of a data set
+    /// where one is given.
     /// </summary>
     /// <param name="network">A network whose layers and joins have a backward in ONNX.</param>
     /// <param name="sample">The shape of one input sample.</param>
@@ -113,8 +116,8 @@ public static class GradientParity
     }
 
     /// <summary>
-    /// Where two elements of a pool's window, or one before a ReLU and zero, are nearer than rounding, either side may choose otherwise than the other, and both
-    /// are right. So a batch that differs is followed by others: a wrong formula differs on all of them.
+    /// Where two elements of a pool's window, or one before a ReLU and zero, are nearer than rounding, either side may choose otherwise
+    /// than the other, and both are right. So a batch that differs is followed by others: a wrong formula differs on all of them.
     /// </summary>
     private static GradientRow[] Tried(string input, Func<string, IEnumerable<GradientRow>> compare)
     {
@@ -125,7 +128,8 @@ public static class GradientParity
         }
     }
 
-    /// <summary>Some steps of every optimizer in both, from the same weights on the same batches: SGD, Adam, AdamW and RMSprop with what they can be given.</summary>
+    /// <summary>Some steps of every optimizer in both, from the same weights on the same batches: SGD, Adam, AdamW and RMSprop with what
+    /// they can be given.</summary>
     /// <inheritdoc cref="Gradients"/>
     public static IReadOnlyList<OptimizerRow> Optimizers(Module network, Shape sample, ImageDataset? data = null, OrtOptions? options = null, long seed = 1)
     {
@@ -144,8 +148,9 @@ public static class GradientParity
     private sealed record Contender(string Name, Func<Optimizer> Make, double Tolerance, double? ClipNorm = null, double? ClipValue = null);
 
     /// <summary>
-    /// The optimizers, each with numbers that let every part of its formula count. Those that divide by the gradients' size would make steps of the rounding errors
-    /// of gradients that are zero: they get an ε above these. The rates are small: where rounding lets a ReLU or a pool choose otherwise, a step is another one.
+    /// The optimizers, each with numbers that let every part of its formula count. Those that divide by the gradients' size would make
+    /// steps of the rounding errors of gradients that are zero: they get an ε above these. The rates are small: where rounding lets a ReLU
+    /// or a pool choose otherwise, a step is another one.
     /// </summary>
     private static IEnumerable<Contender> Contenders(Module network)
     {

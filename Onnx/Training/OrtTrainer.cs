@@ -9,10 +9,10 @@ using OnnxLeNet.Onnx.Schema;
 namespace OnnxLeNet.Onnx;
 
 /// <summary>
-/// Trains a network in ONNX Runtime, by a training step that <see cref="TrainingExporter"/> wrote. The weights and the optimizer's state stay on the device in
-/// two sets: a step reads one and writes the other, and the next goes the other way. Nothing is copied but the batch, its labels and the loss; a step
-/// allocates nothing. <see cref="Load()"/> takes weights and state from the network and the optimizer, <see cref="Store"/> gives them back, so that
-/// checkpoints, state dicts and exports are the engine's. For one thread at a time.
+/// Trains a network in ONNX Runtime, by a training step that <see cref="TrainingExporter"/> wrote. The weights and the optimizer's state
+/// stay on the device in two sets: a step reads one and writes the other, and the next goes the other way. Nothing is copied but the batch,
+/// its labels and the loss; a step allocates nothing. <see cref="Load()"/> takes weights and state from the network and the optimizer,
+/// <see cref="Store"/> gives them back, so that checkpoints, state dicts and exports are the engine's. For one thread at a time.
 /// </summary>
 public sealed class OrtTrainer : ITrainingSteps, IDisposable
 {
@@ -137,14 +137,17 @@ public sealed class OrtTrainer : ITrainingSteps, IDisposable
         }
     }
 
-    /// <summary>A step on samples of classes: forward, backward, and the update with the optimizer's learning rates of this moment.</summary>
+    /// <summary>A step on samples of classes: forward, backward, and the update with the optimizer's learning rates of this
+    /// moment.</summary>
     /// <param name="x">N samples, row-major.</param>
     /// <param name="labels">Their classes; <see cref="ClassLoss.DefaultIgnoreIndex"/> for samples to leave out.</param>
     /// <returns>
-    /// The mean loss. Where it is not finite, or a weight would not be (looked at on the processor only), no number is returned and the update is not made:
+    /// The mean loss. Where it is not finite, or a weight would not be (looked at on the processor only), no number is returned and the
+    /// update is not made:
     /// the weights and the state are the last good ones.
     /// </returns>
-    /// <exception cref="OnnxException">A batch of another size than the step takes, a label that is no class, or ONNX Runtime fails.</exception>
+    /// <exception cref="OnnxException">A batch of another size than the step takes, a label that is no class, or ONNX Runtime
+    /// fails.</exception>
     public double Step(ReadOnlySpan<float> x, ReadOnlySpan<int> labels)
     {
         RequireLoss(TrainingLoss.CrossEntropy);
@@ -169,8 +172,8 @@ public sealed class OrtTrainer : ITrainingSteps, IDisposable
     }
 
     /// <summary>
-    /// A step on images of a data set. Where the step takes one size of batch only and fewer images come, as at the end of an epoch, the rest is filled with
-    /// samples that take no part; not with a batch normalization, which would see them.
+    /// A step on images of a data set. Where the step takes one size of batch only and fewer images come, as at the end of an epoch, the
+    /// rest is filled with samples that take no part; not with a batch normalization, which would see them.
     /// </summary>
     /// <inheritdoc cref="Step(ReadOnlySpan{float}, ReadOnlySpan{int})"/>
     public double Step(ImageDataset data, ReadOnlySpan<int> batch)
@@ -236,7 +239,8 @@ public sealed class OrtTrainer : ITrainingSteps, IDisposable
         return loss;
     }
 
-    /// <summary>A gradient of the last step, where the step was written with them: a parameter's by its name, or that of <see cref="OnnxExporter.Input"/>.</summary>
+    /// <summary>A gradient of the last step, where the step was written with them: a parameter's by its name, or that of
+    /// <see cref="OnnxExporter.Input"/>.</summary>
     /// <exception cref="OnnxException">The step does not return it.</exception>
     public ReadOnlySpan<float> Gradient(string name)
     {
@@ -246,7 +250,8 @@ public sealed class OrtTrainer : ITrainingSteps, IDisposable
     }
 
     /// <summary>Takes weights and buffers from the network, and state and rates from the optimizer.</summary>
-    /// <exception cref="OnnxException">The optimizer's parameters have different numbers of steps behind them, which one count cannot tell.</exception>
+    /// <exception cref="OnnxException">The optimizer's parameters have different numbers of steps behind them, which one count cannot
+    /// tell.</exception>
     public void Load()
     {
         var state = optimizer.State().Entries.ToDictionary(entry => entry.Name);
@@ -409,7 +414,8 @@ public sealed class OrtTrainer : ITrainingSteps, IDisposable
                     foreach (var (output, input) in owner.updates) binding.BindOutput(output, owner.sets[1 - from].Value(input));
                     foreach (var (name, gradient) in Gradients) binding.BindOutput(name, gradient.Value);
                     Bindings[from] = binding;
-                    // A graph for each direction. What is captured runs more than once, which changes nothing: a step does not write what it reads.
+                    // A graph for each direction. What is captured runs more than once, which changes nothing: a step does not write what
+                    // it reads.
                     var run = Add(new RunOptions { LogSeverityLevel = OrtLoggingLevel.ORT_LOGGING_LEVEL_ERROR });
                     if (owner.options.CudaGraph) run.AddRunConfigEntry("gpu_graph_id", (++owner.cudaGraphs).ToString(CultureInfo.InvariantCulture));
                     RunOptions[from] = run;

@@ -9,22 +9,26 @@ using DataType = OnnxLeNet.Onnx.Schema.TensorProto.Types.DataType;
 namespace OnnxLeNet.Onnx;
 
 /// <summary>
-/// Writes a training step as an ONNX model of standard operators: forward, loss, backward and the optimizer's update, which any ONNX runtime runs as it runs
-/// any model. Inputs are the batch, its labels, the learning rate and all that the step replaces; outputs are the loss, the logits, and what was replaced,
-/// for the next step. A node's name begins with its layer's; the backward of an operator lies beside its forward in the folder Operators.
+/// Writes a training step as an ONNX model of standard operators: forward, loss, backward and the optimizer's update, which any ONNX
+/// runtime runs as it runs any model. Inputs are the batch, its labels, the learning rate and all that the step replaces; outputs are the
+/// loss, the logits, and what was replaced, for the next step. A node's name begins with its layer's; the backward of an operator lies
+/// beside its forward in the folder Operators.
 /// </summary>
 public static class TrainingExporter
 {
-    /// <summary>Writes a training step: of layers in training form, all at once. Weights and state come in as inputs and are not in the file.</summary>
+    /// <summary>Writes a training step: of layers in training form, all at once. Weights and state come in as inputs and are not in the
+    /// file.</summary>
     /// <param name="network">A chain of layers that have a backward in ONNX.</param>
     /// <param name="sample">The shape of one input sample, [C, H, W].</param>
     /// <param name="name">The graph's name.</param>
     /// <param name="optimizer">
-    /// The groups, their numbers and the formula, and which parameters are trained: those of the optimizer that are not frozen. Learning rates are inputs.
+    /// The groups, their numbers and the formula, and which parameters are trained: those of the optimizer that are not frozen. Learning
+    /// rates are inputs.
     /// </param>
     /// <param name="options">Operator set, loss, batch, limits and outputs; the defaults if left out.</param>
     /// <param name="metadata">Keys and values to store with the model, before those that say how it is used.</param>
-    /// <exception cref="OnnxException">A layer has no backward in ONNX, the operator set lacks what it needs, or an option does not fit.</exception>
+    /// <exception cref="OnnxException">A layer has no backward in ONNX, the operator set lacks what it needs, or an option does not
+    /// fit.</exception>
     /// <exception cref="ShapeException">The network does not take such samples.</exception>
     public static ModelProto Export(Module network, Shape sample, string name, Optimizer optimizer, TrainingGraphOptions? options = null,
         IEnumerable<KeyValuePair<string, string>>? metadata = null)
@@ -45,12 +49,14 @@ public static class TrainingExporter
         Executor.RequireBackward(traced);
         var output = traced.Output.Sample;
         LossGraph.AddInput(graph, output);
-        foreach (var parameter in traced.Nodes.SelectMany(node => node.Layer.Parameters())) graph.Uses[parameter] = graph.Uses.GetValueOrDefault(parameter) + 1;
+        foreach (var parameter in traced.Nodes.SelectMany(node => node.Layer.Parameters()))
+            graph.Uses[parameter] = graph.Uses.GetValueOrDefault(parameter) + 1;
         var nodes = Forward(graph, traced, options.InputGradient);
         if (proto.Node.Count == 0) throw new OnnxException($"{network} has no layers to export");
         string y = nodes[traced.Output.Producer!.Index].Y;
         graph.Rename(y, OnnxExporter.Output);
-        nodes = [.. nodes.Select(node => node with { X = [.. node.X.Select(x => x == y ? OnnxExporter.Output : x)], Y = node.Y == y ? OnnxExporter.Output : node.Y })];
+        nodes = [.. nodes.Select(node => node with { X = [.. node.X.Select(x => x == y ? OnnxExporter.Output : x)],
+            Y = node.Y == y ? OnnxExporter.Output : node.Y })];
         foreach (var (rate, _) in layout.LearningRates) proto.Input.Add(TrainingWriter.Value(rate, DataType.Float));
         MakeInputs(proto, layout);
 
@@ -81,8 +87,8 @@ public static class TrainingExporter
     }
 
     /// <summary>
-    /// A model without inputs whose outputs are what a training step's inputs begin with: the network's parameters and buffers, and the optimizer's state at
-    /// its start. Run once, it gives the first step's inputs by their names.
+    /// A model without inputs whose outputs are what a training step's inputs begin with: the network's parameters and buffers, and the
+    /// optimizer's state at its start. Run once, it gives the first step's inputs by their names.
     /// </summary>
     /// <param name="network">The network.</param>
     /// <param name="optimizer">The optimizer, before its first step.</param>
@@ -119,7 +125,8 @@ public static class TrainingExporter
             Shape[] samples = [.. node.Inputs.Select(value => value.Sample)];
             bool[] wanted = [.. node.Inputs.Select(value => needs[value.Index])];
             if (node.Layer is BatchNorm && written.Exists(other => other.Layer == node.Layer))
-                throw new OnnxException($"{node.Layer.Label} is called twice: its running estimates would move twice in a step, for which a training step has no form");
+                throw new OnnxException($"{node.Layer.Label} is called twice: its running estimates would move twice in a step, for which a "
+                    + "training step has no form");
             string name = OnnxExporter.NameOf(graph.Graph, node.Layer, node.Name);
             string y = node.Layer switch
             {
@@ -133,7 +140,8 @@ public static class TrainingExporter
         return written;
     }
 
-    /// <summary>The nodes from the last to the first; a value's gradient is the sum over its uses. Returns the input's, if it was wanted.</summary>
+    /// <summary>The nodes from the last to the first; a value's gradient is the sum over its uses. Returns the input's, if it was
+    /// wanted.</summary>
     private static string? Backward(TrainingWriter graph, Graph traced, List<TrainingNode> nodes, string dy)
     {
         var contributions = traced.Values.Select(_ => new List<string>()).ToArray();
@@ -144,11 +152,14 @@ public static class TrainingExporter
         for (int i = nodes.Count - 1; i >= 0; i--)
         {
             var (node, at) = (traced.Nodes[i], nodes[i]);
-            if ((!at.NeedsDx.Contains(true) && !at.Layer.Parameters().Any(graph.Trains)) || Gradient(node.Output.Index, at.Name) is not { } gradient) continue;
-            if (at.Layer is MaxPool2d pool && node.Inputs[0].Producer is { Layer: ReLU relu } before && traced.Nodes.Count(other => other.Inputs.Contains(before.Output)) == 1
+            if ((!at.NeedsDx.Contains(true) && !at.Layer.Parameters().Any(graph.Trains))
+                || Gradient(node.Output.Index, at.Name) is not { } gradient) continue;
+            if (at.Layer is MaxPool2d pool && node.Inputs[0].Producer is { Layer: ReLU relu } before
+                && traced.Nodes.Count(other => other.Inputs.Contains(before.Output)) == 1
                 && !traced.Outputs.Contains(before.Output))
             {
-                // Where the largest of a window is 0, the gradient ends: that is seen in the pool's result, which is a fraction of the ReLU's.
+                // Where the largest of a window is 0, the gradient ends: that is seen in the pool's result, which is a fraction of the
+                // ReLU's.
                 gradient = Activations.Backward(graph, nodes[before.Index].Single with { Y = at.Y }, gradient, relu);
                 contributions[before.Inputs[0].Index].Add(MaxPool.Backward(graph, at.Single, gradient, pool));
                 continue;

@@ -30,8 +30,8 @@ internal sealed record TrainingNode(Leaf Layer, string Name, string[] X, string 
 internal sealed record TrainingLayer(Module Layer, string Name, string X, string Y, Shape XSample, Shape YSample, bool NeedsDx);
 
 /// <summary>
-/// A training step as it is written: the graph, the gradients found so far, and the operators whose form depends on the operator set. Numbers and axes that
-/// several nodes take are in it once.
+/// A training step as it is written: the graph, the gradients found so far, and the operators whose form depends on the operator set.
+/// Numbers and axes that several nodes take are in it once.
 /// </summary>
 internal sealed class TrainingWriter
 {
