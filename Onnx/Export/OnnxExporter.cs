@@ -120,46 +120,14 @@ public static class OnnxExporter
     /// <summary>What a layer's node is called: as the layer, with a number where it is called once more; one without a name by its operator
     /// and a number.</summary>
     internal static string NameOf(GraphWriter graph, Leaf layer, string path) =>
-        path.Length == 0 ? graph.FreeName(Stem(layer)) : graph.Again(path);
+        path.Length == 0 ? graph.FreeName(OperatorTable.Stem(layer)) : graph.Again(path);
 
-    private static string Add(GraphWriter graph, Leaf layer, string name, string[] inputs, Shape[] samples)
-    {
-        string x = inputs[0];
-        var sample = samples[0];
-        return layer switch
-        {
-            Conv2d conv => Conv.Export(graph, name, x, conv),
-            Linear linear => Operators.Gemm.Export(graph, name, x, linear),
-            MaxPool2d pool => MaxPool.Export(graph, name, x, pool, sample),
-            AvgPool2d pool => AveragePool.Export(graph, name, x, pool, sample),
-            AdaptiveAvgPool2d pool => AveragePool.Export(graph, name, x, pool, sample),
-            BatchNorm norm => BatchNormalization.Export(graph, name, x, norm),
-            ReLU relu => Activations.Export(graph, name, x, relu),
-            LeakyReLU leaky => Activations.Export(graph, name, x, leaky),
-            Sigmoid sigmoid => Activations.Export(graph, name, x, sigmoid),
-            Tanh tanh => Activations.Export(graph, name, x, tanh),
-            GELU gelu => Gelu.Export(graph, name, x, gelu),
-            ChannelNormalization softmax => Operators.Softmax.Export(graph, name, x, softmax, sample),
-            Numerics.Flatten flatten => Shapes.Export(graph, name, x, flatten),
-            Numerics.Reshape reshape => Shapes.Export(graph, name, x, reshape),
-            Permute permute => Shapes.Export(graph, name, x, permute),
-            ScaleShift scale => Arithmetic.Export(graph, name, x, scale),
-            Broadcasting join => Joins.Export(graph, name, inputs, join, samples),
-            Numerics.Concat concat => Joins.Export(graph, name, inputs, concat, sample),
-            Numerics.Dropout => x, // in inference it changes nothing
-            _ => throw new OnnxException($"{layer.Label} has no form in ONNX"),
-        };
-    }
+    private static string Add(GraphWriter graph, Leaf layer, string name, string[] inputs, Shape[] samples) =>
+        Form(layer).Write(graph, name, inputs, layer, samples);
 
-    /// <summary>What the names of layers of this kind begin with where they have none of their own.</summary>
-    internal static string Stem(Module module) => module switch
-    {
-        Conv2d => "conv",
-        MaxPool2d => "maxpool",
-        AvgPool2d or AdaptiveAvgPool2d => "avgpool",
-        BatchNorm => "bn",
-        _ => module.GetType().Name.ToLowerInvariant(),
-    };
+    /// <summary>What a layer or join is in ONNX.</summary>
+    /// <exception cref="OnnxException">It has no form there.</exception>
+    internal static LayerForm Form(Leaf layer) => OperatorTable.Find(layer) ?? throw new OnnxException($"{layer.Label} has no form in ONNX");
 
     /// <summary>The stem and the first number that makes a name of it that is not taken.</summary>
     internal static string FreeName(string stem, Func<string, bool> taken)

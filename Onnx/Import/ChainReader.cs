@@ -1,4 +1,5 @@
 using OnnxLeNet.Numerics;
+using OnnxLeNet.Onnx.Operators;
 using OnnxLeNet.Onnx.Schema;
 using DataType = OnnxLeNet.Onnx.Schema.TensorProto.Types.DataType;
 
@@ -20,7 +21,6 @@ internal sealed class ChainReader
 
     private readonly GraphProto proto;
     private readonly GraphReader graph;
-    private readonly IReadOnlyDictionary<string, Func<NodeReader, ImportedLayer>> layers;
     private readonly List<string> refused = [], ending = [];
     private readonly List<(string Operator, string Node)> unknown = [];
     private readonly HashSet<string> endings = []; // what the nodes in ending return
@@ -33,9 +33,9 @@ internal sealed class ChainReader
     private long made; // numbers of weights that are not in the file
     private bool broken;  // whether a refused node stands before
 
-    public ChainReader(ModelProto model, IReadOnlyDictionary<string, Func<NodeReader, ImportedLayer>> layers)
+    public ChainReader(ModelProto model)
     {
-        (proto, this.layers) = (model.Graph, layers);
+        proto = model.Graph;
         long opset = model.OpsetImport.Where(o => o.Domain is "" or "ai.onnx").Select(o => o.Version).FirstOrDefault(-1);
         if (opset is < OnnxImporter.OldestOpset or > OnnxImporter.NewestOpset)
             throw new OnnxException($"the model uses {(opset < 0 ? "no standard operator set" : $"operator set {opset}")}; {OnnxImporter.OldestOpset} to {OnnxImporter.NewestOpset} are read");
@@ -88,7 +88,7 @@ internal sealed class ChainReader
             catch (Exception error) when (error is ArgumentException or ShapeException) { Leave(node, $"{NodeReader.Label(node)}: {error.Message}"); }
             catch (UnknownShapeException) { Leave(node, null); }
         }
-        if (unknown.Count > 0) refused.Insert(0, $"the engine has no layers for {Unknown()}; it reads {string.Join(", ", layers.Keys)}");
+        if (unknown.Count > 0) refused.Insert(0, $"the engine has no layers for {Unknown()}; it reads {string.Join(", ", OperatorTable.Readers.Keys)}");
         if (proto.Node.Any(n => ModelSummary.ComputesIntegers(n.OpType)))
             refused.Insert(0, "the model is quantized to 8-bit integers, and the engine computes with floats: only ONNX Runtime runs it");
         if (refused.Count > 0) throw new OnnxException(string.Join("; ", refused)) { Problems = refused };
@@ -115,7 +115,7 @@ internal sealed class ChainReader
         var proto = node.Node;
         bool standard = proto.Domain is "" or "ai.onnx";
         // Computed from what is not known: not this node's fault.
-        if (standard && proto.Input.Any(dropped.Contains) && (ConstantFolder.Knows(proto.OpType) || layers.ContainsKey(proto.OpType))) throw new UnknownShapeException();
+        if (standard && proto.Input.Any(dropped.Contains) && (ConstantFolder.Knows(proto.OpType) || OperatorTable.Readers.ContainsKey(proto.OpType))) throw new UnknownShapeException();
         if (Folds(proto))
         {
             Fold(node);
@@ -134,7 +134,7 @@ internal sealed class ChainReader
             ending.Add($"{proto.OpType} '{proto.Name}'");
             return;
         }
-        if (!standard || !layers.TryGetValue(proto.OpType, out var read))
+        if (!standard || !OperatorTable.Readers.TryGetValue(proto.OpType, out var read))
         {
             string name = proto.Name.Length > 0 ? proto.Name : proto.Output.First(o => o.Length > 0);
             unknown.Add((standard ? proto.OpType : $"{proto.Domain}.{proto.OpType}", name));

@@ -56,45 +56,13 @@ public static class OnnxImporter
     /// <summary>Layers of a network: adding one looks at all before it.</summary>
     private const int MostLayers = 4096;
 
-    private static readonly Dictionary<string, Func<NodeReader, ImportedLayer>> Layers = new()
-    {
-        ["Conv"] = Conv.Import,
-        ["Gemm"] = Operators.Gemm.Import,
-        ["MatMul"] = Operators.Gemm.ImportMatMul,
-        ["Relu"] = Activations.ImportRelu,
-        ["LeakyRelu"] = Activations.ImportLeakyRelu,
-        ["Sigmoid"] = Activations.ImportSigmoid,
-        ["Tanh"] = Activations.ImportTanh,
-        ["Gelu"] = Gelu.Import,
-        ["Add"] = Arithmetic.Import,
-        ["Sub"] = Arithmetic.Import,
-        ["Mul"] = Arithmetic.Import,
-        ["Div"] = Arithmetic.Import,
-        ["Softmax"] = Operators.Softmax.Import,
-        ["LogSoftmax"] = Operators.Softmax.ImportLog,
-        ["MaxPool"] = MaxPool.Import,
-        ["AveragePool"] = AveragePool.Import,
-        ["GlobalAveragePool"] = AveragePool.ImportGlobal,
-        ["ReduceMean"] = AveragePool.ImportReduceMean,
-        ["BatchNormalization"] = BatchNormalization.Import,
-        ["Dropout"] = Operators.Dropout.Import,
-        ["Flatten"] = Shapes.ImportFlatten,
-        ["Reshape"] = Shapes.ImportReshape,
-        ["Squeeze"] = Shapes.ImportSqueeze,
-        ["Unsqueeze"] = Shapes.ImportUnsqueeze,
-        ["Transpose"] = Shapes.ImportTranspose,
-        ["Pad"] = Pad.Import,
-        ["Identity"] = node => Unchanged(node),
-        ["Cast"] = Cast,
-    };
-
     /// <summary>The operators that become layers, or parts of one.</summary>
-    public static IEnumerable<string> LayerOperators => Layers.Keys;
+    public static IEnumerable<string> LayerOperators => OperatorTable.Readers.Keys;
 
     /// <summary>
     /// All operators that are read: as layers, as what is computed before the graph runs, and as what only picks from its result.
     /// </summary>
-    internal static IEnumerable<string> AllOperators => Layers.Keys.Concat(ConstantFolder.Known).Concat(ChainReader.Endings).Distinct();
+    internal static IEnumerable<string> AllOperators => LayerOperators.Concat(ConstantFolder.Known).Concat(ChainReader.Endings).Distinct();
 
     /// <summary>Reads a model file.</summary>
     /// <param name="path">The file.</param>
@@ -106,7 +74,7 @@ public static class OnnxImporter
     public static ImportedModel Import(ModelProto model)
     {
         OnnxChecker.Check(model);
-        return Network(model, new ChainReader(model, Layers));
+        return Network(model, new ChainReader(model));
     }
 
     /// <summary>Whether a model can be imported, tried out without ONNX Runtime.</summary>
@@ -117,7 +85,7 @@ public static class OnnxImporter
         try
         {
             OnnxChecker.Check(model);
-            reader = new ChainReader(model, Layers);
+            reader = new ChainReader(model);
             Network(model, reader);
             return ([], reader.Notes, reader.Samples);
         }
@@ -138,7 +106,7 @@ public static class OnnxImporter
         foreach (var (layer, node, _) in chain)
         {
             string own = node.Last.Node.Name;
-            bool named = layer.Parameters().Any() || (ours && own.Length > 0 && own != OnnxExporter.FreeName(OnnxExporter.Stem(layer), names.Contains));
+            bool named = layer.Parameters().Any() || (ours && own.Length > 0 && own != OnnxExporter.FreeName(OperatorTable.Stem(layer), names.Contains));
             string path = !named ? "" : layer.Parameters().Any() ? node.LayerName() : own;
             Add(network, layer, path, node);
             names.Add(own);
@@ -194,23 +162,5 @@ public static class OnnxImporter
         if (names.Length == 1) return !chain.Children.Any(c => c.Name == first);
         if (chain.Chain is [.., Sequential inner] && inner.Name == first) return Leads(inner, names[1..]);
         return !chain.Children.Any(c => c.Name == first) && !names.Contains("");
-    }
-
-    private static ImportedLayer Unchanged(NodeReader node)
-    {
-        node.RequireArity(1);
-        return new ImportedLayer(node.Sample);
-    }
-
-    /// <summary>The engine computes in float32, whatever float type the file passes on.</summary>
-    private static ImportedLayer Cast(NodeReader node)
-    {
-        var to = node.Type("to");
-        if (to is not (TensorProto.Types.DataType.Float or TensorProto.Types.DataType.Float16 or TensorProto.Types.DataType.Double))
-            throw node.Refuse($"it makes {to} of the samples in the middle of the network; layers compute with floats");
-        // What they say is of floats of 8 bits.
-        if (node.Opset >= 19) node.Int("saturate", 1);
-        if (node.Opset >= 24) node.Text("round_mode", "up");
-        return Unchanged(node);
     }
 }

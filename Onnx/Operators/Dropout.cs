@@ -5,8 +5,11 @@ namespace OnnxLeNet.Onnx.Operators;
 /// </summary>
 internal static class Dropout
 {
+    /// <summary>In inference it changes nothing, and has no node.</summary>
+    public static string Export(GraphWriter graph, string name, string x, Numerics.Dropout _) => x;
+
     /// <summary>In training: y = x·m with a mask m of 0 and 1/(1 − p), an input, so that whoever runs the step draws it.</summary>
-    public static string ExportTraining(TrainingWriter graph, string name, string x, Numerics.Shape sample)
+    public static string ExportTraining(TrainingWriter graph, string name, string x, Numerics.Dropout _, Numerics.Shape sample)
     {
         string mask = name + TrainingNames.Mask;
         graph.Graph.Graph.Input.Add(graph.Batched(mask, Schema.TensorProto.Types.DataType.Float, sample.Sizes));
@@ -14,7 +17,8 @@ internal static class Dropout
     }
 
     /// <summary>dx = dy·m.</summary>
-    public static string Backward(TrainingWriter graph, TrainingLayer at, string dy) => graph.Node("Mul", $"{at.Name}.dx", [dy, at.Name + TrainingNames.Mask]);
+    public static string Backward(TrainingWriter graph, TrainingLayer at, string dy, Numerics.Dropout _) =>
+        graph.Node("Mul", $"{at.Name}.dx", [dy, at.Name + TrainingNames.Mask]);
 
     public static ImportedLayer Import(NodeReader node)
     {

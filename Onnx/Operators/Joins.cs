@@ -48,8 +48,8 @@ internal static class Joins
         return front > 0 ? graph.Reshape(name, values, TrainingWriter.Sizes(shape)) : values;
     }
 
-    public static string Export(GraphWriter graph, string name, string[] inputs, Numerics.Concat join, Shape sample) =>
-        graph.Node("Concat", name, inputs, GraphWriter.Int("axis", Axis(join, sample)));
+    public static string Export(GraphWriter graph, string name, string[] inputs, Numerics.Concat join, Shape[] samples) =>
+        graph.Node("Concat", name, inputs, GraphWriter.Int("axis", Axis(join, samples[0])));
 
     /// <summary>Each input's gradient is its part of dy.</summary>
     public static string?[] Backward(TrainingWriter graph, TrainingNode at, string dy, Numerics.Concat join)

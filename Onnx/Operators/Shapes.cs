@@ -1,4 +1,5 @@
 using OnnxLeNet.Numerics;
+using DataType = OnnxLeNet.Onnx.Schema.TensorProto.Types.DataType;
 
 namespace OnnxLeNet.Onnx.Operators;
 
@@ -11,7 +12,7 @@ internal static class Shapes
     public static string Export(GraphWriter graph, string name, string x, Numerics.Flatten _) => graph.Node("Flatten", name, [x], GraphWriter.Int("axis", 1));
 
     /// <summary>Flatten and Reshape: dx is dy in x's shape.</summary>
-    public static string Backward(TrainingWriter graph, TrainingLayer at, string dy) => graph.Reshape($"{at.Name}.dx", dy, TrainingWriter.Sizes(at.XSample));
+    public static string Backward(TrainingWriter graph, TrainingLayer at, string dy, View _) => graph.Reshape($"{at.Name}.dx", dy, TrainingWriter.Sizes(at.XSample));
 
     public static ImportedLayer ImportFlatten(NodeReader node)
     {
@@ -115,6 +116,24 @@ internal static class Shapes
         if (axes.Any(a => a < -rank || a >= rank)) throw node.Refuse($"its axes are [{string.Join(", ", axes)}] of {rank}");
         int[] result = [.. axes.Select(a => (int)(a < 0 ? a + rank : a))];
         return result.Distinct().Count() == result.Length ? result : throw node.Refuse($"its axes are [{string.Join(", ", axes)}], one of them twice");
+    }
+
+    public static ImportedLayer ImportIdentity(NodeReader node)
+    {
+        node.RequireArity(1);
+        return new ImportedLayer(node.Sample);
+    }
+
+    /// <summary>The engine computes in float32, whatever float type the file passes on.</summary>
+    public static ImportedLayer ImportCast(NodeReader node)
+    {
+        var to = node.Type("to");
+        if (to is not (DataType.Float or DataType.Float16 or DataType.Double))
+            throw node.Refuse($"it makes {to} of the samples in the middle of the network; layers compute with floats");
+        // What they say is of floats of 8 bits.
+        if (node.Opset >= 19) node.Int("saturate", 1);
+        if (node.Opset >= 24) node.Text("round_mode", "up");
+        return ImportIdentity(node);
     }
 
     private static ImportedLayer Viewed(Shape from, Shape to) =>

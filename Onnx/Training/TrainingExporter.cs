@@ -128,12 +128,9 @@ public static class TrainingExporter
                 throw new OnnxException($"{node.Layer.Label} is called twice: its running estimates would move twice in a step, for which a "
                     + "training step has no form");
             string name = OnnxExporter.NameOf(graph.Graph, node.Layer, node.Name);
-            string y = node.Layer switch
-            {
-                BatchNorm norm => BatchNormalization.ExportTraining(graph, name, x[0], norm, samples[0]),
-                Numerics.Dropout => Operators.Dropout.ExportTraining(graph, name, x[0], samples[0]),
-                _ => OnnxExporter.Add(graph.Graph, node, name, x),
-            };
+            string y = OnnxExporter.Form(node.Layer).WriteTraining is { } write
+                ? write(graph, name, x[0], node.Layer, samples[0])
+                : OnnxExporter.Add(graph.Graph, node, name, x);
             (values[node.Output.Index], needs[node.Output.Index]) = (y, wanted.Contains(true) || node.Layer.Parameters().Any(graph.Trains));
             written.Add(new TrainingNode(node.Layer, name, x, y, samples, node.Output.Sample, wanted));
         }
@@ -164,38 +161,12 @@ public static class TrainingExporter
                 contributions[before.Inputs[0].Index].Add(MaxPool.Backward(graph, at.Single, gradient, pool));
                 continue;
             }
-            string?[] dx = at.Layer switch
-            {
-                Broadcasting join => Joins.Backward(graph, at, gradient, join),
-                Numerics.Concat join => Joins.Backward(graph, at, gradient, join),
-                _ => [Backward(graph, at.Single, gradient)],
-            };
+            string?[] dx = OnnxExporter.Form(at.Layer).WriteBackward(graph, at, gradient);
             for (int k = 0; k < dx.Length; k++)
                 if (at.NeedsDx[k] && dx[k] is { } contribution) contributions[node.Inputs[k].Index].Add(contribution);
         }
         return Gradient(0, OnnxExporter.Input);
     }
-
-    private static string? Backward(TrainingWriter graph, TrainingLayer at, string dy) => at.Layer switch
-    {
-        Conv2d conv => Conv.Backward(graph, at, dy, conv),
-        Linear linear => Operators.Gemm.Backward(graph, at, dy, linear),
-        MaxPool2d pool => MaxPool.Backward(graph, at, dy, pool),
-        AvgPool2d pool => AveragePool.Backward(graph, at, dy, pool),
-        AdaptiveAvgPool2d pool => AveragePool.Backward(graph, at, dy, pool),
-        BatchNorm norm => BatchNormalization.Backward(graph, at, dy, norm),
-        ReLU relu => Activations.Backward(graph, at, dy, relu),
-        LeakyReLU leaky => Activations.Backward(graph, at, dy, leaky),
-        Sigmoid sigmoid => Activations.Backward(graph, at, dy, sigmoid),
-        Tanh tanh => Activations.Backward(graph, at, dy, tanh),
-        GELU gelu => Gelu.Backward(graph, at, dy, gelu),
-        ChannelNormalization softmax => Operators.Softmax.Backward(graph, at, dy, softmax),
-        Numerics.Flatten or Numerics.Reshape => Shapes.Backward(graph, at, dy),
-        Permute permute => Shapes.Backward(graph, at, dy, permute),
-        ScaleShift scale => Arithmetic.Backward(graph, at, dy, scale),
-        Numerics.Dropout => Operators.Dropout.Backward(graph, at, dy),
-        _ => throw new OnnxException($"{at.Name}: {at.Layer} has no backward in ONNX"),
-    };
 
     /// <summary>What the forward wrote as weights comes in as inputs, and with it the rest of what a step takes and replaces.</summary>
     private static void MakeInputs(GraphProto graph, TrainingLayout layout)
