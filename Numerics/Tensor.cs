@@ -12,17 +12,35 @@ public sealed class Tensor
     {
         ArgumentNullException.ThrowIfNull(data);
         if (data.Length != shape.Count) throw new ShapeException($"a tensor of shape {shape} has {shape.Count} elements, got an array of {data.Length}");
-        (Shape, Data) = (shape, data);
+        (Shape, this.data) = (shape, data);
     }
 
     /// <summary>A tensor of zeros.</summary>
-    public Tensor(Shape shape) : this(shape, new float[shape.Count]) { }
+    public Tensor(Shape shape) => Shape = shape;
+
+    // Zeros, or one number everywhere, are made when somebody asks for the elements: a model file can ask for gigabytes of them in a line.
+    private float[]? data;
+    private float everywhere;
+
+    /// <summary>Makes every element the same number.</summary>
+    internal void Fill(float value)
+    {
+        everywhere = value;
+        data?.AsSpan().Fill(value);
+    }
+
+    private float[] Make()
+    {
+        float[] made = new float[Shape.Count];
+        if (BitConverter.SingleToInt32Bits(everywhere) != 0) made.AsSpan().Fill(everywhere);
+        return Interlocked.CompareExchange(ref data, made, null) ?? made; // of several threads, the first
+    }
 
     /// <summary>Sizes, outermost axis first.</summary>
     public Shape Shape { get; }
 
     /// <summary>The elements in row-major order.</summary>
-    public float[] Data { get; }
+    public float[] Data => data ?? Make();
 
     /// <summary>The element at the given place, one index per axis.</summary>
     public ref float this[params int[] index]

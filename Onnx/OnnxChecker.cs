@@ -18,11 +18,6 @@ public static class OnnxChecker
     /// <summary>Axes of a tensor: no operator has use for so many, and each is kept with every value that it is passed on to.</summary>
     internal const int MostAxes = 64;
 
-    /// <summary>
-    /// Elements of a tensor that the file only names the sizes of: half a gigabyte of floats, more than any layer of VGG has.
-    /// </summary>
-    private const int MostMade = 1 << 27;
-
     /// <summary>Checks a model.</summary>
     /// <exception cref="OnnxException">What is wrong, with the name of the node, weight or value.</exception>
     public static void Check(ModelProto model)
@@ -155,8 +150,9 @@ public static class OnnxChecker
             double count = 1;
             for (int i = 0; i < sizes.Int64Data.Count; i++) count *= Math.Abs((double)sizes.Int64Data[i]);
             for (int i = 0; i + sizeof(long) <= sizes.RawData.Length; i += sizeof(long)) count *= Math.Abs((double)BinaryPrimitives.ReadInt64LittleEndian(sizes.RawData.Span[i..]));
-            if (count > MostMade)
-                throw new OnnxException($"{NodeReader.Label(node)} makes a tensor of {count:N0} elements out of a few sizes; at most {MostMade:N0} are made");
+            if (count * sizeof(float) > OnnxImporter.MemoryBudget)
+                throw new OnnxException($"{NodeReader.Label(node)} makes a tensor of {count:N0} elements out of a few sizes: "
+                    + $"more than {OnnxImporter.BudgetInWords}");
         }
     }
 

@@ -22,7 +22,7 @@ public sealed class ImportedArithmeticTests
     public void ABiasBehindAConvolutionIsIts(string node, int[] shape)
     {
         var imported = Graphs.AssertImports(Graphs.Of(13, Image, $"Conv x w -> c\n{node} -> y", ("w", [4, 2, 2, 3]), ("b", shape)));
-        var conv = (Conv2d)imported.Network.Chain.Single();
+        var conv = (Conv2d)imported.Layers.Single().Layer;
         Assert.IsNotNull(conv.Bias);
         Assert.AreEqual("y", imported.Layers.Single().Value, "the layer returns what the Add does");
         Assert.IsEmpty(imported.Notes);
@@ -38,7 +38,7 @@ public sealed class ImportedArithmeticTests
     public void ABiasBehindAProductIsIts(string product, string node, int[] shape)
     {
         var imported = Graphs.AssertImports(Graphs.Of(13, new Shape(5), $"{product}\n{node} -> y", ("w", [4, 5]), ("v", [5, 4]), ("b", shape)));
-        Assert.IsNotNull(((Linear)imported.Network.Chain.Single()).Bias);
+        Assert.IsNotNull(((Linear)imported.Layers.Single().Layer).Bias);
     }
 
     /// <summary>What only looks like a bias, and what comes behind one.</summary>
@@ -54,7 +54,7 @@ public sealed class ImportedArithmeticTests
     public void WhatIsNoBiasIsALayerOfItsOwn(string nodes, int[] shape, string layers)
     {
         var imported = Graphs.AssertImports(Graphs.Of(13, Image, nodes, ("w", [4, 2, 2, 3]), ("b", shape), ("four", [4])));
-        Assert.AreEqual(layers, string.Join(' ', imported.Network.Chain.Select(layer => layer.GetType().Name)));
+        Assert.AreEqual(layers, string.Join(' ', imported.Layers.Select(layer => layer.Layer.GetType().Name)));
     }
 
     [TestMethod]
@@ -72,10 +72,10 @@ public sealed class ImportedArithmeticTests
     public void ScalesAndShiftsAreLayers(string nodes, int[] shape, string expected)
     {
         var imported = Graphs.AssertImports(Graphs.Of(13, Image, nodes, ("k", shape)));
-        Assert.AreEqual(expected, string.Join(' ', imported.Network.Chain.Select(layer => layer.ToString()!["ScaleShift(".Length..^1])));
+        Assert.AreEqual(expected, string.Join(' ', imported.Layers.Select(layer => layer.Layer.ToString()!["ScaleShift(".Length..^1])));
         // A constant is no weight that was learned: training leaves it alone, and that is said.
         Assert.IsTrue(imported.Network.Parameters().All(parameter => !parameter.RequiresGrad));
-        Assert.HasCount(imported.Network.Chain.Count, imported.Notes);
+        Assert.HasCount(imported.Layers.Count, imported.Notes);
         Assert.Contains("training leaves it as it is", imported.Notes[0]);
     }
 
@@ -86,7 +86,7 @@ public sealed class ImportedArithmeticTests
     public void ASampleMayBeOneNumber(int[] sample)
     {
         foreach (int[] shape in (int[][])[[], [1]])
-            Assert.HasCount(1, Graphs.AssertImports(Graphs.Of(13, new Shape(sample), "Mul x k -> m\nAdd m k -> y", ("k", shape))).Network.Chain);
+            Assert.HasCount(1, Graphs.AssertImports(Graphs.Of(13, new Shape(sample), "Mul x k -> m\nAdd m k -> y", ("k", shape))).Layers);
     }
 
     /// <summary>At the start, between layers and at the end, of images and of features.</summary>
@@ -108,7 +108,7 @@ public sealed class ImportedArithmeticTests
             """;
         var imported = Graphs.AssertImports(Graphs.Of(13, Image, Nodes, ("mean", [1, 2, 1, 1]), ("std", [2, 1, 1]), ("w", [3, 2, 3, 2]), ("gamma", [3, 1, 1]), ("beta", [1, 3, 1, 1]),
             ("each", [45]), ("v", [45, 4]), ("b", [4]), ("temperature", [])));
-        Assert.AreEqual("ScaleShift ScaleShift Conv2d ScaleShift ReLU Flatten ScaleShift Linear ScaleShift", string.Join(' ', imported.Network.Chain.Select(layer => layer.GetType().Name)));
+        Assert.AreEqual("ScaleShift ScaleShift Conv2d ScaleShift ReLU Flatten ScaleShift Linear ScaleShift", string.Join(' ', imported.Layers.Select(layer => layer.Layer.GetType().Name)));
         // All of them as the file has them in the proof by layers.
         var report = ParityValidation.Run(imported, OnnxFile.Parse(Google.Protobuf.MessageExtensions.ToByteArray(Graphs.Of(13, Image, Nodes, ("mean", [1, 2, 1, 1]), ("std", [2, 1, 1]),
             ("w", [3, 2, 3, 2]), ("gamma", [3, 1, 1]), ("beta", [1, 3, 1, 1]), ("each", [45]), ("v", [45, 4]), ("b", [4]), ("temperature", []))), "model"),
@@ -126,7 +126,6 @@ public sealed class ImportedArithmeticTests
     [DataRow(6, "Add x k -> y", new[] { 6 }, "'broadcast' is 0")]
     [DataRow(6, "Add k x -> y broadcast=1", new[] { 6 }, "broadcasts the samples")]
     [DataRow(6, "Add x k -> y broadcast=1 axis=1", new[] { 6 }, "6 and 2 along axis 1")]
-    [DataRow(13, "Relu x -> r\nMul x r -> y", new[] { 6 }, "more than one computed value")]
     [DataRow(13, "Div x k -> d\nErf d -> y", new[] { 1 }, "Erf")]
     public void WhatWouldChangeTheSamplesIsRefusedByName(int opset, string nodes, int[] shape, string part)
     {

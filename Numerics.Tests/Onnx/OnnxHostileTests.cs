@@ -197,21 +197,11 @@ public sealed class OnnxHostileTests
     [TestMethod]
     public void WeightsThatManyLayersShareAreRefusedBeforeTheyFillMemory()
     {
-        const int Size = 4096;
-        var net = new Sequential("Net") { new Linear(Size, Size, generator: new Generator(1)) };
-        var model = OnnxExporter.Export(net, new Shape(Size), "shared");
-        var first = model.Graph.Node[0];
-        string value = first.Output[0];
-        for (int i = 0; i < 40; i++, value = $"y{i - 1}")
-        {
-            var node = first.Clone();
-            (node.Name, node.Input[0], node.Output[0]) = ($"n{i}", value, $"y{i}");
-            model.Graph.Node.Add(node);
-        }
-        model.Graph.Output[0].Name = value;
+        var lines = Enumerable.Range(0, 70).Select(i => $"Gemm {(i == 0 ? "x" : $"y{i - 1}")} w -> y{i} transB=1 alpha={i + 1}.0");
+        var model = Graphs.Of(13, new Shape(4096), $"ConstantOfShape sizes -> w\n{string.Join('\n', lines)}").WithIntegers("sizes", 4096, 4096);
         var error = Assert.ThrowsExactly<OnnxException>(() => OnnxImporter.Import(model));
-        Assert.Contains("'0.weight' [4096, 4096]", error.Message);
-        Assert.Contains("at most 268,435,456", error.Message);
+        Assert.Contains("'w' [4096, 4096]", error.Message);
+        Assert.Contains("4 GiB, the memory budget", error.Message);
     }
 
     /// <summary>The file's bytes, the parsed model and the network: three times the file, and nothing of that size beside them.</summary>

@@ -30,7 +30,7 @@ ACTIVATIONS = {"Relu": lambda x: np.maximum(x, 0), "Sigmoid": lambda x: 1 / (1 +
 OPERATORS = [
     "Conv", "Gemm", "MatMul", *ELEMENTWISE, *ACTIVATIONS, "LeakyRelu", "Gelu", "Softmax", "LogSoftmax", "MaxPool", "AveragePool", "GlobalAveragePool", "ReduceMean",
     "BatchNormalization", "Dropout", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Transpose", "Pad", "Identity", "Cast", "ArgMax", "Constant", "Shape",
-    "ConstantOfShape", "Gather", "Slice", "Concat", "ReduceProd",
+    "ConstantOfShape", "Gather", "Slice", "Concat", "ReduceProd", "Sum",
 ]
 
 
@@ -82,6 +82,8 @@ def cases(op, v):
     elif op in ELEMENTWISE:
         f, c, s = ELEMENTWISE[op], draw(3) + 3, np.array(0.3, np.float32)
         consumed = dict(consumed_inputs=[0, 0]) if v == 1 else {}
+        gate = ACTIVATIONS["Sigmoid"](d)
+        yield "two", [node("Sigmoid", ["x"], "g"), node(op, ["x", "g"], **consumed)], x, f(d, gate), {}
         if v < 7:
             yield "", [node(op, ["x", "c"], broadcast=1, axis=1, **consumed)], x, f(d, c.reshape(3, 1, 1)), {"c": c}
             yield "last", [node(op, ["x", "e"], broadcast=1)], x, f(d, draw_row), {"e": draw_row}
@@ -223,6 +225,11 @@ def cases(op, v):
             yield "", [node(op, ["a", "b", "e", "x0", "step"], "s"), cast(v, "s"), scaled(v)], x, d * [7, 5, 3, 1], weights
     elif op == "Concat":
         yield "", [node(op, ["a", "b"], "s", axis=0), cast(v, "s"), scaled(v)], x, d * [3, 1, 4, 2], {"a": ints(3), "b": ints(1, 4, 2)}
+        yield "values", [node("Tanh", ["x"], "t"), node(op, ["t", "x"], **(dict(axis=2) if v > 1 else {}))], x, \
+            np.concatenate([np.tanh(d), d], 2 if v > 1 else 1), {}
+    elif op == "Sum":
+        yield "", [node("Tanh", ["x"], "t"), node(op, ["x", "t", "x"], **old)], x, 2 * d + np.tanh(d), {}
+        yield "one", [node("Tanh", ["x"], "t"), node(op, ["t"], **old)], x, np.tanh(d), {}
     elif op == "ReduceProd":
         axes, weights = (dict(axes=[0]), {}) if v < 18 else ({}, {"x0": ints(0)})
         yield "", [node(op, ["a", *weights], "s", keepdims=1, **axes), cast(v, "s"), scaled(v)], x, d * 24, {"a": ints(2, 3, 4), **weights}

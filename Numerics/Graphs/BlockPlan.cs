@@ -11,8 +11,11 @@ internal readonly record struct BlockPlan(int Samples, int Size)
     /// <summary>At most so many shards: each has a partial sum of every gradient, and they bound the threads that help.</summary>
     public const int MostShards = 16;
 
+    /// <summary>Samples in the largest block.</summary>
+    public const int MostSamples = 32;
+
     /// <summary>Blocks of 32, or of 16 in small batches so that two threads share them.</summary>
-    public static BlockPlan For(int samples) => new(samples, samples >= 64 ? 32 : 16);
+    public static BlockPlan For(int samples) => new(samples, samples >= 64 ? MostSamples : 16);
 
     public int Blocks => (int)(((long)Samples + Size - 1) / Size);
 

@@ -19,6 +19,9 @@ public sealed class Generator
     /// <summary>A stream that begins at the given seed.</summary>
     public Generator(long seed) => State = (ulong)seed;
 
+    /// <summary>For a layer whose parameters are filled right after: it leaves them zeros that nobody has asked for.</summary>
+    internal static Generator None { get; } = new(0);
+
     /// <summary>Where the stream stands; set it to continue from there.</summary>
     public ulong State { get; set; }
 

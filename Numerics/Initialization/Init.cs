@@ -133,6 +133,7 @@ public static class Init
     /// </summary>
     internal static void Default(Tensor weight, Tensor? bias, int fanIn, Generator generator)
     {
+        if (generator == Generator.None) return;
         double bound = fanIn > 0 ? 1 / Math.Sqrt(fanIn) : 0;
         Uniform(weight, -bound, bound, generator);
         if (bias is not null) Uniform(bias, -bound, bound, generator);

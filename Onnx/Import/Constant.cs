@@ -67,6 +67,9 @@ internal sealed class Constant
         }
     }
 
+    /// <summary>The number that stands at every place, where one of the file does.</summary>
+    public float? Repeats => repeated ? Element(tensor!.RawData.Span, 0) : null;
+
     /// <summary>The single truth value, where it is one.</summary>
     public bool? Boolean => Type == DataType.Bool && Count == 1 && tensor is not null
         ? (tensor.RawData.Length > 0 ? tensor.RawData[0] : tensor.Int32Data[0]) != 0

@@ -34,7 +34,7 @@ internal sealed class GraphReader
     /// <summary>The samples' number where the file fixes it.</summary>
     public long? Batch { get; }
 
-    /// <summary>The samples of each value that the chain has made so far; null where a refused node leaves them unknown.</summary>
+    /// <summary>A sample's shape of each value that is computed so far; null where a refused node leaves them unknown.</summary>
     public Dictionary<string, Shape?> Samples { get; } = [];
 
     /// <summary>What who imports the model should know.</summary>

@@ -12,11 +12,10 @@ internal sealed class NodeReader
 {
     private readonly GraphReader graph;
     private readonly Dictionary<string, AttributeProto> attributes = [];
-    private readonly Shape? sample;
 
-    public NodeReader(GraphReader graph, NodeProto node, Shape? sample)
+    public NodeReader(GraphReader graph, NodeProto node)
     {
-        (this.graph, Node, this.sample) = (graph, node, sample);
+        (this.graph, Node) = (graph, node);
         foreach (var attribute in node.Attribute)
             // Until operator set 6, which inputs may be overwritten: says nothing of what is computed.
             if ((graph.Opset >= 6 || attribute.Name != "consumed_inputs") && !attributes.TryAdd(attribute.Name, attribute)) throw Refuse($"attribute '{attribute.Name}' stands twice");
@@ -39,9 +38,20 @@ internal sealed class NodeReader
     /// <summary>All nodes that the layer stands for, this one first.</summary>
     public IEnumerable<NodeProto> Nodes => Followers.SelectMany(follower => follower.Nodes).Prepend(Node);
 
-    /// <summary>The shape of a sample that comes in.</summary>
+    /// <summary>The names of what comes in and is no constant, in order.</summary>
+    public IEnumerable<string> Computed => Node.Input.Where(input => input.Length > 0 && graph.Constant(input) is null);
+
+    /// <summary>The shape of a sample of the first value that is computed; of a follower, that of the node it follows.</summary>
     /// <exception cref="UnknownShapeException">A node before this one was refused.</exception>
-    public Shape Sample => sample ?? throw new UnknownShapeException();
+    public Shape Sample => Leader is { } leader ? leader.Sample
+        : Computed.FirstOrDefault() is { } x ? SampleOf(x) : throw Refuse("none of its inputs is computed from the samples");
+
+    /// <summary>The shape of a sample of a computed value.</summary>
+    /// <exception cref="UnknownShapeException">A node before this one was refused.</exception>
+    public Shape SampleOf(string value) => graph.Samples.GetValueOrDefault(value) ?? throw new UnknownShapeException();
+
+    /// <summary>The node whose layer this one is part of.</summary>
+    private NodeReader? Leader { get; init; }
 
     /// <summary>Whether the node has an input number <paramref name="index"/>.</summary>
     public bool Has(int index) => index < Node.Input.Count && Node.Input[index].Length > 0;
@@ -74,7 +84,7 @@ internal sealed class NodeReader
     public NodeReader? Follow(string opType)
     {
         if (graph.OnlyConsumer(Last.Node) is not { } next || next.OpType != opType) return null;
-        Followers.Add(new NodeReader(graph, next, sample));
+        Followers.Add(new NodeReader(graph, next) { Leader = this });
         return Followers[^1];
     }
 
@@ -174,6 +184,11 @@ internal sealed class NodeReader
     public void Fill(Parameter parameter, Constant weight, float factor = 1)
     {
         if (parameter.Value.Shape.Count != weight.Count) throw Refuse($"weight '{weight.Name}' has the shape {weight.Shape}, expected {parameter.Value.Shape}");
+        if (weight.Repeats is { } number)
+        {
+            parameter.Value.Fill(number * factor); // and not made before it is needed
+            return;
+        }
         weight.CopyTo(parameter.Value.Data);
         if (factor == 1) return;
         foreach (ref float value in parameter.Value.Data.AsSpan()) value *= factor;
@@ -228,4 +243,13 @@ internal sealed record ImportedLayer(Shape Output, params Module[] Layers)
 {
     /// <summary>Where the last layer is a view of what the node's own layer returns, the shape of that.</summary>
     public Shape? Inner { get; init; }
+
+    /// <summary>
+    /// What each layer takes, by the file's names of values, null for what the layer before it returns. Left out: each takes what the one
+    /// before it returns, and the first what the node takes.
+    /// </summary>
+    public string?[][]? Inputs { get; init; }
+
+    /// <summary>The same of the node's outputs behind the first, where it returns several.</summary>
+    public IReadOnlyList<ImportedLayer> Others { get; init; } = [];
 }

@@ -5,14 +5,25 @@ using OnnxLeNet.Onnx.Schema;
 namespace OnnxLeNet.Onnx;
 
 /// <summary>A network read from an ONNX model.</summary>
-/// <param name="Network">Its layers, with the model's weights.</param>
-/// <param name="Sample">The shape of one input sample, as the file's input has it.</param>
+/// <param name="Network">
+/// Its layers, with the model's weights: a <see cref="Sequential"/> where each takes what the one before it returns, else a
+/// <see cref="GraphModule"/>.
+/// </param>
+/// <param name="Samples">The shape of one sample of each of the file's inputs.</param>
 /// <param name="Metadata">What was stored with the model.</param>
-public sealed record ImportedModel(Sequential Network, Shape Sample, IReadOnlyDictionary<string, string> Metadata)
+public sealed record ImportedModel(Module Network, IReadOnlyList<Shape> Samples, IReadOnlyDictionary<string, string> Metadata)
 {
+    /// <summary>The shape of one input sample, as the file's input has it.</summary>
+    /// <exception cref="OnnxException">The model has several inputs.</exception>
+    public Shape Sample => Samples.Count == 1 ? Samples[0]
+        : throw new OnnxException($"the model takes {Samples.Count} inputs, samples of {string.Join(", ", Samples)}, where one is asked for");
+
+    /// <summary>The names of the file's values that go out, in order.</summary>
+    public required IReadOnlyList<string> Outputs { get; init; }
+
     /// <summary>
     /// The layers in the order they run, each with the name of the graph's value that it returns; null where the graph has no such value, inside a node
-    /// that is several layers.
+    /// that is several layers. They are the nodes of the network's <see cref="Graph"/>, in its order.
     /// </summary>
     public required IReadOnlyList<(Module Layer, string? Value)> Layers { get; init; }
 
@@ -33,13 +44,23 @@ public sealed record ImportedModel(Sequential Network, Shape Sample, IReadOnlyDi
     /// <exception cref="ShapeException">They are not.</exception>
     public void RequireInput(Shape sample)
     {
+        RequireSingle();
         if (sample != Sample) throw new ShapeException($"the model takes samples of shape {Sample}, the data's are {sample}");
+    }
+
+    /// <summary>Checks that the model has one input and one output.</summary>
+    /// <exception cref="OnnxException">It has several.</exception>
+    public void RequireSingle()
+    {
+        _ = Sample;
+        if (Outputs.Count > 1)
+            throw new OnnxException($"the model returns {Outputs.Count} values, '{string.Join("', '", Outputs)}', where one is asked for");
     }
 }
 
 /// <summary>
-/// Reads an ONNX model as a network that runs and trains in the engine. The graph must be a chain: constants and shape arithmetic are computed, the Add of a bias
-/// becomes part of its layer, a border a convolution's padding; what remains takes one value and returns one. The samples lie along the first axis, of a
+/// Reads an ONNX model as a network that runs and trains in the engine: a graph of layers and joins. Constants and shape arithmetic are computed, the Add of a
+/// bias becomes part of its layer, zeros around an image a convolution's padding. The samples lie along the first axis of every input, of a
 /// size that is open or fixed. Weights of float16, bfloat16 and double become float32. Operators are read at every version of their schemas.
 /// </summary>
 public static class OnnxImporter
@@ -50,11 +71,22 @@ public static class OnnxImporter
     /// <summary>The newest operator set that is read.</summary>
     public const int NewestOpset = 26;
 
+    /// <summary>
+    /// What a model may ask for beyond what its file holds, in bytes: numbers that stand in the file once and in the network often, and a block
+    /// of 32 samples before and behind any layer.
+    /// </summary>
+    public const long MemoryBudget = 4L << 30;
+
+    internal const string BudgetInWords = "4 GiB, the memory budget of an import";
+
     /// <summary>Sequentials inside each other: networks nest a few deep, and everything that walks them recurses.</summary>
     private const int MostLevels = 32;
 
     /// <summary>Layers of a network: adding one looks at all before it.</summary>
     private const int MostLayers = 4096;
+
+    /// <summary>Whether a block of samples fits the budget, before and behind a layer.</summary>
+    internal static bool Fits(Shape sample) => 2L * BlockPlan.MostSamples * sizeof(float) * sample.Count <= MemoryBudget;
 
     /// <summary>The operators that become layers, or parts of one.</summary>
     public static IEnumerable<string> LayerOperators => OperatorTable.Readers.Keys;
@@ -62,7 +94,7 @@ public static class OnnxImporter
     /// <summary>
     /// All operators that are read: as layers, as what is computed before the graph runs, and as what only picks from its result.
     /// </summary>
-    internal static IEnumerable<string> AllOperators => LayerOperators.Concat(ConstantFolder.Known).Concat(ChainReader.Endings).Distinct();
+    internal static IEnumerable<string> AllOperators => LayerOperators.Concat(ConstantFolder.Known).Concat(NetworkReader.Endings).Distinct();
 
     /// <summary>Reads a model file.</summary>
     /// <param name="path">The file.</param>
@@ -74,49 +106,87 @@ public static class OnnxImporter
     public static ImportedModel Import(ModelProto model)
     {
         OnnxChecker.Check(model);
-        return Network(model, new ChainReader(model));
+        return Network(model, new NetworkReader(model));
     }
 
     /// <summary>Whether a model can be imported, tried out without ONNX Runtime.</summary>
     /// <returns>Why not, none if it can; what to know of it; and a sample's shape of each value that is known.</returns>
     internal static (IReadOnlyList<string> Problems, IReadOnlyList<string> Notes, IReadOnlyDictionary<string, Shape?> Samples) Try(ModelProto model)
     {
-        ChainReader? reader = null;
+        NetworkReader? reader = null;
         try
         {
             OnnxChecker.Check(model);
-            reader = new ChainReader(model);
+            reader = new NetworkReader(model);
             Network(model, reader);
-            return ([], reader.Notes, reader.Samples);
+            return ([], reader.Notes, reader.Known);
         }
         catch (OnnxException error)
         {
-            return (error.Problems.Count > 0 ? error.Problems : [error.Message], [], reader?.Samples ?? new Dictionary<string, Shape?>());
+            return (error.Problems.Count > 0 ? error.Problems : [error.Message], [], reader?.Known ?? new Dictionary<string, Shape?>());
         }
     }
 
-    private static ImportedModel Network(ModelProto model, ChainReader reader)
+    private static ImportedModel Network(ModelProto model, NetworkReader reader)
     {
-        var chain = reader.Read();
-        if (chain.Count > MostLayers) throw new OnnxException($"the graph is a chain of {chain.Count} layers; at most {MostLayers} are read");
-        // Our own files name every node by its layer: a number behind the operator's name is a function's, all else a layer's.
-        bool ours = model.ProducerName == OnnxExporter.Producer;
-        var network = new Sequential("Net");
-        var names = new HashSet<string>();
-        foreach (var (layer, node, _) in chain)
+        var calls = reader.Read();
+        if (calls.Count > MostLayers) throw new OnnxException($"the graph has {calls.Count} layers; at most {MostLayers} are read");
+        bool isChain = reader.Samples.Count == 1 && reader.Outputs is [var last] && last == calls.Count
+            && calls.Select((call, i) => call.Inputs is [var taken] && taken == i).All(follows => follows)
+            && calls.Select(call => call.Layer).Distinct().Count() == calls.Count;
+        var values = calls.Select(call => call.Value ?? "").ToList();
+        var inputs = model.Graph.Input.Select(input => input.Name).Where(name => !model.Graph.Initializer.Any(weight => weight.Name == name)).ToList();
+        return new ImportedModel(isChain ? Chain(model, calls) : GraphOf(model, reader, calls), reader.Samples, OnnxFile.Metadata(model))
         {
-            string own = node.Last.Node.Name;
-            bool named = layer.Parameters().Any() || (ours && own.Length > 0 && own != OnnxExporter.FreeName(OperatorTable.Stem(layer), names.Contains));
-            string path = !named ? "" : layer.Parameters().Any() ? node.LayerName() : own;
-            Add(network, layer, path, node);
-            names.Add(own);
-        }
-        return new ImportedModel(network, reader.Sample, OnnxFile.Metadata(model))
-        {
-            Layers = [.. chain.Select(step => (step.Layer, step.Value))],
+            Layers = [.. calls.Select(call => (call.Layer, call.Value))],
+            Outputs = [.. reader.Outputs.Select(value => value < inputs.Count ? inputs[value] : values[value - inputs.Count])],
             Ending = reader.Ending,
             Notes = reader.Notes,
         };
+    }
+
+    /// <summary>The full name under which each call's layer is registered; empty for a function.</summary>
+    private static IEnumerable<(ImportedCall Call, string Path)> Named(ModelProto model, IReadOnlyList<ImportedCall> calls)
+    {
+        // Our own files name every node by its layer: a number behind the operator's name is a function's, all else a layer's.
+        bool ours = model.ProducerName == OnnxExporter.Producer;
+        var names = new HashSet<string>();
+        foreach (var call in calls)
+        {
+            string own = call.Node.Last.Node.Name;
+            bool weighs = call.Layer.Parameters().Any() || call.Layer.NamedBuffers().Any();
+            bool named = weighs || (ours && own.Length > 0 && own != OnnxExporter.FreeName(OperatorTable.Stem(call.Layer), names.Contains));
+            yield return (call, !named ? "" : weighs ? call.Node.LayerName() : own);
+            names.Add(own);
+        }
+    }
+
+    private static Sequential Chain(ModelProto model, IReadOnlyList<ImportedCall> calls)
+    {
+        var network = new Sequential("Net");
+        foreach (var (call, path) in Named(model, calls)) Add(network, call.Layer, path, call.Node);
+        return network;
+    }
+
+    private static GraphModule GraphOf(ModelProto model, NetworkReader reader, IReadOnlyList<ImportedCall> calls)
+    {
+        var network = new GraphModule("Net", reader.Samples.Count);
+        var registered = new HashSet<Module>();
+        foreach (var (call, path) in Named(model, calls))
+        {
+            if (path.Length == 0 || !registered.Add(call.Layer))
+            {
+                network.Call(call.Layer, call.Inputs);
+                continue;
+            }
+            if (path.Count(c => c == '.') >= MostLevels) throw call.Node.Refuse($"its name has {path.Count(c => c == '.') + 1} levels, at most {MostLevels} are read");
+            string name = path;
+            if (!network.IsFree(name)) name = path.Replace('.', '_');
+            for (int number = 2; !network.IsFree(name); number++) name = $"{path.Replace('.', '_')}_{number}";
+            network.Call(name, call.Layer, call.Inputs);
+        }
+        network.Return([.. reader.Outputs]);
+        return network;
     }
 
     /// <summary>Adds a layer under its full name, features.0 inside a Sequential features; one without a name as a function.</summary>

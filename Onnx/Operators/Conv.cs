@@ -68,7 +68,7 @@ internal static class Conv
         int filters = weight.Dims[0];
         Action<Parameter>? fill = bias is not null ? parameter => node.Fill(parameter, bias) : Arithmetic.Bias(node, Window.Output(node, g, filters));
         var layer = new Conv2d(
-            channels, filters, g.Kernel, g.Stride, g.Padding, g.Dilation, (int)groups, fill is not null, new Generator(0), g.PaddingEnd);
+            channels, filters, g.Kernel, g.Stride, g.Padding, g.Dilation, (int)groups, fill is not null, Generator.None, g.PaddingEnd);
         node.Fill(layer.Weight, weight);
         fill?.Invoke(layer.Bias!);
         return Window.Layer(node, g, layer.OutChannels, layer);

@@ -58,7 +58,7 @@ internal static class Gemm
         Action<Parameter>? fill = bias is null ? Arithmetic.Bias(node, new Shape(features))
             : single ? parameter => parameter.Value.Data.AsSpan().Fill(bias.Single!.Value * beta)
             : parameter => node.Fill(parameter, bias, beta);
-        var layer = new Linear(weight.Dims[1], features, fill is not null, new Generator(0));
+        var layer = new Linear(weight.Dims[1], features, fill is not null, Generator.None);
         node.Fill(layer.Weight, weight, alpha);
         fill?.Invoke(layer.Bias!);
         return new ImportedLayer(new Shape(features), layer);

@@ -39,6 +39,71 @@ internal static class Joins
         return gradients;
     }
 
+    /// <summary>
+    /// Add, Sub, Mul and Div of two computed values. Their samples lie along the first axis, and axes are matched from the last one on: so both
+    /// have as many. Before operator set 7 the second was broadcast only where <c>broadcast</c> said so, from the axis that <c>axis</c> named.
+    /// </summary>
+    public static ImportedLayer Import(NodeReader node)
+    {
+        node.RequireArity(2);
+        var (left, right) = (node.Node.Input[0], node.Node.Input[1]);
+        var (a, b) = (node.SampleOf(left), node.SampleOf(right));
+        Broadcasting join = node.Node.OpType switch { "Add" => new Add(), "Sub" => new Sub(), "Mul" => new Mul(), _ => new Div() };
+        if (node.Opset < 7)
+        {
+            bool broadcast = node.Flag("broadcast");
+            int axis = node.HasAttribute("axis") ? node.Axis("axis", 0, a.Rank + 1) : a.Rank - b.Rank;
+            if (!broadcast && a != b) throw node.Refuse($"attribute 'broadcast' is 0, and it takes samples of {a} and {b}: their shapes are equal");
+            if (broadcast && axis == 0 && b.Rank < a.Rank)
+            {
+                // The second's axes are the first's first ones: behind them it has 1.
+                var view = new Shape([.. b.Sizes, .. Enumerable.Repeat(1, a.Rank - b.Rank)]);
+                return new ImportedLayer(join.OutputShape([a, view]), new Numerics.Reshape(view), join) { Inputs = [[right], [left, null]] };
+            }
+        }
+        if (a.Rank != b.Rank)
+            throw node.Refuse($"it takes samples of {a} and {b}: axes are matched from the last one on, so that samples would meet another axis");
+        return new ImportedLayer(join.OutputShape([a, b]), join) { Inputs = [[left, right]] };
+    }
+
+    /// <summary>Sum of any number of computed values: one Add behind the other.</summary>
+    public static ImportedLayer ImportSum(NodeReader node)
+    {
+        string[] x = Values(node);
+        var shape = node.SampleOf(x[0]);
+        if (x.Length == 1) return new ImportedLayer(shape);
+        var adds = x[1..].Select(_ => new Add()).ToArray();
+        for (int i = 0; i < adds.Length; i++)
+        {
+            var next = node.SampleOf(x[i + 1]);
+            if (next.Rank != shape.Rank) throw node.Refuse($"it takes samples of {shape} and {next}: they have as many axes");
+            if (node.Opset < 8 && next != shape) throw node.Refuse($"it takes samples of {shape} and {next}: before operator set 8 their shapes are equal");
+            shape = adds[i].OutputShape([shape, next]);
+        }
+        return new ImportedLayer(shape, adds) { Inputs = [.. adds.Select((_, i) => new[] { i == 0 ? x[0] : null, x[i + 1] })] };
+    }
+
+    public static ImportedLayer ImportConcat(NodeReader node)
+    {
+        string[] x = Values(node);
+        var samples = Array.ConvertAll(x, node.SampleOf);
+        int axis = node.Opset < 4 || node.HasAttribute("axis") ? node.Axis("axis", 1, samples[0].Rank + 1)
+            : throw node.Refuse("attribute 'axis' is missing");
+        if (axis == 0) throw node.Refuse("attribute 'axis' is that of the samples: a layer does not make more of them");
+        var join = new Numerics.Concat(axis);
+        var shape = join.OutputShape(samples);
+        return x.Length == 1 ? new ImportedLayer(shape) : new ImportedLayer(shape, join) { Inputs = [x] };
+    }
+
+    /// <summary>The inputs of a node of any number of them, all computed.</summary>
+    private static string[] Values(NodeReader node)
+    {
+        node.RequireArity(int.MaxValue);
+        string[] x = [.. node.Computed];
+        if (x.Length < node.Node.Input.Count) throw node.Refuse("one of its inputs is missing, or a constant: it takes values that are computed from the samples");
+        return x;
+    }
+
     private static string Sum(TrainingWriter graph, string name, string values, Shape shape, Shape sample)
     {
         int front = sample.Rank - shape.Rank;

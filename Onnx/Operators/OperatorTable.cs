@@ -49,6 +49,8 @@ internal static class OperatorTable
             ["Sub"] = Arithmetic.Import,
             ["Mul"] = Arithmetic.Import,
             ["Div"] = Arithmetic.Import,
+            ["Sum"] = Joins.ImportSum,
+            ["Concat"] = Joins.ImportConcat,
             ["Softmax"] = Softmax.Import,
             ["LogSoftmax"] = Softmax.ImportLog,
             ["MaxPool"] = MaxPool.Import,

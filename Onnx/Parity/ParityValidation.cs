@@ -112,7 +112,8 @@ public static class ParityValidation
 
     private static ModelProto WithFloatOutput(ImportedModel own, ModelProto file)
     {
-        if (file.Graph.Output is [{ Type.TensorType.ElemType: (int)DataType.Float or (int)DataType.Float16 or (int)DataType.Double }] || own.Layers is not [.., (_, { } last)]) return file;
+        if (file.Graph.Output is [{ Type.TensorType.ElemType: (int)DataType.Float or (int)DataType.Float16 or (int)DataType.Double }]
+            || own.Outputs is not [{ Length: > 0 } last]) return file;
         var copy = file.Clone();
         var batch = file.Graph.Input.Select(input => input.Type?.TensorType?.Shape?.Dim.FirstOrDefault()?.DimParam).FirstOrDefault(name => !string.IsNullOrEmpty(name));
         copy.Graph.Output.Clear();
@@ -124,15 +125,21 @@ public static class ParityValidation
     {
         var references = sides.Select(side => side.Compute(x)).ToList();
         var batch = Batch.FromTensor(x, requiresGrad: false);
+        var graph = Numerics.Graph.Trace(own.Network, own.Sample);
+        int[] lastUse = [.. graph.Values.Select(value => graph.Nodes.LastOrDefault(node => node.Inputs.Contains(value))?.Index ?? -1)];
         foreach (var engine in engines)
         {
             using var settings = engine.Use();
-            var y = batch;
-            for (int i = 0; i < own.Layers.Count; i++)
+            var values = new Batch?[graph.Values.Count];
+            values[0] = batch;
+            foreach (var node in graph.Nodes)
             {
-                y = Inference.Run(own.Layers[i].Layer, y);
+                Batch[] taken = [.. node.Inputs.Select(value => values[value.Index]!)];
+                var y = values[node.Output.Index] = Inference.Run(own.Layers[node.Index].Layer, taken)[0];
                 var tensor = y.ToTensor();
-                foreach (var (side, computed) in sides.Zip(references)) side.AddLayer(i, tensor, computed, $"{engine}");
+                foreach (var (side, computed) in sides.Zip(references)) side.AddLayer(node.Index, tensor, computed, $"{engine}");
+                foreach (var value in node.Inputs)
+                    if (lastUse[value.Index] == node.Index) values[value.Index] = null; // large networks have many
             }
             foreach (var (way, tensor) in Whole(own, x, batch))
                 foreach (var (side, computed) in sides.Zip(references)) side.AddPath(tensor, computed, $"{engine} {way}");

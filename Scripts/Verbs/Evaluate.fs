@@ -41,6 +41,7 @@ let run (args: ParseResults<EvaluateArgs>) =
         match engine with
         | Engine.Own ->
             let imported = OnnxImporter.Import file
+            imported.RequireSingle()
             let output = (Inference.Run(imported.Network.Eval(), Batch(1, imported.Sample, requiresGrad = false))).Sample
             let data =
                 imagesFor (Some imported.Sample) $"samples of {output}" (if output.Rank = 1 then Some output[0] else None) imported.Metadata

@@ -19,7 +19,7 @@ open OnnxLeNet.Scripts.Verbs.Common
 let private MostLoss = 0.002
 
 /// A network with its weights, and what its file says of it.
-type Source = { Name: string; Network: Sequential; Sample: Shape; Metadata: (string * string) list }
+type Source = { Name: string; Network: Module; Sample: Shape; Metadata: (string * string) list }
 
 type private Job =
     {
@@ -76,6 +76,7 @@ let sourceOf (file: string) (model: string option) (reading: ModelFile.Reading) 
         ModelFile.refuseReading reading $"{file} is an ONNX model"
         let proto = OnnxFile.Read file
         let imported = OnnxImporter.Import proto
+        imported.RequireSingle()
         match model with
         | None ->
             { Name = proto.Graph.Name
@@ -138,7 +139,7 @@ let private dataOf (job: Job) (source: Source) =
             None // MNIST is not what the network takes, and nobody said that it is
 
 /// The network as the file computes it: with the softmax, if one was added.
-let private withSoftmax (job: Job) (network: Sequential) =
+let private withSoftmax (job: Job) (network: Module) : Module =
     if job.Options.Softmax then
         let whole = Sequential()
         whole.Add("network", network)

@@ -194,6 +194,7 @@ let run (args: ParseResults<ValidateArgs>) =
     ModelFile.requireOnnx file
     let proto = OnnxFile.Read file
     let imported = OnnxImporter.Import proto
+    imported.RequireSingle()
     Seq.iter (message out) imported.Notes
     let data = testData args out file imported
     let options =
