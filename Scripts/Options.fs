@@ -115,6 +115,8 @@ type ValidateArgs =
     | [<Unique; EqualsAssignmentOrSpaced>] Padding of N: int
     | [<Unique; EqualsAssignmentOrSpaced>] Size of N: int
     | [<Unique>] Gradients
+    | [<Unique; EqualsAssignmentOrSpaced>] Batches of SIZES: string
+    | [<Unique>] All
     | [<Unique; EqualsAssignmentOrSpaced>] Seed of N: int64
     | [<Unique; EqualsAssignmentOrSpaced>] Threads of N: int
     | [<Unique; EqualsAssignmentOrSpaced>] Provider of NAME: string
@@ -133,6 +135,8 @@ type ValidateArgs =
             | Padding _ -> InputUsage.padding
             | Size _ -> InputUsage.size
             | Gradients -> "also compare every gradient, and steps of every optimizer, with the training step's graph in ONNX Runtime."
+            | Batches _ -> "sizes of the random batches, such as 1,7,64 (default: 1,7,64,257, of these what a large network can go through in a minute)."
+            | All -> "go through all batches and all ways to compute, however large the network."
             | Seed _ -> "seed of the random input."
             | Threads _ -> "threads of the engine (default: one per core)."
             | Provider _ ->

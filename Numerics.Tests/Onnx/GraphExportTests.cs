@@ -32,7 +32,7 @@ public sealed class GraphExportTests
     public void HaveTheSameGradientsInOnnxRuntime(string name)
     {
         var (network, sample) = GraphNetworks.All[name]();
-        foreach (var row in GradientParity.Gradients(network, sample)) Assert.IsTrue(row.Passed, $"{row}");
+        Assert.IsTrue(GradientParity.Passed(GradientParity.Gradients(network, sample)));
     }
 
     /// <summary>Its masks are drawn anew for each step, wherever in the network the layer is.</summary>

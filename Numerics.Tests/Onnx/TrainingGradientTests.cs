@@ -15,12 +15,9 @@ public sealed class TrainingGradientTests
         var (network, sample) = TrainingNetworks.Get(name);
         var before = network.StateDict().Clone();
         var rows = GradientParity.Gradients(network, sample);
-        Assert.AreEqual(GradientParity.BatchSizes.Count * (network.Parameters().Count() + 1), rows.Count);
-        foreach (var row in rows)
-        {
-            Assert.IsTrue(row.Passed, $"{name}: {row}");
-            Assert.IsTrue(row.Largest > 0, $"{name}: {row} is of zeros");
-        }
+        Assert.HasCount(GradientParity.BatchSizes.Count * (network.Parameters().Count() + 1), GradientParity.LastTries(rows).ToArray());
+        Assert.IsTrue(GradientParity.Passed(rows), $"{name}: {rows.FirstOrDefault(row => !row.Passed)}");
+        foreach (var row in rows) Assert.IsTrue(row.Largest > 0, $"{name}: {row} is of zeros");
         foreach (var (key, tensor) in network.StateDict())
             if (tensor.Type == ElementType.Float32) Close.AssertSameBits(key, before[key].AsTensor().Data, tensor.AsTensor().Data);
     }
@@ -29,8 +26,8 @@ public sealed class TrainingGradientTests
     public void OnMnist()
     {
         var rows = GradientParity.Gradients(Networks.LeNet5(3), new Shape(1, 32, 32), Repository.Mnist.Train, "MNIST");
-        Assert.AreEqual(3 * 11, rows.Count);
-        foreach (var row in rows) Assert.IsTrue(row.Passed, row.ToString());
+        Assert.HasCount(3 * 11, GradientParity.LastTries(rows).ToArray());
+        Assert.IsTrue(GradientParity.Passed(rows), $"{rows.FirstOrDefault(row => !row.Passed)}");
     }
 
     [TestMethod]
@@ -41,7 +38,8 @@ public sealed class TrainingGradientTests
         var (network, sample) = TrainingNetworks.Get(name);
         var rows = GradientParity.Optimizers(network, sample);
         Console.WriteLine(string.Join('\n', rows));
-        Assert.AreEqual(12, rows.Count);
-        foreach (var row in rows) Assert.IsTrue(row.Passed, $"{name}: {row}");
+        Assert.HasCount(12, rows.Select(row => row.Optimizer).Distinct().ToArray());
+        Assert.IsTrue(rows.All(row => row.Steps == 20));
+        Assert.IsTrue(GradientParity.Passed(rows), name);
     }
 }

@@ -5,6 +5,12 @@ namespace OnnxLeNet.Numerics;
 /// <summary>Forward, alone and with a pool.</summary>
 internal sealed unsafe partial class DirectConv<S, V>
 {
+    /// <summary>Taps that one sum runs over, as many as in a product's block of depth.</summary>
+    private const int DepthBlock = 256;
+
+    /// <summary>Filters of a tile, at any width.</summary>
+    private const int MostFilters = 6;
+
     /// <inheritdoc/>
     public override void Forward(ReadOnlySpan<float> x, ReadOnlySpan<float> weight, ReadOnlySpan<float> bias, Span<float> y)
     {
@@ -193,18 +199,89 @@ internal sealed unsafe partial class DirectConv<S, V>
         }
     }
 
-    private void RunTaps<O>(int height, int filters, float** x, nint* pt, float* w, float* bias, O output) where O : struct, Tiles<S, V, float>.IOutput =>
-        TileSize.Run(height, filters, new TapsTile<O> { X0 = x[0], X1 = x[1], X2 = x[2], X3 = x[3], Taps = pt, Depth = s.K, W = w, Bias = bias, Output = output });
+    private void RunTaps<O>(int height, int filters, float** x, nint* pt, float* w, float* bias, O output) where O : struct, Tiles<S, V, float>.IOutput
+    {
+        if (s.K > DepthBlock) RunDeepTaps(height, filters, x, pt, w, bias, output);
+        else RunTaps(height, filters, x, pt, w, s.K, bias, output);
+    }
+
+    private void RunTaps<O>(int height, int filters, float** x, nint* pt, float* w, int depth, float* bias, O output)
+        where O : struct, Tiles<S, V, float>.IOutput =>
+        TileSize.Run(height, filters, new TapsTile<O>
+        {
+            X0 = x[0],
+            X1 = x[1],
+            X2 = x[2],
+            X3 = x[3],
+            Taps = pt,
+            Depth = depth,
+            W = w,
+            Step = s.K,
+            Bias = bias,
+            Output = output,
+        });
+
+    /// <summary>A long sum as one of shorter ones: the error of a float's sum grows with its length.</summary>
+    private void RunDeepTaps<O>(int height, int filters, float** x, nint* pt, float* w, float* bias, O output)
+        where O : struct, Tiles<S, V, float>.IOutput
+    {
+        float* sums = stackalloc float[SumOutput.Rows * S.Count * MostFilters];
+        int k = 0;
+        for (; s.K - k > DepthBlock; k += DepthBlock)
+            RunTaps(height, filters, x, pt + k, w + k, DepthBlock, k == 0 ? bias : null, new SumOutput { Sums = sums, First = k == 0 });
+        RunTaps(height, filters, x, pt + k, w + k, s.K - k, null, new LastOutput<O> { Sums = sums, Output = output });
+    }
 
     private struct TapsTile<O> : ITileAction where O : struct, Tiles<S, V, float>.IOutput
     {
         public float* X0, X1, X2, X3, W, Bias;
         public nint* Taps;
+        public nint Step;
         public int Depth;
         public O Output;
 
         public readonly void Run<R, C>() where R : struct, ICount where C : struct, ICount =>
-            Tiles<S, V, float>.Taps<R, C, O>(X0, X1, X2, X3, Taps, Depth, W, Depth, Bias, Output);
+            Tiles<S, V, float>.Taps<R, C, O>(X0, X1, X2, X3, Taps, Depth, W, Step, Bias, Output);
+    }
+
+    /// <summary>Adds up what a stretch of the taps gives, filter by filter.</summary>
+    private struct SumOutput : Tiles<S, V, float>.IOutput
+    {
+        public const int Rows = 4;
+
+        public float* Sums;
+        public bool First;
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public readonly void Column<R>(int filter, V c0, V c1, V c2, V c3) where R : struct, ICount
+        {
+            float* sums = Sums + filter * Rows * S.Count;
+            Add(sums, c0);
+            if (R.Value > 1) Add(sums + S.Count, c1);
+            if (R.Value > 2) Add(sums + 2 * S.Count, c2);
+            if (R.Value > 3) Add(sums + 3 * S.Count, c3);
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private readonly void Add(float* sum, V value) => S.Store(sum, First ? value : S.Add(S.Load(sum), value));
+    }
+
+    /// <summary>Adds the last stretch, and hands the whole sum on.</summary>
+    private struct LastOutput<O> : Tiles<S, V, float>.IOutput where O : struct, Tiles<S, V, float>.IOutput
+    {
+        public float* Sums;
+        public O Output;
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public readonly void Column<R>(int filter, V c0, V c1, V c2, V c3) where R : struct, ICount
+        {
+            float* sums = Sums + filter * SumOutput.Rows * S.Count;
+            c0 = S.Add(S.Load(sums), c0);
+            if (R.Value > 1) c1 = S.Add(S.Load(sums + S.Count), c1);
+            if (R.Value > 2) c2 = S.Add(S.Load(sums + 2 * S.Count), c2);
+            if (R.Value > 3) c3 = S.Add(S.Load(sums + 3 * S.Count), c3);
+            Output.Column<R>(filter, c0, c1, c2, c3);
+        }
     }
 
     private struct PlainOutput : Tiles<S, V, float>.IOutput

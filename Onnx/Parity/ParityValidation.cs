@@ -9,8 +9,14 @@ namespace OnnxLeNet.Onnx;
 /// <summary>What a validation goes through.</summary>
 public sealed record ValidationOptions
 {
-    /// <summary>Samples of each batch of random input; for a file that fixes the number, that is taken instead.</summary>
-    public IReadOnlyList<int> BatchSizes { get; init; } = Parity.BatchSizes;
+    /// <summary>
+    /// Samples of each batch of random input; for a file that fixes the number, that is taken instead. Null leaves the choice to the cost of the
+    /// network: of <see cref="Parity.BatchSizes"/> those that take about a minute, and so with the ways to compute.
+    /// </summary>
+    public IReadOnlyList<int>? BatchSizes { get; init; }
+
+    /// <summary>Goes through all batch sizes and all ways to compute, however long it takes.</summary>
+    public bool All { get; init; }
 
     /// <summary>Seed of the random input.</summary>
     public long Seed { get; init; } = 1;
@@ -48,22 +54,28 @@ public sealed record DeviceValidation(
 /// <summary>The engine against ONNX Runtime, layer by layer and as a whole.</summary>
 /// <param name="BatchSizes">Samples of each batch.</param>
 /// <param name="Engines">The ways the engine computed.</param>
-/// <param name="LeftOut">Providers that do not run here, each with the reason.</param>
+/// <param name="LeftOut">Providers and widths that were not compared, each with the reason: they do not run here, or cost too much.</param>
 /// <param name="Devices">A part for each device of ONNX Runtime.</param>
 public sealed record ValidationReport(
     IReadOnlyList<int> BatchSizes, IReadOnlyList<string> Engines, IReadOnlyList<string> LeftOut, IReadOnlyList<DeviceValidation> Devices)
 {
+    /// <summary>What was chosen by the network's cost, in words; null where everything was gone through.</summary>
+    public string? Choice { get; init; }
+
     /// <summary>Whether everything agrees, on every device.</summary>
     public bool Passed => Devices.Count > 0 && Devices.All(device => device.Passed);
 }
 
 /// <summary>
-/// Compares the engine with ONNX Runtime on a model: every layer's output, the engine running one layer at a time; and the network as a
+/// Compares the engine with ONNX Runtime on a model: every layer's output, the engine running one layer at a time on what ONNX Runtime has before it; and the network as a
 /// whole, on every provider and vector width against ONNX Runtime with one thread and with all, on the graph as written and as ONNX Runtime
 /// rewrites it.
 /// </summary>
 public static class ParityValidation
 {
+    /// <summary>Bytes of the values that ONNX Runtime's four ways return for a batch, all at once.</summary>
+    private const double MostValues = 2e9;
+
     /// <summary>Runs both sides on the same random input.</summary>
     /// <param name="own">The engine's side: a network as it was imported.</param>
     /// <param name="file">ONNX Runtime's side: the model it was imported from, or one that should be the same.</param>
@@ -83,9 +95,14 @@ public static class ParityValidation
         var sides = devices.Select(device => new RuntimeSide(own, file, device, source)).ToList();
         try
         {
-            var batchSizes = sides[0].FixedBatch is { } batch ? [batch] : options.BatchSizes;
-            foreach (var x in Parity.RandomInput(own.Sample, batchSizes, options.Seed)) Compare(own, x, engines, sides);
-            return new ValidationReport(batchSizes, [.. engines.Select(e => e.ToString())], leftOut, [.. sides.Select(side => side.Result(batchSizes[0]))]);
+            var graph = Numerics.Graph.Trace(own.Network, own.Sample);
+            IReadOnlyList<int> batchSizes = sides[0].FixedBatch is { } batch ? [batch] : options.BatchSizes ?? Parity.BatchSizes;
+            string? choice = options.All ? null : Choose(NetworkCost.Of(graph), ref batchSizes, options.BatchSizes is null, engines, options.Providers.Count == 0, leftOut);
+            foreach (var x in Parity.RandomInput(own.Sample, batchSizes, options.Seed)) Compare(own, graph, x, engines, sides);
+            return new ValidationReport(batchSizes, [.. engines.Select(e => e.ToString())], leftOut, [.. sides.Select(side => side.Result(batchSizes[0]))])
+            {
+                Choice = choice,
+            };
         }
         finally
         {
@@ -121,26 +138,63 @@ public static class ParityValidation
         return copy;
     }
 
-    private static void Compare(ImportedModel own, Tensor x, List<EngineSide> engines, List<RuntimeSide> sides)
+    /// <summary>
+    /// Takes off what costs more than the budget: the large batches, then ways that take many times as long as the others, then the rest from
+    /// the slowest and largest on. One batch and one way stay. Returns what was chosen, in words; null where all is.
+    /// </summary>
+    private static string? Choose(NetworkCost cost, ref IReadOnlyList<int> batchSizes, bool chooseBatches, List<EngineSide> engines, bool chooseWays, List<string> leftOut)
+    {
+        var sizes = batchSizes.Order().ToList();
+        string asked = string.Join(", ", batchSizes);
+        int ways = engines.Count;
+        // ONNX Runtime's four ways run twice. The engine runs three times as a whole, and layer by layer beside each of the four.
+        double Seconds() => sizes.Sum(n => 8 * cost.Forward(n) + engines.Sum(engine => 7 * cost.Forward(n) * engine.Slowness + 4 * n * cost.Elements / 3e7));
+        bool Fits() => Seconds() <= NetworkCost.Budget && 4 * sizeof(float) * cost.Elements * sizes[^1] <= MostValues;
+        bool DropBatch(int above)
+        {
+            if (!chooseBatches || sizes.Count == 1 || sizes[^1] <= above) return false;
+            sizes.RemoveAt(sizes.Count - 1);
+            return true;
+        }
+        bool DropWay(double above)
+        {
+            var slowest = engines.MaxBy(engine => engine.Slowness)!;
+            if (!chooseWays || engines.Count == 1 || slowest.Slowness <= above) return false;
+            engines.Remove(slowest);
+            leftOut.Add($"{slowest}: it takes too long for a network of {cost}; --all goes through it");
+            return true;
+        }
+        while (!Fits() && (DropBatch(7) || DropWay(4) || DropBatch(0) || DropWay(0))) { }
+        if (sizes.Count == batchSizes.Count && engines.Count == ways) return null;
+        string batches = sizes.Count < batchSizes.Count ? $"batch sizes {string.Join(", ", sizes)} of {asked}" : "";
+        string engineWays = engines.Count < ways ? $"{engines.Count} of {ways} ways of the engine" : "";
+        batchSizes = sizes;
+        return $"{cost}: {string.Join(", ", new[] { batches, engineWays }.Where(part => part.Length > 0))}";
+    }
+
+    private static void Compare(ImportedModel own, Numerics.Graph graph, Tensor x, List<EngineSide> engines, List<RuntimeSide> sides)
     {
         var references = sides.Select(side => side.Compute(x)).ToList();
         var batch = Batch.FromTensor(x, requiresGrad: false);
-        var graph = Numerics.Graph.Trace(own.Network, own.Sample);
         int[] lastUse = [.. graph.Values.Select(value => graph.Nodes.LastOrDefault(node => node.Inputs.Contains(value))?.Index ?? -1)];
         foreach (var engine in engines)
         {
             using var settings = engine.Use();
-            var values = new Batch?[graph.Values.Count];
-            values[0] = batch;
-            foreach (var node in graph.Nodes)
-            {
-                Batch[] taken = [.. node.Inputs.Select(value => values[value.Index]!)];
-                var y = values[node.Output.Index] = Inference.Run(own.Layers[node.Index].Layer, taken)[0];
-                var tensor = y.ToTensor();
-                foreach (var (side, computed) in sides.Zip(references)) side.AddLayer(node.Index, tensor, computed, $"{engine}");
-                foreach (var value in node.Inputs)
-                    if (lastUse[value.Index] == node.Index) values[value.Index] = null; // large networks have many
-            }
+            foreach (var (side, computed) in sides.Zip(references))
+                foreach (var (way, outputs, _) in computed.Ways)
+                {
+                    // Each layer takes what ONNX Runtime has there, so that it is judged alone, and not the rounding of all before it.
+                    var values = new Batch?[graph.Values.Count];
+                    values[0] = batch;
+                    foreach (var node in graph.Nodes)
+                    {
+                        var y = Inference.Run(own.Layers[node.Index].Layer, [.. node.Inputs.Select(value => values[value.Index]!)])[0];
+                        var reference = side.AddLayer(node.Index, y.ToTensor(), outputs, $"{engine}", way, engine.Error);
+                        values[node.Output.Index] = reference is null ? y : Batch.FromTensor(reference, requiresGrad: false);
+                        foreach (var value in node.Inputs)
+                            if (lastUse[value.Index] == node.Index) values[value.Index] = null; // large networks have many
+                    }
+                }
             foreach (var (way, tensor) in Whole(own, x, batch))
                 foreach (var (side, computed) in sides.Zip(references)) side.AddPath(tensor, computed, $"{engine} {way}");
         }
@@ -185,6 +239,20 @@ public static class ParityValidation
     /// <summary>A way the engine computes: its provider and vector width.</summary>
     private sealed record EngineSide(string Provider, int Bits)
     {
+        /// <summary>About how many times as long it takes as the fastest.</summary>
+        public double Slowness => Provider switch
+        {
+            "simd" => (double)SimdWidth.Widest / Bits,
+            "managed" => 30, // scalar loops
+            _ => 2, // products through a library, by way of columns
+        };
+
+        /// <summary>
+        /// Relative error that each term of a sum may add: Math.NET's managed product adds all one after the other, half a unit in the last place
+        /// each. Sums of the others are made of short ones.
+        /// </summary>
+        public double Error => Provider == "managed" ? 1.0 / (1 << 24) : 0;
+
         public override string ToString() => Provider == "simd" ? string.Create(CultureInfo.InvariantCulture, $"simd {Bits}") : Provider;
 
         /// <summary>Sets both for what this thread runs, until what it returns is disposed.</summary>
@@ -251,13 +319,24 @@ public static class ParityValidation
                 way.Whole.RunOutputs(x.Data, shape, [way.Whole.Output.Name])[way.Whole.Output.Name]))]);
         }
 
-        public void AddLayer(int i, Tensor tensor, Computed computed, string engine)
+        /// <summary>Compares a layer's output with ONNX Runtime's; returns that, or null where it has none of this shape.</summary>
+        public Tensor? AddLayer(int i, Tensor tensor, IReadOnlyDictionary<string, float[]> outputs, string engine, string way, double error)
         {
-            if (own.Layers[i] is not (var layer, { } value)) return; // inside a node
+            if (own.Layers[i] is not (var layer, { } value)) return null; // inside a node
             var comparison = layers[i] ??= new LayerComparison(
                 own.Network.NamedModules().FirstOrDefault(named => named.Module == layer).Name ?? value, layer.ToString(), value, tensor.Shape.WithoutFirst(), Parity.Tolerance(ways[0].Whole));
-            foreach (var (way, outputs, _) in computed.Ways) comparison.Add(tensor, values[i] is null ? null : outputs[value], engine, way);
+            float[]? reference = values[i] is null ? null : outputs[value];
+            comparison.Add(tensor, reference, engine, way, error * Terms(layer));
+            return reference?.Length == tensor.Data.Length ? new Tensor(tensor.Shape, reference) : null;
         }
+
+        /// <summary>Products that each number of a layer's result is a sum of.</summary>
+        private static int Terms(Module layer) => layer switch
+        {
+            Conv2d conv => conv.Weight.Value.Shape.Count / conv.OutChannels,
+            Linear linear => linear.InFeatures,
+            _ => 1,
+        };
 
         public void AddPath(Tensor tensor, Computed computed, string engine)
         {

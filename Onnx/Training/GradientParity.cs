@@ -15,6 +15,9 @@ namespace OnnxLeNet.Onnx;
 /// <param name="Tolerance">What <see cref="MaxRel"/> must stay under.</param>
 public sealed record GradientRow(string Input, int Samples, string Name, double MaxAbs, double Largest, double MaxRel, double Tolerance)
 {
+    /// <summary>Which batch of this input it was: another follows one that differs.</summary>
+    public int Try { get; init; } = 1;
+
     /// <summary>Whether they agree. What is not a number never does.</summary>
     public bool Passed => MaxRel < Tolerance;
 }
@@ -23,10 +26,13 @@ public sealed record GradientRow(string Input, int Samples, string Name, double 
 /// <param name="Optimizer">Which, with its numbers.</param>
 /// <param name="Steps">How many.</param>
 /// <param name="LossMaxAbs">Largest absolute difference of a step's loss.</param>
-/// <param name="MaxAbs">Largest absolute difference of a weight.</param>
+/// <param name="MaxAbs">Largest absolute difference of a weight; of a tensor with numbers beyond 1, over its largest.</param>
 /// <param name="Tolerance">What <see cref="MaxAbs"/> must stay under.</param>
 public sealed record OptimizerRow(string Optimizer, int Steps, double LossMaxAbs, double MaxAbs, double Tolerance)
 {
+    /// <summary>Which batches these were: others follow those that differ.</summary>
+    public int Try { get; init; } = 1;
+
     /// <summary>Whether they agree. What is not a number never does.</summary>
     public bool Passed => MaxAbs < Tolerance && double.IsFinite(LossMaxAbs);
 }
@@ -52,16 +58,45 @@ public static class GradientParity
     /// <summary>Sizes of the random batches.</summary>
     public static IReadOnlyList<int> BatchSizes { get; } = [3, 16];
 
-    /// <summary>Updates in a comparison of optimizers.</summary>
-    public const int OptimizerSteps = 20;
+    /// <summary>Updates in a comparison of optimizers, and the samples of each.</summary>
+    public const int OptimizerSteps = 20, OptimizerBatch = 16;
 
-    private const int DataBatch = 64, MostTries = 3;
+    /// <summary>Batches that are tried before a difference is taken for one: all are reported.</summary>
+    public const int MostTries = 3;
+
+    private const int DataBatch = 64;
 
     /// <summary>
     /// Standard deviation of the noise over images on a GPU. Over an even background all elements of a pool's window are equal, and cuDNN,
     /// whose rounding depends on the place, chooses among them by chance: gradients of the input then differ by a fifth, both right.
     /// </summary>
     private const float Noise = 0.1f;
+
+    /// <summary>
+    /// The verdict on all tries: of every input some batch has all gradients right. Where two elements of a pool's window, or one before a ReLU and
+    /// zero, are nearer than rounding, either side may choose otherwise than the other, and both are right; a wrong formula differs on every batch.
+    /// </summary>
+    public static bool Passed(IEnumerable<GradientRow> rows)
+    {
+        ArgumentNullException.ThrowIfNull(rows);
+        var inputs = rows.GroupBy(row => row.Input).ToList();
+        return inputs.Count > 0 && inputs.All(input => input.GroupBy(row => row.Try).Any(tried => tried.All(row => row.Passed)));
+    }
+
+    /// <summary>The rows that the verdict rests on: of every input those of its last try.</summary>
+    public static IEnumerable<GradientRow> LastTries(IEnumerable<GradientRow> rows)
+    {
+        ArgumentNullException.ThrowIfNull(rows);
+        return rows.GroupBy(row => row.Input).SelectMany(input => input.Where(row => row.Try == input.Max(other => other.Try)));
+    }
+
+    /// <summary>The same of optimizers.</summary>
+    public static bool Passed(IEnumerable<OptimizerRow> rows)
+    {
+        ArgumentNullException.ThrowIfNull(rows);
+        var optimizers = rows.GroupBy(row => row.Optimizer).ToList();
+        return optimizers.Count > 0 && optimizers.All(optimizer => optimizer.Any(row => row.Passed));
+    }
 
     /// <summary>Whether a network has gradients to compare.</summary>
     public static bool Applies(Module network)
@@ -80,7 +115,10 @@ public static class GradientParity
 
     /// <summary>
     /// Every parameter's gradient and the input's, on standard normal batches with random labels or targets, and on images of a data set
-    /// where one is given.
+    /// where one is given. Of the batch sizes those that the network's cost lets finish within about a minute, the smallest at least. A batch that
+    /// differs is followed by others; every try is in the result, <see cref="Passed(IEnumerable{GradientRow})"/> judges. A network with a million
+    /// values or more in a batch is compared node by node, and the engine's whole backward with that of its nodes. Dropout rests, and weights that
+    /// are all alike, by which gradients would be zero but for rounding, are drawn anew meanwhile.
     /// </summary>
     /// <param name="network">A network whose layers and joins have a backward in ONNX.</param>
     /// <param name="sample">The shape of one input sample.</param>
@@ -88,64 +126,94 @@ public static class GradientParity
     /// <param name="name">What to call the data.</param>
     /// <param name="options">Device and threads.</param>
     /// <param name="seed">Of the random batches.</param>
+    /// <param name="all">All batch sizes, whatever they cost.</param>
     /// <exception cref="OnnxException">A layer has no backward in ONNX.</exception>
-    public static IReadOnlyList<GradientRow> Gradients(Module network, Shape sample, ImageDataset? data = null, string name = "data", OrtOptions? options = null, long seed = 1)
+    public static IReadOnlyList<GradientRow> Gradients(
+        Module network, Shape sample, ImageDataset? data = null, string name = "data", OrtOptions? options = null, long seed = 1, bool all = false)
     {
         ArgumentNullException.ThrowIfNull(network);
         options ??= new OrtOptions();
-        using var _ = new Unchanged(network);
+        using var _ = new Unchanged(network, seed);
         var random = new Generator(seed);
         var loss = LossFor(network, sample);
-        using var trainer = OrtTrainer.Create(network, sample, new SGD(network.Parameters(), 0), new TrainingGraphOptions { Loss = loss, Gradients = true, InputGradient = true }, options, random);
+        var cost = NetworkCost.Of(Graph.Trace(network, sample));
+        List<TracedBackward>? backwards = cost.Elements * BatchSizes[0] > NodeGradients.MostWhole ? [] : null;
+        var graph = new TrainingGraphOptions { Loss = loss, Gradients = true, InputGradient = true };
+        var still = new SGD(network.Parameters(), 0);
+        using var trainer = OrtTrainer.Load(TrainingExporter.Export(network, sample, "training", still, graph, null, backwards), network, still, options, random);
         var rows = new List<GradientRow>();
-        foreach (int size in BatchSizes) rows.AddRange(Tried($"random, batch {size}", input => Compare(network, trainer, input, Task.Random(trainer, size, random), options.Device)));
+        int dataBatch = data is null ? 0 : Math.Min(backwards is null ? DataBatch : BatchSizes[0], data.Count), samples = dataBatch;
+        foreach (int size in BatchSizes)
+        {
+            samples += size;
+            if (!all && size > BatchSizes[0] && 2 * cost.Step(samples) > NetworkCost.Budget) break;
+            if (backwards is not null && size > BatchSizes[0]) break; // every value of every node: a small batch has enough
+            rows.AddRange(Tried($"random, batch {size}", input => Compare(network, trainer, input, Task.Random(trainer, size, random), options.Device, backwards)));
+        }
+        if (backwards is not null) rows.AddRange(NodeGradients.Whole(network, Task.Random(trainer, BatchSizes[0], random).X, seed, $"random, batch {BatchSizes[0]}"));
         if (data is null) return rows;
         bool noisy = options.Device.Type != OrtDeviceType.Cpu;
-        rows.AddRange(Tried($"{name}{(noisy ? " with noise" : "")}, batch {Math.Min(DataBatch, data.Count)}", input =>
+        rows.AddRange(Tried($"{name}{(noisy ? " with noise" : "")}, batch {dataBatch}", input =>
         {
-            var indices = new int[Math.Min(DataBatch, data.Count)];
+            var indices = new int[dataBatch];
             for (int i = 0; i < indices.Length; i++) indices[i] = random.Next(data.Count);
             var (images, labels) = data.Take(indices);
             // The class after the right one: a trained network has gradients well above rounding by it, too.
             for (int n = 0; n < labels.Length; n++) labels[n] = (labels[n] + 1) % trainer.OutputSample[0];
             var x = images.ToTensor();
             if (noisy) foreach (ref float pixel in x.Data.AsSpan()) pixel += Noise * (float)random.NextNormal();
-            return Compare(network, trainer, input, new Task(x, labels, null), options.Device);
+            return Compare(network, trainer, input, new Task(x, labels, null), options.Device, backwards);
         }));
         return rows;
     }
 
-    /// <summary>
-    /// Where two elements of a pool's window, or one before a ReLU and zero, are nearer than rounding, either side may choose otherwise
-    /// than the other, and both are right. So a batch that differs is followed by others: a wrong formula differs on all of them.
-    /// </summary>
-    private static GradientRow[] Tried(string input, Func<string, IEnumerable<GradientRow>> compare)
+    /// <summary>The rows of every try, up to the first whose rows all pass.</summary>
+    private static List<GradientRow> Tried(string input, Func<string, IEnumerable<GradientRow>> compare)
     {
-        for (int number = 1; ; number++)
+        var all = new List<GradientRow>();
+        for (int number = 1; number <= MostTries; number++)
         {
-            GradientRow[] rows = [.. compare(number == 1 ? input : $"{input}, try {number}")];
-            if (number == MostTries || Array.TrueForAll(rows, row => row.Passed)) return rows;
+            GradientRow[] rows = [.. compare(input).Select(row => row with { Try = number })];
+            all.AddRange(rows);
+            if (Array.TrueForAll(rows, row => row.Passed)) break;
         }
+        return all;
     }
 
-    /// <summary>Some steps of every optimizer in both, from the same weights on the same batches: SGD, Adam, AdamW and RMSprop with what
-    /// they can be given.</summary>
+    /// <summary>
+    /// Some steps of every optimizer in both, from the same weights on the same batches: SGD, Adam, AdamW and RMSprop with what they can be given.
+    /// A large network takes fewer steps of smaller batches, and where these take longer than a minute fewer optimizers, at least SGD with momentum.
+    /// </summary>
     /// <inheritdoc cref="Gradients"/>
-    public static IReadOnlyList<OptimizerRow> Optimizers(Module network, Shape sample, ImageDataset? data = null, OrtOptions? options = null, long seed = 1)
+    public static IReadOnlyList<OptimizerRow> Optimizers(
+        Module network, Shape sample, ImageDataset? data = null, OrtOptions? options = null, long seed = 1, bool all = false)
     {
         ArgumentNullException.ThrowIfNull(network);
-        return [.. Contenders(network).Select(contender =>
+        var cost = NetworkCost.Of(Graph.Trace(network, sample));
+        var contenders = Contenders(network).ToList();
+        var (steps, batch) = (OptimizerSteps, OptimizerBatch);
+        // A large model's session takes a second to make.
+        double Seconds() => contenders.Count * (2 * steps * cost.Step(batch) + cost.Parameters / 1e7);
+        if (!all && Seconds() > NetworkCost.Budget)
         {
-            for (int number = 1; ; number++)
+            (steps, batch) = (2, 2);
+            contenders = [.. contenders.OrderBy(contender => contender.Rank)];
+            while (contenders.Count > 1 && Seconds() > NetworkCost.Budget) contenders.RemoveAt(contenders.Count - 1);
+        }
+        var rows = new List<OptimizerRow>();
+        foreach (var contender in contenders)
+        {
+            for (int number = 1; number <= MostTries; number++)
             {
-                var row = Compare(network, sample, contender, data, options ?? new OrtOptions(), seed + number - 1);
-                if (number > 1) row = row with { Optimizer = $"{row.Optimizer}, try {number}" };
-                if (number == MostTries || row.Passed) return row; // as with the gradients
+                rows.Add(Compare(network, sample, contender, data, options ?? new OrtOptions(), seed + number - 1, steps, batch) with { Try = number });
+                if (rows[^1].Passed) break;
             }
-        })];
+        }
+        return rows;
     }
 
-    private sealed record Contender(string Name, Func<Optimizer> Make, double Tolerance, double? ClipNorm = null, double? ClipValue = null);
+    // Where there is time for a few only, those of the lowest rank are compared.
+    private sealed record Contender(string Name, Func<Optimizer> Make, double Tolerance, double? ClipNorm = null, double? ClipValue = null, int Rank = 2);
 
     /// <summary>
     /// The optimizers, each with numbers that let every part of its formula count. Those that divide by the gradients' size would make
@@ -162,31 +230,32 @@ public static class GradientParity
         }
         const double Descent = 3e-3, Rate = 1e-3, Mean = 1e-4, Eps = 1e-3;
         yield return new("SGD", () => new SGD(Parameters(), Descent), WeightTolerance);
-        yield return new("SGD, momentum", () => new SGD(Parameters(), Descent, momentum: 0.9), WeightTolerance);
+        yield return new("SGD, momentum", () => new SGD(Parameters(), Descent, momentum: 0.9), WeightTolerance, Rank: 0);
         yield return new("SGD, momentum, dampening", () => new SGD(Parameters(), Descent, momentum: 0.9, dampening: 0.5), WeightTolerance);
         yield return new("SGD, Nesterov, weight decay", () => new SGD(Parameters(), Descent, momentum: 0.9, weightDecay: 1e-2, nesterov: true), WeightTolerance);
         yield return new("SGD, momentum, two groups", () => new SGD(Groups(), Descent, momentum: 0.9), WeightTolerance);
         yield return new("SGD, momentum, clipped by norm", () => new SGD(Parameters(), Descent, momentum: 0.9), WeightTolerance, ClipNorm: 0.5);
         yield return new("SGD, momentum, clipped by value", () => new SGD(Parameters(), Descent, momentum: 0.9), WeightTolerance, ClipValue: 0.01);
-        yield return new("Adam", () => new Adam(Parameters(), Rate, eps: Eps), NormalizedTolerance);
+        yield return new("Adam", () => new Adam(Parameters(), Rate, eps: Eps), NormalizedTolerance, Rank: 1);
         yield return new("Adam, amsgrad, weight decay", () => new Adam(Parameters(), Rate, eps: Eps, weightDecay: 1e-2, amsgrad: true), NormalizedTolerance);
         yield return new("AdamW", () => new AdamW(Parameters(), Rate, eps: Eps, weightDecay: 0.1), NormalizedTolerance);
         yield return new("RMSprop", () => new RMSprop(Parameters(), Mean, eps: Eps), NormalizedTolerance);
         yield return new("RMSprop, centered, momentum, weight decay", () => new RMSprop(Parameters(), Mean, momentum: 0.5, weightDecay: 1e-2, centered: true, eps: Eps), NormalizedTolerance);
     }
 
-    private static OptimizerRow Compare(Module network, Shape sample, Contender contender, ImageDataset? data, OrtOptions options, long seed)
+    private static OptimizerRow Compare(
+        Module network, Shape sample, Contender contender, ImageDataset? data, OrtOptions options, long seed, int steps, int batch)
     {
-        using var start = new Unchanged(network);
+        using var start = new Unchanged(network, seed);
         var loss = LossFor(network, sample);
         var graph = new TrainingGraphOptions { Loss = loss, ClipNorm = contender.ClipNorm, ClipValue = contender.ClipValue };
         var optimizer = contender.Make();
         using var trainer = OrtTrainer.Create(network, sample, optimizer, graph, options);
         var random = new Generator(seed);
         double lossMaxAbs = 0;
-        for (int step = 0; step < OptimizerSteps; step++)
+        for (int step = 0; step < steps; step++)
         {
-            var task = Task.Random(trainer, 16, random, data);
+            var task = Task.Random(trainer, batch, random, data);
             double other = task.Step(trainer);
             network.ZeroGrad();
             double own = task.Engine(network, out _);
@@ -202,26 +271,37 @@ public static class GradientParity
         {
             if (tensor.Type == ElementType.Int64) continue;
             float[] own = reached[name].AsTensor().Data, other = tensor.AsTensor().Data;
-            for (int i = 0; i < own.Length; i++) maxAbs = Math.Max(maxAbs, Math.Abs((double)own[i] - other[i]));
+            // From 1 on, of the tensor's largest number: a float has no absolute error.
+            double scale = Math.Max(1, Largest(other));
+            for (int i = 0; i < own.Length; i++) maxAbs = Math.Max(maxAbs, Math.Abs((double)own[i] - other[i]) / scale);
         }
-        return new OptimizerRow(contender.Name, OptimizerSteps, lossMaxAbs, maxAbs, contender.Tolerance * (options.Device.Type == OrtDeviceType.Cpu ? 1 : 10));
+        return new OptimizerRow(contender.Name, steps, lossMaxAbs, maxAbs, contender.Tolerance * (options.Device.Type == OrtDeviceType.Cpu ? 1 : 10));
     }
 
-    private static IEnumerable<GradientRow> Compare(Module network, OrtTrainer trainer, string input, Task task, OrtDevice device)
+    private static IEnumerable<GradientRow> Compare(
+        Module network, OrtTrainer trainer, string input, Task task, OrtDevice device, IReadOnlyList<TracedBackward>? backwards)
     {
         double tolerance = device.Type == OrtDeviceType.Cpu ? CpuTolerance : CudaTolerance;
         network.ZeroGrad();
-        task.Engine(network, out var dx);
+        Tensor? dx = null;
+        if (backwards is null) task.Engine(network, out dx);
         if (!double.IsFinite(task.Step(trainer))) throw new OnnxException($"{input}: the loss is not finite, and there is nothing to compare");
+        var sums = new Dictionary<Parameter, double>();
+        if (backwards is not null)
+        {
+            foreach (var row in NodeGradients.Compare(network, trainer, backwards, task.X, sums, (name, own, other) => Row(name, own, other, null)))
+                yield return row;
+        }
         var names = network.NamedParameters().ToDictionary(named => named.Parameter, named => named.Name);
         var weights = Idle(Graph.Trace(network, trainer.Sample)).ToDictionary(idle => idle.Bias, idle => idle.Weight);
         foreach (var (parameter, name) in names)
         {
             if (!parameter.RequiresGrad) continue;
-            double? scale = weights.TryGetValue(parameter, out var weight) && weight.RequiresGrad ? Largest(trainer.Gradient(names[weight])) : null;
+            double? scale = weights.TryGetValue(parameter, out var weight) && weight.RequiresGrad ? Largest(trainer.Gradient(names[weight]))
+                : sums.TryGetValue(parameter, out double sum) ? Math.Max(sum, Largest(trainer.Gradient(name))) : null;
             yield return Row(name, parameter.Grad!.Data, trainer.Gradient(name), scale);
         }
-        yield return Row(OnnxExporter.Input, dx.Data, trainer.Gradient(OnnxExporter.Input), null);
+        if (dx is not null) yield return Row(OnnxExporter.Input, dx.Data, trainer.Gradient(OnnxExporter.Input), null);
 
         GradientRow Row(string name, float[] own, ReadOnlySpan<float> other, double? scale)
         {
@@ -298,24 +378,36 @@ public static class GradientParity
         }
     }
 
-    /// <summary>Puts a network in training mode, and back as it was: mode, weights, buffers.</summary>
+    /// <summary>
+    /// Makes a network ready to be compared, and at the end what it was: in training mode, but for dropout, whose masks either side would draw for
+    /// itself; with weights that are not all alike.
+    /// </summary>
     private sealed class Unchanged : IDisposable
     {
         private readonly Module network;
-        private readonly bool training;
+        private readonly List<(Module Module, bool Training)> modes = [];
         private readonly StateDict state;
 
-        public Unchanged(Module network)
+        public Unchanged(Module network, long seed)
         {
-            (this.network, training, state) = (network, network.Training, network.StateDict().Clone());
+            (this.network, state) = (network, network.StateDict().Clone());
+            network.Apply(module => modes.Add((module, module.Training)));
             network.Train();
+            network.Apply(module => { if (module is Dropout) module.Eval(); });
+            var random = new Generator(seed);
+            foreach (var weight in network.Parameters().Select(parameter => parameter.Value))
+            {
+                if (weight.Shape.Rank > 1 && weight.Shape.Count > 1 && weight.Data.AsSpan().IndexOfAnyExcept(weight.Data[0]) < 0)
+                    Init.KaimingNormal(weight, random, nonlinearity: Nonlinearity.Linear);
+            }
         }
 
         public void Dispose()
         {
             network.LoadStateDict(state);
             network.ZeroGrad();
-            network.Train(training);
+            // They were noted from the inside out; a module's mode goes to all inside it.
+            foreach (var (module, training) in Enumerable.Reverse(modes)) module.Train(training);
         }
     }
 }

@@ -217,7 +217,7 @@ public sealed class OrtTrainer : ITrainingSteps, IDisposable
         batch.Input.ToDevice();
         for (int i = 0; i < batch.Masks.Length; i++)
         {
-            Draw(dropouts[i].Layer.P, batch.Masks[i].Elements);
+            Draw(dropouts[i].Layer.Training ? dropouts[i].Layer.P : 0, batch.Masks[i].Elements);
             batch.Masks[i].ToDevice();
         }
         for (int g = 0; g < rates.Length; g++)
@@ -244,9 +244,17 @@ public sealed class OrtTrainer : ITrainingSteps, IDisposable
     /// <exception cref="OnnxException">The step does not return it.</exception>
     public ReadOnlySpan<float> Gradient(string name)
     {
-        if (!Last().Gradients.TryGetValue(name + TrainingNames.Gradient, out var gradient)) throw new OnnxException($"{source} does not return the gradient of '{name}': write it with gradients");
+        if (!Last().Returned.TryGetValue(name + TrainingNames.Gradient, out var gradient)) throw new OnnxException($"{source} does not return the gradient of '{name}': write it with gradients");
         gradient.FromDevice();
         return gradient.Elements;
+    }
+
+    /// <summary>An output of the last step, by its name.</summary>
+    internal ReadOnlySpan<float> Value(string output)
+    {
+        var value = Last().Returned[output];
+        value.FromDevice();
+        return value.Elements;
     }
 
     /// <summary>Takes weights and buffers from the network, and state and rates from the optimizer.</summary>
@@ -399,7 +407,8 @@ public sealed class OrtTrainer : ITrainingSteps, IDisposable
                 Masks = [.. owner.dropouts.Select(dropout => Float(owner.model.Graph.Input.Single(input => input.Name == dropout.Name)))];
                 Loss = Add(new DeviceTensor<float>(owner.Device, TensorElementType.Float, []));
                 Logits = Add(new DeviceTensor<float>(owner.Device, TensorElementType.Float, ShapeOf(samples, owner.OutputSample)));
-                foreach (var output in owner.model.Graph.Output.Where(output => output.Name.EndsWith(TrainingNames.Gradient, StringComparison.Ordinal))) Gradients.Add(output.Name, Float(output));
+                foreach (var output in owner.model.Graph.Output.Where(output => output.Name.EndsWith(TrainingNames.Gradient, StringComparison.Ordinal)
+                    || output.Name.EndsWith(TrainingNames.Value, StringComparison.Ordinal))) Returned.Add(output.Name, Float(output));
                 for (int from = 0; from < 2; from++)
                 {
                     var binding = Add(owner.session.CreateIoBinding());
@@ -412,7 +421,7 @@ public sealed class OrtTrainer : ITrainingSteps, IDisposable
                     binding.BindOutput(TrainingNames.Loss, Loss.Value);
                     binding.BindOutput(OnnxExporter.Output, Logits.Value);
                     foreach (var (output, input) in owner.updates) binding.BindOutput(output, owner.sets[1 - from].Value(input));
-                    foreach (var (name, gradient) in Gradients) binding.BindOutput(name, gradient.Value);
+                    foreach (var (name, gradient) in Returned) binding.BindOutput(name, gradient.Value);
                     Bindings[from] = binding;
                     // A graph for each direction. What is captured runs more than once, which changes nothing: a step does not write what
                     // it reads.
@@ -448,7 +457,8 @@ public sealed class OrtTrainer : ITrainingSteps, IDisposable
 
         public DeviceTensor<float> Logits { get; }
 
-        public Dictionary<string, DeviceTensor<float>> Gradients { get; } = [];
+        /// <summary>Gradients and values that the step returns beside what it replaces.</summary>
+        public Dictionary<string, DeviceTensor<float>> Returned { get; } = [];
 
         /// <summary>From the first set to the second, and back.</summary>
         public OrtIoBinding[] Bindings { get; } = new OrtIoBinding[2];

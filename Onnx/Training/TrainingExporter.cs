@@ -31,7 +31,11 @@ public static class TrainingExporter
     /// fit.</exception>
     /// <exception cref="ShapeException">The network does not take such samples.</exception>
     public static ModelProto Export(Module network, Shape sample, string name, Optimizer optimizer, TrainingGraphOptions? options = null,
-        IEnumerable<KeyValuePair<string, string>>? metadata = null)
+        IEnumerable<KeyValuePair<string, string>>? metadata = null) => Export(network, sample, name, optimizer, options, metadata, null);
+
+    /// <summary>The same, with outputs for what each node takes, returns and passes back where a list for them is given.</summary>
+    internal static ModelProto Export(Module network, Shape sample, string name, Optimizer optimizer, TrainingGraphOptions? options,
+        IEnumerable<KeyValuePair<string, string>>? metadata, List<TracedBackward>? backwards)
     {
         ArgumentNullException.ThrowIfNull(network);
         ArgumentNullException.ThrowIfNull(optimizer);
@@ -62,7 +66,7 @@ public static class TrainingExporter
 
         var (loss, dy) = LossGraph.Add(graph, OnnxExporter.Output, output);
         writer.Rename(loss, TrainingNames.Loss);
-        string? dx = Backward(graph, traced, nodes, dy);
+        string? dx = Backward(graph, traced, nodes, dy, backwards);
         OptimizerGraph.Add(graph, optimizer);
 
         proto.Output.Add(TrainingWriter.Value(TrainingNames.Loss, DataType.Float));
@@ -83,7 +87,21 @@ public static class TrainingExporter
             writer.Rename(dx!, OnnxExporter.Input + TrainingNames.Gradient);
             proto.Output.Add(graph.Batched(OnnxExporter.Input + TrainingNames.Gradient, DataType.Float, sample.Sizes));
         }
+        if (backwards is not null) AddValues(graph, traced, nodes);
         return Model(proto, layout, graph, metadata ?? []);
+    }
+
+    /// <summary>Makes every node's value an output too.</summary>
+    private static void AddValues(TrainingWriter graph, Graph traced, List<TrainingNode> nodes)
+    {
+        foreach (var node in traced.Nodes) AddOutput(graph, TrainingNames.ValueOf(node.Output.Index), nodes[node.Index].Y, node.Output.Sample);
+    }
+
+    private static string AddOutput(TrainingWriter graph, string name, string value, Shape sample)
+    {
+        string output = graph.Node("Identity", name, [value]);
+        graph.Graph.Graph.Output.Add(graph.Batched(output, DataType.Float, sample.Sizes));
+        return output;
     }
 
     /// <summary>
@@ -139,7 +157,7 @@ public static class TrainingExporter
 
     /// <summary>The nodes from the last to the first; a value's gradient is the sum over its uses. Returns the input's, if it was
     /// wanted.</summary>
-    private static string? Backward(TrainingWriter graph, Graph traced, List<TrainingNode> nodes, string dy)
+    private static string? Backward(TrainingWriter graph, Graph traced, List<TrainingNode> nodes, string dy, List<TracedBackward>? backwards)
     {
         var contributions = traced.Values.Select(_ => new List<string>()).ToArray();
         contributions[traced.Output.Index].Add(dy);
@@ -157,16 +175,25 @@ public static class TrainingExporter
             {
                 // Where the largest of a window is 0, the gradient ends: that is seen in the pool's result, which is a fraction of the
                 // ReLU's.
-                gradient = Activations.Backward(graph, nodes[before.Index].Single with { Y = at.Y }, gradient, relu);
-                contributions[before.Inputs[0].Index].Add(MaxPool.Backward(graph, at.Single, gradient, pool));
+                string rectified = Activations.Backward(graph, nodes[before.Index].Single with { Y = at.Y }, gradient, relu);
+                string pooled = MaxPool.Backward(graph, at.Single, rectified, pool);
+                contributions[before.Inputs[0].Index].Add(pooled);
+                backwards?.Add(Traced(graph, node, before.Index, gradient, [pooled]));
                 continue;
             }
             string?[] dx = OnnxExporter.Form(at.Layer).WriteBackward(graph, at, gradient);
             for (int k = 0; k < dx.Length; k++)
                 if (at.NeedsDx[k] && dx[k] is { } contribution) contributions[node.Inputs[k].Index].Add(contribution);
+            backwards?.Add(Traced(graph, node, null, gradient, [.. dx.Select((contribution, k) => at.NeedsDx[k] ? contribution : null)]));
         }
         return Gradient(0, OnnxExporter.Input);
     }
+
+    /// <summary>Makes a node's gradients outputs too.</summary>
+    private static TracedBackward Traced(TrainingWriter graph, Node node, int? before, string dy, string?[] dx) => new(node.Index, before,
+        AddOutput(graph, $"{node.Index}.dy{TrainingNames.Value}", dy, node.Output.Sample),
+        [.. dx.Select((gradient, k) => gradient is null ? null : AddOutput(graph, $"{node.Index}.dx{k}{TrainingNames.Value}", gradient,
+            (before is null ? node.Inputs[k] : ((Value)node.Inputs[0]).Producer!.Inputs[0]).Sample))]);
 
     /// <summary>What the forward wrote as weights comes in as inputs, and with it the rest of what a step takes and replaces.</summary>
     private static void MakeInputs(GraphProto graph, TrainingLayout layout)

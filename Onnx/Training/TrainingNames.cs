@@ -48,5 +48,11 @@ public static class TrainingNames
     /// <summary>Metadata: how gradients are limited, as a JSON object; missing where they are not.</summary>
     public const string Clipping = "training.clipping";
 
+    /// <summary>Ends the name of an output that a node takes, returns or passes back, in a step that is written to be compared.</summary>
+    internal const string Value = ".value";
+
+    /// <summary>The output of a value of the traced graph.</summary>
+    internal static string ValueOf(int index) => $"{index}{Value}";
+
     internal static string LearningRateOf(int group, int groups) => groups == 1 ? LearningRate : $"{LearningRate}.{group}";
 }

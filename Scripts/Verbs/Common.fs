@@ -75,13 +75,15 @@ let parityRows (report: ParityReport) =
                     "passed", row.Passed ] ]
 
 /// The proof of the gradients: for each input the parameter that lies farthest apart.
+let private tried number = if number = 1 then "" else $", try {number}"
+
 let gradientTable out (rows: GradientRow seq) =
     table
         out
         [ "input"; "gradients"; "worst"; "max abs"; "max rel"; "" ]
-        [ for input, rows in rows |> Seq.groupBy _.Input ->
+        [ for (input, number), rows in rows |> Seq.groupBy (fun row -> row.Input, row.Try) ->
               let worst = rows |> Seq.maxBy (fun row -> if Double.IsNaN row.MaxRel then infinity else row.MaxRel)
-              [ input
+              [ input + tried number
                 string (Seq.length rows)
                 worst.Name
                 scientific worst.MaxAbs
@@ -93,6 +95,7 @@ let gradientRows (rows: GradientRow seq) =
         [ for row in rows ->
               json
                   [ "input", row.Input
+                    "try", row.Try
                     "samples", row.Samples
                     "gradient", row.Name
                     "maxAbs", row.MaxAbs
@@ -106,7 +109,7 @@ let optimizerTable out (rows: OptimizerRow seq) =
         out
         [ "optimizer"; "steps"; "loss, max abs"; "weights, max abs"; "allowed"; "" ]
         [ for row in rows ->
-              [ row.Optimizer
+              [ row.Optimizer + tried row.Try
                 string row.Steps
                 scientific row.LossMaxAbs
                 scientific row.MaxAbs
@@ -118,6 +121,7 @@ let optimizerRows (rows: OptimizerRow seq) =
         [ for row in rows ->
               json
                   [ "optimizer", row.Optimizer
+                    "try", row.Try
                     "steps", row.Steps
                     "lossMaxAbs", row.LossMaxAbs
                     "maxAbs", row.MaxAbs

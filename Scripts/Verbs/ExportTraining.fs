@@ -96,8 +96,8 @@ let run (args: ParseResults<ExportArgs>) =
     // What is written runs in ONNX Runtime, and the engine's gradients agree with it.
     (OrtTrainer.Load(step, source.Network, optimizer, source = target)).Dispose()
     let rows = GradientParity.Gradients(source.Network, source.Sample)
-    let passed = rows |> Seq.forall _.Passed
-    let worst = rows |> Seq.maxBy _.MaxRel
+    let passed = GradientParity.Passed rows
+    let worst = GradientParity.LastTries rows |> Seq.maxBy _.MaxRel
     line out $"engine against the training step: largest difference of a gradient {scientific worst.MaxRel} relative, {worst.Name} on {worst.Input}"
     let bytes = step.ToByteArray()
     if passed then

@@ -186,7 +186,7 @@ let finish (job: Job) (data: ImageFolder) (net: Sequential) (result: TrainingRes
     let logits, test, hash = export job data net result.Losses.Count unproven
     let parity = prove job data net logits unproven
     let gradients = proveGradients job data net
-    let agree = gradients |> Seq.forall _.Passed
+    let agree = Seq.isEmpty gradients || GradientParity.Passed gradients
     let accurate = job.MinAccuracy |> Option.forall (fun least -> test >= least)
     let bytes = (FileInfo unproven).Length
     let placed =
