@@ -88,6 +88,7 @@ internal static class LayerCases
         ["slice of channels"] = (() => new Slice(1, 1, 3), new Shape(4, 3, 2)),
         ["slice with a step, from the end"] = (() => new Slice(-1, -6, null, 2), new Shape(2, 3, 7)),
         ["slice in reverse"] = (() => new Slice(2, null, 0, -2), new Shape(2, 6, 3)),
+        ["index select"] = (() => new IndexSelect(2, 3, 0, -1, 0), new Shape(2, 4, 3)),
         ["channel shuffle"] = (() => new ChannelShuffle(3), new Shape(6, 2, 3)),
         ["dropout, evaluation"] = (() => new Dropout().Eval(), new Shape(3, 4, 5)),
         ["relu"] = (() => new ReLU(), new Shape(3, 4, 5)),

@@ -26,6 +26,7 @@ internal abstract class ReferenceLayer
         Resize resize => new Moved((input, output) => Resized(resize, input, output), resize.OutputShape),
         Pad2d pad => new Moved((input, output) => Padded(pad, input, output), pad.OutputShape, pad is ConstantPad2d c ? c.Value : 0),
         Slice slice => new Moved((input, output) => Sliced(slice, input, output), slice.OutputShape),
+        IndexSelect select => new Moved((input, output) => Selected(select.Dim, [.. select.Indices], input, output), select.OutputShape),
         ChannelShuffle shuffle => new Moved((input, _) => Shuffled(shuffle.Groups, input), sample => sample),
         BatchNorm norm => new Norm(norm),
         ReLU => new Each(x => Math.Max(x, 0), x => x > 0 ? 1 : 0),
@@ -288,16 +289,22 @@ internal abstract class ReferenceLayer
 
     private static IEnumerable<(int, int, double)> Sliced(Slice layer, Shape input, Shape output)
     {
-        int axis = layer.Dim < 0 ? input.Rank - 1 : layer.Dim - 1, size = input[axis], y = 0;
+        int axis = layer.Dim < 0 ? input.Rank - 1 : layer.Dim - 1, size = input[axis];
         int From(int? place, int missing) => place is not { } p ? missing : p < 0 ? p + size : p;
         var taken = new List<int>();
         if (layer.Step > 0) for (int i = From(layer.Start, 0); i < Math.Min(size, From(layer.End, size)); i += layer.Step) taken.Add(i);
         else for (int i = From(layer.Start, size - 1); i > From(layer.End, -1); i += layer.Step) taken.Add(i);
+        return Selected(axis + 1, [.. taken], input, output);
+    }
+
+    private static IEnumerable<(int, int, double)> Selected(int dim, int[] taken, Shape input, Shape output)
+    {
+        int axis = dim - 1, size = input[axis], y = 0;
         int later = input.Sizes[(axis + 1)..].ToArray().Aggregate(1, (product, s) => product * s);
-        for (int before = 0; before < output.Count / (taken.Count * later); before++)
+        for (int before = 0; before < output.Count / (taken.Length * later); before++)
             foreach (int place in taken)
                 for (int behind = 0; behind < later; behind++)
-                    yield return (y++, (before * size + place) * later + behind, 1);
+                    yield return (y++, (before * size + (place + size) % size) * later + behind, 1);
     }
 
     private static IEnumerable<(int, int, double)> Shuffled(int groups, Shape input)

@@ -52,6 +52,8 @@ public sealed class SelectionTests
         Failure.Of<ArgumentOutOfRangeException>(() => _ = new Slice(1, step: 0), "step");
         Failure.Of<ShapeException>(() => new Slice(4).OutputShape(Sample), "axis 4", "[5, 3, 4]");
         Failure.Of<ShapeException>(() => new Slice(1, 3, 3).OutputShape(Sample), "leaves nothing", "[5, 3, 4]");
+        Failure.Of<ArgumentException>(() => _ = new IndexSelect(1), "at least one");
+        Failure.Of<ShapeException>(() => new IndexSelect(1, 0, 5).OutputShape(Sample), "place 5 of axis 1", "[5, 3, 4]");
         Failure.Of<ShapeException>(() => Shapes(x => F.Split(x, [2, 2])), "axis of 5", "[2, 2]");
         Failure.Of<ShapeException>(() => Shapes(x => F.Split(x, [6, -1])), "[6, -1]");
         Failure.Of<ShapeException>(() => Shapes(x => F.Chunk(x, 2, dim: 5)), "no axis 5");

@@ -48,6 +48,7 @@ internal static class TorchNn
             "ReflectionPad2d" => new ReflectionPad2d(o.Padding),
             "ReplicationPad2d" => new ReplicationPad2d(o.Padding),
             "ChannelShuffle" => new ChannelShuffle(o.Int("groups")),
+            "IndexSelect" => new IndexSelect(o.Int("dim"), o.Integers("index")),
             "Slice" => new Slice(o.Int("dim"), o.Maybe("start"), o.Maybe("end"), o.Int("step", 1)),
             "Linear" => new Linear(o.Int("in_features"), o.Int("out_features"), o.Bool("bias", true)),
             "MaxPool2d" => new MaxPool2d(o.Size("kernel_size")!.Value, o.Size("stride"), o.Size("padding"), o.Size("dilation"), o.Bool("ceil_mode", false)),
@@ -163,6 +164,8 @@ internal static class TorchNn
         public bool Bool(string name, bool missing) => given.TryGetProperty(name, out var value) ? value.GetBoolean() : missing;
 
         public int? Maybe(string name) => given.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.Number ? value.GetInt32() : null;
+
+        public int[] Integers(string name) => TorchNn.Integers(given, name);
 
         public UpsampleMode Mode => Enum.Parse<UpsampleMode>(
             given.TryGetProperty("mode", out var mode) ? mode.GetString()!.Replace("-", "", StringComparison.Ordinal) : "nearest", ignoreCase: true);

@@ -76,6 +76,20 @@ class Slice(nn.Module):
         return x[self.index]
 
 
+class IndexSelect(nn.Module):
+    """No module of PyTorch's: the function of this name."""
+
+    def __init__(self, dim, index):
+        super().__init__()
+        self.dim, self.index = dim, index
+
+    def extra_repr(self):
+        return f"dim={self.dim}, index={self.index}"
+
+    def forward(self, x):
+        return x.index_select(self.dim, torch.tensor(self.index))
+
+
 class ChannelShuffle(nn.ChannelShuffle):
     """By views: this version's own has no backward."""
 
@@ -85,7 +99,7 @@ class ChannelShuffle(nn.ChannelShuffle):
 
 
 def layer(kind, shapes, train=True, **options):
-    module = ({"Slice": Slice, "ChannelShuffle": ChannelShuffle}.get(kind) or getattr(nn, kind))(**options)
+    module = ({"Slice": Slice, "IndexSelect": IndexSelect, "ChannelShuffle": ChannelShuffle}.get(kind) or getattr(nn, kind))(**options)
     text = repr(module)
     module = module.double().train(train)
     for p in module.parameters():
@@ -330,6 +344,7 @@ layers += [
     layer("ChannelShuffle", (2, 6, 2, 3), groups=2), layer("ChannelShuffle", (18, 6, 2), groups=3),
     layer("Slice", (2, 5, 3, 2), dim=1, start=1, end=3), layer("Slice", (2, 3, 4, 7), dim=3, start=-6, step=2),
     layer("Slice", (18, 4, 3), dim=2, end=-1),
+    layer("IndexSelect", (2, 3, 4, 2), dim=2, index=[3, 0, 0, 2, 3]),
 ]
 
 golden = {

@@ -129,6 +129,9 @@ public static class F
     /// <summary>A part of an axis, as <see cref="Numerics.Slice"/>.</summary>
     public static Value Slice(Value x, int dim, int? start = null, int? end = null, int step = 1) => new Slice(dim, start, end, step).Forward(x);
 
+    /// <summary>Places of an axis by their numbers, as <see cref="Numerics.IndexSelect"/>.</summary>
+    public static Value IndexSelect(Value x, int dim, params ReadOnlySpan<int> indices) => new IndexSelect(dim, indices).Forward(x);
+
     /// <summary>Parts of an axis, one behind the other, of the sizes given: <c>torch.split</c>. Each is a
     /// <see cref="Numerics.Slice"/>.</summary>
     /// <exception cref="ShapeException">Sizes that do not add up to the axis, or one below 1.</exception>

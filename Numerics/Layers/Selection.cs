@@ -50,6 +50,20 @@ public abstract class Selection : Layer
         }
     }
 
+    /// <summary>The sources where along one axis of a sample certain places are taken; those below zero count from the end.</summary>
+    private protected static int[] Along(int axis, int[] places, Shape input, Shape output)
+    {
+        int run = 1, size = input[axis];
+        foreach (int later in input.Sizes[(axis + 1)..]) run *= later;
+        var sources = new int[output.Count];
+        for (int f = 0; f < sources.Length; f++)
+        {
+            int place = places[f / run % places.Length];
+            sources[f] = (f / (run * places.Length) * size + (place < 0 ? place + size : place)) * run + f % run;
+        }
+        return sources;
+    }
+
     private Stretch[] Stretches(Shape input, Shape output, Context context)
     {
         var state = context.State<State>();

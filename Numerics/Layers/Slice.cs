@@ -54,13 +54,11 @@ public sealed class Slice : Selection
 
     private protected override int[] Sources(Shape input, Shape output)
     {
-        int axis = Axes.OfSample(Dim, input)!.Value, run = 1;
-        foreach (int size in input.Sizes[(axis + 1)..]) run *= size;
+        int axis = Axes.OfSample(Dim, input)!.Value;
         var (first, count) = Places(input[axis]);
-        var sources = new int[output.Count];
-        for (int f = 0; f < sources.Length; f++)
-            sources[f] = (f / (run * count) * input[axis] + first + f / run % count * Step) * run + f % run;
-        return sources;
+        var places = new int[count];
+        for (int i = 0; i < count; i++) places[i] = first + i * Step;
+        return Along(axis, places, input, output);
     }
 
     /// <inheritdoc/>
