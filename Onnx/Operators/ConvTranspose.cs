@@ -83,21 +83,21 @@ internal static class ConvTranspose
         if (auto is not ("NOTSET" or "VALID" or "SAME_UPPER" or "SAME_LOWER"))
             throw node.Refuse($"auto_pad is '{auto}'; NOTSET, VALID, SAME_UPPER and SAME_LOWER are read");
         if (auto != "NOTSET" && border.Any(p => p != 0)) throw node.Refuse($"it has auto_pad {auto} and pads as well");
-        int[]? output = null;
-        if (node.HasAttribute("output_shape"))
+        long[]? output = node.Longs("output_shape");
+        if (output is not null)
         {
-            long[] said = node.Longs("output_shape")!;
-            if (said.Length == axes + 2) said = said[2..]; // some files say the samples and channels too
-            if (said.Length != axes || said.Any(size => size is < 1 or > int.MaxValue)) throw node.Refuse($"output_shape is [{string.Join(", ", said)}]");
-            output = [.. said.Select(size => (int)size)];
+            if (output.Length == axes + 2) output = output[2..]; // some files say the samples and channels too
+            if (output.Length != axes || output.Any(size => size is < 1 or > int.MaxValue))
+                throw node.Refuse($"output_shape is [{string.Join(", ", output)}], expected the size of each of {axes} spatial axes");
         }
-        else if (auto.StartsWith("SAME", StringComparison.Ordinal)) output = [.. strides.Select((stride, axis) => checked(node.Sample[axis + 1] * stride))];
+        else if (auto.StartsWith("SAME", StringComparison.Ordinal)) output = [.. strides.Select((stride, axis) => (long)node.Sample[axis + 1] * stride)];
         for (int axis = 0; axis < axes && output is not null; axis++)
         {
             long whole = (node.Sample[axis + 1] - 1L) * strides[axis] + dilations[axis] * (shape[axis] - 1L) + 1 + extra[axis];
-            int total = checked((int)(whole - output[axis])), smaller = Math.Max(total, 0) / 2, larger = Math.Max(total, 0) - smaller;
+            if (Math.Abs(whole - output[axis]) > int.MaxValue / 2) throw node.Refuse("its window is out of range");
+            int total = (int)(whole - output[axis]), smaller = Math.Max(total, 0) / 2, larger = Math.Max(total, 0) - smaller;
             (border[axis], border[axis + axes]) = auto == "SAME_UPPER" ? (smaller, larger) : (larger, smaller);
-            extra[axis] += Math.Max(-total, 0);
+            extra[axis] = (int)Math.Min((long)extra[axis] + Math.Max(-total, 0), int.MaxValue);
         }
         for (int axis = 0; axis < axes; axis++)
         {

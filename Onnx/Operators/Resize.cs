@@ -29,7 +29,8 @@ internal static class Resize
     /// <summary>The factors, or the size. Operator sets before 18 want the size of every axis: that of the samples is the input's.</summary>
     public static string Export(GraphWriter graph, string name, string x, Numerics.Resize layer, Shape sample)
     {
-        if (layer.Coordinates == CoordinateMode.HalfPixelSymmetric && graph.Opset < 19)
+        var coordinates = OfSize(layer.Size, layer.Coordinates);
+        if (coordinates == CoordinateMode.HalfPixelSymmetric && graph.Opset < 19)
             throw new OnnxException($"{layer} cannot be exported for opset {graph.Opset}: half_pixel_symmetric came with 19");
         string scales = "", sizes = "";
         var output = layer.OutputShape(sample);
@@ -50,7 +51,7 @@ internal static class Resize
         }
         List<AttributeProto> attributes =
         [
-            GraphWriter.Text("coordinate_transformation_mode", Coordinates[layer.Coordinates]), GraphWriter.Float("cubic_coeff_a", -0.75f),
+            GraphWriter.Text("coordinate_transformation_mode", Coordinates[coordinates]), GraphWriter.Float("cubic_coeff_a", -0.75f),
             GraphWriter.Int("exclude_outside", 0), GraphWriter.Float("extrapolation_value", 0),
             GraphWriter.Text("mode", layer.Nearest is null ? "linear" : "nearest"),
             GraphWriter.Text("nearest_mode", Nearest[layer.Nearest ?? NearestMode.RoundPreferFloor]),
@@ -75,6 +76,7 @@ internal static class Resize
     /// <summary>Upsample, and Resize of operator set 10: places lie at i/s, and of linear mode these are interpolated.</summary>
     public static ImportedLayer ImportUpsample(NodeReader node)
     {
+        if (node.Node.OpType == "Upsample" && node.Opset > 9) throw node.Refuse($"operator set {node.Opset} has none: Resize has taken its place");
         string mode = node.Text("mode", "nearest");
         if (mode is not ("nearest" or "linear" or "bilinear")) throw node.Refuse($"attribute 'mode' is {mode}; nearest and linear are read");
         double[] scales;
@@ -84,6 +86,7 @@ internal static class Resize
             scales = [.. node.Floats("scales").Select(scale => NodeReader.Shortest(scale))];
         else scales = Scales(node, 1) ?? throw node.Refuse("its scales are missing, or no constants");
         node.RequireArity(node.Node.OpType == "Upsample" && node.Opset < 9 ? 1 : 2);
+        if (node.Node.OpType == "Upsample" && scales.Any(scale => !(scale >= 1))) throw node.Refuse($"its scales are [{string.Join(", ", scales)}]: they are 1 or more");
         // ONNX Runtime takes the next place where images get smaller, and so did everybody until operator set 11 said what is meant.
         bool smaller = scales.Any(scale => scale < 1);
         if (smaller && mode == "nearest" && scales.Any(scale => scale > 1)) throw node.Refuse("it makes images larger along one axis and smaller along another");
@@ -115,22 +118,28 @@ internal static class Resize
         if (scales is null == sizes is null) throw node.Refuse("it has scales and sizes, or neither of both, or scales that are no constants");
         if ((scales?.Length ?? sizes!.Length) != places.Length)
             throw node.Refuse($"it has {scales?.Length ?? sizes!.Length} scales or sizes for {places.Length} axes");
-        if (sizes is not null) sizes = Policy(node, policy, places, sizes);
+        if (sizes is not null && policy != "stretch")
+        {
+            scales = Policy(node, policy, places, sizes);
+            sizes = null;
+        }
         T[] OfAll<T>(T[] values, Func<int, T> missing) =>
             [.. Enumerable.Range(0, rank).Select(axis => Array.IndexOf(places, axis) is >= 0 and var i ? values[i] : missing(axis))];
         return Layer(node, scales is null ? null : OfAll(scales, _ => 1), sizes is null ? null : OfAll(sizes, axis => axis == 0 ? Constant.AnyBatch : node.Sample[axis - 1]),
             mode == "linear" ? null : Nearest.First(pair => pair.Value == nearest).Key, coordinates);
     }
 
-    /// <summary>Sizes that keep the image's proportions, none larger or none smaller than asked for.</summary>
-    private static long[] Policy(NodeReader node, string policy, int[] axes, long[] sizes)
+    /// <summary>The one factor of all sizes that keeps the image's proportions, with none larger or none smaller than asked for.</summary>
+    private static double[] Policy(NodeReader node, string policy, int[] axes, long[] sizes)
     {
-        if (policy == "stretch") return sizes;
         if (policy is not ("not_larger" or "not_smaller") || axes.Contains(0))
             throw node.Refuse($"attribute 'keep_aspect_ratio_policy' is {policy}; stretch, and of images not_larger and not_smaller are read");
         var scales = axes.Select((axis, i) => (double)sizes[i] / node.Sample[axis - 1]);
         double scale = policy == "not_larger" ? scales.Min() : scales.Max();
-        return [.. axes.Select(axis => (long)Math.Floor(scale * node.Sample[axis - 1] + 0.5))];
+        // It rounds sizes to the nearest, a layer down.
+        if (axes.Any(axis => Math.Floor(scale * node.Sample[axis - 1] + 0.5) != Math.Floor(scale * node.Sample[axis - 1])))
+            throw node.Refuse($"attribute 'keep_aspect_ratio_policy' is {policy}, by a factor of {scale}: it rounds a size up, which a layer does not");
+        return [.. axes.Select(_ => scale)];
     }
 
     /// <summary>An input of factors, as the numbers that a person wrote; null for one without elements, or that is missing or no
@@ -159,8 +168,12 @@ internal static class Resize
         catch (ArgumentOutOfRangeException error) { throw node.Refuse(error.Message); }
     }
 
+    /// <summary>Where the sizes say the scale, the image's middle stays where it is by itself.</summary>
+    private static CoordinateMode OfSize(Size2? size, CoordinateMode coordinates) =>
+        size is not null && coordinates == CoordinateMode.HalfPixelSymmetric ? CoordinateMode.HalfPixel : coordinates;
+
     /// <summary>PyTorch's layer where it has one that computes the same.</summary>
-    private static Numerics.Resize Make(Size2? size, Scale2? factor, NearestMode? nearest, CoordinateMode coordinates) => (nearest, coordinates) switch
+    private static Numerics.Resize Make(Size2? size, Scale2? factor, NearestMode? nearest, CoordinateMode coordinates) => (nearest, OfSize(size, coordinates)) switch
     {
         (NearestMode.Floor, CoordinateMode.Asymmetric) => new Upsample(size, factor),
         (NearestMode.RoundPreferCeil, CoordinateMode.HalfPixel) => new Upsample(size, factor, UpsampleMode.NearestExact),
