@@ -24,7 +24,7 @@ internal abstract class ReferenceLayer
         AdaptiveAvgPool2d pool => new Adaptive(pool.OutputSize),
         AdaptiveMaxPool2d pool => new AdaptiveMax(pool.OutputSize),
         Resize resize => new Moved((input, output) => Resized(resize, input, output), resize.OutputShape),
-        Pad2d pad => new Moved((input, output) => Padded(pad, input, output), pad.OutputShape, pad is ConstantPad2d c ? c.Value : 0),
+        Pad2d pad => new Moved((input, output) => Padded(pad, input, output), pad.OutputShape, pad is ConstantPadNd c ? c.Value : 0),
         Slice slice => new Moved((input, output) => Sliced(slice, input, output), slice.OutputShape),
         IndexSelect select => new Moved((input, output) => Selected(select.Dim, [.. select.Indices], input, output), select.OutputShape),
         ChannelShuffle shuffle => new Moved((input, _) => Shuffled(shuffle.Groups, input), sample => sample),
@@ -281,7 +281,7 @@ internal abstract class ReferenceLayer
         IEnumerable<(int, double)> Along(int i, int size) => (layer, i >= 0 && i < size) switch
         {
             (_, true) => [(i, 1)],
-            (ConstantPad2d, _) => [],
+            (ConstantPadNd, _) => [],
             (ReflectionPad2d, _) => [(i < 0 ? -i : size - 1 - (i - (size - 1)), 1)],
             _ => [(Math.Clamp(i, 0, size - 1), 1)],
         };

@@ -57,29 +57,35 @@ public abstract class Pad2d : Selection
 }
 
 /// <summary>A border of one number around images; backward it has no gradient.</summary>
-public class ConstantPad2d : Pad2d
+public abstract class ConstantPadNd : Pad2d
 {
-    /// <summary>A border of a number.</summary>
-    /// <param name="padding">Places on each side; negative ones are cut off.</param>
-    /// <param name="value">What stands there.</param>
-    public ConstantPad2d(Padding2d padding, double value) : base(padding) => Value = value;
+    private protected ConstantPadNd(Padding2d padding, double value) : base(padding) => Value = value;
 
     /// <summary>What stands in the border.</summary>
     public double Value { get; }
 
-    private protected override float Constant => (float)Value;
+    private protected sealed override float Constant => (float)Value;
 
-    private protected override int Source(int place, int size) => -1;
+    private protected sealed override int Source(int place, int size) => -1;
+
+    /// <inheritdoc/>
+    public sealed override GradFn GradFnFor(GradFn? input) => new("ConstantPadNdBackward0", this, [input]);
+}
+
+/// <summary>A border of one number around images, as <see cref="ConstantPadNd"/>.</summary>
+public sealed class ConstantPad2d : ConstantPadNd
+{
+    /// <summary>A border of a number.</summary>
+    /// <param name="padding">Places on each side; negative ones are cut off.</param>
+    /// <param name="value">What stands there.</param>
+    public ConstantPad2d(Padding2d padding, double value) : base(padding, value) { }
 
     /// <inheritdoc/>
     protected override string Describe() => $"padding={Padding}, value={Python.Float(Value)}";
-
-    /// <inheritdoc/>
-    public override GradFn GradFnFor(GradFn? input) => new("ConstantPadNdBackward0", this, [input]);
 }
 
-/// <summary>A border of zeros around images; backward it has no gradient.</summary>
-public sealed class ZeroPad2d : ConstantPad2d
+/// <summary>A border of zeros around images, as <see cref="ConstantPadNd"/>.</summary>
+public sealed class ZeroPad2d : ConstantPadNd
 {
     /// <summary>A border of zeros.</summary>
     /// <param name="padding">Places on each side; negative ones are cut off.</param>

@@ -18,7 +18,7 @@ internal static class Pad
     public static string Export(GraphWriter graph, string name, string x, Pad2d layer)
     {
         string pads = graph.Integers($"{name}.pads", Pads(layer.Padding, 1));
-        return layer is ConstantPad2d constant
+        return layer is ConstantPadNd constant
             ? Constant(graph, name, x, pads, graph.Scalar($"{name}.value", (float)constant.Value))
             : graph.Node("Pad", name, [x, pads], GraphWriter.Text("mode", layer is ReflectionPad2d ? "reflect" : "edge"));
     }
@@ -26,7 +26,7 @@ internal static class Pad
     /// <summary>dx: what is not border; and what the border shows, where it shows the image, added to its place.</summary>
     public static string Backward(TrainingWriter graph, TrainingLayer at, string dy, Pad2d layer)
     {
-        if (layer is ConstantPad2d)
+        if (layer is ConstantPadNd)
             return Constant(graph.Graph, $"{at.Name}.dx", dy, graph.Integers(Pads(layer.Padding, -1)), graph.Number(0));
         var (rows, columns) = layer.Places(at.XSample);
         float[,] Shown(int[] places, int size) => SpatialMatrices.Matrix(places.Length, size, i => [(places[i], 1f)]);
