@@ -21,6 +21,8 @@ public sealed class OnnxLayerTests
         ["average pool to more places than there are"] = (() => new AdaptiveAvgPool2d((5, 2)), new Shape(2, 3, 5)),
         ["transposed conv, output padding of more than the stride"] = (() => new ConvTranspose2d(2, 3, (2, 3), padding: (1, 0),
             outputPadding: (2, 0), dilation: (3, 1), generator: new Generator(1), paddingEnd: (2, 1)), new Shape(2, 3, 4)),
+        ["transposed conv, output padding that nothing cuts off"] = (() => new ConvTranspose2d(2, 3, (2, 3), (1, 2), outputPadding: (2, 2),
+            dilation: (3, 3), generator: new Generator(1)), new Shape(2, 3, 4)),
         ["dropout, left out"] = (() => new Sequential { new Tanh(), new Dropout(0.3) }, new Shape(4)),
     };
 
@@ -52,7 +54,7 @@ public sealed class OnnxLayerTests
         var imported = OnnxImporter.Import(OnnxFile.Parse(bytes, name));
         Assert.AreEqual(sample, imported.Sample);
         var again = OnnxExporter.Export(imported.Network, imported.Sample, name);
-        if (imported.Layers.Count == 1 || layer is not (ChannelShuffle or AdaptiveMaxPool2d))
+        if (imported.Layers.Count == 1 || layer is not (ChannelShuffle or AdaptiveMaxPool2d or ConvTranspose2d))
             CollectionAssert.AreEqual(bytes, again.ToByteArray(), "export, import, export");
         else Assert.AreEqual(WithoutValues(OnnxFile.Parse(bytes, name)), WithoutValues(again)); // of layers in a row each has its value
         using var model = OrtModel.Load(bytes);
@@ -101,9 +103,6 @@ public sealed class OnnxLayerTests
     [TestMethod]
     public void WhatReadersDoNotTakeIsRefused()
     {
-        var sample = new Shape(2, 4, 5);
-        Failure.Of<OnnxException>(() => OnnxExporter.Export(new ConvTranspose2d(2, 3, 2, outputPadding: (2, 0), dilation: 3), sample, "net"),
-            "ConvTranspose2d(", "output padding", "stride");
         // 100·1.05 is 105 in double, and less in float.
         Failure.Of<OnnxException>(() => OnnxExporter.Export(new Upsample(scaleFactor: (1, 1.05)), new Shape(1, 1, 100), "net"), "Upsample(", "give the size");
     }

@@ -7,21 +7,29 @@ internal static class ConvTranspose
 {
     public static string Export(GraphWriter graph, string name, string x, ConvTranspose2d layer)
     {
-        string[] inputs = layer.Bias is null
-            ? [x, graph.Weight($"{name}.weight", layer.Weight)]
-            : [x, graph.Weight($"{name}.weight", layer.Weight), graph.Weight($"{name}.bias", layer.Bias)];
-        var (g, extra) = (layer.Geometry, layer.OutputPadding);
-        if (extra.H >= g.Stride.H || extra.W >= g.Stride.W)
-        {
-            // ONNX Runtime takes less than the stride alone: what is cut off behind need not be added again.
-            Size2 both = (Math.Min(extra.H, g.PaddingEnd.H), Math.Min(extra.W, g.PaddingEnd.W));
-            extra = (extra.H - both.H, extra.W - both.W);
-            g = new WindowGeometry(g.Kernel, g.Stride, g.Padding, g.Dilation, paddingEnd: (g.PaddingEnd.H - both.H, g.PaddingEnd.W - both.W));
-            if (extra.H >= g.Stride.H || extra.W >= g.Stride.W)
-                throw new OnnxException($"{layer} cannot be exported: ONNX Runtime takes an output padding smaller than the stride alone");
-        }
+        var (g, outputPadding) = (layer.Geometry, layer.OutputPadding);
+        var (endH, extraH, zerosH) = End(g.Stride.H, g.PaddingEnd.H, outputPadding.H);
+        var (endW, extraW, zerosW) = End(g.Stride.W, g.PaddingEnd.W, outputPadding.W);
+        g = new WindowGeometry(g.Kernel, g.Stride, g.Padding, g.Dilation, paddingEnd: (endH, endW));
+        if (zerosH > 0 || zerosW > 0) x = Pad.Zeros(graph, $"{name}_padded", x, (0, zerosW, 0, zerosH));
+        string weight = graph.Weight($"{name}.weight", layer.Weight);
+        string[] inputs = layer.Bias is null ? [x, weight] : [x, weight, graph.Weight($"{name}.bias", layer.Bias)];
         return graph.Node("ConvTranspose", name, inputs, [.. Window.Attributes(g, 2), Window.Dilations(g, 2),
-            Window.Ints("output_padding", 2, extra), GraphWriter.Int("group", layer.Groups)]);
+            Window.Ints("output_padding", 2, (extraH, extraW)), GraphWriter.Int("group", layer.Groups)]);
+    }
+
+    /// <summary>
+    /// Along one axis the border that is cut off behind, the output padding, and zeros behind the input. ONNX Runtime takes an output padding
+    /// smaller than the stride alone. Of a larger one, what is cut off need not be added again; and for the rest each zero behind the input
+    /// makes the output longer by the stride.
+    /// </summary>
+    private static (int End, int OutputPadding, int Zeros) End(int stride, int end, int outputPadding)
+    {
+        if (outputPadding < stride) return (end, outputPadding, 0);
+        int both = Math.Min(end, outputPadding), extra = outputPadding - both;
+        if (extra < stride) return (end - both, extra, 0);
+        int zeros = (extra - 1) / stride + 1;
+        return (zeros * stride - extra, 0, zeros);
     }
 
     /// <summary>dX = Conv(dY, W), and dW is that convolution's for the gradient X: its places that the stride leaves over go.</summary>

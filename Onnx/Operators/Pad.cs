@@ -33,6 +33,9 @@ internal static class Pad
         return SpatialMatrices.Backward(graph, at, dy, Shown(rows, at.XSample[1]), Shown(columns, at.XSample[2]));
     }
 
+    /// <summary>Zeros around images.</summary>
+    public static string Zeros(GraphWriter graph, string name, string x, Padding2d padding) => Export(graph, name, x, new ZeroPad2d(padding));
+
     /// <summary>Zeros before and behind one axis.</summary>
     public static string Zeros(TrainingWriter graph, string name, string x, int rank, int axis, int before, int behind)
     {
