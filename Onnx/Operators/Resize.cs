@@ -146,10 +146,8 @@ internal static class Resize
     /// constant.</summary>
     private static double[]? Scales(NodeReader node, int index)
     {
-        if (node.Constant(index) is not { IsFloat: true, Count: > 0 } constant) return null;
-        var values = new float[constant.Count];
-        constant.CopyTo(values);
-        return Array.ConvertAll(values, value => NodeReader.Shortest(value));
+        return node.Constant(index) is { IsFloat: true, Count: > 0 } constant
+            ? Array.ConvertAll(constant.Floats(), value => NodeReader.Shortest(value)) : null;
     }
 
     /// <summary>The layer of factors or sizes of all axes.</summary>

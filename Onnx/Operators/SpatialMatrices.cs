@@ -42,10 +42,8 @@ internal static class SpatialMatrices
     public static bool Equals(Constant constant, float[,] matrix, bool transposed)
     {
         var expected = Tensor(matrix, transposed);
-        if (!constant.IsFloat || !constant.Dims.AsSpan().SequenceEqual(expected.Shape.Sizes)) return false;
-        var values = new float[expected.Data.Length];
-        constant.CopyTo(values);
-        return values.AsSpan().SequenceEqual(expected.Data);
+        return constant.IsFloat && constant.Dims.AsSpan().SequenceEqual(expected.Shape.Sizes)
+            && constant.Floats().AsSpan().SequenceEqual(expected.Data);
     }
 
     private static Tensor Tensor(float[,] matrix, bool transposed)
