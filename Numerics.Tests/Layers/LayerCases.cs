@@ -77,9 +77,11 @@ internal static class LayerCases
         ["upsample, bilinear, smaller"] = (() => new Upsample((2, 3), mode: UpsampleMode.Bilinear), new Shape(2, 5, 7)),
         ["upsample, corners aligned"] = (() => new Upsample((5, 6), mode: UpsampleMode.Bilinear, alignCorners: true), new Shape(2, 3, 4)),
         ["resize, nearest, the lower of two"] = (() => new Resize((7, 3), null, NearestMode.RoundPreferFloor), new Shape(2, 4, 6)),
-        ["resize, ceil on aligned corners"] = (() => new Resize((5, 7), null, NearestMode.Ceil, CoordinateMode.AlignCorners), new Shape(2, 3, 4)),
+        ["resize, ceil on aligned corners"] =
+            (() => new Resize((5, 7), null, NearestMode.Ceil, CoordinateMode.AlignCorners), new Shape(2, 3, 4)),
         ["resize, linear, asymmetric"] = (() => new Resize(null, (1.5, 2), null, CoordinateMode.Asymmetric), new Shape(2, 4, 3)),
-        ["resize, linear, PyTorch's half pixels"] = (() => new Resize((1, 5), null, null, CoordinateMode.PytorchHalfPixel), new Shape(2, 4, 3)),
+        ["resize, linear, PyTorch's half pixels"] =
+            (() => new Resize((1, 5), null, null, CoordinateMode.PytorchHalfPixel), new Shape(2, 4, 3)),
         ["zero pad"] = (() => new ZeroPad2d((1, 2, 0, 3)), new Shape(2, 3, 4)),
         ["constant pad that crops"] = (() => new ConstantPad2d((2, -1, -1, 1), 1.5), new Shape(2, 3, 4)),
         ["reflection pad"] = (() => new ReflectionPad2d((2, 3, 1, 0)), new Shape(2, 3, 4)),

@@ -197,7 +197,8 @@ internal abstract class ReferenceLayer
                 for (int m = 0; m < ofGroup; m++)
                     for (int tap = 0; tap < g.Taps; tap++)
                     {
-                        int w = xi % input[2], h = xi / input[2] % input[1], c = xi / (input[1] * input[2]) % input[0], n = xi / input.Count;
+                        int w = xi % input[2], h = xi / input[2] % input[1], c = xi / (input[1] * input[2]) % input[0];
+                        int n = xi / input.Count;
                         int oh = h * g.Stride.H - g.Padding.H + tap / g.Kernel.W * g.Dilation.H;
                         int ow = w * g.Stride.W - g.Padding.W + tap % g.Kernel.W * g.Dilation.W;
                         if (oh < 0 || oh >= output[1] || ow < 0 || ow >= output[2]) continue;
@@ -208,7 +209,8 @@ internal abstract class ReferenceLayer
     }
 
     /// <summary>Every element of the result is a number, or a weighted sum of the input's: of each its terms.</summary>
-    private sealed class Moved(Func<Shape, Shape, IEnumerable<(int Y, int X, double Weight)>> terms, Func<Shape, Shape> shape, double rest = 0)
+    private sealed class Moved(
+        Func<Shape, Shape, IEnumerable<(int Y, int X, double Weight)>> terms, Func<Shape, Shape> shape, double rest = 0)
         : ReferenceLayer
     {
         private (int Y, int X, double Weight)[] weights = [];
@@ -246,7 +248,8 @@ internal abstract class ReferenceLayer
 
     private static IEnumerable<(int, int, double)> Resized(Resize layer, Shape input, Shape output)
     {
-        return Separable(input, output, i => Along(i, input[1], output[1], layer.ScaleFactor?.H), i => Along(i, input[2], output[2], layer.ScaleFactor?.W));
+        return Separable(input, output, i => Along(i, input[1], output[1], layer.ScaleFactor?.H),
+            i => Along(i, input[2], output[2], layer.ScaleFactor?.W));
 
         IEnumerable<(int, double)> Along(int i, int size, int sizeOut, double? factor)
         {

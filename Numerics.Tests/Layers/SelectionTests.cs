@@ -1,6 +1,7 @@
 namespace OnnxLeNet.Numerics.Tests;
 
-/// <summary>Parts, borders and sizes of images, and what they refuse: the layers whose numbers LayerCases.cs and torch_nn.py hold.</summary>
+/// <summary>Parts, borders and sizes of images, and what they refuse: the layers whose numbers LayerCases.cs and torch_nn.py
+/// hold.</summary>
 [TestClass]
 public sealed class SelectionTests
 {
@@ -36,7 +37,8 @@ public sealed class SelectionTests
         CollectionAssert.AreEqual(new[] { new Shape(2, 3, 4), new Shape(5, 1, 4), Sample, new Shape(5, 3, 2) }, ranges);
         foreach (var (start, end, step, expected) in new (int?, int?, int, int[])[]
         {
-            (null, null, 1, [0, 1, 2, 3, 4]), (-2, null, 1, [3, 4]), (1, 100, 3, [1, 4]), (-100, 2, 1, [0, 1]), (null, null, -1, [4, 3, 2, 1, 0]),
+            (null, null, 1, [0, 1, 2, 3, 4]), (-2, null, 1, [3, 4]), (1, 100, 3, [1, 4]), (-100, 2, 1, [0, 1]),
+            (null, null, -1, [4, 3, 2, 1, 0]),
             (3, 0, -2, [3, 1]), (100, null, -4, [4, 0]), (int.MinValue, int.MaxValue, int.MaxValue, [0]),
         })
         {
@@ -74,7 +76,8 @@ public sealed class SelectionTests
         Failure.Of<ShapeException>(() => new Upsample(scaleFactor: 0.25).OutputShape(Sample), "0×1", "[5, 3, 4]");
         Failure.Of<ShapeException>(() => new Upsample(2).OutputShape(new Shape(5)), "[N, C, H, W]", "[N, 5]");
         Failure.Of<ArgumentOutOfRangeException>(() => _ = new ConvTranspose2d(3, 4, 2, groups: 2), "cut into 2 equal groups");
-        Failure.Of<ArgumentOutOfRangeException>(() => _ = new ConvTranspose2d(3, 4, 2, 2, outputPadding: (1, 2)), "smaller than stride or dilation");
+        Failure.Of<ArgumentOutOfRangeException>(
+            () => _ = new ConvTranspose2d(3, 4, 2, 2, outputPadding: (1, 2)), "smaller than stride or dilation");
         Failure.Of<ShapeException>(() => new ConvTranspose2d(3, 4, 2).OutputShape(Sample), "takes 3 input channel(s)", "[5, 3, 4]");
         Failure.Of<ShapeException>(() => new ConvTranspose2d(5, 4, 1, padding: 2).OutputShape(Sample), "-1×0");
         Failure.Of<ShapeException>(() => new Conv1d(5, 4, 2).OutputShape(Sample), "[N, 5, L]", "[N, 5, 3, 4]");
@@ -103,7 +106,8 @@ public sealed class SelectionTests
             for (int i = 0; i < dy.Values.Length; i++) dy.Values[i] = 1 + i;
             float[] dx = pool.Backward(dy)!.Values;
             for (int n = 0; n < samples; n++)
-                CollectionAssert.AreEqual(new float[] { 1 + n, 0, 1 + samples + n, 0 }, Enumerable.Range(0, 4).Select(i => dx[i * samples + n]).ToArray());
+                CollectionAssert.AreEqual(new float[] { 1 + n, 0, 1 + samples + n, 0 },
+                    Enumerable.Range(0, 4).Select(i => dx[i * samples + n]).ToArray());
         }
     }
 
@@ -114,6 +118,7 @@ public sealed class SelectionTests
         Assert.AreEqual("weight [6, 2, 3], bias [6]", State(new Conv1d(4, 6, 3, groups: 2)));
         Assert.AreEqual("weight [4, 3, 2, 5]", State(new ConvTranspose2d(4, 6, (2, 5), groups: 2, bias: false)));
 
-        static string State(Module module) => string.Join(", ", module.NamedParameters().Select(p => $"{p.Name} {p.Parameter.Value.Shape}"));
+        static string State(Module module) =>
+            string.Join(", ", module.NamedParameters().Select(p => $"{p.Name} {p.Parameter.Value.Shape}"));
     }
 }

@@ -36,8 +36,10 @@ internal static class TorchNn
             "Conv1d" => new Conv1d(o.Int("in_channels"), o.Int("out_channels"), o.Int("kernel_size"), o.Maybe("stride"), o.Maybe("padding"),
                 o.Maybe("dilation"), o.Int("groups", 1), o.Bool("bias", true)),
             "ConvTranspose2d" => new ConvTranspose2d(o.Int("in_channels"), o.Int("out_channels"), o.Size("kernel_size")!.Value,
-                o.Size("stride"), o.Size("padding"), o.Size("output_padding"), o.Int("groups", 1), o.Bool("bias", true), o.Size("dilation")),
-            "MaxPool1d" => new MaxPool1d(o.Int("kernel_size"), o.Maybe("stride"), o.Maybe("padding"), o.Maybe("dilation"), o.Bool("ceil_mode", false)),
+                o.Size("stride"), o.Size("padding"), o.Size("output_padding"), o.Int("groups", 1), o.Bool("bias", true),
+                o.Size("dilation")),
+            "MaxPool1d" =>
+                new MaxPool1d(o.Int("kernel_size"), o.Maybe("stride"), o.Maybe("padding"), o.Maybe("dilation"), o.Bool("ceil_mode", false)),
             "AvgPool1d" => new AvgPool1d(o.Int("kernel_size"), o.Maybe("stride"), o.Maybe("padding"), o.Bool("ceil_mode", false),
                 o.Bool("count_include_pad", true)),
             "AdaptiveAvgPool1d" => new AdaptiveAvgPool1d(o.Int("output_size")),
@@ -163,12 +165,14 @@ internal static class TorchNn
 
         public bool Bool(string name, bool missing) => given.TryGetProperty(name, out var value) ? value.GetBoolean() : missing;
 
-        public int? Maybe(string name) => given.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.Number ? value.GetInt32() : null;
+        public int? Maybe(string name) =>
+            given.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.Number ? value.GetInt32() : null;
 
         public int[] Integers(string name) => TorchNn.Integers(given, name);
 
         public UpsampleMode Mode => Enum.Parse<UpsampleMode>(
-            given.TryGetProperty("mode", out var mode) ? mode.GetString()!.Replace("-", "", StringComparison.Ordinal) : "nearest", ignoreCase: true);
+            given.TryGetProperty("mode", out var mode) ? mode.GetString()!.Replace("-", "", StringComparison.Ordinal) : "nearest",
+            ignoreCase: true);
 
         public Padding2d Padding => given.GetProperty("padding") is { ValueKind: JsonValueKind.Array } sides
             ? (sides[0].GetInt32(), sides[1].GetInt32(), sides[2].GetInt32(), sides[3].GetInt32())

@@ -82,12 +82,13 @@ public sealed class OnnxLayerTests
         var sample = new Shape(2, 4, 5);
         foreach (var coordinates in Enum.GetValues<CoordinateMode>())
             foreach (NearestMode? nearest in (NearestMode?[])[null, .. Enum.GetValues<NearestMode>().Select(mode => (NearestMode?)mode)])
-                foreach (var (size, scale) in new (Size2?, Scale2?)[] { ((7, 2), null), ((3, 8), null), (null, (1.75, 1.3)), ((1, 1), null) })
+                foreach (var (size, scale) in ((Size2?, Scale2?)[])[((7, 2), null), ((3, 8), null), (null, (1.75, 1.3)), (1, null)])
                 {
                     var layer = new Resize(size, scale, nearest, coordinates);
                     if (coordinates == CoordinateMode.HalfPixelSymmetric && scale is not null && opset < 19)
                     {
-                        Failure.Of<OnnxException>(() => OnnxExporter.Export(layer, sample, "net", options: options), "HalfPixelSymmetric", "19");
+                        Failure.Of<OnnxException>(
+                            () => OnnxExporter.Export(layer, sample, "net", options: options), "HalfPixelSymmetric", "19");
                         continue;
                     }
                     byte[] bytes = OnnxExporter.Export(layer, sample, "net", options: options).ToByteArray();
@@ -96,7 +97,8 @@ public sealed class OnnxLayerTests
                     var x = OnnxNetworks.Random(sample.Prepend(3), 1);
                     var expected = Inference.Run(layer, Batch.FromTensor(x)).ToTensor();
                     OnnxNetworks.AssertAgree($"{layer}", expected, model.Run(x), 1e-5);
-                    Close.AssertSameBits($"{layer}, import", expected.Data, Inference.Run(imported.Network, Batch.FromTensor(x)).ToTensor().Data);
+                    Close.AssertSameBits($"{layer}, import", expected.Data,
+                        Inference.Run(imported.Network, Batch.FromTensor(x)).ToTensor().Data);
                 }
     }
 
@@ -104,6 +106,7 @@ public sealed class OnnxLayerTests
     public void WhatReadersDoNotTakeIsRefused()
     {
         // 100·1.05 is 105 in double, and less in float.
-        Failure.Of<OnnxException>(() => OnnxExporter.Export(new Upsample(scaleFactor: (1, 1.05)), new Shape(1, 1, 100), "net"), "Upsample(", "give the size");
+        Failure.Of<OnnxException>(
+            () => OnnxExporter.Export(new Upsample(scaleFactor: (1, 1.05)), new Shape(1, 1, 100), "net"), "Upsample(", "give the size");
     }
 }

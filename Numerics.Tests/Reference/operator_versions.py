@@ -90,7 +90,8 @@ def resized(x, axis, size, scale, coordinates, nearest=None):
         where = at(i)
         low = np.floor(where)
         if nearest:
-            rounded = {"floor": low, "ceil": np.ceil(where), "round_prefer_floor": np.ceil(where - 0.5), "round_prefer_ceil": np.floor(where + 0.5)}[nearest]
+            rounded = {"floor": low, "ceil": np.ceil(where), "round_prefer_floor": np.ceil(where - 0.5),
+                       "round_prefer_ceil": np.floor(where + 0.5)}[nearest]
             parts.append(x.take(place(rounded), axis))
         else:
             parts.append((1 - where + low) * x.take(place(low), axis) + (where - low) * x.take(place(low + 1), axis))
@@ -173,7 +174,8 @@ def cases(op, v):
         y = conv_transpose(x, w, **g) + b.reshape(1, 2, 1, 1)
         yield "", [node(op, ["x", "w", "b"], kernel_shape=[2, 3], group=1, **g)], x, y, {"w": w, "b": b}
         yield "groups", [node(op, ["x", "w"], group=3)], x, conv_transpose(x, w, [1, 1], [0] * 4, [1, 1], [0, 0], 3), {"w": w}
-        # 3 rows in steps of 2 with 2 taps make 6, 4 columns in steps of 2 with 3 taps 9: one more is added, and of three the larger part goes in front
+        # 3 rows in steps of 2 with 2 taps make 6, 4 columns in steps of 2 with 3 taps 9: one more is added, and of three that go the
+        # larger part is in front
         yield "shape", [node(op, ["x", "w"], strides=[2, 2], output_shape=[7, 6])], x, \
             conv_transpose(x, w, [2, 2], [0, 2, 0, 1], [1, 1], [1, 0]), {"w": w}
         yield "auto", [node(op, ["x", "w"], strides=[2, 2], auto_pad="SAME_UPPER")], x, \
@@ -190,8 +192,10 @@ def cases(op, v):
         for mode in ("nearest", "bilinear" if v < 7 else "linear"):
             s = np.array([1, 1, 2, 1.5], np.float32)
             more = dict(height_scale=2.0, width_scale=1.5) if v < 7 else dict(scales=s.tolist()) if v < 9 else {}
-            y = resized(resized(d, 2, 6, 2, "asymmetric", "floor" if mode == "nearest" else None), 3, 6, 1.5, "asymmetric", "floor" if mode == "nearest" else None)
-            yield "" if mode == "nearest" else "linear", [node(op, ["x", "s"] if v >= 9 else ["x"], mode=mode, **more)], x, y, {"s": s} if v >= 9 else {}
+            rounding = "floor" if mode == "nearest" else None
+            y = resized(resized(d, 2, 6, 2, "asymmetric", rounding), 3, 6, 1.5, "asymmetric", rounding)
+            scales = {"s": s} if v >= 9 else {}
+            yield "" if mode == "nearest" else "linear", [node(op, ["x", *scales], mode=mode, **more)], x, y, scales
         if op == "Resize":
             s = np.array([1, 1, 0.7, 0.6], np.float32)
             y = resized(resized(d, 2, 2, 0.7, "asymmetric", "ceil"), 3, 2, 0.6, "asymmetric", "ceil")
@@ -203,23 +207,25 @@ def cases(op, v):
             for nearest in (None, "floor", "ceil", "round_prefer_floor", "round_prefer_ceil"):
                 more = dict(mode="nearest", nearest_mode=nearest) if nearest else dict(mode="linear")
                 y = resized(resized(d, 2, 5, 5 / 3, coordinates, nearest), 3, 7, 7 / 4, coordinates, nearest)
-                yield f"{coordinates}-{nearest or 'linear'}", [node(op, ["x", "roi", "no", "sizes"], coordinate_transformation_mode=coordinates, **more)], x, y, \
-                    {**none, "sizes": ints(2, 3, 5, 7)}
+                resize = node(op, ["x", "roi", "no", "sizes"], coordinate_transformation_mode=coordinates, **more)
+                yield f"{coordinates}-{nearest or 'linear'}", [resize], x, y, {**none, "sizes": ints(2, 3, 5, 7)}
         s = np.array([1, 1, 1.5, 0.8], np.float32)
         y = resized(resized(d, 2, 4, 1.5, "half_pixel", "round_prefer_floor"), 3, 3, 0.8, "half_pixel", "round_prefer_floor")
         yield "", [node(op, ["x", "roi", "s"])], x, y, {"roi": none["roi"], "s": s}
         row = resized(d[:, :, 0], 2, 7, 7 / 4, "half_pixel")
         yield "row", [node(op, ["x", "roi", "no", "sizes"], mode="linear")], x[:, :, 0], row, {**none, "sizes": ints(2, 3, 7)}
         if v >= 13:
-            yield "computed", [node("Shape", ["x"], "n"), node("Slice", ["n", "x0", "x2"], "first"), node("Concat", ["first", "rest"], "sizes", axis=0),
-                               node(op, ["x", "", "", "sizes"], mode="linear")], x, resized(resized(d, 2, 5, 5 / 3, "half_pixel"), 3, 7, 7 / 4, "half_pixel"), \
+            computed = [node("Shape", ["x"], "n"), node("Slice", ["n", "x0", "x2"], "first"),
+                        node("Concat", ["first", "rest"], "sizes", axis=0), node(op, ["x", "", "", "sizes"], mode="linear")]
+            yield "computed", computed, x, resized(resized(d, 2, 5, 5 / 3, "half_pixel"), 3, 7, 7 / 4, "half_pixel"), \
                 {"x0": ints(0), "x2": ints(2), "rest": ints(5, 7)}
         if v >= 18:
             sizes = resized(resized(d, 3, 6, 6 / 4, "half_pixel"), 2, 5, 5 / 3, "half_pixel")
             yield "axes", [node(op, ["x", "", "", "sizes"], mode="linear", axes=[3, -2], antialias=0)], x, sizes, {"sizes": ints(6, 5)}
             # 3×4 to no more than 6×9: twice as large
             kept = resized(resized(d, 2, 6, 2, "half_pixel"), 3, 8, 2, "half_pixel")
-            yield "kept", [node(op, ["x", "", "", "sizes"], mode="linear", axes=[2, 3], keep_aspect_ratio_policy="not_larger")], x, kept, {"sizes": ints(6, 9)}
+            yield "kept", [node(op, ["x", "", "", "sizes"], mode="linear", axes=[2, 3], keep_aspect_ratio_policy="not_larger")], x, kept, \
+                {"sizes": ints(6, 9)}
     elif op == "Split":
         def parts(outputs, **more):
             return helper.make_node(op, more.pop("inputs", ["x"]), outputs, **more)

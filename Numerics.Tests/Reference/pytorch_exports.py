@@ -5,7 +5,8 @@
 writes FOLDER/pytorch-SEED in the form of ONNX's backend tests: model.onnx, and in test_data_set_0 input_0.pb and output_0.pb with what PyTorch computed in
 evaluation. The committed ones are the seeds in the folder pytorch_exports, by PyTorch 1.13. Nothing is equal that could be swapped: kernels, strides, borders,
 dilations and images are uneven. A seed also chooses the operator set, how the batch axis is written, how the network flattens and whether PyTorch folds constants.
-parts-OPSET is one network of parts, borders and sizes of images and of rows; odd operator sets have an open batch axis, and even ones fold constants.
+parts-OPSET is one network of parts, borders and sizes of images and of rows; odd operator sets have an open batch axis, and even ones fold
+constants.
 """
 import os
 import random
@@ -200,8 +201,8 @@ def export_parts(folder, opset):
     net.eval()
     x = torch.randn(5, 4, 6, 7)
     axes = {"x": {0: "batch"}, "y": {0: "batch"}} if opset % 2 else None
-    torch.onnx.export(net, x, os.path.join(base, "model.onnx"), input_names=["x"], output_names=["y"], opset_version=opset, dynamic_axes=axes,
-                      do_constant_folding=opset % 2 == 0)
+    torch.onnx.export(net, x, os.path.join(base, "model.onnx"), input_names=["x"], output_names=["y"], opset_version=opset,
+                      dynamic_axes=axes, do_constant_folding=opset % 2 == 0)
     store(base, x, net(x).detach())
 
 

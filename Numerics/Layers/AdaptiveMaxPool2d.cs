@@ -1,8 +1,8 @@
 namespace OnnxLeNet.Numerics;
 
 /// <summary>
-/// The largest values of as many windows as the output has places, cut as <see cref="AdaptiveAvgPoolNd"/> cuts them. Output size 1 is global
-/// max pooling. The gradient goes to the largest value's place; where windows overlap it adds up.
+/// The largest values of as many windows as the output has places, cut as <see cref="AdaptiveAvgPoolNd"/> cuts them. Output size 1 is
+/// global max pooling. The gradient goes to the largest value's place; where windows overlap it adds up.
 /// </summary>
 public sealed class AdaptiveMaxPool2d : Layer
 {

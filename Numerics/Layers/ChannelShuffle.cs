@@ -19,7 +19,8 @@ public sealed class ChannelShuffle : Selection
 
     /// <inheritdoc/>
     public override Shape OutputShape(Shape sample) => sample.Rank > 0 && sample[0] % Groups == 0 ? sample
-        : throw new ShapeException($"{Label} takes a batch [N, C, …] whose channels can be cut into {Groups} equal groups, got {sample.Batched}");
+        : throw new ShapeException(
+            $"{Label} takes a batch [N, C, …] whose channels can be cut into {Groups} equal groups, got {sample.Batched}");
 
     private protected override int[] Sources(Shape input, Shape output)
     {

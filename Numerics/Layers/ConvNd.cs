@@ -10,7 +10,8 @@ namespace OnnxLeNet.Numerics;
 /// </summary>
 public abstract class ConvNd : Layer
 {
-    private protected ConvNd(int axes, int inChannels, int outChannels, WindowGeometry geometry, int groups, bool bias, Generator? generator)
+    private protected ConvNd(int axes, int inChannels, int outChannels, WindowGeometry geometry, int groups, bool bias,
+        Generator? generator)
     {
         Channels = new ChannelGroups(inChannels, outChannels, groups);
         (SpatialAxes, Geometry) = (axes, geometry);

@@ -23,8 +23,8 @@ public sealed class ConvTranspose2d : Layer
     /// <param name="dilation">Distance between taps; 1 if not given.</param>
     /// <param name="generator">Where the starting values come from; <see cref="Generator.Default"/> if null.</param>
     /// <param name="paddingEnd">Places cut off below and on the right; as <paramref name="padding"/> if not given.</param>
-    /// <exception cref="ArgumentOutOfRangeException">A size below 1, channels that the groups do not divide, or an output padding that is no
-    /// smaller than stride and dilation.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">A size below 1, channels that the groups do not divide, or an output padding that is
+    /// no smaller than stride and dilation.</exception>
     public ConvTranspose2d(int inChannels, int outChannels, Size2 kernelSize, Size2? stride = null, Size2? padding = null,
         Size2? outputPadding = null, int groups = 1, bool bias = true, Size2? dilation = null, Generator? generator = null,
         Size2? paddingEnd = null)

@@ -127,7 +127,8 @@ public static class F
     public static Value ReplicationPad2d(Value x, Padding2d padding) => new ReplicationPad2d(padding).Forward(x);
 
     /// <summary>A part of an axis, as <see cref="Numerics.Slice"/>.</summary>
-    public static Value Slice(Value x, int dim, int? start = null, int? end = null, int step = 1) => new Slice(dim, start, end, step).Forward(x);
+    public static Value Slice(Value x, int dim, int? start = null, int? end = null, int step = 1) =>
+        new Slice(dim, start, end, step).Forward(x);
 
     /// <summary>Places of an axis by their numbers, as <see cref="Numerics.IndexSelect"/>.</summary>
     public static Value IndexSelect(Value x, int dim, params ReadOnlySpan<int> indices) => new IndexSelect(dim, indices).Forward(x);
@@ -140,7 +141,8 @@ public static class F
         ArgumentNullException.ThrowIfNull(sizes);
         int whole = SizeOf(x, dim);
         if (sizes.Any(size => size < 1) || sizes.Sum(size => (long)size) != whole)
-            throw new ShapeException($"parts of an axis of {whole} are at least 1 each and {whole} together, got [{string.Join(", ", sizes)}]");
+            throw new ShapeException(
+                $"parts of an axis of {whole} are at least 1 each and {whole} together, got [{string.Join(", ", sizes)}]");
         var parts = new Value[sizes.Count];
         for (int i = 0, start = 0; i < parts.Length; start += sizes[i], i++) parts[i] = Slice(x, dim, start, start + sizes[i]);
         return parts;

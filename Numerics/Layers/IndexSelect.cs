@@ -28,7 +28,8 @@ public sealed class IndexSelect : Selection
     /// <inheritdoc/>
     public override Shape OutputShape(Shape sample)
     {
-        int axis = Axes.OfSample(Dim, sample) ?? throw new ShapeException($"{Label} takes places of axis {Dim}, got samples of shape {sample}");
+        int axis = Axes.OfSample(Dim, sample)
+            ?? throw new ShapeException($"{Label} takes places of axis {Dim}, got samples of shape {sample}");
         int size = sample[axis];
         foreach (int index in indices)
         {

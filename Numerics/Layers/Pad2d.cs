@@ -1,8 +1,8 @@
 namespace OnnxLeNet.Numerics;
 
 /// <summary>
-/// The base of layers that put a border around images, or cut one off: [C, H, W] becomes [C, top + H + bottom, left + W + right]. A subclass
-/// says what stands at the places before 0 and from the size on, along either axis.
+/// The base of layers that put a border around images, or cut one off: [C, H, W] becomes [C, top + H + bottom, left + W + right]. A
+/// subclass says what stands at the places before 0 and from the size on, along either axis.
 /// </summary>
 public abstract class Pad2d : Selection
 {
@@ -28,8 +28,8 @@ public abstract class Pad2d : Selection
         if (sample.Rank != 3) throw new ShapeException($"{Label} takes a batch [N, C, H, W], got {sample.Batched}");
         int widestH = Widest(sample[1]), widestW = Widest(sample[2]);
         if (Math.Max(Padding.Top, Padding.Bottom) > widestH || Math.Max(Padding.Left, Padding.Right) > widestW)
-            throw new ShapeException($"{Label} takes its border from the image: it is at most {widestH} high and {widestW} wide for samples of "
-                + $"shape {sample}");
+            throw new ShapeException($"{Label} takes its border from the image: it is at most {widestH} high and {widestW} wide for "
+                + $"samples of shape {sample}");
         long h = (long)sample[1] + Padding.Top + Padding.Bottom, w = (long)sample[2] + Padding.Left + Padding.Right;
         if (h < 1 || w < 1 || h > int.MaxValue || w > int.MaxValue)
             throw new ShapeException($"{Label} makes images of {h}×{w} of samples of shape {sample}: at least one place must be left");

@@ -36,8 +36,8 @@ public enum NearestMode
 }
 
 /// <summary>
-/// Images in another size, as ONNX's Resize defines it. Every place of the result lies at a place x of the input, along each axis on its own
-/// (<see cref="CoordinateMode"/>). It shows the nearest of the input's places, or interpolates linearly between the two around it:
+/// Images in another size, as ONNX's Resize defines it. Every place of the result lies at a place x of the input, along each axis on its
+/// own (<see cref="CoordinateMode"/>). It shows the nearest of the input's places, or interpolates linearly between the two around it:
 /// y = (1 − t)·x₀ + t·x₁ with t = x − ⌊x⌋, in height and in width. Outside the image its outermost places go on. Backward, each gradient
 /// goes back to the places it came from, by the same weights.
 /// </summary>
@@ -53,7 +53,8 @@ public class Resize : Layer
     public Resize(Size2? size, Scale2? scaleFactor, NearestMode? nearest, CoordinateMode coordinates = CoordinateMode.HalfPixel)
     {
         if (size is null == scaleFactor is null)
-            throw new ArgumentException($"either the size of the result or the factors are given, got {(size is null ? "neither" : "both")}", nameof(size));
+            throw new ArgumentException(
+                $"either the size of the result or the factors are given, got {(size is null ? "neither" : "both")}", nameof(size));
         if (size is { H: < 1 } or { W: < 1 })
             throw new ArgumentOutOfRangeException(nameof(size), size, "the size of the result is at least 1 in both directions");
         if (scaleFactor is { } s && !(s.H > 0 && s.W > 0 && double.IsFinite(s.H) && double.IsFinite(s.W)))

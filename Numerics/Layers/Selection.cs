@@ -46,7 +46,8 @@ public abstract class Selection : Layer
         dx.Values.AsSpan().Clear();
         foreach (var stretch in Stretches(dx.Sample, dy.Sample, context))
         {
-            if (stretch.From >= 0) Elementwise.Add(dy.Values.AsSpan(stretch.To * n, stretch.Length * n), dx.Values.AsSpan(stretch.From * n, stretch.Length * n));
+            if (stretch.From < 0) continue;
+            Elementwise.Add(dy.Values.AsSpan(stretch.To * n, stretch.Length * n), dx.Values.AsSpan(stretch.From * n, stretch.Length * n));
         }
     }
 

@@ -33,9 +33,12 @@ public sealed class Slice : Selection
     /// <inheritdoc/>
     public override Shape OutputShape(Shape sample)
     {
-        int axis = Axes.OfSample(Dim, sample) ?? throw new ShapeException($"{Label} takes a part of axis {Dim}, got samples of shape {sample}");
+        int axis = Axes.OfSample(Dim, sample)
+            ?? throw new ShapeException($"{Label} takes a part of axis {Dim}, got samples of shape {sample}");
         var (_, count) = Places(sample[axis]);
-        if (count == 0) throw new ShapeException($"{Label} leaves nothing of samples of shape {sample}: start lies before end, both in 0 to {sample[axis]}");
+        if (count == 0)
+            throw new ShapeException(
+                $"{Label} leaves nothing of samples of shape {sample}: start lies before end, both in 0 to {sample[axis]}");
         int[] sizes = sample.Sizes.ToArray();
         sizes[axis] = count;
         return new Shape(sizes);

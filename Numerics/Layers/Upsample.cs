@@ -26,7 +26,8 @@ public sealed class Upsample : Resize
     public Upsample(Size2? size = null, Scale2? scaleFactor = null, UpsampleMode mode = UpsampleMode.Nearest, bool alignCorners = false)
         : base(size, scaleFactor,
             mode switch { UpsampleMode.Nearest => NearestMode.Floor, UpsampleMode.NearestExact => NearestMode.RoundPreferCeil, _ => null },
-            mode == UpsampleMode.Nearest ? CoordinateMode.Asymmetric : alignCorners ? CoordinateMode.AlignCorners : CoordinateMode.HalfPixel)
+            mode == UpsampleMode.Nearest ? CoordinateMode.Asymmetric
+                : alignCorners ? CoordinateMode.AlignCorners : CoordinateMode.HalfPixel)
     {
         if (alignCorners && mode != UpsampleMode.Bilinear)
             throw new ArgumentException($"corners are aligned in bilinear mode alone, got {mode}", nameof(alignCorners));
@@ -40,8 +41,11 @@ public sealed class Upsample : Resize
     public bool AlignCorners { get; }
 
     /// <inheritdoc/>
-    protected override string Describe() =>
-        $"{SizeText}, mode={Mode switch { UpsampleMode.Nearest => "nearest", UpsampleMode.NearestExact => "nearest-exact", _ => "bilinear" }}";
+    protected override string Describe()
+    {
+        string mode = Mode switch { UpsampleMode.Nearest => "nearest", UpsampleMode.NearestExact => "nearest-exact", _ => "bilinear" };
+        return $"{SizeText}, mode={mode}";
+    }
 
     /// <inheritdoc/>
     public override GradFn GradFnFor(GradFn? input) => new($"Upsample{Mode}2DBackward1", this, [input]);

@@ -3,8 +3,8 @@ using OnnxLeNet.Numerics;
 namespace OnnxLeNet.Onnx.Operators;
 
 /// <summary>
-/// AveragePool and GlobalAveragePool ↔ <see cref="AvgPoolNd"/> and <see cref="AdaptiveAvgPoolNd"/>. ONNX leaves the border out of the count unless
-/// asked, PyTorch counts it; beyond the border, where ceil mode reaches, neither counts.
+/// AveragePool and GlobalAveragePool ↔ <see cref="AvgPoolNd"/> and <see cref="AdaptiveAvgPoolNd"/>. ONNX leaves the border out of the count
+/// unless asked, PyTorch counts it; beyond the border, where ceil mode reaches, neither counts.
 /// </summary>
 internal static class AveragePool
 {
@@ -23,7 +23,8 @@ internal static class AveragePool
         var (height, width) = Images.Places(sample);
         var (h, w) = full.Output(height, width);
         (height, width) = (height + full.Padding.H + full.PaddingEnd.H, width + full.Padding.W + full.PaddingEnd.W);
-        Size2 end = (Math.Max((h - 1) * full.Stride.H + full.Kernel.H - height, 0), Math.Max((w - 1) * full.Stride.W + full.Kernel.W - width, 0));
+        Size2 end =
+            (Math.Max((h - 1) * full.Stride.H + full.Kernel.H - height, 0), Math.Max((w - 1) * full.Stride.W + full.Kernel.W - width, 0));
         var inner = new WindowGeometry(full.Kernel, full.Stride, 0, 1, ceilMode: false, end);
         return Node(graph, name, Pad.Export(graph, name, x, full, axes), inner, axes, ceilMode: false, countIncludePad: false);
     }
@@ -32,7 +33,8 @@ internal static class AveragePool
     public static string Export(GraphWriter graph, string name, string x, AdaptiveAvgPoolNd layer, Shape sample)
     {
         if (layer.Output == 1) return graph.Node("GlobalAveragePool", name, [x]);
-        if (Window.Uniform(layer.Output, sample) is { } g) return Node(graph, name, x, g, layer.SpatialAxes, ceilMode: false, countIncludePad: false);
+        if (Window.Uniform(layer.Output, sample) is { } g)
+            return Node(graph, name, x, g, layer.SpatialAxes, ceilMode: false, countIncludePad: false);
         var (rows, columns) = Matrices(layer.Output, sample);
         return SpatialMatrices.Forward(graph, name, x, rows, columns);
     }
@@ -131,7 +133,8 @@ internal static class AveragePool
         // To the pool alone the border is image: in ceil mode it keeps a window that begins there, which the layer drops.
         try
         {
-            if (own.Output(height + g.Padding.H + g.PaddingEnd.H, width + g.Padding.W + g.PaddingEnd.W) != g.Output(height, width)) return null;
+            if (own.Output(height + g.Padding.H + g.PaddingEnd.H, width + g.Padding.W + g.PaddingEnd.W) != g.Output(height, width))
+                return null;
         }
         catch (ShapeException error) { throw node.Refuse(error.Message); }
         return new ImportedLayer(Window.Output(node, g, x[0]), layer);
@@ -183,6 +186,7 @@ internal static class AveragePool
         return keeps ? mean : new ImportedLayer(new Shape(x[0]), [.. mean.Layers, new Numerics.Flatten()]);
     }
 
-    private static string Node(GraphWriter graph, string name, string x, WindowGeometry g, int axes, bool ceilMode, bool countIncludePad) => graph.Node("AveragePool", name, [x],
-        [.. Window.Attributes(g, axes), GraphWriter.Int("ceil_mode", ceilMode ? 1 : 0), GraphWriter.Int("count_include_pad", countIncludePad ? 1 : 0)]);
+    private static string Node(GraphWriter graph, string name, string x, WindowGeometry g, int axes, bool ceilMode, bool countIncludePad) =>
+        graph.Node("AveragePool", name, [x], [.. Window.Attributes(g, axes),
+            GraphWriter.Int("ceil_mode", ceilMode ? 1 : 0), GraphWriter.Int("count_include_pad", countIncludePad ? 1 : 0)]);
 }

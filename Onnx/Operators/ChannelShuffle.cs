@@ -2,7 +2,8 @@ using OnnxLeNet.Numerics;
 
 namespace OnnxLeNet.Onnx.Operators;
 
-/// <summary><see cref="Numerics.ChannelShuffle"/> → Reshape, Transpose, Reshape, which are read as the three layers that they are.</summary>
+/// <summary><see cref="Numerics.ChannelShuffle"/> → Reshape, Transpose, Reshape, which are read as the three layers that they
+/// are.</summary>
 internal static class ChannelShuffle
 {
     public static string Export(GraphWriter graph, string name, string x, Numerics.ChannelShuffle layer, Shape sample)

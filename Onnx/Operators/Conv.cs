@@ -23,7 +23,8 @@ internal static class Conv
             name => WeightGradient(graph, at.Name, name, at.X, dy, layer.Geometry, layer.Groups, at.XSample, at.YSample));
         graph.Gradient(layer.Bias, name => BiasGradient(graph, name, dy, layer.SpatialAxes));
         return !at.NeedsDx ? null
-            : Window.Transposed(graph, $"{at.Name}.dx", dy, graph.NameOf(layer.Weight), layer.Geometry, layer.Groups, at.XSample, at.YSample);
+            : Window.Transposed(graph, $"{at.Name}.dx", dy, graph.NameOf(layer.Weight), layer.Geometry, layer.Groups, at.XSample,
+                at.YSample);
     }
 
     /// <summary>A convolution with every attribute.</summary>
@@ -31,7 +32,8 @@ internal static class Conv
         graph.Node("Conv", name, inputs, [.. Window.Attributes(g, axes), Window.Dilations(g, axes), GraphWriter.Int("group", groups)]);
 
     /// <summary>db: the sums of dY over samples and places.</summary>
-    public static string BiasGradient(TrainingWriter graph, string name, string dy, int axes) => graph.Sum(name, dy, axes == 1 ? [0, 2] : [0, 2, 3]);
+    public static string BiasGradient(TrainingWriter graph, string name, string dy, int axes) =>
+        graph.Sum(name, dy, axes == 1 ? [0, 2] : [0, 2, 3]);
 
     /// <summary>dW of a convolution.</summary>
     /// <param name="graph">Where to.</param>
@@ -88,8 +90,8 @@ internal static class Conv
         int filters = weight.Dims[0];
         Action<Parameter>? fill = bias is not null ? parameter => node.Fill(parameter, bias) : Arithmetic.Bias(node, Window.Output(node, g, filters));
         ConvNd layer = node.Sample.Rank == 2
-            ? new Conv1d(channels, filters, g.Kernel.W, g.Stride.W, g.Padding.W, g.Dilation.W, (int)groups, fill is not null, Generator.None,
-                g.PaddingEnd.W)
+            ? new Conv1d(channels, filters, g.Kernel.W, g.Stride.W, g.Padding.W, g.Dilation.W, (int)groups, fill is not null,
+                Generator.None, g.PaddingEnd.W)
             : new Conv2d(channels, filters, g.Kernel, g.Stride, g.Padding, g.Dilation, (int)groups, fill is not null, Generator.None,
                 g.PaddingEnd);
         node.Fill(layer.Weight, weight);

@@ -19,9 +19,9 @@ internal static class ConvTranspose
     }
 
     /// <summary>
-    /// Along one axis the border that is cut off behind, the output padding, and zeros behind the input. ONNX Runtime takes an output padding
-    /// smaller than the stride alone. Of a larger one, what is cut off need not be added again; and for the rest each zero behind the input
-    /// makes the output longer by the stride.
+    /// Along one axis the border that is cut off behind, the output padding, and zeros behind the input. ONNX Runtime takes an output
+    /// padding smaller than the stride alone. Of a larger one, what is cut off need not be added again; and for the rest each zero behind
+    /// the input makes the output longer by the stride.
     /// </summary>
     private static (int End, int OutputPadding, int Zeros) End(int stride, int end, int outputPadding)
     {
@@ -41,8 +41,9 @@ internal static class ConvTranspose
         if (!at.NeedsDx) return null;
         // An output padding of the stride or more has room for further windows.
         bool exact = g.Output(at.YSample[1], at.YSample[2]) == (at.XSample[1], at.XSample[2]);
-        string dx = Conv.Node(graph.Graph, exact ? $"{at.Name}.dx" : $"{at.Name}.dx_whole", [dy, graph.NameOf(layer.Weight)], g, 2, layer.Groups);
-        return exact ? dx : graph.Slice($"{at.Name}.dx", dx, 2, 0, (at.XSample[1], at.XSample[2]));
+        string name = $"{at.Name}.dx", weight = graph.NameOf(layer.Weight);
+        string dx = Conv.Node(graph.Graph, exact ? name : $"{name}_whole", [dy, weight], g, 2, layer.Groups);
+        return exact ? dx : graph.Slice(name, dx, 2, 0, (at.XSample[1], at.XSample[2]));
     }
 
     public static ImportedLayer Import(NodeReader node)
@@ -77,15 +78,17 @@ internal static class ConvTranspose
     }
 
     /// <summary>
-    /// The window and the output padding, along each axis on its own. Where the file says the size of the result instead of the border, the border is
-    /// what is left over, the smaller half in front for <c>SAME_UPPER</c> and the larger one otherwise; what is missing is added behind.
+    /// The window and the output padding, along each axis on its own. Where the file says the size of the result instead of the border, the
+    /// border is what is left over, the smaller half in front for <c>SAME_UPPER</c> and the larger one otherwise; what is missing is added
+    /// behind.
     /// </summary>
     private static (WindowGeometry Geometry, Size2 OutputPadding) Geometry(NodeReader node, int[] kernel)
     {
         int axes = kernel.Length;
         int[] ones = [.. Enumerable.Repeat(1, axes)];
         int[] shape = node.Ints("kernel_shape", kernel), strides = node.Ints("strides", ones), dilations = node.Ints("dilations", ones);
-        if (!shape.SequenceEqual(kernel)) throw node.Refuse($"kernel_shape is [{string.Join(", ", shape)}], the weight's [{string.Join(", ", kernel)}]");
+        if (!shape.SequenceEqual(kernel))
+            throw node.Refuse($"kernel_shape is [{string.Join(", ", shape)}], the weight's [{string.Join(", ", kernel)}]");
         int[] extra = node.Ints("output_padding", new int[axes]), border = node.Ints("pads", new int[2 * axes]);
         string auto = node.Text("auto_pad", "NOTSET");
         if (auto is not ("NOTSET" or "VALID" or "SAME_UPPER" or "SAME_LOWER"))
@@ -98,7 +101,8 @@ internal static class ConvTranspose
             if (output.Length != axes || output.Any(size => size is < 1 or > int.MaxValue))
                 throw node.Refuse($"output_shape is [{string.Join(", ", output)}], expected the size of each of {axes} spatial axes");
         }
-        else if (auto.StartsWith("SAME", StringComparison.Ordinal)) output = [.. strides.Select((stride, axis) => (long)node.Sample[axis + 1] * stride)];
+        else if (auto.StartsWith("SAME", StringComparison.Ordinal))
+            output = [.. strides.Select((stride, axis) => (long)node.Sample[axis + 1] * stride)];
         for (int axis = 0; axis < axes && output is not null; axis++)
         {
             long whole = (node.Sample[axis + 1] - 1L) * strides[axis] + dilations[axis] * (shape[axis] - 1L) + 1 + extra[axis];

@@ -59,16 +59,20 @@ internal static class Indexing
     public static ImportedLayer ImportSlice(NodeReader node)
     {
         node.RequireArity(node.Opset < 10 ? 1 : 5);
-        long[] Input(int index, string what) => node.Constant(index)?.Integers() ?? throw node.Refuse($"its {what} are missing, or no constants");
+        long[] Input(int index, string what) =>
+            node.Constant(index)?.Integers() ?? throw node.Refuse($"its {what} are missing, or no constants");
         bool given = node.Opset >= 10;
         long[] starts = given ? Input(1, "starts") : node.Longs("starts") ?? throw node.Refuse("attribute 'starts' is missing");
         long[] ends = given ? Input(2, "ends") : node.Longs("ends") ?? throw node.Refuse("attribute 'ends' is missing");
-        long[] axes = (given ? node.Has(3) ? Input(3, "axes") : null : node.Longs("axes")) ?? [.. Enumerable.Range(0, starts.Length).Select(i => (long)i)];
+        long[] axes = (given ? node.Has(3) ? Input(3, "axes") : null : node.Longs("axes"))
+            ?? [.. Enumerable.Range(0, starts.Length).Select(i => (long)i)];
         long[] steps = given && node.Has(4) ? Input(4, "steps") : [.. starts.Select(_ => 1L)];
         var shape = node.Sample;
         int rank = shape.Rank + 1;
-        if (ends.Length != starts.Length || axes.Length != starts.Length || steps.Length != starts.Length || axes.Any(a => a < -rank || a >= rank))
-            throw node.Refuse($"it has {starts.Length} starts, {ends.Length} ends and {steps.Length} steps for the axes [{string.Join(", ", axes)}] of {rank}");
+        if (ends.Length != starts.Length || axes.Length != starts.Length || steps.Length != starts.Length
+            || axes.Any(a => a < -rank || a >= rank))
+            throw node.Refuse($"it has {starts.Length} starts, {ends.Length} ends and {steps.Length} steps "
+                + $"for the axes [{string.Join(", ", axes)}] of {rank}");
         var layers = new List<Module>();
         for (int i = 0; i < starts.Length; i++)
         {
@@ -89,8 +93,8 @@ internal static class Indexing
         return new ImportedLayer(shape, [.. layers]);
     }
 
-    /// <summary>Each output is a part of its own. Their sizes are an attribute, or since operator set 13 an input; else all are equal, and since 18 the last
-    /// may be smaller.</summary>
+    /// <summary>Each output is a part of its own. Their sizes are an attribute, or since operator set 13 an input; else all are equal, and
+    /// since 18 the last may be smaller.</summary>
     public static ImportedLayer ImportSplit(NodeReader node)
     {
         int axis = node.Axis("axis", 0, node.Sample.Rank + 1), outputs = node.Node.Output.Count;
@@ -128,7 +132,9 @@ internal static class Indexing
         if (node.Constant(1) is not { Dims.Length: <= 1 } constant || constant.Integers() is not { Length: > 0 } indices)
             throw node.Refuse("its indices are no constant row of whole numbers, nor a single one");
         int axis = node.Axis("axis", 0, x.Rank + 1);
-        if (axis == 0 || axis > x.Rank) throw node.Refuse(axis == 0 ? "it picks samples; a layer takes all" : $"attribute 'axis' is {axis}, the input has {x.Rank + 1} axes");
+        if (axis == 0 || axis > x.Rank)
+            throw node.Refuse(axis == 0 ? "it picks samples; a layer takes all"
+                : $"attribute 'axis' is {axis}, the input has {x.Rank + 1} axes");
         var layer = new IndexSelect(axis, [.. indices.Select(i => (int)Math.Clamp(i, int.MinValue, int.MaxValue))]);
         var output = layer.OutputShape(x);
         if (constant.Dims.Length == 1) return new ImportedLayer(output, layer);

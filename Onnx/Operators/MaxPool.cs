@@ -11,8 +11,9 @@ internal static class MaxPool
         return Node(graph, name, x, g, layer.SpatialAxes, ceilMode);
     }
 
-    private static string Node(GraphWriter graph, string name, string x, WindowGeometry g, int axes, bool ceilMode = false) => graph.Node("MaxPool", name, [x],
-        [.. Window.Attributes(g, axes), Window.Dilations(g, axes), GraphWriter.Int("ceil_mode", ceilMode ? 1 : 0), GraphWriter.Int("storage_order", 0)]);
+    private static string Node(GraphWriter graph, string name, string x, WindowGeometry g, int axes, bool ceilMode = false) =>
+        graph.Node("MaxPool", name, [x], [.. Window.Attributes(g, axes), Window.Dilations(g, axes),
+            GraphWriter.Int("ceil_mode", ceilMode ? 1 : 0), GraphWriter.Int("storage_order", 0)]);
 
     public static string Export(GraphWriter graph, string name, string x, AdaptiveMaxPool2d layer, Shape sample) =>
         layer.OutputSize == 1 ? graph.Node("GlobalMaxPool", name, [x]) : Windows(graph, name, x, layer, sample);
@@ -22,8 +23,8 @@ internal static class MaxPool
         Windows(graph.Graph, name, x, layer, sample);
 
     /// <summary>
-    /// Windows that differ in size, or in the way from one to the next, are put side by side first, each as long as the longest: its last place
-    /// again and again, which makes no other largest.
+    /// Windows that differ in size, or in the way from one to the next, are put side by side first, each as long as the longest: its last
+    /// place again and again, which makes no other largest.
     /// </summary>
     private static string Windows(GraphWriter graph, string name, string x, AdaptiveMaxPool2d layer, Shape sample)
     {
@@ -44,7 +45,8 @@ internal static class MaxPool
         {
             (int From, int To)[] all = [.. Enumerable.Range(0, windows).Select(i => AdaptivePooling.Places(i, windows, size))];
             int longest = all.Max(window => window.To - window.From);
-            return ([.. all.SelectMany(window => Enumerable.Range(0, longest).Select(i => Math.Min(window.From + i, window.To - 1)))], longest);
+            return ([.. all.SelectMany(window => Enumerable.Range(0, longest).Select(i => Math.Min(window.From + i, window.To - 1)))],
+                longest);
         }
     }
 
@@ -59,10 +61,12 @@ internal static class MaxPool
             XSample = new Shape(at.XSample[0], rows.Length, columns.Length),
         };
         float[,] Taken(int[] places, int size) => SpatialMatrices.Matrix(places.Length, size, i => [(places[i], 1f)]);
-        return SpatialMatrices.Backward(graph, at, Backward(graph, taken, dy, window, layer), Taken(rows, at.XSample[1]), Taken(columns, at.XSample[2]));
+        string windows = Backward(graph, taken, dy, window, layer);
+        return SpatialMatrices.Backward(graph, at, windows, Taken(rows, at.XSample[1]), Taken(columns, at.XSample[2]));
     }
 
-    public static string Backward(TrainingWriter graph, TrainingLayer at, string dy, MaxPoolNd layer) => Backward(graph, at, dy, layer.Geometry, layer);
+    public static string Backward(TrainingWriter graph, TrainingLayer at, string dy, MaxPoolNd layer) =>
+        Backward(graph, at, dy, layer.Geometry, layer);
 
     /// <summary>
     /// dx: each element of dy at the place its window's largest came from, added up where windows overlap. ONNX counts these places through the whole

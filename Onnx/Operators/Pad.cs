@@ -4,9 +4,9 @@ using OnnxLeNet.Onnx.Schema;
 namespace OnnxLeNet.Onnx.Operators;
 
 /// <summary>
-/// Pad ↔ <see cref="Pad2d"/>, of the modes constant, reflect and edge. Before a Conv or an AveragePool that counts the border, zeros around the
-/// images become that layer's own padding instead: PyTorch writes an average pool with a border so, and the engine's in ceil mode is written so
-/// too.
+/// Pad ↔ <see cref="Pad2d"/>, of the modes constant, reflect and edge. Before a Conv or an AveragePool that counts the border, zeros around
+/// the images become that layer's own padding instead: PyTorch writes an average pool with a border so, and the engine's in ceil mode is
+/// written so too.
 /// </summary>
 internal static class Pad
 {
@@ -34,7 +34,8 @@ internal static class Pad
     }
 
     /// <summary>Zeros around images.</summary>
-    public static string Zeros(GraphWriter graph, string name, string x, Padding2d padding) => Export(graph, name, x, new ZeroPad2d(padding));
+    public static string Zeros(GraphWriter graph, string name, string x, Padding2d padding) =>
+        Export(graph, name, x, new ZeroPad2d(padding));
 
     /// <summary>Zeros before and behind one axis.</summary>
     public static string Zeros(TrainingWriter graph, string name, string x, int rank, int axis, int before, int behind)
@@ -61,7 +62,8 @@ internal static class Pad
     {
         int axes = Window.SpatialAxes(node), rank = axes + 2;
         string mode = node.Text("mode", "constant");
-        if (mode is not ("constant" or "reflect" or "edge")) throw node.Refuse($"attribute 'mode' is {mode}; constant, reflect and edge are read");
+        if (mode is not ("constant" or "reflect" or "edge"))
+            throw node.Refuse($"attribute 'mode' is {mode}; constant, reflect and edge are read");
         long[]? pads;
         float value = 0;
         if (node.Opset < 11)
@@ -75,7 +77,8 @@ internal static class Pad
             node.RequireArity(node.Opset < 18 ? 3 : 4);
             pads = node.Constant(1)?.Integers();
             if (node.Has(3)) pads = OfAllAxes(node, pads, rank);
-            if (node.Has(2)) value = node.Constant(2)?.Single ?? throw node.Refuse($"its value '{node.Node.Input[2]}' is no constant number");
+            if (node.Has(2))
+                value = node.Constant(2)?.Single ?? throw node.Refuse($"its value '{node.Node.Input[2]}' is no constant number");
         }
         if (pads is null || pads.Length != 2 * rank || pads.Any(p => Math.Abs(p) > int.MaxValue / 4))
             throw node.Refuse($"its pads are [{(pads is null ? "" : string.Join(", ", pads))}], expected {2 * rank} constants");
@@ -92,8 +95,8 @@ internal static class Pad
         });
     }
 
-    /// <summary>The Conv or AveragePool that alone takes the images with their border, with that as its own; null where there is none, or it
-    /// cannot be.</summary>
+    /// <summary>The Conv or AveragePool that alone takes the images with their border, with that as its own; null where there is none, or
+    /// it cannot be.</summary>
     private static ImportedLayer? PartOfNext(NodeReader node, int[] border)
     {
         if (node.Follow("Conv") is { } conv) return Conv.Import(conv, border);

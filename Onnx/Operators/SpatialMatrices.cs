@@ -35,7 +35,8 @@ internal static class SpatialMatrices
         string right = graph.Graph.Initializer($"{at.Name}.dx_columns", Tensor(columns, transposed: false));
         if (rows is null) return graph.Node("MatMul", $"{at.Name}.dx", [dy, right]);
         string inner = graph.Node("MatMul", $"{at.Name}.dx_inner", [dy, right]);
-        return graph.Node("MatMul", $"{at.Name}.dx", [graph.Graph.Initializer($"{at.Name}.dx_rows", Tensor(rows, transposed: true)), inner]);
+        return graph.Node("MatMul", $"{at.Name}.dx",
+            [graph.Graph.Initializer($"{at.Name}.dx_rows", Tensor(rows, transposed: true)), inner]);
     }
 
     /// <summary>Whether a constant is a matrix, element by element.</summary>

@@ -128,7 +128,8 @@ internal static class Window
 
     /// <summary>A pool's layer; where the input has three spatial axes, a pool over two and one over the third, since the windows are
     /// blocks.</summary>
-    public static ImportedLayer Pool(NodeReader node, Axes axes, bool ceilMode, Func<WindowGeometry, Module> image, Func<WindowGeometry, Module> row)
+    public static ImportedLayer Pool(
+        NodeReader node, Axes axes, bool ceilMode, Func<WindowGeometry, Module> image, Func<WindowGeometry, Module> row)
     {
         var x = node.Sample;
         Module Make(WindowGeometry g)
@@ -156,12 +157,14 @@ internal static class Window
         {
             int kernel = AdaptivePooling.Places(0, windows, size).To;
             int stride = windows == 1 ? kernel : AdaptivePooling.Places(1, windows, size).From;
-            bool uniform = stride > 0 && Enumerable.Range(0, windows).All(i => AdaptivePooling.Places(i, windows, size) == (i * stride, i * stride + kernel));
+            bool uniform = stride > 0
+                && Enumerable.Range(0, windows).All(i => AdaptivePooling.Places(i, windows, size) == (i * stride, i * stride + kernel));
             return uniform ? (kernel, stride) : null;
         }
     }
 
-    /// <summary>A pool of all places: what it returns does not depend on how they lie, so other images than those of two axes become such.</summary>
+    /// <summary>A pool of all places: what it returns does not depend on how they lie, so other images than those of two axes become
+    /// such.</summary>
     public static ImportedLayer Global(Shape x, Layer pool)
     {
         if (x.Rank == 3) return new ImportedLayer(new Shape(x[0], 1, 1), pool);
