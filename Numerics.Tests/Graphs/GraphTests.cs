@@ -262,6 +262,8 @@ internal static class GraphNetworks
         ["shared"] = () => (new SharedConv(new Generator(3)), new Shape(3, 6, 6)),
         ["product"] = () => (new Product(new Generator(5)), new Shape(1, 4, 3)),
         ["dropout in a branch"] = () => (new Dropping(new Generator(6)), new Shape(1, 4, 3)),
+        ["parts of an image"] = () => (new Parts(new Generator(7)), new Shape(4, 6, 7)),
+        ["rows"] = () => (Rows(new Generator(8)), new Shape(2, 4, 5)),
         ["squeeze and excitation"] = () => (new Excitation(new Generator(4)), new Shape(3, 6, 5)),
     };
 
@@ -400,4 +402,35 @@ internal static class GraphNetworks
             return fc.Forward(F.Flatten(y * weight / F.Sigmoid(y)));
         }
     }
+
+    /// <summary>Channels that are split, joined and shuffled; images that get smaller and larger, with borders and without.</summary>
+    private sealed class Parts : Module
+    {
+        private readonly Module conv, up, fc;
+
+        public Parts(Generator g)
+        {
+            conv = Register("conv", new Conv2d(2, 2, 3, generator: g));
+            up = Register("up", new ConvTranspose2d(4, 4, 2, 2, outputPadding: (0, 1), groups: 2, generator: g));
+            fc = Register("fc", new Linear(48, 4, generator: g));
+        }
+
+        public override Value Forward(Value x)
+        {
+            var halves = F.Chunk(x, 2);
+            var y = F.ChannelShuffle(F.Concat([conv.Forward(F.ReflectionPad2d(halves[0], 1)), F.Slice(halves[1], 3, step: -1)]), 2);
+            var small = F.Interpolate(F.AdaptiveAvgPool2d(y, (2, 4)), (6, 7), mode: UpsampleMode.Bilinear);
+            y = y * up.Forward(F.AdaptiveMaxPool2d(y, (3, 3))) + small;
+            y = F.ConstantPad2d(F.ReplicationPad2d(y[3, 1..^1], (1, 0, 0, 1)), (0, -1, 2, 0), 0.5);
+            return fc.Forward(F.Flatten(F.AdaptiveAvgPool2d(y, (4, 3))));
+        }
+    }
+
+    /// <summary>Layers of one spatial axis.</summary>
+    private static Sequential Rows(Generator g) =>
+    [
+        new Reshape(new Shape(2, 20)), new Conv1d(2, 4, 3, padding: 1, groups: 2, generator: g), new BatchNorm1d(4), new ReLU(),
+        new MaxPool1d(3, 2, 1), new Conv1d(4, 3, 2, generator: g), new AvgPool1d(2, 1), new Tanh(), new AdaptiveAvgPool1d(3), new Flatten(),
+        new Linear(9, 4, generator: g),
+    ];
 }

@@ -9,11 +9,25 @@ internal abstract class ReferenceLayer
     /// <summary>The reference of an engine's module, with copies of its parameters.</summary>
     public static ReferenceLayer Of(Module module) => module switch
     {
+        Conv1d or MaxPool1d or AvgPool1d or AdaptiveAvgPool1d => new Row(module switch
+        {
+            Conv1d conv => new Conv(conv),
+            MaxPool1d pool => new Pool(pool.Geometry),
+            AvgPool1d pool => new Average(pool.Geometry, pool.CountIncludePad),
+            _ => new Adaptive((1, ((AdaptiveAvgPool1d)module).OutputSize)),
+        }),
         Conv2d conv => new Conv(conv),
+        ConvTranspose2d conv => new Transposed(conv),
         Linear linear => new Dense(linear),
         MaxPool2d pool => new Pool(pool.Geometry),
         AvgPool2d pool => new Average(pool.Geometry, pool.CountIncludePad),
         AdaptiveAvgPool2d pool => new Adaptive(pool.OutputSize),
+        AdaptiveMaxPool2d pool => new AdaptiveMax(pool.OutputSize),
+        Resize resize => new Moved((input, output) => Resized(resize, input, output), resize.OutputShape),
+        Pad2d pad => new Moved((input, output) => Padded(pad, input, output), pad.OutputShape, pad is ConstantPadNd c ? c.Value : 0),
+        Slice slice => new Moved((input, output) => Sliced(slice, input, output), slice.OutputShape),
+        IndexSelect select => new Moved((input, output) => Selected(select.Dim, [.. select.Indices], input, output), select.OutputShape),
+        ChannelShuffle shuffle => new Moved((input, _) => Shuffled(shuffle.Groups, input), sample => sample),
         BatchNorm norm => new Norm(norm),
         ReLU => new Each(x => Math.Max(x, 0), x => x > 0 ? 1 : 0),
         LeakyReLU leaky => new Each(x => x > 0 ? x : leaky.NegativeSlope * x, x => x > 0 ? 1 : leaky.NegativeSlope),
@@ -79,7 +93,7 @@ internal abstract class ReferenceLayer
         return 0.5 + sum * Math.Exp(-x * x / 2) / Math.Sqrt(2 * Math.PI);
     }
 
-    private sealed class Conv(Conv2d layer) : ReferenceLayer
+    private sealed class Conv(ConvNd layer) : ReferenceLayer
     {
         private readonly double[] weight = layer.Weight.Value.Data.ToDouble();
         private readonly double[]? bias = layer.Bias?.Value.Data.ToDouble();
@@ -123,6 +137,186 @@ internal abstract class ReferenceLayer
                 if (m / (filters / groups) == c / ofGroup) term(place, (m * ofGroup + c % ofGroup) * g.Taps + tap, (n * filters + m) * size.Positions + p);
             }
         });
+    }
+
+    /// <summary>Rows [C, L] as images of height 1.</summary>
+    private sealed class Row(ReferenceLayer layer) : ReferenceLayer
+    {
+        public override IReadOnlyList<double[]> Parameters => layer.Parameters;
+
+        public override IReadOnlyList<double[]> Gradients => layer.Gradients;
+
+        public override (double[], Shape) Forward(double[] x, int samples, Shape sample)
+        {
+            var (y, shape) = layer.Forward(x, samples, new Shape(sample[0], 1, sample[1]));
+            return (y, new Shape(shape[0], shape[2]));
+        }
+
+        public override double[] Backward(double[] dy) => layer.Backward(dy);
+    }
+
+    /// <summary>Every input place, times every tap of every filter, at the output place that the tap falls on.</summary>
+    private sealed class Transposed(ConvTranspose2d layer) : ReferenceLayer
+    {
+        private readonly double[] weight = layer.Weight.Value.Data.ToDouble();
+        private readonly double[]? bias = layer.Bias?.Value.Data.ToDouble();
+        private readonly WindowGeometry g = layer.Geometry;
+        private double[] x = [], dWeight = [], dBias = [];
+        private Shape input, output;
+
+        public override IReadOnlyList<double[]> Parameters => bias is null ? [weight] : [weight, bias];
+
+        public override IReadOnlyList<double[]> Gradients => bias is null ? [dWeight] : [dWeight, dBias];
+
+        public override (double[], Shape) Forward(double[] x, int samples, Shape sample)
+        {
+            (this.x, input, output) = (x, sample, layer.OutputShape(sample));
+            var y = new double[samples * output.Count];
+            for (int i = 0; bias is not null && i < y.Length; i++) y[i] = bias[i / (output[1] * output[2]) % output[0]];
+            ForEach((xi, wi, yi) => y[yi] += x[xi] * weight[wi]);
+            return (y, output);
+        }
+
+        public override double[] Backward(double[] dy)
+        {
+            var dx = new double[x.Length];
+            (dWeight, dBias) = (new double[weight.Length], new double[output[0]]);
+            ForEach((xi, wi, yi) =>
+            {
+                dx[xi] += dy[yi] * weight[wi];
+                dWeight[wi] += dy[yi] * x[xi];
+            });
+            for (int i = 0; i < dy.Length; i++) dBias[i / (output[1] * output[2]) % output[0]] += dy[i];
+            return dx;
+        }
+
+        private void ForEach(Action<int, int, int> term)
+        {
+            int ofGroup = output[0] / layer.Groups;
+            for (int xi = 0; xi < x.Length; xi++)
+                for (int m = 0; m < ofGroup; m++)
+                    for (int tap = 0; tap < g.Taps; tap++)
+                    {
+                        int w = xi % input[2], h = xi / input[2] % input[1], c = xi / (input[1] * input[2]) % input[0];
+                        int n = xi / input.Count;
+                        int oh = h * g.Stride.H - g.Padding.H + tap / g.Kernel.W * g.Dilation.H;
+                        int ow = w * g.Stride.W - g.Padding.W + tap % g.Kernel.W * g.Dilation.W;
+                        if (oh < 0 || oh >= output[1] || ow < 0 || ow >= output[2]) continue;
+                        int filter = c / (input[0] / layer.Groups) * ofGroup + m;
+                        term(xi, (c * ofGroup + m) * g.Taps + tap, ((n * output[0] + filter) * output[1] + oh) * output[2] + ow);
+                    }
+        }
+    }
+
+    /// <summary>Every element of the result is a number, or a weighted sum of the input's: of each its terms.</summary>
+    private sealed class Moved(
+        Func<Shape, Shape, IEnumerable<(int Y, int X, double Weight)>> terms, Func<Shape, Shape> shape, double rest = 0)
+        : ReferenceLayer
+    {
+        private (int Y, int X, double Weight)[] weights = [];
+        private int samples, inputs, outputs;
+
+        public override (double[], Shape) Forward(double[] x, int samples, Shape sample)
+        {
+            var output = shape(sample);
+            (weights, this.samples, inputs, outputs) = ([.. terms(sample, output)], samples, sample.Count, output.Count);
+            var y = new double[samples * outputs];
+            bool[] made = new bool[outputs];
+            foreach (var (yi, _, _) in weights) made[yi] = true;
+            for (int i = 0; i < y.Length; i++) y[i] = made[i % outputs] ? 0 : rest;
+            for (int n = 0; n < samples; n++)
+                foreach (var (yi, xi, weight) in weights) y[n * outputs + yi] += weight * x[n * inputs + xi];
+            return (y, output);
+        }
+
+        public override double[] Backward(double[] dy)
+        {
+            var dx = new double[samples * inputs];
+            for (int n = 0; n < samples; n++)
+                foreach (var (yi, xi, weight) in weights) dx[n * inputs + xi] += weight * dy[n * outputs + yi];
+            return dx;
+        }
+    }
+
+    /// <summary>Terms of a function that works along height and width, each on its own.</summary>
+    private static IEnumerable<(int Y, int X, double Weight)> Separable(Shape input, Shape output,
+        Func<int, IEnumerable<(int From, double Weight)>> rows, Func<int, IEnumerable<(int From, double Weight)>> columns) =>
+        from yi in Enumerable.Range(0, output.Count)
+        from row in rows(yi / output[2] % output[1])
+        from column in columns(yi % output[2])
+        select (yi, (yi / (output[1] * output[2]) * input[1] + row.From) * input[2] + column.From, row.Weight * column.Weight);
+
+    private static IEnumerable<(int, int, double)> Resized(Resize layer, Shape input, Shape output)
+    {
+        return Separable(input, output, i => Along(i, input[1], output[1], layer.ScaleFactor?.H),
+            i => Along(i, input[2], output[2], layer.ScaleFactor?.W));
+
+        IEnumerable<(int, double)> Along(int i, int size, int sizeOut, double? factor)
+        {
+            decimal scale = (decimal?)factor ?? (decimal)sizeOut / size;
+            double x = (double)Math.Round(layer.Coordinates switch
+            {
+                CoordinateMode.Asymmetric => i / scale,
+                CoordinateMode.AlignCorners => sizeOut == 1 ? 0 : (decimal)i * (size - 1) / (sizeOut - 1),
+                CoordinateMode.PytorchHalfPixel when sizeOut == 1 => 0,
+                _ => (i + 0.5m) / scale - 0.5m,
+            }, 20);
+            int Inside(double place) => (int)Math.Max(0, Math.Min(size - 1, place));
+            if (layer.Nearest is not { } nearest)
+                // As if the outermost places went on for ever.
+                return [(Inside(Math.Floor(x)), 1 - (x - Math.Floor(x))), (Inside(Math.Floor(x) + 1), x - Math.Floor(x))];
+            bool half = x - Math.Floor(x) == 0.5;
+            return [(Inside(nearest switch
+            {
+                NearestMode.Floor => Math.Floor(x),
+                NearestMode.Ceil => Math.Ceiling(x),
+                NearestMode.RoundPreferFloor when half => Math.Floor(x),
+                NearestMode.RoundPreferCeil when half => Math.Ceiling(x),
+                _ => Math.Round(x),
+            }), 1)];
+        }
+    }
+
+    private static IEnumerable<(int, int, double)> Padded(Pad2d layer, Shape input, Shape output)
+    {
+        return Separable(input, output, i => Along(i - layer.Padding.Top, input[1]), i => Along(i - layer.Padding.Left, input[2]));
+
+        IEnumerable<(int, double)> Along(int i, int size) => (layer, i >= 0 && i < size) switch
+        {
+            (_, true) => [(i, 1)],
+            (ConstantPadNd, _) => [],
+            (ReflectionPad2d, _) => [(i < 0 ? -i : size - 1 - (i - (size - 1)), 1)],
+            _ => [(Math.Clamp(i, 0, size - 1), 1)],
+        };
+    }
+
+    private static IEnumerable<(int, int, double)> Sliced(Slice layer, Shape input, Shape output)
+    {
+        int axis = layer.Dim < 0 ? input.Rank - 1 : layer.Dim - 1, size = input[axis];
+        int From(int? place, int missing) => place is not { } p ? missing : p < 0 ? p + size : p;
+        var taken = new List<int>();
+        if (layer.Step > 0) for (int i = From(layer.Start, 0); i < Math.Min(size, From(layer.End, size)); i += layer.Step) taken.Add(i);
+        else for (int i = From(layer.Start, size - 1); i > From(layer.End, -1); i += layer.Step) taken.Add(i);
+        return Selected(axis + 1, [.. taken], input, output);
+    }
+
+    private static IEnumerable<(int, int, double)> Selected(int dim, int[] taken, Shape input, Shape output)
+    {
+        int axis = dim - 1, size = input[axis], y = 0;
+        int later = input.Sizes[(axis + 1)..].ToArray().Aggregate(1, (product, s) => product * s);
+        for (int before = 0; before < output.Count / (taken.Length * later); before++)
+            foreach (int place in taken)
+                for (int behind = 0; behind < later; behind++)
+                    yield return (y++, (before * size + (place + size) % size) * later + behind, 1);
+    }
+
+    private static IEnumerable<(int, int, double)> Shuffled(int groups, Shape input)
+    {
+        int ofGroup = input[0] / groups, places = input.Count / input[0], y = 0;
+        for (int channel = 0; channel < ofGroup; channel++)
+            for (int group = 0; group < groups; group++)
+                for (int place = 0; place < places; place++)
+                    yield return (y++, (group * ofGroup + channel) * places + place, 1);
     }
 
     private sealed class Dense(Linear layer) : ReferenceLayer
@@ -233,6 +427,32 @@ internal abstract class ReferenceLayer
         }
     }
 
+    private sealed class AdaptiveMax(Size2 output) : ReferenceLayer
+    {
+        private int inputs;
+        private int[] winners = [];
+
+        public override (double[], Shape) Forward(double[] x, int samples, Shape sample)
+        {
+            var y = new double[samples * sample[0] * output.H * output.W];
+            (inputs, winners) = (x.Length, new int[y.Length]);
+            winners.AsSpan().Fill(-1);
+            Adaptive.ForEach(output, (samples * sample[0], sample[1], sample[2]), (xi, yi, _) =>
+            {
+                if (winners[yi] >= 0 && !(x[xi] > y[yi])) return;
+                (winners[yi], y[yi]) = (xi, x[xi]);
+            });
+            return (y, new Shape(sample[0], output.H, output.W));
+        }
+
+        public override double[] Backward(double[] dy)
+        {
+            var dx = new double[inputs];
+            for (int i = 0; i < dy.Length; i++) dx[winners[i]] += dy[i];
+            return dx;
+        }
+    }
+
     private sealed class Adaptive(Size2 output) : ReferenceLayer
     {
         private (int Planes, int H, int W) size;
@@ -241,18 +461,19 @@ internal abstract class ReferenceLayer
         {
             size = (samples * sample[0], sample[1], sample[2]);
             var y = new double[size.Planes * output.H * output.W];
-            ForEach((xi, yi, factor) => y[yi] += x[xi] * factor);
+            ForEach(output, size, (xi, yi, factor) => y[yi] += x[xi] * factor);
             return (y, new Shape(sample[0], output.H, output.W));
         }
 
         public override double[] Backward(double[] dy)
         {
             var dx = new double[size.Planes * size.H * size.W];
-            ForEach((xi, yi, factor) => dx[xi] += dy[yi] * factor);
+            ForEach(output, size, (xi, yi, factor) => dx[xi] += dy[yi] * factor);
             return dx;
         }
 
-        private void ForEach(Action<int, int, double> term)
+        /// <summary>Every place of every window, with one over the window's number of places.</summary>
+        public static void ForEach(Size2 output, (int Planes, int H, int W) size, Action<int, int, double> term)
         {
             for (int plane = 0; plane < size.Planes; plane++)
                 for (int p = 0; p < output.H * output.W; p++)

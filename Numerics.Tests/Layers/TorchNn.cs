@@ -33,6 +33,25 @@ internal static class TorchNn
         return item.GetProperty("type").GetString() switch
         {
             "Conv2d" => new Conv2d(o.Int("in_channels"), o.Int("out_channels"), o.Size("kernel_size")!.Value, o.Size("stride"), o.Size("padding"), o.Size("dilation"), o.Int("groups", 1), o.Bool("bias", true)),
+            "Conv1d" => new Conv1d(o.Int("in_channels"), o.Int("out_channels"), o.Int("kernel_size"), o.Maybe("stride"), o.Maybe("padding"),
+                o.Maybe("dilation"), o.Int("groups", 1), o.Bool("bias", true)),
+            "ConvTranspose2d" => new ConvTranspose2d(o.Int("in_channels"), o.Int("out_channels"), o.Size("kernel_size")!.Value,
+                o.Size("stride"), o.Size("padding"), o.Size("output_padding"), o.Int("groups", 1), o.Bool("bias", true),
+                o.Size("dilation")),
+            "MaxPool1d" =>
+                new MaxPool1d(o.Int("kernel_size"), o.Maybe("stride"), o.Maybe("padding"), o.Maybe("dilation"), o.Bool("ceil_mode", false)),
+            "AvgPool1d" => new AvgPool1d(o.Int("kernel_size"), o.Maybe("stride"), o.Maybe("padding"), o.Bool("ceil_mode", false),
+                o.Bool("count_include_pad", true)),
+            "AdaptiveAvgPool1d" => new AdaptiveAvgPool1d(o.Int("output_size")),
+            "AdaptiveMaxPool2d" => new AdaptiveMaxPool2d(o.Size("output_size")!.Value),
+            "Upsample" => new Upsample(o.Size("size"), o.Scale("scale_factor"), o.Mode, o.Bool("align_corners", false)),
+            "ZeroPad2d" => new ZeroPad2d(o.Padding),
+            "ConstantPad2d" => new ConstantPad2d(o.Padding, o.Double("value", 0)),
+            "ReflectionPad2d" => new ReflectionPad2d(o.Padding),
+            "ReplicationPad2d" => new ReplicationPad2d(o.Padding),
+            "ChannelShuffle" => new ChannelShuffle(o.Int("groups")),
+            "IndexSelect" => new IndexSelect(o.Int("dim"), o.Integers("index")),
+            "Slice" => new Slice(o.Int("dim"), o.Maybe("start"), o.Maybe("end"), o.Int("step", 1)),
             "Linear" => new Linear(o.Int("in_features"), o.Int("out_features"), o.Bool("bias", true)),
             "MaxPool2d" => new MaxPool2d(o.Size("kernel_size")!.Value, o.Size("stride"), o.Size("padding"), o.Size("dilation"), o.Bool("ceil_mode", false)),
             "AvgPool2d" => new AvgPool2d(o.Size("kernel_size")!.Value, o.Size("stride"), o.Size("padding"), o.Bool("ceil_mode", false), o.Bool("count_include_pad", true)),
@@ -145,6 +164,23 @@ internal static class TorchNn
         public double Double(string name, double missing) => given.TryGetProperty(name, out var value) ? value.GetDouble() : missing;
 
         public bool Bool(string name, bool missing) => given.TryGetProperty(name, out var value) ? value.GetBoolean() : missing;
+
+        public int? Maybe(string name) =>
+            given.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.Number ? value.GetInt32() : null;
+
+        public int[] Integers(string name) => TorchNn.Integers(given, name);
+
+        public UpsampleMode Mode => Enum.Parse<UpsampleMode>(
+            given.TryGetProperty("mode", out var mode) ? mode.GetString()!.Replace("-", "", StringComparison.Ordinal) : "nearest",
+            ignoreCase: true);
+
+        public Padding2d Padding => given.GetProperty("padding") is { ValueKind: JsonValueKind.Array } sides
+            ? (sides[0].GetInt32(), sides[1].GetInt32(), sides[2].GetInt32(), sides[3].GetInt32())
+            : Int("padding");
+
+        public Scale2? Scale(string name) => !given.TryGetProperty(name, out var value) ? null
+            : value.ValueKind == JsonValueKind.Number ? value.GetDouble()
+            : new Scale2(value[0].GetDouble(), value[1].GetDouble());
 
         public float[]? Floats(string name) => given.TryGetProperty(name, out _) ? Numbers(given, name).ToFloat() : null;
 

@@ -47,7 +47,8 @@ public sealed class ForeignModelTests
     [DataRow(6, "Dropout x -> y mask", "'y' (Dropout): attribute 'is_test' is 0")]
     [DataRow(13, "Dropout x s yes -> y mask", "'y' (Dropout): its training_mode is on")]
     [DataRow(13, "Relu x -> y extra", "'y' (Relu): it has 2 outputs, the operator returns 1")]
-    [DataRow(13, "Pad x pads -> y", "'y' (Pad): nothing but one Conv or AveragePool")]
+    [DataRow(13, "Gather x pads -> y", "'y' (Gather): it picks samples")]
+    [DataRow(13, "Split x -> y", "'y' (Split): it parts the samples")]
     public void WhatIsRefusedSaysTheCause(int opset, string nodes, string part)
     {
         var model = Graphs.Of(opset, Image, nodes, ("s", [2]), ("b", [2]), ("m", [2]), ("v", [2])).WithIntegers("pads", 0, 0, 1, 1, 0, 0, 1, 1);

@@ -77,7 +77,7 @@ public sealed class TrainingExportTests
         foreach (string name in Names)
         {
             var (network, sample) = TrainingNetworks.Get(name);
-            bool overlap = name is "uneven" or "nested" or "grouped" or "max pools that overlap";
+            bool overlap = name is "uneven" or "nested" or "grouped" or "max pools that overlap" or "adaptive max pools" or "rows";
             foreach (int opset in Enumerable.Range(13, 5).Where(opset => !overlap || opset >= 16))
             {
                 var options = new TrainingGraphOptions

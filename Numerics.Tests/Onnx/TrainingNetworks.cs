@@ -17,6 +17,47 @@ internal static class TrainingNetworks
         ["gelu and softmax"] = (g => [new Linear(5, 7, generator: g), new GELU(), new Linear(7, 4, generator: g), new Softmax(-1), new Linear(4, 3, generator: g), new LogSoftmax(1)], new Shape(5)),
         ["softmax over channels"] = (g => [new Conv2d(2, 3, 2, generator: g), new Softmax(1), new Permute(0, 3, 1, 2), new Reshape(new Shape(4, 12)), new LogSoftmax(2), new Flatten(), new Linear(48, 3, generator: g)], new Shape(2, 5, 5)),
         ["scales and shifts"] = (g => [new ScaleShift(new Shape(1), null), new Conv2d(2, 3, 2, generator: g), new ScaleShift(new Shape(3, 1, 1), new Shape(3, 1, 1)), new Tanh(), new ScaleShift(null, new Shape(3, 4, 4)), new ScaleShift(new Shape(4, 1), new Shape(4)), new Flatten(), new Linear(48, 3, generator: g), new ScaleShift(new Shape(3), null)], new Shape(2, 5, 5)),
+        ["transposed convolutions"] = (g =>
+        [
+            new ConvTranspose2d(2, 4, (3, 2), (2, 1), (1, 0), (1, 0), groups: 2, generator: g), new Tanh(),
+            new ConvTranspose2d(4, 3, (2, 3), (1, 3), outputPadding: (0, 2), dilation: (2, 1), bias: false, generator: g,
+                paddingEnd: (1, 0)),
+            new Flatten(), new Linear(3 * 7 * 17, 4, generator: g),
+        ], new Shape(2, 3, 4)),
+        ["images in other sizes"] = (g =>
+        [
+            new Conv2d(2, 3, 2, generator: g), new Upsample(scaleFactor: (2, 3)), new AvgPool2d(2),
+            new Upsample((5, 6), mode: UpsampleMode.Bilinear), new Tanh(),
+            new Upsample((3, 9), mode: UpsampleMode.Bilinear, alignCorners: true), new Resize((4, 5), null, NearestMode.Ceil),
+            new Flatten(), new Linear(60, 3, generator: g),
+        ], new Shape(2, 4, 5)),
+        ["borders"] = (g =>
+        [
+            new Conv2d(2, 3, 2, generator: g), new ZeroPad2d((1, 2, 0, 1)), new ReflectionPad2d((2, 1, 0, 3)), new Tanh(),
+            new ReplicationPad2d((3, -1, 1, 2)), new ConstantPad2d((-2, 1, -1, -3), 0.5), new Flatten(), new Linear(198, 3, generator: g),
+        ], new Shape(2, 4, 5)),
+        ["parts"] = (g =>
+        [
+            new Conv2d(2, 6, 2, generator: g), new ChannelShuffle(3), new Slice(1, 1, 5), new Tanh(), new Slice(3, step: -2),
+            new IndexSelect(2, 1, 0, 1, 2), new Slice(2, 1, step: 2), new Flatten(), new Linear(4 * 2 * 3, 3, generator: g),
+        ], new Shape(2, 4, 6)),
+        ["uneven adaptive pools"] = (g =>
+        [
+            new Conv2d(1, 3, 2, generator: g), new AdaptiveAvgPool2d((5, 4)), new Tanh(), new AdaptiveMaxPool2d((3, 3)), new Flatten(),
+            new Linear(27, 3, generator: g),
+        ], new Shape(1, 8, 10)),
+        ["adaptive max pools"] = (g =>
+        [
+            new Conv2d(1, 4, 2, generator: g), new AdaptiveMaxPool2d((3, 4)), new Tanh(), new AdaptiveMaxPool2d(1), new Flatten(),
+            new Linear(4, 3, generator: g),
+        ], new Shape(1, 7, 10)),
+        ["rows"] = (g =>
+        [
+            new Conv1d(2, 4, 3, 2, 1, groups: 2, generator: g), new BatchNorm1d(4), new MaxPool1d(3, 1, 1),
+            new AvgPool1d(2, 1, 1, countIncludePad: false), new Tanh(),
+            new Conv1d(4, 3, 2, dilation: 2, bias: false, generator: g, paddingEnd: 1), new AdaptiveAvgPool1d(4), new AvgPool1d(3, 2, 1),
+            new AdaptiveAvgPool1d(1), new Flatten(), new Linear(3, 3, generator: g),
+        ], new Shape(2, 19)),
         ["an image out"] = (g => [new Conv2d(3, 2, (2, 3), padding: (1, 1), generator: g), new ReLU(), new Conv2d(2, 3, 2, generator: g)], new Shape(3, 6, 5)),
         ["one number out"] = (g => [new Linear(3, 4, generator: g), new Sigmoid(), new Linear(4, 1, generator: g)], new Shape(3)),
     };

@@ -23,6 +23,7 @@ ALL = [21, 23, 24, 25]  # versions that only widened the types of nearly every o
 LATER = {
     "Conv": [22], "MaxPool": [22], "AveragePool": [19, 22], "GlobalAveragePool": [22], "Dropout": [22], "Gelu": [20], "ReduceMean": [18], "ReduceProd": [18],
     "Flatten": ALL, "Reshape": [19, *ALL], "Squeeze": ALL, "Unsqueeze": ALL, "Transpose": ALL, "Pad": [18, 19, *ALL], "Identity": [19, *ALL], "Cast": [19, *ALL],
+    "ConvTranspose": [22], "GlobalMaxPool": [22], "Resize": [18, 19], "Split": [18],
     "Constant": [19, *ALL], "Shape": [19, *ALL], "ConstantOfShape": [20, *ALL],
 }
 ELEMENTWISE = {"Add": np.add, "Sub": np.subtract, "Mul": np.multiply, "Div": np.divide}
@@ -30,14 +31,14 @@ ACTIVATIONS = {"Relu": lambda x: np.maximum(x, 0), "Sigmoid": lambda x: 1 / (1 +
 OPERATORS = [
     "Conv", "Gemm", "MatMul", *ELEMENTWISE, *ACTIVATIONS, "LeakyRelu", "Gelu", "Softmax", "LogSoftmax", "MaxPool", "AveragePool", "GlobalAveragePool", "ReduceMean",
     "BatchNormalization", "Dropout", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Transpose", "Pad", "Identity", "Cast", "ArgMax", "Constant", "Shape",
-    "ConstantOfShape", "Gather", "Slice", "Concat", "ReduceProd", "Sum",
+    "ConstantOfShape", "Gather", "Slice", "Concat", "ReduceProd", "Sum", "ConvTranspose", "GlobalMaxPool", "Resize", "Upsample", "Split",
 ]
 
 
 def versions():
     known = {name: [] for name in OPERATORS}
     for schema in defs.get_all_schemas_with_history():
-        if schema.domain == "" and schema.name in known:
+        if schema.domain == "" and schema.name in known and not schema.deprecated:
             known[schema.name].append(schema.since_version)
     return {name: sorted(found) for name, found in known.items()}
 
@@ -53,6 +54,48 @@ def cast(opset, source, to="f"):
 def scaled(opset, by="f"):
     """Samples times a constant along the last axis."""
     return node("Mul", ["x", by], **(dict(broadcast=1) if opset < 7 else {}))
+
+
+def conv_transpose(x, w, strides, pads, dilations, output_padding, group=1):
+    """Every input place, times every tap, at the output place that the tap falls on; w is [C, M/group, kH, kW]."""
+    n, c, *spatial = x.shape
+    kernel = w.shape[2:]
+    whole = [(spatial[a] - 1) * strides[a] + dilations[a] * (kernel[a] - 1) + 1 + output_padding[a] for a in (0, 1)]
+    y = np.zeros((n, w.shape[1] * group, *whole))
+    for channel, h, k, i, j in np.ndindex(c, spatial[0], spatial[1], *kernel):
+        first = channel // (c // group) * w.shape[1]
+        place = (slice(None), slice(first, first + w.shape[1]), h * strides[0] + i * dilations[0], k * strides[1] + j * dilations[1])
+        y[place] += x[:, channel, h, k, None].astype(np.float64) * w[channel, :, i, j]
+    return y[:, :, pads[0]:whole[0] - pads[2], pads[1]:whole[1] - pads[3]]
+
+
+def resized(x, axis, size, scale, coordinates, nearest=None):
+    """An axis in another size: by the nearest place, or linearly between two."""
+    length = x.shape[axis]
+
+    def at(i):
+        if coordinates == "asymmetric":
+            return i / scale
+        if coordinates == "align_corners":
+            return i * (length - 1) / (size - 1)
+        if coordinates == "half_pixel_symmetric":
+            return length / 2 * (1 - size / (length * scale)) + (i + 0.5) / scale - 0.5
+        return (i + 0.5) / scale - 0.5 if coordinates != "pytorch_half_pixel" or size > 1 else 0
+
+    def place(i):
+        return int(min(max(i, 0), length - 1))
+
+    parts = []
+    for i in range(size):
+        where = at(i)
+        low = np.floor(where)
+        if nearest:
+            rounded = {"floor": low, "ceil": np.ceil(where), "round_prefer_floor": np.ceil(where - 0.5),
+                       "round_prefer_ceil": np.floor(where + 0.5)}[nearest]
+            parts.append(x.take(place(rounded), axis))
+        else:
+            parts.append((1 - where + low) * x.take(place(low), axis) + (where - low) * x.take(place(low + 1), axis))
+    return np.stack(parts, axis)
 
 
 def cases(op, v):
@@ -125,6 +168,76 @@ def cases(op, v):
         yield "", [node(op, ["x"], kernel_shape=g["kernel"], strides=g["strides"], pads=g["pads"], **more)], x, pool(x, mean, counted=v >= 7, **g), {}
         if v >= 10:
             yield "ceil", [node(op, ["x"], kernel_shape=[2, 3], strides=[2, 2], ceil_mode=1)], x, pool(x, mean, [2, 3], [2, 2], ceil=True), {}
+    elif op == "ConvTranspose":
+        w, b = draw(3, 2, 2, 3), draw(2)
+        g = dict(strides=[2, 3], pads=[1, 0, 0, 2], dilations=[2, 1], output_padding=[1, 2])
+        y = conv_transpose(x, w, **g) + b.reshape(1, 2, 1, 1)
+        yield "", [node(op, ["x", "w", "b"], kernel_shape=[2, 3], group=1, **g)], x, y, {"w": w, "b": b}
+        yield "groups", [node(op, ["x", "w"], group=3)], x, conv_transpose(x, w, [1, 1], [0] * 4, [1, 1], [0, 0], 3), {"w": w}
+        # 3 rows in steps of 2 with 2 taps make 6, 4 columns in steps of 2 with 3 taps 9: one more is added, and of three that go the
+        # larger part is in front
+        yield "shape", [node(op, ["x", "w"], strides=[2, 2], output_shape=[7, 6])], x, \
+            conv_transpose(x, w, [2, 2], [0, 2, 0, 1], [1, 1], [1, 0]), {"w": w}
+        yield "auto", [node(op, ["x", "w"], strides=[2, 2], auto_pad="SAME_UPPER")], x, \
+            conv_transpose(x, w, [2, 2], [0, 0, 0, 1], [1, 1], [0, 0]), {"w": w}
+        line = draw(4, 2, 3)
+        yield "row", [node(op, ["x", "w"], strides=[2], pads=[1, 0])], x[:, :, 0, :].repeat(2, 1)[:, :4], \
+            conv_transpose(x[:, :, :1, :].repeat(2, 1)[:, :4], line[:, :, None], [1, 2], [0, 1, 0, 0], [1, 1], [0, 0])[:, :, 0], {"w": line}
+    elif op == "GlobalMaxPool":
+        yield "", [node(op, ["x"])], x, d.max((2, 3), keepdims=True), {}
+        yield "row", [node(op, ["x"])], x[:, :, 0], d[:, :, 0].max(-1, keepdims=True), {}
+        solid = draw(2, 2, 3, 2, 4)
+        yield "solid", [node(op, ["x"])], solid, solid.max((2, 3, 4), keepdims=True), {}
+    elif op == "Upsample" or (op == "Resize" and v < 11):
+        for mode in ("nearest", "bilinear" if v < 7 else "linear"):
+            s = np.array([1, 1, 2, 1.5], np.float32)
+            more = dict(height_scale=2.0, width_scale=1.5) if v < 7 else dict(scales=s.tolist()) if v < 9 else {}
+            rounding = "floor" if mode == "nearest" else None
+            y = resized(resized(d, 2, 6, 2, "asymmetric", rounding), 3, 6, 1.5, "asymmetric", rounding)
+            scales = {"s": s} if v >= 9 else {}
+            yield "" if mode == "nearest" else "linear", [node(op, ["x", *scales], mode=mode, **more)], x, y, scales
+        if op == "Resize":
+            s = np.array([1, 1, 0.7, 0.6], np.float32)
+            y = resized(resized(d, 2, 2, 0.7, "asymmetric", "ceil"), 3, 2, 0.6, "asymmetric", "ceil")
+            yield "smaller", [node(op, ["x", "s"])], x, y, {"s": s}
+    elif op == "Resize":
+        none = {"roi": np.zeros(0, np.float32), "no": np.zeros(0, np.float32)}
+        modes = ["half_pixel", "pytorch_half_pixel", "align_corners", "asymmetric"] + (["half_pixel_symmetric"] if v >= 19 else [])
+        for coordinates in modes:
+            for nearest in (None, "floor", "ceil", "round_prefer_floor", "round_prefer_ceil"):
+                more = dict(mode="nearest", nearest_mode=nearest) if nearest else dict(mode="linear")
+                y = resized(resized(d, 2, 5, 5 / 3, coordinates, nearest), 3, 7, 7 / 4, coordinates, nearest)
+                resize = node(op, ["x", "roi", "no", "sizes"], coordinate_transformation_mode=coordinates, **more)
+                yield f"{coordinates}-{nearest or 'linear'}", [resize], x, y, {**none, "sizes": ints(2, 3, 5, 7)}
+        s = np.array([1, 1, 1.5, 0.8], np.float32)
+        y = resized(resized(d, 2, 4, 1.5, "half_pixel", "round_prefer_floor"), 3, 3, 0.8, "half_pixel", "round_prefer_floor")
+        yield "", [node(op, ["x", "roi", "s"])], x, y, {"roi": none["roi"], "s": s}
+        row = resized(d[:, :, 0], 2, 7, 7 / 4, "half_pixel")
+        yield "row", [node(op, ["x", "roi", "no", "sizes"], mode="linear")], x[:, :, 0], row, {**none, "sizes": ints(2, 3, 7)}
+        if v >= 13:
+            computed = [node("Shape", ["x"], "n"), node("Slice", ["n", "x0", "x2"], "first"),
+                        node("Concat", ["first", "rest"], "sizes", axis=0), node(op, ["x", "", "", "sizes"], mode="linear")]
+            yield "computed", computed, x, resized(resized(d, 2, 5, 5 / 3, "half_pixel"), 3, 7, 7 / 4, "half_pixel"), \
+                {"x0": ints(0), "x2": ints(2), "rest": ints(5, 7)}
+        if v >= 18:
+            sizes = resized(resized(d, 3, 6, 6 / 4, "half_pixel"), 2, 5, 5 / 3, "half_pixel")
+            yield "axes", [node(op, ["x", "", "", "sizes"], mode="linear", axes=[3, -2], antialias=0)], x, sizes, {"sizes": ints(6, 5)}
+            # 3×4 to no more than 6×9: twice as large
+            kept = resized(resized(d, 2, 6, 2, "half_pixel"), 3, 8, 2, "half_pixel")
+            yield "kept", [node(op, ["x", "", "", "sizes"], mode="linear", axes=[2, 3], keep_aspect_ratio_policy="not_larger")], x, kept, \
+                {"sizes": ints(6, 9)}
+    elif op == "Split":
+        def parts(outputs, **more):
+            return helper.make_node(op, more.pop("inputs", ["x"]), outputs, **more)
+
+        turned = node("Concat", ["b", "a"], axis=2)
+        uneven = np.concatenate([x[:, :, 1:], x[:, :, :1]], 2)
+        given = ({}, dict(split=[1, 2])) if v < 13 else ({"s": ints(1, 2)}, {})
+        yield "", [parts(["a", "b"], axis=2, inputs=["x", *given[0]], **given[1]), turned], x, uneven, given[0]
+        number = dict(num_outputs=2) if v >= 18 else {}
+        yield "equal", [parts(["a", "b"], axis=3, **number), node("Concat", ["b", "a"], axis=3)], x, np.roll(x, 2, 3), {}
+        if v >= 18:
+            yield "rest", [parts(["a", "b"], axis=-2, **number), turned], x, np.concatenate([x[:, :, 2:], x[:, :, :2]], 2), {}
     elif op == "GlobalAveragePool":
         yield "", [node(op, ["x"])], x, d.mean((2, 3), keepdims=True), {}
     elif op == "ReduceMean":
@@ -188,6 +301,23 @@ def cases(op, v):
             yield "", [node(op, ["x", "b", "zero"], "p", mode="constant"), behind], x, y, {"w": w, "b": ints(*border), "zero": np.array(0, np.float32)}
         if v >= 18:
             yield "axes", [node(op, ["x", "b", "", "a"], "p"), behind], x, y, {"w": w, "b": ints(1, 2, 0, 3), "a": ints(2, -1)}
+        for mode in ("constant", "reflect", "edge"):
+            border, sides = [0, 0, 2, 1, 0, 0, 0, 3], [(0, 0), (0, 0), (2, 0), (1, 3)]
+            y = np.pad(x, sides, mode, **(dict(constant_values=0.5) if mode == "constant" else {}))
+            if v < 11:
+                yield mode, [node(op, ["x"], mode=mode, value=0.5, **{"paddings" if v == 1 else "pads": border})], x, y, {}
+            else:
+                yield mode, [node(op, ["x", "b", *(["half"] if mode == "constant" else [])], mode=mode)], x, y, \
+                    {"b": ints(*border), **({"half": np.array(0.5, np.float32)} if mode == "constant" else {})}
+        cropped = dict(pads=[0, 0, -1, 0, 0, 0, 0, -2])
+        if v < 11 and v > 1:
+            yield "crop", [node(op, ["x"], **cropped)], x, x[:, :, 1:, :-2], {}
+        elif v > 1:
+            yield "crop", [node(op, ["x", "b"])], x, x[:, :, 1:, :-2], {"b": ints(*cropped["pads"])}
+        line = dict(pads=[0, 0, 1, 0, 0, 2]) if v > 1 else dict(paddings=[0, 0, 1, 0, 0, 2])
+        row = np.pad(x[:, :, 0], [(0, 0), (0, 0), (1, 2)], "edge")
+        yield "row", [node(op, ["x"], mode="edge", **line) if v < 11 else node(op, ["x", "b"], mode="edge")], x[:, :, 0], row, \
+            {} if v < 11 else {"b": ints(*line["pads"])}
     elif op == "Identity":
         yield "", [node(op, ["x"], "i"), node("Tanh", ["i"])], x, np.tanh(d), {}
         yield "constant", [node(op, ["c"], "f"), scaled(v)], x, d * draw_row, {"c": draw_row}
@@ -216,11 +346,17 @@ def cases(op, v):
             r.astype(np.float64) @ np.full((5, 2), 0.5), {"n": ints(5, 2)}
     elif op == "Gather":
         yield "", [node(op, ["a", "i"], "s", axis=0), cast(v, "s"), scaled(v)], x, d * [4, 2, 6, 2], {"a": ints(2, 4, 6), "i": ints(1, 0, 2 if v < 11 else -1, 0)}
+        yield "values", [node(op, ["x", "i"], axis=2)], x, x[:, :, [2, 0, 0]], {"i": ints(2, 0, 0)}
+        yield "one", [node(op, ["x", "i"], axis=3)], x, x[:, :, :, 1], {"i": np.array(1)}
     elif op == "Slice":
         weights = {"a": ints(1, 2, 3, 4, 5, 6, 7)}
         if v == 1:
+            yield "values", [node(op, ["x"], starts=[0, 1, -3], ends=[1000, 3, -1], axes=[0, 1, 3])], x, x[:, 1:3, :, -3:-1], {}
             yield "", [node(op, ["a"], "s", starts=[1], ends=[-2], axes=[0]), cast(v, "s"), scaled(v)], x, d * [2, 3, 4, 5], weights
         else:
+            bounds = dict(b=ints(0, -1), e=ints(2**62, -100), axes=ints(0, -1), steps=ints(1, -2))
+            yield "values", [node(op, ["x", *bounds])], x, x[:, :, :, ::-2], bounds
+            yield "default", [node(op, ["x", "b", "e"])], x, x[:, 1:, :2], dict(b=ints(0, 1, 0), e=ints(2**31 - 1, 3, 2))
             weights.update(b=ints(-1), e=ints(-8), x0=ints(0), step=ints(-2))
             yield "", [node(op, ["a", "b", "e", "x0", "step"], "s"), cast(v, "s"), scaled(v)], x, d * [7, 5, 3, 1], weights
     elif op == "Concat":

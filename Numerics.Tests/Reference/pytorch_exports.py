@@ -1,10 +1,12 @@
 """Lets PyTorch export random networks of LeNet's kind, for PyTorchExportTests.cs: what other programs' files really hold.
 
-    python3 pytorch_exports.py FOLDER SEED...
+    python3 pytorch_exports.py FOLDER SEED...             # a seed may also be parts-OPSET
 
 writes FOLDER/pytorch-SEED in the form of ONNX's backend tests: model.onnx, and in test_data_set_0 input_0.pb and output_0.pb with what PyTorch computed in
 evaluation. The committed ones are the seeds in the folder pytorch_exports, by PyTorch 1.13. Nothing is equal that could be swapped: kernels, strides, borders,
 dilations and images are uneven. A seed also chooses the operator set, how the batch axis is written, how the network flattens and whether PyTorch folds constants.
+parts-OPSET is one network of parts, borders and sizes of images and of rows; odd operator sets have an open batch axis, and even ones fold
+constants.
 """
 import os
 import random
@@ -63,6 +65,32 @@ class Unbiased(nn.Module):
 
     def forward(self, x):
         return torch.matmul(x, self.weight) + self.bias
+
+
+class Parts(nn.Module):
+    """Images that are cut, joined, shuffled, bordered and resized, then seen as rows."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(2, 2, 3)
+        self.up = nn.ConvTranspose2d(4, 4, 2, 2, output_padding=(0, 1), groups=2)
+        self.bn = nn.BatchNorm2d(4)
+        self.row = nn.Conv1d(4, 6, 3, padding=1, groups=2)
+        self.pools = nn.Sequential(nn.ReLU(), nn.MaxPool1d(2), nn.AvgPool1d(3, 1, 1))
+
+    def forward(self, x):
+        resize, pad = nn.functional.interpolate, nn.functional.pad
+        a, b = torch.chunk(x, 2, 1)
+        y = torch.cat([self.conv(pad(a, (1, 1, 1, 1), mode="reflect")), b], 1)
+        n, c, h, w = y.shape
+        y = y.view(n, 2, c // 2, h, w).transpose(1, 2).reshape(n, c, h, w)
+        z = self.bn(self.up(resize(nn.functional.max_pool2d(y, (2, 7)), size=(3, 3), mode="nearest")))
+        z = torch.relu(z) + resize(nn.functional.avg_pool2d(y, 2), size=(6, 7), mode="bilinear", align_corners=False)
+        z = z + resize(y[:, :, ::2, 1:4], scale_factor=(2, 1.0), mode="nearest")[:, :, :6, :1]
+        z = resize(pad(z[:, :, 1:, :-1], (1, 0, 0, 2), value=0.5), scale_factor=2, mode="bilinear", align_corners=True)
+        p, q, r = torch.split(pad(z, (1, 2, 0, 1), mode="replicate"), [1, 2, 1], 1)
+        z = torch.cat([r, p * q[:, :1], q], 1).flatten(2)
+        return nn.functional.adaptive_avg_pool1d(self.pools(self.row(z)), 1).squeeze(2)
 
 
 def pair(r, low, high):
@@ -161,7 +189,25 @@ def export(folder, seed):
             break
         except (RuntimeError, torch.onnx.errors.OnnxExporterError):
             continue
-    onnx.checker.check_model(model)
+    store(base, x, y)
+
+
+def export_parts(folder, opset):
+    base = os.path.join(folder, f"pytorch-parts-{opset}")
+    os.makedirs(os.path.join(base, "test_data_set_0"), exist_ok=True)
+    torch.manual_seed(opset)
+    net = Parts()
+    uneven_norms(net, torch.Generator().manual_seed(opset))
+    net.eval()
+    x = torch.randn(5, 4, 6, 7)
+    axes = {"x": {0: "batch"}, "y": {0: "batch"}} if opset % 2 else None
+    torch.onnx.export(net, x, os.path.join(base, "model.onnx"), input_names=["x"], output_names=["y"], opset_version=opset,
+                      dynamic_axes=axes, do_constant_folding=opset % 2 == 0)
+    store(base, x, net(x).detach())
+
+
+def store(base, x, y):
+    onnx.checker.check_model(os.path.join(base, "model.onnx"))
     for name, value in (("input_0.pb", x), ("output_0.pb", y)):
         with open(os.path.join(base, "test_data_set_0", name), "wb") as file:
             file.write(onnx.numpy_helper.from_array(numpy.ascontiguousarray(value.numpy()), name[:-5]).SerializeToString())
@@ -170,4 +216,7 @@ def export(folder, seed):
 if __name__ == "__main__":
     torch.set_num_threads(1)
     for argument in sys.argv[2:]:
-        export(sys.argv[1], int(argument))
+        if argument.startswith("parts-"):
+            export_parts(sys.argv[1], int(argument[len("parts-"):]))
+        else:
+            export(sys.argv[1], int(argument))

@@ -61,8 +61,45 @@ def steps(module, shapes):
     return made, result
 
 
+class Slice(nn.Module):
+    """No module of PyTorch's: what x[:, start:end:step] gives along an axis."""
+
+    def __init__(self, dim, start=None, end=None, step=1):
+        super().__init__()
+        self.index = (slice(None),) * dim + (slice(start, end, step),)
+        self.text = f"dim={dim}, start={start}, end={end}" + ("" if step == 1 else f", step={step}")
+
+    def extra_repr(self):
+        return self.text
+
+    def forward(self, x):
+        return x[self.index]
+
+
+class IndexSelect(nn.Module):
+    """No module of PyTorch's: the function of this name."""
+
+    def __init__(self, dim, index):
+        super().__init__()
+        self.dim, self.index = dim, index
+
+    def extra_repr(self):
+        return f"dim={self.dim}, index={self.index}"
+
+    def forward(self, x):
+        return x.index_select(self.dim, torch.tensor(self.index))
+
+
+class ChannelShuffle(nn.ChannelShuffle):
+    """By views: this version's own has no backward."""
+
+    def forward(self, x):
+        n, c, *places = x.shape
+        return x.view(n, self.groups, c // self.groups, *places).transpose(1, 2).reshape(x.shape).clone()
+
+
 def layer(kind, shapes, train=True, **options):
-    module = getattr(nn, kind)(**options)
+    module = ({"Slice": Slice, "IndexSelect": IndexSelect, "ChannelShuffle": ChannelShuffle}.get(kind) or getattr(nn, kind))(**options)
     text = repr(module)
     module = module.double().train(train)
     for p in module.parameters():
@@ -275,9 +312,46 @@ for reduction in ("mean", "sum", "none"):
     losses += [loss("NLLLoss", x, y, reduction=reduction), loss("NLLLoss", x, skipped, reduction=reduction, weight=weight),
                loss("NLLLoss", x, y, reduction=reduction, ignore_index=3), loss("NLLLoss", draw(21, 3), torch.arange(21) % 3, reduction=reduction)]
 
+net, chains = network(), backward_chains()
+
+# Layers of later cases, drawn last, so that the numbers above stay as they are.
+layers += [
+    # Rows: one spatial axis.
+    layer("Conv1d", (2, 4, 9), in_channels=4, out_channels=6, kernel_size=3, stride=2, padding=1, dilation=2, groups=2),
+    layer("Conv1d", (18, 2, 5), in_channels=2, out_channels=3, kernel_size=4, bias=False),
+    layer("MaxPool1d", (2, 3, 9), kernel_size=2),
+    layer("MaxPool1d", (2, 2, 8), kernel_size=3, stride=2, padding=1, dilation=2, ceil_mode=True),
+    layer("AvgPool1d", (3, 2, 9), kernel_size=2),
+    layer("AvgPool1d", (2, 2, 8), kernel_size=3, stride=2, padding=1, ceil_mode=True, count_include_pad=False),
+    layer("AdaptiveAvgPool1d", (2, 3, 7), output_size=3), layer("AdaptiveAvgPool1d", (2, 3, 7), output_size=1),
+    layer("AdaptiveMaxPool2d", (2, 3, 5, 7), output_size=1), layer("AdaptiveMaxPool2d", (3, 2, 5, 7), output_size=(3, 2)),
+    layer("AdaptiveMaxPool2d", (18, 1, 3, 4), output_size=(5, 4)),
+    # Transposed convolutions: with everything uneven, an output padding of no less than the stride, and places that no window reaches.
+    layer("ConvTranspose2d", (2, 3, 4, 5), in_channels=3, out_channels=2, kernel_size=3),
+    layer("ConvTranspose2d", (2, 4, 3, 4), in_channels=4, out_channels=6, kernel_size=(3, 2), stride=(2, 3), padding=(1, 0),
+          output_padding=(1, 2), groups=2, bias=False, dilation=(1, 2)),
+    layer("ConvTranspose2d", (18, 2, 3, 2), in_channels=2, out_channels=2, kernel_size=(2, 3), stride=(1, 2),
+          output_padding=(1, 0), groups=2, dilation=(3, 1)),
+    layer("ConvTranspose2d", (2, 1, 2, 3), in_channels=1, out_channels=3, kernel_size=1, stride=3, output_padding=2),
+    layer("Upsample", (2, 3, 4, 5), scale_factor=2), layer("Upsample", (2, 2, 4, 5), size=(7, 3)),
+    layer("Upsample", (2, 2, 3, 9), size=(7, 4), mode="nearest-exact"),
+    layer("Upsample", (2, 2, 5, 3), scale_factor=(1.5, 2.5), mode="nearest-exact"),
+    layer("Upsample", (18, 1, 4, 5), scale_factor=(1.5, 2), mode="bilinear"), layer("Upsample", (2, 2, 5, 7), size=(2, 1), mode="bilinear"),
+    layer("Upsample", (2, 2, 3, 4), size=5, mode="bilinear", align_corners=True),
+    layer("Upsample", (2, 2, 3, 4), scale_factor=2, mode="bilinear", align_corners=True),
+    layer("ZeroPad2d", (2, 2, 3, 4), padding=2), layer("ZeroPad2d", (2, 2, 3, 4), padding=(1, 2, -1, 0)),
+    layer("ConstantPad2d", (2, 2, 3, 4), padding=(1, 0, 2, 3), value=3.5), layer("ConstantPad2d", (18, 1, 3, 4), padding=1, value=-2.0),
+    layer("ReflectionPad2d", (2, 2, 3, 4), padding=2), layer("ReflectionPad2d", (2, 2, 5, 4), padding=(1, -2, 3, 0)),
+    layer("ReplicationPad2d", (2, 2, 3, 4), padding=(1, 4, 0, 5)), layer("ReplicationPad2d", (2, 2, 5, 5), padding=(2, -1, 0, -2)),
+    layer("ChannelShuffle", (2, 6, 2, 3), groups=2), layer("ChannelShuffle", (18, 6, 2), groups=3),
+    layer("Slice", (2, 5, 3, 2), dim=1, start=1, end=3), layer("Slice", (2, 3, 4, 7), dim=3, start=-6, step=2),
+    layer("Slice", (18, 4, 3), dim=2, end=-1),
+    layer("IndexSelect", (2, 3, 4, 2), dim=2, index=[3, 0, 0, 2, 3]),
+]
+
 golden = {
     "versions": {"python": sys.version.split()[0], "torch": torch.__version__},
-    "layers": layers, "losses": losses, "network": network(), "texts": texts(), "chains": backward_chains(),
+    "layers": layers, "losses": losses, "network": net, "texts": texts(), "chains": chains,
 }
 json.dump(golden, sys.stdout, separators=(",", ":"))
 print()

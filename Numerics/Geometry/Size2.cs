@@ -29,6 +29,15 @@ public readonly struct Size2 : IEquatable<Size2>
     /// <summary>Always as a pair, in Python's form: (2, 2).</summary>
     internal string Pair => $"({H}, {W})";
 
+    /// <summary>Of one spatial axis the width, of two both: as many numbers as axes.</summary>
+    internal int[] Sizes(int axes) => axes == 1 ? [W] : [H, W];
+
+    /// <summary>The same in Python's form: (2,) or (1, 2).</summary>
+    internal string Tuple(int axes) => axes == 1 ? $"({W},)" : Pair;
+
+    /// <summary>The same, of one axis as a number and of two as it was given: 2 or (1, 2).</summary>
+    internal string Text(int axes) => axes == 1 ? $"{W}" : $"{this}";
+
     /// <summary>Equal height and width.</summary>
     public bool Equals(Size2 other) => (H, W) == (other.H, other.W);
 

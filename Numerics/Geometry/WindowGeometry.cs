@@ -25,6 +25,16 @@ public sealed record WindowGeometry
         (Kernel, Stride, Padding, PaddingEnd, Dilation, CeilMode) = (kernel, stride, padding, paddingEnd ?? padding, dilation, ceilMode);
     }
 
+    /// <summary>A window over one spatial axis: that of images of height 1.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">A size out of range.</exception>
+    internal static WindowGeometry Row(int kernel, int stride, int padding, int dilation, bool ceilMode = false, int? paddingEnd = null) =>
+        new((1, kernel), (1, stride), (0, padding), (1, dilation), ceilMode, paddingEnd is { } end ? (0, end) : null);
+
+    /// <summary>A pool's window over one spatial axis.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">A size out of range.</exception>
+    internal static WindowGeometry PoolRow(int kernel, int? stride, int? padding, int? dilation, bool ceilMode, int? paddingEnd) =>
+        Pool((1, kernel), (1, stride ?? kernel), (0, padding ?? 0), (1, dilation ?? 1), ceilMode, paddingEnd is { } end ? (0, end) : null);
+
     /// <summary>
     /// A pool's window: the stride is the kernel unless given, and the padding at most half the kernel, as in PyTorch; where its end is given on its
     /// own, less than the kernel, as in ONNX.
@@ -89,10 +99,6 @@ public sealed record WindowGeometry
     }
 
     private static long Extent(int kernel, int dilation) => dilation * (kernel - 1L) + 1;
-
-    /// <summary>The padding as layers print it: PyTorch's form, and the ends where they differ.</summary>
-    internal string PaddingText(bool pair) =>
-        $"padding={(pair ? Padding.Pair : $"{Padding}")}" + (IsSymmetric ? "" : $", padding_end={(pair ? PaddingEnd.Pair : $"{PaddingEnd}")}");
 
     private static long Output(int size, int kernel, int stride, int padding, int paddingEnd, int dilation, bool ceilMode)
     {

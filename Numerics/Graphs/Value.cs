@@ -33,6 +33,16 @@ public sealed class Value
     /// <summary>The quotient, element by element; an axis of size 1 is broadcast.</summary>
     public static Value operator /(Value left, Value right) => F.Div(left, right);
 
+    /// <summary>A part of an axis, as <see cref="Slice"/>: <c>x[1, 3..]</c> are the channels from the fourth on.</summary>
+    public Value this[int dim, Range range]
+    {
+        get
+        {
+            var (start, length) = range.GetOffsetAndLength(F.SizeOf(this, dim));
+            return F.Slice(this, dim, start, start + length);
+        }
+    }
+
     /// <summary>As <c>%3 [16, 8, 8]</c>.</summary>
     public override string ToString() => $"%{Index} {Sample}";
 }

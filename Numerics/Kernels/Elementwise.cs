@@ -24,7 +24,7 @@ internal static unsafe class Elementwise
     public static void AddScaled(float a, ReadOnlySpan<float> x, Span<float> y)
     {
         RequireSameLength(x.Length, y.Length);
-        for (int i = 0; i < y.Length; i++) y[i] += a * x[i];
+        fixed (float* px = x, py = y) VectorKernel.Run(new AddScaledKernel { A = a, X = px, Y = py, Count = y.Length });
     }
 
     /// <summary>Σ x.</summary>
@@ -73,6 +73,23 @@ internal static unsafe class Elementwise
             int i = 0;
             for (; i <= Count - S.Count; i += S.Count) S.Store(Y + i, S.Add(S.Load(A + i), S.Load(B + i)));
             for (; i < Count; i++) Y[i] = A[i] + B[i];
+        }
+    }
+
+    /// <summary>Rounds the product and the sum, as the loop over the rest does.</summary>
+    private struct AddScaledKernel : IVectorKernel
+    {
+        public float A;
+        public float* X, Y;
+        public int Count;
+
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        public readonly void Run<S, V>() where S : struct, ISimd<V, float> where V : struct
+        {
+            V a = S.Create(A);
+            int i = 0;
+            for (; i <= Count - S.Count; i += S.Count) S.Store(Y + i, S.Add(S.Load(Y + i), S.Multiply(a, S.Load(X + i))));
+            for (; i < Count; i++) Y[i] += A * X[i];
         }
     }
 

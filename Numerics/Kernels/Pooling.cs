@@ -3,18 +3,6 @@ namespace OnnxLeNet.Numerics;
 /// <summary>Means over windows of each channel, on a batch in the CHWN layout: a window's places are runs of N samples.</summary>
 internal static class Pooling
 {
-    /// <summary>A sample's shape of what a pooling layer returns, or an error that names it.</summary>
-    public static Shape OutputShape(Module layer, WindowGeometry g, Shape sample)
-    {
-        if (sample.Rank != 3) throw new ShapeException($"{layer.Label} takes a batch [N, C, H, W], got {sample.Batched}");
-        try
-        {
-            var (h, w) = g.Output(sample[1], sample[2]);
-            return new Shape(sample[0], h, w);
-        }
-        catch (ShapeException error) { throw new ShapeException($"{layer.Label}: {error.Message}"); }
-    }
-
     /// <summary>y += the mean of each window. Adds.</summary>
     public static void AverageForward(WindowGeometry g, bool countIncludePad, int samples, Shape input, (int H, int W) output, ReadOnlySpan<float> x, Span<float> y)
     {

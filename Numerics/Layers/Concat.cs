@@ -6,13 +6,7 @@ public sealed class Concat : Join
 {
     /// <summary>A concatenation along an axis.</summary>
     /// <param name="dim">1, the channels, or a later axis; −1 is the last.</param>
-    public Concat(int dim = 1)
-    {
-        if (dim is 0 or < -1)
-            throw new ArgumentOutOfRangeException(nameof(dim), dim,
-                "the axis is 1, the channels, or a later one, or -1 for the last: axis 0 holds the samples");
-        Dim = dim;
-    }
+    public Concat(int dim = 1) => Dim = Axes.Require(dim);
 
     /// <summary>The axis, as given.</summary>
     public int Dim { get; }
@@ -25,8 +19,7 @@ public sealed class Concat : Join
     {
         ArgumentNullException.ThrowIfNull(samples);
         var first = samples[0];
-        int axis = Dim < 0 ? first.Rank - 1 : Dim - 1;
-        if (axis < 0 || axis >= first.Rank) throw new ShapeException($"{Label} joins along axis {Dim}, got samples of shape {first}");
+        int axis = Axes.OfSample(Dim, first) ?? throw new ShapeException($"{Label} joins along axis {Dim}, got samples of shape {first}");
         int[] sizes = first.Sizes.ToArray();
         sizes[axis] = 0;
         foreach (var sample in samples)

@@ -38,7 +38,7 @@ internal sealed class ConvPool(Conv2d conv, ReLU? relu, MaxPool2d pool) : Layer
     public override void Forward(Batch x, Batch y, Context context)
     {
         var state = context.State<State>();
-        state.Direct = conv.Direct(state.Direct, x, context)!;
+        state.Direct = conv.Direct(state.Direct, x.Count, x.Sample, context)!;
         float[]? argmax = context.Saves ? Scratch.Reuse(ref state.Argmax, y.Values.Length) : null;
         state.Direct.ForwardPool(x.Values, conv.Weight.Value.Data, conv.Bias?.Value.Data, pool.Geometry.Kernel, relu is not null, y.Values,
             argmax);

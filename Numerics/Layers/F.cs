@@ -93,6 +93,87 @@ public static class F
     /// <summary>As <see cref="Numerics.AdaptiveAvgPool2d"/>.</summary>
     public static Value AdaptiveAvgPool2d(Value x, Size2 outputSize) => new AdaptiveAvgPool2d(outputSize).Forward(x);
 
+    /// <summary>As <see cref="Numerics.MaxPool1d"/>.</summary>
+    public static Value MaxPool1d(Value x, int kernelSize, int? stride = null, int? padding = null, int? dilation = null,
+        bool ceilMode = false) =>
+        new MaxPool1d(kernelSize, stride, padding, dilation, ceilMode).Forward(x);
+
+    /// <summary>As <see cref="Numerics.AvgPool1d"/>.</summary>
+    public static Value AvgPool1d(Value x, int kernelSize, int? stride = null, int? padding = null, bool ceilMode = false,
+        bool countIncludePad = true) =>
+        new AvgPool1d(kernelSize, stride, padding, ceilMode, countIncludePad).Forward(x);
+
+    /// <summary>As <see cref="Numerics.AdaptiveAvgPool1d"/>.</summary>
+    public static Value AdaptiveAvgPool1d(Value x, int outputSize) => new AdaptiveAvgPool1d(outputSize).Forward(x);
+
+    /// <summary>As <see cref="Numerics.AdaptiveMaxPool2d"/>.</summary>
+    public static Value AdaptiveMaxPool2d(Value x, Size2 outputSize) => new AdaptiveMaxPool2d(outputSize).Forward(x);
+
+    /// <summary>Images in another size, as <see cref="Upsample"/>.</summary>
+    public static Value Interpolate(Value x, Size2? size = null, Scale2? scaleFactor = null, UpsampleMode mode = UpsampleMode.Nearest,
+        bool alignCorners = false) =>
+        new Upsample(size, scaleFactor, mode, alignCorners).Forward(x);
+
+    /// <summary>As <see cref="Numerics.ChannelShuffle"/>.</summary>
+    public static Value ChannelShuffle(Value x, int groups) => new ChannelShuffle(groups).Forward(x);
+
+    /// <summary>As <see cref="ConstantPad2d"/>.</summary>
+    public static Value ConstantPad2d(Value x, Padding2d padding, double value = 0) => new ConstantPad2d(padding, value).Forward(x);
+
+    /// <summary>As <see cref="Numerics.ReflectionPad2d"/>.</summary>
+    public static Value ReflectionPad2d(Value x, Padding2d padding) => new ReflectionPad2d(padding).Forward(x);
+
+    /// <summary>As <see cref="Numerics.ReplicationPad2d"/>.</summary>
+    public static Value ReplicationPad2d(Value x, Padding2d padding) => new ReplicationPad2d(padding).Forward(x);
+
+    /// <summary>A part of an axis, as <see cref="Numerics.Slice"/>.</summary>
+    public static Value Slice(Value x, int dim, int? start = null, int? end = null, int step = 1) =>
+        new Slice(dim, start, end, step).Forward(x);
+
+    /// <summary>Places of an axis by their numbers, as <see cref="Numerics.IndexSelect"/>.</summary>
+    public static Value IndexSelect(Value x, int dim, params ReadOnlySpan<int> indices) => new IndexSelect(dim, indices).Forward(x);
+
+    /// <summary>Parts of an axis, one behind the other, of the sizes given: <c>torch.split</c>. Each is a
+    /// <see cref="Numerics.Slice"/>.</summary>
+    /// <exception cref="ShapeException">Sizes that do not add up to the axis, or one below 1.</exception>
+    public static IReadOnlyList<Value> Split(Value x, IReadOnlyList<int> sizes, int dim = 1)
+    {
+        ArgumentNullException.ThrowIfNull(sizes);
+        int whole = SizeOf(x, dim);
+        if (sizes.Any(size => size < 1) || sizes.Sum(size => (long)size) != whole)
+            throw new ShapeException(
+                $"parts of an axis of {whole} are at least 1 each and {whole} together, got [{string.Join(", ", sizes)}]");
+        var parts = new Value[sizes.Count];
+        for (int i = 0, start = 0; i < parts.Length; start += sizes[i], i++) parts[i] = Slice(x, dim, start, start + sizes[i]);
+        return parts;
+    }
+
+    /// <summary>Parts of an axis of one size, the last of what is left: <c>torch.split</c>.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">A size below 1.</exception>
+    public static IReadOnlyList<Value> Split(Value x, int size, int dim = 1)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(size);
+        int whole = SizeOf(x, dim);
+        return Split(x, [.. Enumerable.Range(0, (whole - 1) / size + 1).Select(i => Math.Min(size, whole - i * size))], dim);
+    }
+
+    /// <summary>An axis cut into so many parts, as <c>torch.chunk</c> does: all as large as the first but perhaps the last, and fewer where
+    /// that is enough.</summary>
+    /// <exception cref="ArgumentOutOfRangeException">Fewer than one part.</exception>
+    public static IReadOnlyList<Value> Chunk(Value x, int chunks, int dim = 1)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(chunks);
+        return Split(x, (SizeOf(x, dim) - 1) / chunks + 1, dim);
+    }
+
+    internal static int SizeOf(Value x, int dim)
+    {
+        ArgumentNullException.ThrowIfNull(x);
+        int axis = Axes.OfSample(Axes.Require(dim), x.Sample)
+            ?? throw new ShapeException($"there is no axis {dim} to cut in samples of shape {x.Sample}");
+        return x.Sample[axis];
+    }
+
     /// <summary>As <see cref="Numerics.Flatten"/>.</summary>
     public static Value Flatten(Value x) => new Flatten().Forward(x);
 }

@@ -19,6 +19,11 @@ public sealed record GradFn(string Name, object? Module, IReadOnlyList<GradFn?> 
     public static GradFn? Leaf(string name, Parameter? parameter) =>
         parameter is null || !parameter.RequiresGrad ? null : new GradFn("AccumulateGrad", name, []) { Parameter = parameter };
 
+    /// <summary>A step of an operator of two spatial axes on rows: PyTorch gives these the height 1, and takes it off again.</summary>
+    internal static GradFn OfRow(string name, Module layer, GradFn? input) =>
+        new("SqueezeBackward1", layer,
+            [input is null ? null : new GradFn(name, layer, [new GradFn("UnsqueezeBackward0", layer, [input])])]);
+
     /// <summary>The steps from here along the data, leaves left out: the loss, then the layers from the last to the first.</summary>
     public IEnumerable<GradFn> Walk()
     {

@@ -1,10 +1,10 @@
 namespace OnnxLeNet.Numerics;
 
 /// <summary>
-/// The axes of a sample in another order, <c>x.permute(0, 3, 1, 2)</c>: images that come as [N, H, W, C] become [N, C, H, W]. In the CHWN
-/// layout every feature is a run of N values, and these runs change places; backward they change back.
+/// The axes of a sample in another order, <c>x.permute(0, 3, 1, 2)</c>: images that come as [N, H, W, C] become [N, C, H, W].
+/// Backward they change back.
 /// </summary>
-public sealed class Permute : Layer
+public sealed class Permute : Selection
 {
     private readonly int[] dims;
 
@@ -21,15 +21,6 @@ public sealed class Permute : Layer
     /// <summary>Axis i of the result is axis <c>Dims[i]</c> of the input.</summary>
     public IReadOnlyList<int> Dims => dims;
 
-    private sealed class State
-    {
-        public Shape Sample;
-        public int[]? Sources; // the feature of x that each feature of y is
-    }
-
-    /// <inheritdoc/>
-    protected internal override BackwardReads BackwardReads => BackwardReads.None;
-
     /// <inheritdoc/>
     public override Shape OutputShape(Shape sample)
     {
@@ -38,29 +29,12 @@ public sealed class Permute : Layer
     }
 
     /// <inheritdoc/>
-    public override void Forward(Batch x, Batch y, Context context)
-    {
-        var state = context.State<State>();
-        if (state.Sources is null || state.Sample != x.Sample) (state.Sample, state.Sources) = (x.Sample, Sources(x.Sample, y.Sample));
-        for (int f = 0; f < state.Sources.Length; f++)
-            x.Values.AsSpan(state.Sources[f] * x.Count, x.Count).CopyTo(y.Values.AsSpan(f * x.Count));
-    }
-
-    /// <inheritdoc/>
-    public override void Backward(Batch x, Batch y, Batch dy, Batch? dx, Context context)
-    {
-        if (dx is null) return;
-        int[] sources = context.State<State>().Sources!;
-        for (int f = 0; f < sources.Length; f++) dy.Values.AsSpan(f * x.Count, x.Count).CopyTo(dx.Values.AsSpan(sources[f] * x.Count));
-    }
-
-    /// <inheritdoc/>
     protected override string Describe() => $"dims=({string.Join(", ", dims)})";
 
     /// <inheritdoc/>
     public override GradFn GradFnFor(GradFn? input) => new("PermuteBackward0", this, [input]);
 
-    private int[] Sources(Shape input, Shape output)
+    private protected override int[] Sources(Shape input, Shape output)
     {
         var steps = new int[input.Rank]; // from one place to the next along an axis of the input
         for (int axis = input.Rank - 1, step = 1; axis >= 0; step *= input[axis], axis--) steps[axis] = step;

@@ -7,6 +7,8 @@ internal static class Python
 {
     public static string Bool(bool value) => value ? "True" : "False";
 
+    public static string Integer(int? value) => value is { } number ? number.ToString(CultureInfo.InvariantCulture) : "None";
+
     /// <summary>The shortest digits that read back the same: 0.5, 1.0, 1e-05, inf.</summary>
     public static string Float(double value)
     {

@@ -50,7 +50,8 @@ internal static class Conformance
     /// </summary>
     public static IReadOnlySet<string> Claimed { get; } = new HashSet<string>
     {
-        "Conv", "Gemm", "MatMul", "Relu", "LeakyRelu", "Sigmoid", "Tanh", "Gelu", "Softmax", "LogSoftmax", "MaxPool", "AveragePool", "GlobalAveragePool",
+        "Conv", "ConvTranspose", "Gemm", "MatMul", "Relu", "LeakyRelu", "Sigmoid", "Tanh", "Gelu", "Softmax", "LogSoftmax", "MaxPool",
+        "AveragePool", "GlobalAveragePool", "GlobalMaxPool",
         "BatchNormalization", "Dropout", "Flatten", "Identity",
     };
 

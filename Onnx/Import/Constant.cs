@@ -151,6 +151,14 @@ internal sealed class Constant
         for (int i = 0; i < destination.Length; i++) destination[i] = Element(raw, Place(i, Dims, Source!, order));
     }
 
+    /// <summary>The elements as floats of their own.</summary>
+    public float[] Floats()
+    {
+        var values = new float[Count];
+        CopyTo(values);
+        return values;
+    }
+
     /// <summary>Where the element i of a transposed tensor is in the original, both row-major.</summary>
     private static int Place(int i, int[] dims, int[] source, int[] order)
     {

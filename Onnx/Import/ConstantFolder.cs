@@ -201,6 +201,10 @@ internal static class ConstantFolder
     private static Constant Concat(NodeReader node, string name)
     {
         if (node.Int("axis", 0) is not (0 or -1)) throw node.Refuse("it joins along another axis than the only one");
+        Constant[] parts = [.. Enumerable.Range(0, node.Node.Input.Count).Select(i => Input(node, i))];
+        if (parts.All(part => part is { IsFloat: true, Dims.Length: 1, Count: <= MostNumbers }))
+            return Floats(name, [parts.Sum(part => part.Count)],
+                [.. parts.SelectMany(part => part.Floats())]); // such as the scales of a Resize
         long[] all = [.. Enumerable.Range(0, node.Node.Input.Count).SelectMany(i => Row(node, i))];
         return all.Length <= MostNumbers ? new Constant(name, all, all.Length) : throw node.Refuse($"it joins {all.Length} numbers; a shape has fewer");
     }

@@ -201,7 +201,7 @@ internal sealed class NodeReader
     /// </summary>
     public void RequireArity(int inputs, params ReadOnlySpan<string> others)
     {
-        if (Node.Input.Count > inputs) throw Refuse($"it has {Node.Input.Count} inputs, expected at most {inputs}");
+        RequireInputs(inputs);
         for (int i = 1; i < Node.Output.Count; i++)
         {
             if (Node.Output[i].Length == 0) continue;
@@ -209,6 +209,12 @@ internal sealed class NodeReader
             if (graph.Taker(Node.Output[i]) is { } taker)
                 throw Refuse($"{taker} takes its output '{Node.Output[i]}', {others[i - 1]}: a layer returns one value");
         }
+    }
+
+    /// <summary>Checks that the node has no more than so many inputs.</summary>
+    public void RequireInputs(int inputs)
+    {
+        if (Node.Input.Count > inputs) throw Refuse($"it has {Node.Input.Count} inputs, expected at most {inputs}");
     }
 
     /// <summary>Something that who imports the model should know.</summary>

@@ -2,47 +2,69 @@ using OnnxLeNet.Numerics;
 
 namespace OnnxLeNet.Onnx.Operators;
 
-/// <summary>Conv ↔ <see cref="Conv2d"/>, of images with one or two spatial axes.</summary>
+/// <summary>Conv ↔ <see cref="Conv2d"/> and <see cref="Conv1d"/>.</summary>
 internal static class Conv
 {
-    public static string Export(GraphWriter graph, string name, string x, Conv2d layer)
+    public static string Export(GraphWriter graph, string name, string x, ConvNd layer)
     {
         string[] inputs = layer.Bias is null
             ? [x, graph.Weight($"{name}.weight", layer.Weight)]
             : [x, graph.Weight($"{name}.weight", layer.Weight), graph.Weight($"{name}.bias", layer.Bias)];
-        return graph.Node("Conv", name, inputs, [.. Window.Attributes(layer.Geometry), Window.Dilations(layer.Geometry), GraphWriter.Int("group", layer.Groups)]);
+        return Node(graph, name, inputs, layer.Geometry, layer.SpatialAxes, layer.Groups);
     }
 
     /// <summary>
     /// dX = ConvTranspose(dY, W). dW = Conv(Xᵀ, dYᵀ)ᵀ, transposed in the two first axes: samples become channels, and stride and dilation
     /// change places; what the forward's stride left over comes out as places behind the kernel's. db = sums of dY over samples and places.
     /// </summary>
-    public static string? Backward(TrainingWriter graph, TrainingLayer at, string dy, Conv2d layer)
+    public static string? Backward(TrainingWriter graph, TrainingLayer at, string dy, ConvNd layer)
     {
-        graph.Gradient(layer.Weight, name => WeightGradient(graph, at, dy, layer, name));
-        graph.Gradient(layer.Bias, name => graph.Sum(name, dy, [0, 2, 3]));
-        return at.NeedsDx ? Window.Transposed(graph, $"{at.Name}.dx", dy, graph.NameOf(layer.Weight), layer.Geometry, layer.Groups, at.XSample, at.YSample) : null;
+        graph.Gradient(layer.Weight,
+            name => WeightGradient(graph, at.Name, name, at.X, dy, layer.Geometry, layer.Groups, at.XSample, at.YSample));
+        graph.Gradient(layer.Bias, name => BiasGradient(graph, name, dy, layer.SpatialAxes));
+        return !at.NeedsDx ? null
+            : Window.Transposed(graph, $"{at.Name}.dx", dy, graph.NameOf(layer.Weight), layer.Geometry, layer.Groups, at.XSample,
+                at.YSample);
     }
 
-    private static string WeightGradient(TrainingWriter graph, TrainingLayer at, string dy, Conv2d layer, string name)
+    /// <summary>A convolution with every attribute.</summary>
+    public static string Node(GraphWriter graph, string name, string[] inputs, WindowGeometry g, int axes, int groups) =>
+        graph.Node("Conv", name, inputs, [.. Window.Attributes(g, axes), Window.Dilations(g, axes), GraphWriter.Int("group", groups)]);
+
+    /// <summary>db: the sums of dY over samples and places.</summary>
+    public static string BiasGradient(TrainingWriter graph, string name, string dy, int axes) =>
+        graph.Sum(name, dy, axes == 1 ? [0, 2] : [0, 2, 3]);
+
+    /// <summary>dW of a convolution.</summary>
+    /// <param name="graph">Where to.</param>
+    /// <param name="at">The layer's name, with which the nodes' names begin.</param>
+    /// <param name="name">The result's name.</param>
+    /// <param name="image">[N, C, …], what the convolution takes.</param>
+    /// <param name="dy">[N, M, …], the gradient of what it returns.</param>
+    /// <param name="g">The window.</param>
+    /// <param name="groups">Groups of C and M.</param>
+    /// <param name="x">The shape of a sample of the image.</param>
+    /// <param name="y">The shape of a sample of dY.</param>
+    public static string WeightGradient(
+        TrainingWriter graph, string at, string name, string image, string dy, WindowGeometry g, int groups, Shape x, Shape y)
     {
-        var (g, x, y) = (layer.Geometry, at.XSample, at.YSample);
-        string columns = at.X; // [N, C, H, W] → [C/groups, groups·N, H, W]
-        if (layer.Groups > 1)
+        int axes = x.Rank - 1;
+        long[] places = axes == 1 ? [2] : [2, 3], sizes = [.. x.Sizes[1..].ToArray().Select(size => (long)size)];
+        var (output, input) = ((Size2)Images.Places(y), Images.Places(x));
+        string columns = image; // [N, C, H, W] → [C/groups, groups·N, H, W]
+        if (groups > 1)
         {
-            columns = graph.Reshape($"{at.Name}.x_groups", columns, 0, layer.Groups, x[0] / layer.Groups, x[1], x[2]);
-            columns = graph.Transpose($"{at.Name}.x_transposed", columns, 2, 1, 0, 3, 4);
-            columns = graph.Reshape($"{at.Name}.x_samples", columns, x[0] / layer.Groups, -1, x[1], x[2]);
+            columns = graph.Reshape($"{at}.x_groups", columns, [0, groups, x[0] / groups, .. sizes]);
+            columns = graph.Transpose($"{at}.x_transposed", columns, [2, 1, 0, .. places.Select(axis => axis + 1)]);
+            columns = graph.Reshape($"{at}.x_samples", columns, [x[0] / groups, -1, .. sizes]);
         }
-        else columns = graph.Transpose($"{at.Name}.x_transposed", columns, 1, 0, 2, 3);
-        string filters = graph.Transpose($"{at.Name}.dy_transposed", dy, 1, 0, 2, 3); // [N, M, oH, oW] → [M, N, oH, oW]
-        string gradient = graph.Node("Conv", $"{at.Name}.dw", [columns, filters],
-            GraphWriter.Ints("kernel_shape", y[1], y[2]), GraphWriter.Ints("strides", g.Dilation.H, g.Dilation.W), GraphWriter.Ints("dilations", g.Stride.H, g.Stride.W),
-            GraphWriter.Ints("pads", g.Padding.H, g.Padding.W, g.PaddingEnd.H, g.PaddingEnd.W), GraphWriter.Int("group", layer.Groups));
-        int Places(int size, int padding, int output, int stride, int dilation) => (size + padding - ((output - 1) * stride + 1)) / dilation + 1;
-        if (Places(x[1], g.Padding.H + g.PaddingEnd.H, y[1], g.Stride.H, g.Dilation.H) > g.Kernel.H || Places(x[2], g.Padding.W + g.PaddingEnd.W, y[2], g.Stride.W, g.Dilation.W) > g.Kernel.W)
-            gradient = graph.Slice($"{at.Name}.dw_kernel", gradient, (0, 0), (g.Kernel.H, g.Kernel.W));
-        return graph.Transpose(name, gradient, 1, 0, 2, 3); // [C/groups, M, kH, kW] → [M, C/groups, kH, kW]
+        else columns = graph.Transpose($"{at}.x_transposed", columns, [1, 0, .. places]);
+        string filters = graph.Transpose($"{at}.dy_transposed", dy, [1, 0, .. places]); // [N, M, oH, oW] → [M, N, oH, oW]
+        var window = new WindowGeometry(output, g.Dilation, g.Padding, g.Stride, paddingEnd: g.PaddingEnd);
+        string gradient = Node(graph.Graph, $"{at}.dw", [columns, filters], window, axes, groups);
+        var (h, w) = window.Output(input.H, input.W);
+        if (h > g.Kernel.H || w > g.Kernel.W) gradient = graph.Slice($"{at}.dw_kernel", gradient, axes, 0, g.Kernel);
+        return graph.Transpose(name, gradient, [1, 0, .. places]); // [C/groups, M, kH, kW] → [M, C/groups, kH, kW]
     }
 
     public static ImportedLayer Import(NodeReader node) => Import(node, pads: null);
@@ -67,10 +89,13 @@ internal static class Conv
         if (node.Sample[0] != channels) throw node.Refuse($"it takes {channels} channels, samples of shape {node.Sample} come");
         int filters = weight.Dims[0];
         Action<Parameter>? fill = bias is not null ? parameter => node.Fill(parameter, bias) : Arithmetic.Bias(node, Window.Output(node, g, filters));
-        var layer = new Conv2d(
-            channels, filters, g.Kernel, g.Stride, g.Padding, g.Dilation, (int)groups, fill is not null, Generator.None, g.PaddingEnd);
+        ConvNd layer = node.Sample.Rank == 2
+            ? new Conv1d(channels, filters, g.Kernel.W, g.Stride.W, g.Padding.W, g.Dilation.W, (int)groups, fill is not null,
+                Generator.None, g.PaddingEnd.W)
+            : new Conv2d(channels, filters, g.Kernel, g.Stride, g.Padding, g.Dilation, (int)groups, fill is not null, Generator.None,
+                g.PaddingEnd);
         node.Fill(layer.Weight, weight);
         fill?.Invoke(layer.Bias!);
-        return Window.Layer(node, g, layer.OutChannels, layer);
+        return new ImportedLayer(Window.Output(node, g, filters), layer);
     }
 }

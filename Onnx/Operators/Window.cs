@@ -3,17 +3,25 @@ using OnnxLeNet.Onnx.Schema;
 
 namespace OnnxLeNet.Onnx.Operators;
 
-/// <summary>What Conv, MaxPool and AveragePool share: the window's attributes, and images of one spatial axis as images of height 1.</summary>
+/// <summary>What Conv, MaxPool and AveragePool share: the window's attributes, and images of one spatial axis.</summary>
 internal static class Window
 {
-    public static AttributeProto[] Attributes(WindowGeometry g) =>
+    /// <summary>An attribute with as many numbers of each size as there are spatial axes.</summary>
+    public static AttributeProto Ints(string name, int axes, params ReadOnlySpan<Size2> sizes)
+    {
+        var numbers = new List<long>();
+        foreach (var size in sizes) numbers.AddRange(Array.ConvertAll(size.Sizes(axes), number => (long)number));
+        return GraphWriter.Ints(name, [.. numbers]);
+    }
+
+    public static AttributeProto[] Attributes(WindowGeometry g, int axes) =>
     [
-        GraphWriter.Ints("kernel_shape", g.Kernel.H, g.Kernel.W),
-        GraphWriter.Ints("strides", g.Stride.H, g.Stride.W),
-        GraphWriter.Ints("pads", g.Padding.H, g.Padding.W, g.PaddingEnd.H, g.PaddingEnd.W), // begins, then ends
+        Ints("kernel_shape", axes, g.Kernel),
+        Ints("strides", axes, g.Stride),
+        Ints("pads", axes, g.Padding, g.PaddingEnd), // begins, then ends
     ];
 
-    public static AttributeProto Dilations(WindowGeometry g) => GraphWriter.Ints("dilations", g.Dilation.H, g.Dilation.W);
+    public static AttributeProto Dilations(WindowGeometry g, int axes) => Ints("dilations", axes, g.Dilation);
 
     /// <summary>
     /// A pool's window as every reader of the file takes it. In ceil mode readers differ where a last window would begin in the border: older ones keep
@@ -22,15 +30,16 @@ internal static class Window
     /// </summary>
     public static (WindowGeometry Geometry, bool CeilMode) Unambiguous(Module layer, WindowGeometry g, Shape sample)
     {
-        var (h, w) = g.Output(sample[1], sample[2]);
+        var (height, width) = Images.Places(sample);
+        var (h, w) = g.Output(height, width);
         if (!g.CeilMode) return (g, false);
-        int beyondH = Beyond(h, g.Stride.H, g.Kernel.H, g.Dilation.H, sample[1] + g.Padding.H + g.PaddingEnd.H);
-        int beyondW = Beyond(w, g.Stride.W, g.Kernel.W, g.Dilation.W, sample[2] + g.Padding.W + g.PaddingEnd.W);
+        int beyondH = Beyond(h, g.Stride.H, g.Kernel.H, g.Dilation.H, height + g.Padding.H + g.PaddingEnd.H);
+        int beyondW = Beyond(w, g.Stride.W, g.Kernel.W, g.Dilation.W, width + g.Padding.W + g.PaddingEnd.W);
         if (beyondH <= 0 && beyondW <= 0) return (new WindowGeometry(g.Kernel, g.Stride, g.Padding, g.Dilation, false, g.PaddingEnd), false);
         bool Keeps(int output, int size, int kernel, int stride, int padding, int paddingEnd, int dilation) =>
             (size + padding + paddingEnd - (dilation * (kernel - 1) + 1) + stride - 1) / stride + 1 == output;
-        if (Keeps(h, sample[1], g.Kernel.H, g.Stride.H, g.Padding.H, g.PaddingEnd.H, g.Dilation.H)
-            && Keeps(w, sample[2], g.Kernel.W, g.Stride.W, g.Padding.W, g.PaddingEnd.W, g.Dilation.W)) return (g, true);
+        if (Keeps(h, height, g.Kernel.H, g.Stride.H, g.Padding.H, g.PaddingEnd.H, g.Dilation.H)
+            && Keeps(w, width, g.Kernel.W, g.Stride.W, g.Padding.W, g.PaddingEnd.W, g.Dilation.W)) return (g, true);
         Size2 end = (g.PaddingEnd.H + Math.Max(beyondH, 0), g.PaddingEnd.W + Math.Max(beyondW, 0));
         if (end.H >= g.Kernel.H || end.W >= g.Kernel.W)
             throw new OnnxException($"{layer} cannot be exported for samples of shape {sample}: in ceil mode readers of ONNX differ on its output's size, and a border of {end} is no smaller than the kernel");
@@ -51,16 +60,19 @@ internal static class Window
     /// <param name="y">The shape of a sample of dY.</param>
     public static string Transposed(TrainingWriter graph, string name, string dy, string weight, WindowGeometry g, int groups, Shape x, Shape y)
     {
+        int axes = x.Rank - 1;
+        var ((xH, xW), (yH, yW)) = (Images.Places(x), Images.Places(y));
         // From the border's first place on, the windows cover so many; beyond lies what is missing or left over.
-        int coveredH = (y[1] - 1) * g.Stride.H + g.Dilation.H * (g.Kernel.H - 1) + 1, coveredW = (y[2] - 1) * g.Stride.W + g.Dilation.W * (g.Kernel.W - 1) + 1;
-        int missingH = Math.Max(x[1] + g.Padding.H - coveredH, 0), missingW = Math.Max(x[2] + g.Padding.W - coveredW, 0);
-        int overH = coveredH + missingH - g.Padding.H - x[1], overW = coveredW + missingW - g.Padding.W - x[2];
+        int coveredH = (yH - 1) * g.Stride.H + g.Dilation.H * (g.Kernel.H - 1) + 1;
+        int coveredW = (yW - 1) * g.Stride.W + g.Dilation.W * (g.Kernel.W - 1) + 1;
+        int missingH = Math.Max(xH + g.Padding.H - coveredH, 0), missingW = Math.Max(xW + g.Padding.W - coveredW, 0);
+        int overH = coveredH + missingH - g.Padding.H - xH, overW = coveredW + missingW - g.Padding.W - xW;
         bool even = g.Padding == (overH, overW);
         Size2 pads = even ? g.Padding : 0;
         string dx = graph.Node("ConvTranspose", even ? name : $"{name}_whole", [dy, weight],
-            GraphWriter.Ints("kernel_shape", g.Kernel.H, g.Kernel.W), GraphWriter.Ints("strides", g.Stride.H, g.Stride.W), Dilations(g),
-            GraphWriter.Ints("pads", pads.H, pads.W, pads.H, pads.W), GraphWriter.Ints("output_padding", missingH, missingW), GraphWriter.Int("group", groups));
-        return even ? dx : graph.Slice(name, dx, (g.Padding.H, g.Padding.W), (g.Padding.H + x[1], g.Padding.W + x[2]));
+            Ints("kernel_shape", axes, g.Kernel), Ints("strides", axes, g.Stride), Dilations(g, axes),
+            Ints("pads", axes, pads, pads), Ints("output_padding", axes, (missingH, missingW)), GraphWriter.Int("group", groups));
+        return even ? dx : graph.Slice(name, dx, axes, g.Padding, (g.Padding.H + xH, g.Padding.W + xW));
     }
 
     /// <summary>Spatial axes of a window's input, 1 or 2; for a pool also 3.</summary>
@@ -114,17 +126,19 @@ internal static class Window
     public static Size2? PoolEnd(WindowGeometry g) =>
         g.IsSymmetric && g.Padding.H <= g.Kernel.H / 2 && g.Padding.W <= g.Kernel.W / 2 ? null : g.PaddingEnd;
 
-    /// <summary>A pool's layer; where the input has three spatial axes, a pool over two and one over the third, since the windows are blocks.</summary>
-    public static ImportedLayer Pool(NodeReader node, Axes axes, bool ceilMode, Func<WindowGeometry, Module> make)
+    /// <summary>A pool's layer; where the input has three spatial axes, a pool over two and one over the third, since the windows are
+    /// blocks.</summary>
+    public static ImportedLayer Pool(
+        NodeReader node, Axes axes, bool ceilMode, Func<WindowGeometry, Module> image, Func<WindowGeometry, Module> row)
     {
         var x = node.Sample;
         Module Make(WindowGeometry g)
         {
-            try { return make(g); }
+            try { return x.Rank == 2 ? row(g) : image(g); }
             catch (ArgumentOutOfRangeException error) { throw node.Refuse(error.Message); }
         }
         var plane = Geometry(node, axes, ceilMode);
-        if (x.Rank < 4) return Layer(node, plane, x[0], Make(plane));
+        if (x.Rank < 4) return new ImportedLayer(Output(node, plane, x[0]), Make(plane));
         var depth = new WindowGeometry((axes.Kernel[0], 1), (axes.Strides[0], 1), (axes.Begin[0], 0), (axes.Dilations[0], 1), ceilMode, (axes.End[0], 0));
         var (d, _) = Output(node, depth, x[1], 1);
         var (h, w) = Output(node, plane, x[2], x[3]);
@@ -132,15 +146,43 @@ internal static class Window
         return new ImportedLayer(output, new Numerics.Reshape(new Shape(x[0] * x[1], x[2], x[3])), Make(plane), new Numerics.Reshape(new Shape(x[0], x[1], h * w)), Make(depth), new Numerics.Reshape(output));
     }
 
-    /// <summary>The layer for the node's images; where these have one spatial axis, between two reshapes that give and take the height 1.</summary>
-    public static ImportedLayer Layer(NodeReader node, WindowGeometry g, int channels, Module layer)
+    /// <summary>The window of an adaptive pool whose windows are equally large and equally far apart; null for another.</summary>
+    public static WindowGeometry? Uniform(Size2 output, Shape sample)
+    {
+        var (h, w) = Images.Places(sample);
+        return Along(output.H, h) is var (kernelH, strideH) && Along(output.W, w) is var (kernelW, strideW)
+            ? new WindowGeometry(Size(kernelH, kernelW), Size(strideH, strideW), 0, 1) : null;
+
+        static (int Kernel, int Stride)? Along(int windows, int size)
+        {
+            int kernel = AdaptivePooling.Places(0, windows, size).To;
+            int stride = windows == 1 ? kernel : AdaptivePooling.Places(1, windows, size).From;
+            bool uniform = stride > 0
+                && Enumerable.Range(0, windows).All(i => AdaptivePooling.Places(i, windows, size) == (i * stride, i * stride + kernel));
+            return uniform ? (kernel, stride) : null;
+        }
+    }
+
+    /// <summary>A pool of all places: what it returns does not depend on how they lie, so other images than those of two axes become
+    /// such.</summary>
+    public static ImportedLayer Global(Shape x, Layer pool)
+    {
+        if (x.Rank == 3) return new ImportedLayer(new Shape(x[0], 1, 1), pool);
+        var output = new Shape([x[0], .. Enumerable.Repeat(1, x.Rank - 1)]);
+        return new ImportedLayer(output, new Numerics.Reshape(new Shape(x[0], 1, x.Count / x[0])), pool, new Numerics.Reshape(output));
+    }
+
+    /// <summary>A layer of images for a node whose images may have one spatial axis: then between two reshapes, which give and take the
+    /// height 1.</summary>
+    public static ImportedLayer OfImages(NodeReader node, Layer layer)
     {
         var x = node.Sample;
         var image = x.Rank == 3 ? x : new Shape(x[0], 1, x[1]);
-        var (h, w) = Output(node, g, image[1], image[2]);
-        var output = new Shape(channels, h, w);
+        Shape output;
+        try { output = layer.OutputShape(image); }
+        catch (ShapeException error) { throw node.Refuse(error.Message); }
         if (x.Rank == 3) return new ImportedLayer(output, layer);
-        var row = new Shape(channels, w);
+        var row = new Shape(output[0], output[2]);
         return new ImportedLayer(row, new Numerics.Reshape(image), layer, new Numerics.Reshape(row)) { Inner = output };
     }
 

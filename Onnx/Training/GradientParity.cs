@@ -324,7 +324,8 @@ public static class GradientParity
         foreach (var node in graph.Nodes.Where(node => node.Layer is BatchNorm))
         {
             var before = node.Inputs[0].Producer?.Layer;
-            if (before is Conv2d { Bias: { } bias } conv) yield return (bias, conv.Weight);
+            if (before is ConvNd { Bias: { } bias } conv) yield return (bias, conv.Weight);
+            if (before is ConvTranspose2d { Bias: { } shift } transposed) yield return (shift, transposed.Weight);
             if (before is Linear { Bias: { } offset } linear) yield return (offset, linear.Weight);
         }
     }

@@ -169,7 +169,7 @@ public static class TrainingExporter
             var (node, at) = (traced.Nodes[i], nodes[i]);
             if ((!at.NeedsDx.Contains(true) && !at.Layer.Parameters().Any(graph.Trains))
                 || Gradient(node.Output.Index, at.Name) is not { } gradient) continue;
-            if (at.Layer is MaxPool2d pool && node.Inputs[0].Producer is { Layer: ReLU relu } before
+            if (at.Layer is MaxPoolNd pool && node.Inputs[0].Producer is { Layer: ReLU relu } before
                 && traced.Nodes.Count(other => other.Inputs.Contains(before.Output)) == 1
                 && !traced.Outputs.Contains(before.Output))
             {

@@ -138,9 +138,12 @@ internal sealed class TrainingWriter
 
     public string Transpose(string name, string x, params long[] order) => Node("Transpose", name, [x], GraphWriter.Ints("perm", order));
 
-    /// <summary>Part of the two last axes of four.</summary>
-    public string Slice(string name, string x, (long H, long W) from, (long H, long W) to) =>
-        Node("Slice", name, [x, Integers(from.H, from.W), Integers(to.H, to.W), Integers(2, 3)]);
+    /// <summary>Part of an image's height and width, or of a row's length.</summary>
+    public string Slice(string name, string x, int axes, Size2 from, Size2 to)
+    {
+        string Of(Size2 size) => Integers(Array.ConvertAll(size.Sizes(axes), number => (long)number));
+        return Node("Slice", name, [x, Of(from), Of(to), axes == 1 ? Integers(2) : Integers(2, 3)]);
+    }
 
     /// <summary>The batch's sizes, the samples' number as −1.</summary>
     public static long[] Sizes(Shape sample) => [-1, .. sample.Sizes.ToArray().Select(size => (long)size)];
