@@ -95,7 +95,7 @@ public sealed class DirectConvTests
     }
 
     private static bool Takes(MaxPool2d pool) =>
-        ConvPool.Takes(new Conv2d(1, 2, 3), pool, new Shape(1, 40, 40), new PlanKey(32, false, true, false, ComputeSettings.Current));
+        ConvPool.Takes(new Conv2d(1, 2, 3), pool, new Shape(1, 40, 40), new PlanKey(32, false, true, false, false, ComputeSettings.Current));
 
     /// <summary>The fused step takes what it says it does: these networks would pass the test above unfused too.</summary>
     [TestMethod]

@@ -36,6 +36,60 @@ public sealed class PredictorTests
         }
     }
 
+    private sealed class Block : Module
+    {
+        private readonly Conv2d conv1, conv2, shortcut;
+        private readonly BatchNorm2d bn1, bn2, bn3;
+
+        public Block(Generator generator, bool bias)
+        {
+            conv1 = Register("conv1", new Conv2d(3, 8, 3, stride: 1, padding: 1, bias: bias, generator: generator));
+            bn1 = Register("bn1", new BatchNorm2d(8));
+            conv2 = Register("conv2", new Conv2d(8, 8, 3, padding: 1, groups: 2, bias: bias, generator: generator));
+            bn2 = Register("bn2", new BatchNorm2d(8, affine: bias));
+            shortcut = Register("shortcut", new Conv2d(3, 8, 1, bias: bias, generator: generator));
+            bn3 = Register("bn3", new BatchNorm2d(8));
+            foreach (var bn in new[] { bn1, bn2, bn3 })
+            {
+                foreach (ref float mean in bn.RunningMean.AsSpan()) mean = (float)generator.NextNormal();
+                foreach (ref float variance in bn.RunningVar.AsSpan()) variance = (float)(0.3 + generator.NextDouble());
+                foreach (var parameter in bn.Parameters()) Init.Normal(parameter.Value, 0.5, 1, generator);
+            }
+        }
+
+        public override Value Forward(Value x) =>
+            F.Relu(bn2.Forward(conv2.Forward(F.Relu(bn1.Forward(conv1.Forward(x))))) + bn3.Forward(shortcut.Forward(x)));
+    }
+
+    /// <summary>A batch norm goes into the weights before it, a skip and a ReLU into the same step; the weights may change between two runs.</summary>
+    [TestMethod]
+    [DynamicData(nameof(Widths))]
+    public void BatchNormsSkipsAndReluAreFolded(int bits)
+    {
+        foreach (bool bias in new[] { true, false })
+        {
+            using var _ = new Settings(bits);
+            var (network, sample) = (new Block(new Generator(3), bias), new Shape(3, 9, 11));
+            network.Eval();
+            var predictor = new Predictor(network, sample);
+            foreach (int samples in new[] { 1, 5, 32, 70 })
+                foreach (double factor in new[] { 1, 0.5 })
+                {
+                    foreach (var parameter in network.Parameters())
+                        foreach (ref float weight in parameter.Value.Data.AsSpan()) weight *= (float)factor;
+                    var x = Values.Batch(samples, samples, sample);
+                    var y = new float[samples * predictor.Outputs];
+                    predictor.Run(x.ToTensor().Data, y);
+                    Close.AssertRelative($"{samples} samples, bias {bias}", network.Forward(x).ToTensor().Data.ToDouble(), y, 3e-6);
+                    foreach (var parameter in network.Parameters())
+                        foreach (ref float weight in parameter.Value.Data.AsSpan()) weight /= (float)factor;
+                }
+            var executor = new Executor(Graph.Trace(network, sample)) { Folds = true };
+            executor.Infer(new Execution.Copies([Values.Batch(1, 32, sample)], executor.Graph, 32), 32);
+            Assert.HasCount(3, executor.Plan.Steps, string.Join('\n', executor.Plan.Steps.Select(step => step.Leaf)));
+        }
+    }
+
     [TestMethod]
     public void TheSameBitsForAnyThreads()
     {

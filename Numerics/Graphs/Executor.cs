@@ -62,6 +62,9 @@ internal sealed class Executor
     /// <summary>Whether every value stays to be looked at, see <see cref="PlanKey"/>.</summary>
     public bool Separate { get; init; }
 
+    /// <summary>Whether inference puts a convolution, its batch norm, skip and ReLU together: the same but for rounding.</summary>
+    public bool Folds { get; init; }
+
     /// <summary>Where the threads note their times, once there is a list.</summary>
     public List<StepClock>? Clocks { get; set; }
 
@@ -73,6 +76,9 @@ internal sealed class Executor
 
     /// <summary>How the last batch was cut.</summary>
     public BlockPlan Cut => cut;
+
+    /// <summary>How the last run's whole blocks ran.</summary>
+    public Plan Plan => plan;
 
     /// <summary>Runs a batch forward. The blocks stay as they are until the next run, for a backward or to be looked at.</summary>
     /// <param name="task">Fills inputs and takes outputs.</param>
@@ -309,7 +315,7 @@ internal sealed class Executor
 
     private Pool PoolOf(int count)
     {
-        var key = new PlanKey(count, evaluating, saves, separate, settings);
+        var key = new PlanKey(count, evaluating, saves, separate, Folds, settings);
         foreach (var pool in pools)
         {
             if (pool.Plan.Matches(key, traits)) return pool;

@@ -40,6 +40,7 @@ internal static class Fusion
                     continue;
                 }
             }
+            if (node.Layer is Conv2d first && FoldedConv.Takes(first, node.Inputs[0].Sample, plan.Key) && Fold(node, first)) continue;
             if (node.Layer is BatchNorm norm && uses[node.Output.Index] == 1 && consumer[node.Output.Index] is { } after
                 && !later.ContainsKey(after))
             {
@@ -58,6 +59,27 @@ internal static class Fusion
             steps.Add(Of(node));
         }
         return [.. steps];
+
+        // A convolution with the batch norm, the sum and the ReLU behind it, if there is one of them.
+        bool Fold(Node node, Conv2d conv)
+        {
+            var last = node;
+            var norm = Next(last)?.Layer as BatchNorm;
+            if (norm is not null) done.Add(last = Next(last)!);
+            var (end, sum) = (last, (Node?)null);
+            if (uses[last.Output.Index] == 1 && consumer[last.Output.Index] is { Layer: Add } after && !later.ContainsKey(after)
+                && after.Inputs.All(input => input.Sample == after.Output.Sample)) sum = last = after;
+            var relu = Next(last)?.Layer as ReLU;
+            if (relu is not null) done.Add(last = Next(last)!);
+            if (last == node) return false;
+            var skip = sum?.Inputs.Single(input => input != end.Output);
+            int[] inputs = skip is null ? [node.Inputs[0].Index] : [node.Inputs[0].Index, skip.Index];
+            var step = new Step(new FoldedConv(conv, norm, sum?.Layer as Add, relu), inputs, last.Output.Index);
+            // In the sum's place, where its other side is there as well.
+            if (sum is null) steps.Add(step);
+            else later.Add(sum, step);
+            return true;
+        }
     }
 
     private static Step Of(Node node) => new(node.Layer, [.. node.Inputs.Select(value => value.Index)], node.Output.Index);

@@ -12,11 +12,13 @@ internal sealed unsafe partial class DirectConv<S, V>
     private const int MostFilters = 6;
 
     /// <inheritdoc/>
-    public override void Forward(ReadOnlySpan<float> x, ReadOnlySpan<float> weight, ReadOnlySpan<float> bias, Span<float> y)
+    public override void Forward(ReadOnlySpan<float> x, ReadOnlySpan<float> weight, ReadOnlySpan<float> bias, Span<float> y,
+        ReadOnlySpan<float> skip = default, bool rectified = false)
     {
         Check(x, weight, bias);
         Require(y.Length, s.Groups * s.M * OutputStep, nameof(y));
-        fixed (float* px = Padded(x), pw = weight, pb = bias, py = y)
+        Require(skip.Length, y.Length, nameof(skip), optional: true);
+        fixed (float* px = Padded(x), pw = weight, pb = bias, py = y, ps = skip)
         fixed (nint* pt = taps)
         {
             for (int g = 0; g < s.Groups; g++)
@@ -24,7 +26,7 @@ internal sealed unsafe partial class DirectConv<S, V>
                 float* xg = px + g * s.C * PlaneStep, wg = pw + (nint)g * s.M * s.K, bg = pb is null ? null : pb + g * s.M, yg = py + g * s.M * OutputStep;
                 if (IsWhole)
                 {
-                    ForwardWhole(xg, pt, wg, bg, yg);
+                    ForwardWhole(xg, pt, wg, bg, yg, ps is null ? null : ps + g * s.M * OutputStep, rectified);
                     continue;
                 }
                 fixed (float* flat = Flat(xg, pt, wg, bg))
@@ -32,8 +34,13 @@ internal sealed unsafe partial class DirectConv<S, V>
                     // What the run computed between the rows is left behind.
                     int kept = s.oW * s.N;
                     for (int m = 0; m < s.M; m++)
+                    {
                         for (int oh = 0; oh < s.oH; oh++)
                             new ReadOnlySpan<float>(flat + m * WideStep + (nint)oh * s.W * s.N, kept).CopyTo(new Span<float>(yg + m * OutputStep + (nint)oh * kept, kept));
+                        var filter = new Span<float>(yg + m * OutputStep, (int)OutputStep);
+                        if (!skip.IsEmpty) Elementwise.Add(skip.Slice((int)((g * s.M + m) * OutputStep), filter.Length), filter);
+                        if (rectified) Elementwise.ReluForward(filter, filter);
+                    }
                 }
             }
         }
@@ -47,7 +54,7 @@ internal sealed unsafe partial class DirectConv<S, V>
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private void ForwardWhole(float* x, nint* pt, float* w, float* bias, float* y)
+    private void ForwardWhole(float* x, nint* pt, float* w, float* bias, float* y, float* skip, bool rectified)
     {
         int vectors = Vectors, total = s.oH * s.oW * vectors, tiles = (total + TileRows - 1) / TileRows;
         float** at = stackalloc float*[TileRows];
@@ -62,8 +69,12 @@ internal sealed unsafe partial class DirectConv<S, V>
             for (int f = 0; f < FilterTiles; f++)
             {
                 var (first, count) = FilterTile(f);
-                RunTaps(height, count, at, pt, w + (nint)first * s.K, bias is null ? null : bias + first,
-                    new PlainOutput { Y = y + first * OutputStep + (nint)t * S.Count, Step = OutputStep });
+                nint to = first * OutputStep + (nint)t * S.Count;
+                float* weights = w + (nint)first * s.K, biases = bias is null ? null : bias + first;
+                if (skip is null && !rectified) RunTaps(height, count, at, pt, weights, biases, new PlainOutput { Y = y + to, Step = OutputStep });
+                else
+                    RunTaps(height, count, at, pt, weights, biases,
+                        new SkipOutput { Y = y + to, Skip = skip is null ? null : skip + to, Step = OutputStep, Rectified = rectified });
             }
             t += height;
         }
@@ -300,7 +311,33 @@ internal sealed unsafe partial class DirectConv<S, V>
         }
     }
 
-    /// <summary>The same, with a last vector that may overlap the one before it.</summary>
+    /// <summary>The same with the sum with a skip and a ReLU, where there are any.</summary>
+    private struct SkipOutput : Tiles<S, V, float>.IOutput
+    {
+        public float* Y, Skip;
+        public nint Step;
+        public bool Rectified;
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public readonly void Column<R>(int filter, V c0, V c1, V c2, V c3) where R : struct, ICount
+        {
+            nint at = filter * Step;
+            Put(at, c0);
+            if (R.Value > 1) Put(at + S.Count, c1);
+            if (R.Value > 2) Put(at + 2 * S.Count, c2);
+            if (R.Value > 3) Put(at + 3 * S.Count, c3);
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private readonly void Put(nint at, V value)
+        {
+            V zero = default;
+            if (Skip is not null) value = S.Add(value, S.Load(Skip + at));
+            S.Store(Y + at, Rectified ? S.Max(value, zero) : value);
+        }
+    }
+
+    /// <summary>The same as the first, with a last vector that may overlap the one before it.</summary>
     private struct FlatOutput : Tiles<S, V, float>.IOutput
     {
         public float* Y;

@@ -85,12 +85,15 @@ internal abstract unsafe class DirectConv
     /// <summary>Whether every vector lane is a sample; otherwise it is for forward only.</summary>
     public bool IsWhole => s.N % (bits / 32) == 0;
 
-    /// <summary>y ← x ⋆ weight + bias. Overwrites.</summary>
+    /// <summary>y ← x ⋆ weight + bias, plus the skip if there is one, not less than 0 if rectified. Overwrites.</summary>
     /// <param name="x">[N × C·H·W].</param>
     /// <param name="weight">(M, C/groups, kH, kW).</param>
     /// <param name="bias">(M), or empty.</param>
     /// <param name="y">[N × M·oH·oW].</param>
-    public abstract void Forward(ReadOnlySpan<float> x, ReadOnlySpan<float> weight, ReadOnlySpan<float> bias, Span<float> y);
+    /// <param name="skip">[N × M·oH·oW], or empty.</param>
+    /// <param name="rectified">Whether a ReLU follows.</param>
+    public abstract void Forward(ReadOnlySpan<float> x, ReadOnlySpan<float> weight, ReadOnlySpan<float> bias, Span<float> y,
+        ReadOnlySpan<float> skip = default, bool rectified = false);
 
     /// <summary>
     /// y ← the largest value of each window of x ⋆ weight + bias, not less than 0 if rectified: convolution, ReLU and pool in one, none of

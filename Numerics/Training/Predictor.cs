@@ -3,8 +3,9 @@ namespace OnnxLeNet.Numerics;
 /// <summary>
 /// Runs a network in evaluation mode, again and again: row-major samples in, row-major outputs out, into the caller's memory. It saves
 /// nothing for a backward, and after the first calls with a number of samples allocates nothing. A single sample runs on the calling
-/// thread, with its positions in the vector lanes; many are cut into blocks of samples, which all threads share. The weights are the
-/// network's own, not copies. Any number of threads may run it at once; each has buffers of its own meanwhile.
+/// thread, with its positions in the vector lanes; many are cut into blocks of samples, which all threads share. A convolution, its batch
+/// norm, the sum with a skip and a ReLU are one step, values share memory as soon as nobody reads them. The weights are the network's own
+/// as they are at each run. Any number of threads may run it at once; each has buffers of its own meanwhile.
 /// </summary>
 public sealed class Predictor
 {
@@ -95,7 +96,7 @@ public sealed class Predictor
         private nint input, output;
         private int count, size;
 
-        public Call(Graph graph) => executor = new Executor(graph) { Replicas = samples => new BlockPlan(samples, size) };
+        public Call(Graph graph) => executor = new Executor(graph) { Folds = true, Replicas = samples => new BlockPlan(samples, size) };
 
         public void Run(nint input, nint output, int count, int room, int size)
         {
