@@ -126,7 +126,11 @@ public sealed class ExportOptionsTests
         foreach (var (name, network, sample) in Everything.Where(one => one.Network.Parameters().Any()))
         {
             var proto = OnnxExporter.Export(network, sample, "network", options: new ExportOptions { Float16 = true });
-            Assert.IsTrue(proto.Graph.Initializer.All(tensor => tensor.DataType != (int)DataType.Float || tensor.Dims.Count == 0), name);
+            // The numbers of a formula stay as they are.
+            bool IsFormula(string tensor) =>
+                new[] { ".rows", ".columns", ".scales" }.Any(part => tensor.EndsWith(part, StringComparison.Ordinal));
+            Assert.IsTrue(proto.Graph.Initializer.All(tensor => tensor.DataType != (int)DataType.Float || tensor.Dims.Count == 0
+                || IsFormula(tensor.Name)), name);
             var x = OnnxNetworks.Random(sample.Prepend(3), 6);
             foreach (var parameter in network.Parameters())
                 foreach (ref float weight in parameter.Value.Data.AsSpan()) weight = (float)(Half)weight;
@@ -139,7 +143,8 @@ public sealed class ExportOptionsTests
             // What was imported is exported as the same bytes.
             var imported = OnnxImporter.Import(proto);
             OnnxNetworks.AssertAgree($"{name}, import", expected, Inference.Run(imported.Network, Batch.FromTensor(x)).ToTensor(), 1e-5);
-            CollectionAssert.AreEqual(proto.ToByteArray(), OnnxExporter.Export(imported.Network, sample, "network", imported.Metadata, new ExportOptions { Float16 = true }).ToByteArray(), name);
+            var again = OnnxExporter.Export(imported.Network, sample, "network", imported.Metadata, new ExportOptions { Float16 = true });
+            OnnxLayerTests.AssertSameFile(name, proto, again);
         }
         var (lenet, shape) = OnnxNetworks.Get("lenet5");
         int whole = OnnxExporter.Export(lenet, shape, "lenet5").CalculateSize(), half = OnnxExporter.Export(lenet, shape, "lenet5", options: new ExportOptions { Float16 = true }).CalculateSize();

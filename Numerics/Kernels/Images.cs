@@ -19,11 +19,10 @@ internal sealed class Images
     /// <summary>Height and width of an image, or of a row seen as one.</summary>
     public static (int H, int W) Places(Shape sample) => sample.Rank == 3 ? (sample[1], sample[2]) : (1, sample[1]);
 
-    /// <summary>A result of a layer of so many spatial axes for its input: the channels and what the window says.</summary>
-    /// <exception cref="ShapeException">Samples of other axes, or a window larger than they are; the message names the layer.</exception>
+    /// <summary>A result of a layer of so many spatial axes for samples that have these: the channels and what the window says.</summary>
+    /// <exception cref="ShapeException">A window larger than the samples; the message names the layer.</exception>
     public static Shape Output(Module layer, WindowGeometry g, int axes, int channels, Shape sample)
     {
-        Require(layer, axes, sample);
         try
         {
             var image = axes == 2 ? sample : Image(sample);

@@ -5,16 +5,18 @@ namespace OnnxLeNet.Onnx;
 
 /// <summary>
 /// Weights as float16 (11 bits of mantissa): half the file. A Cast before the node that takes one makes it float32 again, so the arithmetic is that of
-/// float32 and only the rounding of the weights is left. Single numbers, such as the constants of a formula, stay as they are.
+/// float32 and only the rounding of the weights is left. What belongs to a formula, and single numbers, stay as they are.
 /// </summary>
 internal static class Float16Weights
 {
     /// <exception cref="OnnxException">A weight is too large for float16.</exception>
-    public static void Apply(GraphProto graph)
+    public static void Apply(GraphWriter writer)
     {
+        var graph = writer.Graph;
         var editor = new GraphEditor(graph);
-        foreach (var weight in graph.Initializer.Where(tensor => tensor.DataType == (int)DataType.Float && tensor.Dims.Count > 0).ToList())
+        foreach (var weight in graph.Initializer.ToList())
         {
+            if (weight.DataType != (int)DataType.Float || weight.Dims.Count == 0 || writer.IsConstant(weight.Name)) continue;
             GraphEditor.Set<Half>(weight, DataType.Float16, Round(weight));
             var cast = editor.Node("Cast", $"{weight.Name}.cast", [weight.Name], GraphWriter.Int("to", (int)DataType.Float));
             var first = editor.Consumers(weight.Name).First();

@@ -43,6 +43,19 @@ internal sealed class GraphWriter(string name, IEnumerable<string> layers, int o
 
     private readonly Dictionary<Parameter, string> shared = [];
 
+    /// <summary>Adds numbers that belong to a formula, such as the scales of a Resize, and returns their name: no option rounds
+    /// them.</summary>
+    public string Constant(string name, Tensor value)
+    {
+        constants.Add(name);
+        return Initializer(name, value);
+    }
+
+    /// <summary>Whether a tensor of the graph belongs to a formula.</summary>
+    public bool IsConstant(string name) => constants.Contains(name);
+
+    private readonly HashSet<string> constants = [];
+
     /// <summary>Adds a weight and returns its name.</summary>
     public string Initializer(string name, Tensor value) =>
         Initializer(name, TensorProto.Types.DataType.Float, value.Shape.Sizes, MemoryMarshal.AsBytes(value.Data.AsSpan()));

@@ -90,7 +90,7 @@ public static class OnnxExporter
         };
         model.OpsetImport.Add(new OperatorSetIdProto { Domain = "", Version = options.Opset });
         if (options.DocStrings) Descriptions.OfNodes(model);
-        if (options.Float16) Float16Weights.Apply(graph.Graph);
+        if (options.Float16) Float16Weights.Apply(graph);
         AddMetadata(model, metadata ?? []);
         if (options.DocStrings) Descriptions.Apply(model, options, OnnxFile.Metadata(model));
         return (model, layers);

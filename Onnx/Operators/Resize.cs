@@ -42,7 +42,7 @@ internal static class Resize
                 throw new OnnxException($"{layer} cannot be exported for samples of shape {sample}: readers of ONNX compute the size with "
                     + $"floats, and come to {MathF.Floor(sample[1] * h)}×{MathF.Floor(sample[2] * w)}, "
                     + $"not {output[1]}×{output[2]}: give the size itself");
-            scales = graph.Initializer($"{name}.scales", new Tensor(new Shape(4), [1, 1, h, w]));
+            scales = graph.Constant($"{name}.scales", new Tensor(new Shape(4), [1, 1, h, w]));
         }
         else if (graph.Opset >= 18) sizes = graph.Integers($"{name}.sizes", output[1], output[2]);
         else

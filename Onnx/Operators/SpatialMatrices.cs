@@ -23,10 +23,10 @@ internal static class SpatialMatrices
     /// <summary>Y = R·X·C; a matrix for the rows is left out where it is null.</summary>
     public static string Forward(GraphWriter graph, string name, string x, float[,]? rows, float[,] columns)
     {
-        string right = graph.Initializer($"{name}.columns", Tensor(columns, transposed: true));
+        string right = graph.Constant($"{name}.columns", Tensor(columns, transposed: true));
         if (rows is null) return graph.Node("MatMul", name, [x, right]);
         string inner = graph.Node("MatMul", $"{name}_columns", [x, right]);
-        return graph.Node("MatMul", name, [graph.Initializer($"{name}.rows", Tensor(rows, transposed: false)), inner]);
+        return graph.Node("MatMul", name, [graph.Constant($"{name}.rows", Tensor(rows, transposed: false)), inner]);
     }
 
     /// <summary>dX = Rᵀ·dY·Cᵀ.</summary>
