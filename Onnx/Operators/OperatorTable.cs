@@ -83,9 +83,10 @@ internal static class OperatorTable
             ["Cast"] = Shapes.ImportCast,
         };
 
-    /// <summary>The form of a layer or join: that of its class, or of the nearest base that has one; null where there is none.</summary>
+    /// <summary>The form of a layer or join: its own, that of its class, or of the nearest base that has one; null where there is none.</summary>
     public static LayerForm? Find(Leaf layer)
     {
+        if (layer is IOnnxForm own) return LayerForm.OfUser(own);
         for (var type = layer.GetType(); type is not null; type = type.BaseType)
         {
             if (ByLayer.TryGetValue(type, out var form)) return form;
@@ -125,6 +126,11 @@ internal sealed record LayerForm(
         Func<TrainingWriter, TrainingLayer, string, T, string?> backward,
         Func<TrainingWriter, string, string, T, Shape, string>? training = null, string? stem = null) where T : Layer =>
         Of<T>((graph, name, x, layer, _) => forward(graph, name, x, layer), backward, training, stem);
+
+    /// <summary>The form that a user's layer or join gives itself.</summary>
+    public static LayerForm OfUser(IOnnxForm form) => new(form.GetType(), null,
+        (graph, name, x, layer, samples) => form.ToOnnx(new OnnxNodes(graph, null, layer, name, x, samples, output: null)), null,
+        (graph, at, dy) => [.. form.BackwardToOnnx(new OnnxNodes(graph.Graph, graph, at.Layer, at.Name, at.X, at.XSamples, at.Y), dy)]);
 
     /// <summary>The form of a join.</summary>
     public static LayerForm OfJoin<T>(Func<GraphWriter, string, string[], T, Shape[], string> forward,
