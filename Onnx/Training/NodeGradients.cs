@@ -20,7 +20,7 @@ internal static class NodeGradients
     /// <summary>Numbers of a batch in all of a network's values, from which on some fall to another side nearly every time.</summary>
     public const double MostWhole = 1e6;
 
-    /// <summary>The rows of each node that has a gradient to pass on, and of each parameter the sum over its nodes.</summary>
+    /// <summary>The rows of each node that has a gradient to pass on: its result in training, and its gradients. Adds up those of the parameters.</summary>
     /// <param name="network">In training mode.</param>
     /// <param name="trainer">After a step of the batch.</param>
     /// <param name="backwards">What the step was written with.</param>
@@ -43,7 +43,8 @@ internal static class NodeGradients
             foreach (var parameter in node.Layer.Parameters().Where(parameter => parameter.Value.Shape.Rank == 1))
                 sums[parameter] = Math.Max(sums.GetValueOrDefault(parameter), LargestNorm(dy, parameter.Value.Shape[0]));
             var execution = new Execution(node.Layer);
-            execution.Forward([.. node.Inputs.Select(ValueOf)]);
+            var y = execution.Forward([.. node.Inputs.Select(ValueOf)])[0];
+            yield return row($"{Label(node)} y", y.ToTensor().Data, trainer.Value(TrainingNames.ValueOf(node.Output.Index)).ToArray());
             var dx = execution.Backward([dy], retainGraph: false);
             if (backward.Before is { } number)
             {

@@ -1,0 +1,153 @@
+using OnnxLeNet.Onnx;
+
+namespace OnnxLeNet.Numerics.Tests;
+
+/// <summary>
+/// The provers told lies: a layer that computes one thing in the engine and, by a thousandth, another in ONNX. A prover that compared a side with
+/// itself would find nothing.
+/// </summary>
+[TestClass]
+public sealed class ProverLiesTests
+{
+    /// <summary>What is not so in the engine.</summary>
+    public enum Lie
+    {
+        None,
+        Forward,
+        InputGradient,
+        WeightGradient,
+        Weight,
+    }
+
+    /// <summary>y = x·w with one weight.</summary>
+    private sealed class Scale : Layer, IOnnxForm
+    {
+        private readonly Lie lie;
+
+        public Scale(Lie lie)
+        {
+            this.lie = lie;
+            W = Register("w", new Parameter(1));
+            W.Value.Data[0] = 0.8f;
+        }
+
+        public Parameter W { get; }
+
+        public override Shape OutputShape(Shape sample) => sample;
+
+        public override void Forward(Batch x, Batch y, Context context)
+        {
+            if (lie == Lie.Weight) W.Value.Data[0] *= 0.9999f; // whatever the optimizer does
+            float w = W.Value.Data[0] * (lie == Lie.Forward ? 1.001f : 1);
+            for (int i = 0; i < y.Values.Length; i++) y.Values[i] = x.Values[i] * w;
+        }
+
+        public override void Backward(Batch x, Batch y, Batch dy, Batch? dx, Context context)
+        {
+            double sum = 0;
+            for (int i = 0; i < y.Values.Length; i++) sum += (double)dy.Values[i] * x.Values[i];
+            W.AddGrad(context, [(float)(sum * (lie == Lie.WeightGradient ? 1.001 : 1))]);
+            if (dx is null) return;
+            float w = W.Value.Data[0] * (lie == Lie.InputGradient ? 1.001f : 1);
+            for (int i = 0; i < y.Values.Length; i++) dx.Values[i] = dy.Values[i] * w;
+        }
+
+        public string ToOnnx(OnnxNodes nodes) => nodes.Node("Mul", [nodes.Inputs[0], nodes.Weight(W)]);
+
+        public IReadOnlyList<string> BackwardToOnnx(OnnxNodes nodes, string dy)
+        {
+            string terms = nodes.Inner("terms", "Mul", [dy, nodes.Inputs[0]]);
+            nodes.Gradient(W, "Reshape", [nodes.Inner("sum", "ReduceSum", [terms], ("keepdims", 0)), nodes.Integers(1)]);
+            return [nodes.Node("Mul", [dy, nodes.Weight(W)])];
+        }
+    }
+
+    /// <summary>A small network, which is compared as a whole, or one with so many values that it is compared node by node.</summary>
+    private static (Sequential Network, Shape Sample) Net(Lie lie, bool large)
+    {
+        int size = large ? 270 : 6;
+        var network = new Sequential("Net");
+        network.Add("conv", new Conv2d(1, 2, 3, padding: 1, generator: new Generator(1)));
+        network.Add("scale", new Scale(lie));
+        network.Add("pool", new AdaptiveAvgPool2d(1));
+        network.AddFunction(new Flatten());
+        network.Add("fc", new Linear(2, 3, generator: new Generator(2)));
+        return (network, new Shape(1, size, size));
+    }
+
+    [TestMethod]
+    [DataRow(false)]
+    [DataRow(true)]
+    public void GradientsAreFoundOut(bool large)
+    {
+        foreach (var lie in new[] { Lie.None, Lie.Forward, Lie.InputGradient, Lie.WeightGradient })
+        {
+            var (network, sample) = Net(lie, large);
+            var rows = GradientParity.Gradients(network, sample);
+            Assert.AreEqual(lie == Lie.None, GradientParity.Passed(rows), $"{lie}, large {large}: {rows.FirstOrDefault(row => !row.Passed)}");
+            Assert.AreEqual(large, rows.Any(row => row.Input.Contains("whole against its nodes", StringComparison.Ordinal)));
+            if (lie == Lie.None) continue;
+            Assert.AreEqual(GradientParity.MostTries, rows.Max(row => row.Try), $"{lie}: every try is reported");
+            string name = lie switch { Lie.WeightGradient => "scale.w", Lie.InputGradient => large ? "scale dx" : "conv.weight", _ => "" };
+            Assert.IsTrue(rows.Any(row => !row.Passed && row.Name.Contains(name, StringComparison.Ordinal)), $"{lie}: {name}");
+        }
+    }
+
+    [TestMethod]
+    public void OptimizersAreFoundOut()
+    {
+        foreach (var lie in new[] { Lie.None, Lie.WeightGradient, Lie.Weight })
+        {
+            var (network, sample) = Net(lie, large: false);
+            var rows = GradientParity.Optimizers(network, sample);
+            Assert.AreEqual(lie == Lie.None, GradientParity.Passed(rows), $"{lie}");
+            var sgd = rows.Where(row => row.Optimizer == "SGD").ToList();
+            Assert.HasCount(lie == Lie.None ? 1 : GradientParity.MostTries, sgd, $"{lie}: every try is reported");
+        }
+    }
+
+    [TestMethod]
+    public void TheForwardIsFoundOut()
+    {
+        foreach (var lie in new[] { Lie.None, Lie.Forward })
+        {
+            var (network, sample) = Net(lie, large: false);
+            using var model = OrtModel.Load(Google.Protobuf.MessageExtensions.ToByteArray(OnnxExporter.Export(network, sample, "net")));
+            Assert.AreEqual(lie == Lie.None, Parity.OnRandomInput(network, sample, model).All(row => row.Passed), $"{lie}");
+        }
+    }
+
+    /// <summary>One right try is enough, and one that is not a number never is.</summary>
+    [TestMethod]
+    public void TheVerdictIsThatOfTheTries()
+    {
+        GradientRow Row(int number, double error) => new("random", 3, "w", error, 1, error, 1e-5) { Try = number };
+        Assert.IsFalse(GradientParity.Passed(Array.Empty<GradientRow>()));
+        Assert.IsTrue(GradientParity.Passed([Row(1, 1), Row(2, 0)]));
+        Assert.IsFalse(GradientParity.Passed([Row(1, 0), Row(1, double.NaN)]));
+        Assert.IsFalse(GradientParity.Passed([Row(1, 0), Row(1, 1), Row(2, 1), Row(2, 0)]), "no try with all of it right");
+        Assert.IsFalse(GradientParity.Passed([Row(1, 0), Row(1, 1) with { Input = "MNIST" }]));
+        OptimizerRow Update(int number, double error) => new("SGD", 2, 0, error, 1e-6) { Try = number };
+        Assert.IsTrue(GradientParity.Passed([Update(1, 1), Update(2, 0)]));
+        Assert.IsFalse(GradientParity.Passed([Update(1, 1), Update(2, double.NaN)]));
+    }
+
+    /// <summary>A network whose layers rest in different modes is left as it was.</summary>
+    [TestMethod]
+    public void TheNetworkIsLeftAsItWas()
+    {
+        var network = new Sequential("Net");
+        var inner = new Sequential { new Linear(4, 3, generator: new Generator(1)), new Dropout(0.5) };
+        network.Add("inner", inner);
+        network.Add("norm", new BatchNorm1d(3));
+        network.Train();
+        inner.Chain[1].Eval();
+        network.Children[1].Module.Eval();
+        var before = network.StateDict().Clone();
+        Assert.IsNotEmpty(GradientParity.Gradients(network, new Shape(4)));
+        CollectionAssert.AreEqual(new[] { true, true, true, false, false },
+            new[] { network.Training, inner.Training, inner.Chain[0].Training, inner.Chain[1].Training, network.Children[1].Module.Training });
+        foreach (var (key, tensor) in network.StateDict())
+            if (tensor.Type == ElementType.Float32) Close.AssertSameBits(key, before[key].AsTensor().Data, tensor.AsTensor().Data);
+    }
+}
