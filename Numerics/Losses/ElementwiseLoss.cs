@@ -8,9 +8,11 @@ public abstract class ElementwiseLoss : Loss
 {
     private readonly string? gradFnName;
 
+#pragma warning disable RS0022 // Losses of elements are open to users, who give Each; losses of other kinds are not.
     /// <summary>A loss.</summary>
     /// <param name="reduction">Mean over all elements, or another.</param>
     protected ElementwiseLoss(Reduction reduction) : base(reduction) { }
+#pragma warning restore RS0022
 
     private protected ElementwiseLoss(Reduction reduction, string gradFnName) : base(reduction) => this.gradFnName = gradFnName;
 
