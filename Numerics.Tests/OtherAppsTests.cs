@@ -120,14 +120,9 @@ public sealed partial class OtherAppsTests
         Assert.AreEqual(0, run.Code, $"{run.Output}\n{run.Errors}");
         var network = Networks.LeNet5(1).Train();
         var optimizer = new SGD(network.Parameters(), 0.03, 0.9);
-        var trainer = new Trainer(network, Repository.Mnist.Train, 64);
-        List<double> losses = [];
-        for (int step = 0; step < 100; step++)
-        {
-            optimizer.ZeroGrad();
-            losses.Add(trainer.Backward([.. Enumerable.Range(64 * step, 64)]));
-            optimizer.Step();
-        }
+        var steps = new TrainingSteps(network, new CrossEntropyLoss(), optimizer);
+        var images = Repository.Mnist.Train;
+        double[] losses = [.. Enumerable.Range(0, 100).Select(step => steps.Step(images, [.. Enumerable.Range(64 * step, 64)]))];
         string[] lines = run.Output.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
         Assert.HasCount(4, lines, run.Output);
         foreach (var (line, i) in lines.Select((line, i) => (line, 33 * i)))

@@ -32,7 +32,9 @@ public sealed class ReadmeTests
         net.AddFunction(new ReLU());
         net.Add("fc3", new Linear(84, 10, generator: g));
 
-        Trainer.Fit(net, data.Train, new TrainingOptions { Epochs = 2, BatchSize = 64, LearningRate = 0.05 });
+        var optimizer = new SGD(net.Parameters(), lr: 0.05, momentum: 0.9);
+        var trainer = new Trainer(net, new CrossEntropyLoss(), optimizer);
+        trainer.Fit(new DataLoader(data.Train, batchSize: 64, shuffle: true, generator: g), epochs: 2);
         var logits = Inference.Logits(net.Eval(), data.Test);
 
         OnnxFile.Write(OnnxExporter.Export(net, data.Test.Sample, "lenet"), file);
@@ -56,7 +58,8 @@ public sealed class ReadmeTests
         // README: train on a model from elsewhere
         var imported = OnnxImporter.Import(file);
         Console.WriteLine(imported.Network);
-        Trainer.Fit(imported.Network, data.Train, new TrainingOptions { Epochs = 1, BatchSize = 64, LearningRate = 0.01 });
+        var sgd = new SGD(imported.Network.Parameters(), lr: 0.01, momentum: 0.9);
+        new Trainer(imported.Network, new CrossEntropyLoss(), sgd).Fit(new DataLoader(data.Train, batchSize: 64, shuffle: true), epochs: 1);
         OnnxFile.Write(OnnxExporter.Export(imported.Network, imported.Sample, "tuned", imported.Metadata), tuned);
         // end
 
@@ -79,12 +82,41 @@ public sealed class ReadmeTests
             new Conv2d(1, 8, 3, padding: 1, generator: g), new ResidualBlock(8, g), new MaxPool2d(4), new ResidualBlock(8, g),
             new AdaptiveAvgPool2d(1), new Flatten(), new Linear(8, 10, generator: g),
         };
-        Trainer.Fit(residual, data.Train, new TrainingOptions { Epochs = 1, BatchSize = 64, LearningRate = 0.05 });
+        var sgd = new SGD(residual.Parameters(), lr: 0.05, momentum: 0.9);
+        new Trainer(residual, new CrossEntropyLoss(), sgd).Fit(new DataLoader(data.Train, batchSize: 64, shuffle: true), epochs: 1);
         OnnxFile.Write(OnnxExporter.Export(residual, data.Train.Sample, "residual"), residualFile);
         using var skips = OrtModel.Load(residualFile);
         Console.WriteLine(Parity.OnRandomInput(residual, data.Train.Sample, skips).All(row => row.Passed));
         // end
         Assert.IsTrue(Parity.OnRandomInput(residual, data.Train.Sample, skips).All(row => row.Passed));
+    }
+
+    [TestMethod]
+    public void TrainingIsMadeOfParts()
+    {
+        using var folder = new TemporaryFolder();
+        string checkpoint = folder["checkpoint"];
+        var data = ImageFolder.Load(SmallMnist.Write(folder), ImageTransform.Mnist);
+        var net = Networks.LeNet5(seed: 1);
+
+        // README: a training of parts
+        var accuracies = new AccuracyRecorder(data.Test);
+        var adamW = new AdamW(net.Parameters(), lr: 2e-3);
+        var trainer = new Trainer(net, new CrossEntropyLoss(labelSmoothing: 0.1), adamW)
+        {
+            Schedule = new StepLR(adamW, stepSize: 2, gamma: 0.5),
+            Observers = [accuracies, new EarlyStopping(patience: 3), new CheckpointWriter(checkpoint)],
+        };
+        var result = trainer.Fit(new DataLoader(data.Train, batchSize: 64, shuffle: true), epochs: 4);
+        Console.WriteLine($"{result.Outcome}: loss {result.Losses[^1]}, accuracy {accuracies.Values[^1]}");
+        // end
+
+        Assert.AreEqual(TrainingOutcome.Completed, result.Outcome);
+        Assert.IsLessThan(result.Losses[0], result.Losses[^1]);
+        Assert.HasCount(4, accuracies.Values);
+        Assert.IsGreaterThan(0.5, accuracies.Values[^1]);
+        Assert.AreEqual(5e-4, adamW.LearningRate, 1e-12);
+        Assert.AreEqual(4, Checkpoint.Load(checkpoint).Epoch);
     }
 
     [TestMethod]
@@ -132,7 +164,7 @@ public sealed class ReadmeTests
         var data = ImageFolder.Load(SmallMnist.Write(folder), ImageTransform.Mnist);
         var net = Networks.LeNet5(seed: 1);
         var optimizer = new SGD(net.Parameters(), lr: 0.05, momentum: 0.9);
-        var loader = new DataLoader(data.Train.Count, 64, new Generator(1));
+        var loader = new DataLoader(data.Train, batchSize: 64, shuffle: true, generator: new Generator(1));
         loader.Shuffle(1);
         // README: train in ONNX Runtime
         using var trainer = OrtTrainer.Create(net, data.Train.Sample, optimizer, new TrainingGraphOptions { ClipNorm = 1 });
@@ -251,6 +283,18 @@ public sealed class ReadmeTests
     /// <summary>Without indentation, empty lines and <c>using</c> lines.</summary>
     private static string Lines(string text) => string.Join('\n', text.Split('\n').Select(line => line.Trim())
         .Where(line => line.Length > 0 && !line.StartsWith("using OnnxLeNet", StringComparison.Ordinal) && !line.StartsWith("using MathNet", StringComparison.Ordinal)));
+}
+
+/// <summary>The README's observer.</summary>
+internal sealed class AccuracyRecorder(ImageDataset data) : TrainingObserver
+{
+    public List<double> Values { get; } = [];
+
+    public override void OnEpochEnd(TrainingRun run)
+    {
+        int[] classes = Inference.ArgMax(Inference.Logits(run.Network, data));
+        Values.Add(classes.Where((c, n) => c == data.Label(n)).Count() / (double)data.Count);
+    }
 }
 
 /// <summary>The README's block with a skip.</summary>

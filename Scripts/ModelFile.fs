@@ -88,8 +88,8 @@ let readWeights (path: string) (reading: Reading) (networkOf: string option -> S
         let said = Dictionary<string, string>()
         for note in checkpoint.Notes do
             said[note.Key] <- note.Value
-        said["seed"] <- string checkpoint.Options.Seed
-        said["epochs"] <- $"{checkpoint.Losses.Count} of {checkpoint.Options.Epochs} done, {checkpoint.Step} steps into the next"
+        said["seed"] <- string checkpoint.Seed
+        said["epochs"] <- $"{checkpoint.Losses.Count} of {checkpoint.Epochs} done, {checkpoint.Step} steps into the next"
         { Kind = "checkpoint"; State = checkpoint.Model; Metadata = said; Model = model }
     | SafeTensors ->
         let metadata = OnnxLeNet.Numerics.SafeTensors.ReadMetadata path

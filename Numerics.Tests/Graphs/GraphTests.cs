@@ -34,15 +34,11 @@ public sealed class GraphTests
             var (network, sample) = Make(name);
             byte[] labels = [.. Enumerable.Range(0, 150).Select(n => (byte)(n % 4))];
             var data = new ImageDataset(sample, Idx.Bytes(1, 150 * sample.Count), labels, new ImageTransform(0, 0.5, 0.3));
-            var trainer = new Trainer(network.Train(), data, 120, new Generator(1));
             var optimizer = new SGD(network.Parameters(), 0.05, 0.9);
+            var steps = new TrainingSteps(network.Train(), new CrossEntropyLoss(), optimizer, new Generator(1));
             int[] batch = [.. Enumerable.Range(0, 120)];
             for (int step = 0; step < 4; step++)
-            {
-                optimizer.ZeroGrad();
-                Assert.IsTrue(double.IsFinite(trainer.Backward(step % 2 == 0 ? batch : batch.AsSpan(0, 70))));
-                optimizer.Step();
-            }
+                Assert.IsTrue(double.IsFinite(steps.Step(data, step % 2 == 0 ? batch : batch.AsSpan(0, 70))));
             var state = network.StateDict().Clone();
             first ??= state;
             foreach (var (key, tensor) in state)
@@ -52,8 +48,8 @@ public sealed class GraphTests
             for (int repeat = 0; repeat < 5; repeat++)
             {
                 long before = threads == 1 ? GC.GetAllocatedBytesForCurrentThread() : GC.GetTotalAllocatedBytes(precise: true);
-                trainer.Backward(batch);
-                trainer.Backward(batch.AsSpan(0, 70)); // the last batch of an epoch, then the first of the next
+                steps.Backward(data, batch);
+                steps.Backward(data, batch.AsSpan(0, 70)); // the last batch of an epoch, then the first of the next
                 least = Math.Min(least,
                     (threads == 1 ? GC.GetAllocatedBytesForCurrentThread() : GC.GetTotalAllocatedBytes(precise: true)) - before);
             }
@@ -245,9 +241,10 @@ public sealed class GraphTests
     {
         var network = new Sequential { new Flatten(), new Linear(238, 6), new NoBackward(), new Linear(6, 4) };
         network.Forward(new Batch(2, new Shape(1, 14, 17)));
-        Failure.Of<OnnxLeNetException>(() => _ = new Trainer(network, TrainerTests.Images(20), 20), "2: NoBackward()", "no backward");
+        var data = new DataLoader(TrainingStepsTests.Images(20));
+        Failure.Of<OnnxLeNetException>(() => Trainer.Check(network, new CrossEntropyLoss(), data), "2: NoBackward()", "no backward");
         network.Children[1].Module.RequiresGrad(false);
-        _ = new Trainer(network, TrainerTests.Images(20), 20);
+        Trainer.Check(network, new CrossEntropyLoss(), data);
     }
 }
 

@@ -91,4 +91,44 @@ public sealed class GeneratorTests
         Assert.AreEqual(generator.Fork(3).NextBits(), new Generator(9).Fork(3).NextBits());
         Assert.AreNotEqual(generator.Fork(3).NextBits(), new Generator(10).Fork(3).NextBits());
     }
+
+    /// <summary>The default generator belongs to the process: on one thread its numbers are a stream's, and no two threads get the
+    /// same.</summary>
+    [TestMethod]
+    public void ThreadsShareTheDefault()
+    {
+        Generator.ManualSeed(11);
+        var alone = new Generator(11);
+        for (int i = 0; i < 10; i++) Assert.AreEqual(alone.NextBits(), Generator.Default.NextBits());
+        Assert.AreEqual(alone.State, Generator.Default.State);
+
+        const int Threads = 4, Draws = 20_000;
+        ulong[] expected = [.. Enumerable.Range(0, Threads * Draws).Select(_ => alone.NextBits())];
+        var drawn = new ulong[Threads * Draws];
+        OnThreads(Threads, t =>
+        {
+            for (int i = 0; i < Draws; i++) drawn[t * Draws + i] = Generator.Default.NextBits();
+        });
+        CollectionAssert.AreEquivalent(expected, drawn);
+    }
+
+    [TestMethod]
+    public void LayersBuiltOnTwoThreadsDiffer()
+    {
+        Generator.ManualSeed(0);
+        var built = new Linear[2];
+        OnThreads(2, t => built[t] = new Linear(50, 40));
+        Assert.AreEqual(4080, built.SelectMany(layer => layer.Parameters()).SelectMany(p => p.Value.Data).Distinct().Count(), 20,
+            "numbers that differ, but for few that round to the same float");
+        Generator.ManualSeed(0);
+        Linear first = new(5, 4), expected = new(5, 4, generator: new Generator(0));
+        Close.AssertSameBits("on one thread", expected.Weight.Value.Data, first.Weight.Value.Data);
+    }
+
+    private static void OnThreads(int count, Action<int> action)
+    {
+        Thread[] threads = [.. Enumerable.Range(0, count).Select(t => new Thread(() => action(t)))];
+        foreach (var thread in threads) thread.Start();
+        foreach (var thread in threads) thread.Join();
+    }
 }

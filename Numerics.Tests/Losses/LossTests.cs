@@ -270,4 +270,19 @@ public sealed class LossTests
     private static double Sigmoid(double x) => 1 / (1 + Math.Exp(-x));
 
     private static double Entropy(double[] row, int y) => Math.Log(row.Sum(Math.Exp)) - row[y];
+
+    /// <summary>As in PyTorch they print, are switched between modes and are registered; a network's graph has no place for them.</summary>
+    [TestMethod]
+    public void LossesAreModules()
+    {
+        Module[] losses = [new MSELoss(), new L1Loss(), new SmoothL1Loss(), new BCELoss(), new BCEWithLogitsLoss(), new NLLLoss(), new CrossEntropyLoss()];
+        foreach (var loss in losses)
+        {
+            Assert.AreEqual($"{loss.GetType().Name}()", loss.ToString());
+            Assert.IsFalse(loss.Eval().Training);
+            Assert.IsEmpty(loss.Parameters().ToArray());
+            Failure.Of<OnnxLeNetException>(() => loss.Forward(Values.Batch(1, 2, new Shape(3))), loss.ToString(), "Forward(input, target)");
+        }
+        Failure.Of<OnnxLeNetException>(() => new Sequential { new Linear(3, 3), losses[0] }.Forward(Values.Batch(1, 2, new Shape(3))), "1: MSELoss()");
+    }
 }

@@ -13,7 +13,7 @@ public sealed class OrtTrainerTests
     /// <summary>150 images in batches of 64: the last one of an epoch is smaller.</summary>
     private static readonly ImageDataset Images = Repository.Mnist.Train.First(150);
 
-    private static readonly TrainingOptions Options = new() { Epochs = 5, BatchSize = 64, LearningRate = 0.02 };
+    private static readonly Recipe Recipe = new() { Epochs = 5, LearningRate = 0.02 };
 
     [TestMethod]
     [DataRow(null)]
@@ -22,8 +22,8 @@ public sealed class OrtTrainerTests
     {
         Sequential own = Networks.LeNet5(5), other = Networks.LeNet5(5);
         List<double> ownLosses = [], otherLosses = [];
-        var expected = Trainer.Fit(own, Images, Options, progress => ownLosses.Add(progress.Loss));
-        var actual = Fit(other, batchSize, progress: progress => otherLosses.Add(progress.Loss));
+        var expected = Recipe.Fit(own, Images, new Watch { Step = run => ownLosses.Add(run.Loss) });
+        var actual = Fit(other, batchSize, observers: new Watch { Step = run => otherLosses.Add(run.Loss) });
         Assert.AreEqual(TrainingOutcome.Completed, actual.Outcome);
         Assert.AreEqual(5 * 3, ownLosses.Count);
         Close.Assert("the loss after every step", ownLosses.ToArray(), otherLosses.ToArray(), 1e-5, 0);
@@ -38,24 +38,20 @@ public sealed class OrtTrainerTests
     {
         using var folder = new TemporaryFolder();
         var whole = Networks.LeNet5(6);
-        Trainer.Fit(whole, Images, Options);
+        Recipe.Fit(whole, Images);
         foreach (int stopAfter in new[] { 2, 3, 10 })
         {
             using var stop = new CancellationTokenSource();
             int steps = 0;
-            void Count(TrainingProgress _)
-            {
-                if (++steps == stopAfter) stop.Cancel();
-            }
-            void Save(Checkpoint checkpoint) => checkpoint.Save(folder["c"]);
+            TrainingObserver[] observers = [new Watch { Step = _ => { if (++steps == stopAfter) stop.Cancel(); } }, new CheckpointWriter(folder["c"])];
             var first = Networks.LeNet5(6);
             var stopped = ownFirst
-                ? Trainer.Fit(first, Images, Options, Count, checkpoint: Save, cancellation: stop.Token)
-                : Fit(first, null, Count, Save, cancellation: stop.Token);
+                ? Recipe.Fit(first, Images, null, observers, stop.Token)
+                : Fit(first, null, cancellation: stop.Token, observers: observers);
             Assert.AreEqual(TrainingOutcome.Interrupted, stopped.Outcome);
             var second = Networks.LeNet5(99);
             var resume = Checkpoint.Load(folder["c"]);
-            var ended = ownFirst ? Fit(second, null, resume: resume) : Trainer.Fit(second, Images, Options, resume: resume);
+            var ended = ownFirst ? Fit(second, null, resume) : Recipe.Fit(second, Images, resume);
             Assert.AreEqual(TrainingOutcome.Completed, ended.Outcome);
             AssertSame(whole, second);
         }
@@ -90,7 +86,7 @@ public sealed class OrtTrainerTests
 
         var diverged = Networks.LeNet5(7);
         var start = diverged.StateDict().Clone();
-        var result = Fit(diverged, null, options: Options with { LearningRate = 1e12 });
+        var result = Fit(diverged, null, learningRate: 1e12);
         Assert.AreEqual(TrainingOutcome.Diverged, result.Outcome);
         foreach (var (name, tensor) in diverged.StateDict()) Close.AssertSameBits(name, start[name].AsTensor().Data, tensor.AsTensor().Data);
     }
@@ -205,15 +201,13 @@ public sealed class OrtTrainerTests
         Failure.Of<OnnxException>(() => OrtTrainer.Create(network, Sample, only), "3 and 7 steps");
     }
 
-    private static TrainingResult Fit(Sequential network, int? batchSize, Action<TrainingProgress>? progress = null, Action<Checkpoint>? checkpoint = null, Checkpoint? resume = null,
-        TrainingOptions? options = null, CancellationToken cancellation = default)
+    private static TrainingResult Fit(Sequential network, int? batchSize, Checkpoint? resume = null, double learningRate = 0.02,
+        CancellationToken cancellation = default, params TrainingObserver[] observers)
     {
         OrtTrainer? trainer = null;
-        try
-        {
-            return Trainer.Fit(network, Images, options ?? Options, progress, checkpoint: checkpoint, resume: resume,
-                elsewhere: (net, optimizer) => trainer = OrtTrainer.Create(net, Sample, optimizer, new TrainingGraphOptions { BatchSize = batchSize }), cancellation: cancellation);
-        }
+        ITrainingSteps Make(Module net, Optimizer optimizer) =>
+            trainer = OrtTrainer.Create(net, Sample, optimizer, new TrainingGraphOptions { BatchSize = batchSize });
+        try { return (Recipe with { LearningRate = learningRate, Steps = Make }).Fit(network, Images, resume, observers, cancellation); }
         finally { trainer?.Dispose(); }
     }
 

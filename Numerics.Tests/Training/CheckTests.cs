@@ -17,7 +17,7 @@ public sealed class CheckTests
     {
         foreach (Func<Sequential> make in new[] { Rows, Maps, Nested })
         {
-            var data = TrainerTests.Images(images);
+            var data = TrainingStepsTests.Images(images);
             var network = make();
             var before = network.StateDict().Clone();
             int steps = 0;
@@ -42,33 +42,33 @@ public sealed class CheckTests
             for (int batchSize = 2; batchSize < 14; batchSize++)
             {
                 bool single = images % batchSize == 1;
-                var data = TrainerTests.Images(images);
-                if (single) Failure.Of<ShapeException>(() => Trainer.Check(Rows(), data, new TrainingOptions { BatchSize = batchSize }), "one value per channel");
+                var data = TrainingStepsTests.Images(images);
+                if (single) Failure.Of<ShapeException>(() => Check(Rows(), data, batchSize), "one value per channel");
                 else Fit(Rows(), data, batchSize, () => { });
                 Fit(Wide(), data, batchSize, () => { });
-                Trainer.Check(LayerCases.Chain(), data, new TrainingOptions { BatchSize = batchSize });
+                Check(LayerCases.Chain(), data, batchSize);
             }
-        Failure.Of<ShapeException>(() => Fit(Rows(), TrainerTests.Images(1), 64, () => { }), "use more images");
-        Fit(Wide(), TrainerTests.Images(1), 64, () => { });
+        Failure.Of<ShapeException>(() => Fit(Rows(), TrainingStepsTests.Images(1), 64, () => { }), "use more images");
+        Fit(Wide(), TrainingStepsTests.Images(1), 64, () => { });
     }
 
     [TestMethod]
     public void ImagesOfAnotherSizeNameTheLayerAndBothSizes()
     {
         var data = new ImageDataset(new Shape(1, 20, 20), new byte[800], new byte[] { 0, 1 }, ImageTransform.Mnist);
-        Failure.Of<ShapeException>(() => Trainer.Fit(Networks.LeNet5(1), data, new TrainingOptions()), "fc1: Linear(in_features=400", "[400]", "[144]");
+        Failure.Of<ShapeException>(() => new Recipe().Fit(Networks.LeNet5(1), data), "fc1: Linear(in_features=400", "[400]", "[144]");
         var tiny = new ImageDataset(new Shape(1, 2, 2), new byte[8], new byte[] { 0, 1 }, ImageTransform.Mnist);
-        Failure.Of<ShapeException>(() => Trainer.Fit(Networks.LeNet5(1), tiny, new TrainingOptions()), "conv2: Conv2d(6, 16");
+        Failure.Of<ShapeException>(() => new Recipe().Fit(Networks.LeNet5(1), tiny), "conv2: Conv2d(6, 16");
         var colour = new ImageDataset(new Shape(3, 32, 32), new byte[6144], new byte[] { 0, 1 }, ImageTransform.Cifar10);
-        Failure.Of<ShapeException>(() => Trainer.Fit(Networks.LeNet5(1), colour, new TrainingOptions()), "conv1: Conv2d(1, 6", "1 input channel", "[3, 32, 32]");
+        Failure.Of<ShapeException>(() => new Recipe().Fit(Networks.LeNet5(1), colour), "conv1: Conv2d(1, 6", "1 input channel", "[3, 32, 32]");
     }
 
     [TestMethod]
     public void MoreClassesThanOutputsAreRefusedAndFewerTrained()
     {
         static ImageDataset Data(params byte[] labels) => new(new Shape(1, 14, 17), new byte[labels.Length * 14 * 17], labels, new ImageTransform(0, 0.5, 0.5));
-        Failure.Of<ShapeException>(() => Trainer.Fit(LayerCases.Chain(), Data(0, 4), new TrainingOptions()), "labels 0 to 4", "[4]");
-        Assert.AreEqual(TrainingOutcome.Completed, Trainer.Fit(LayerCases.Chain(), Data(0, 2), new TrainingOptions { Epochs = 1 }).Outcome);
+        Failure.Of<ShapeException>(() => new Recipe().Fit(LayerCases.Chain(), Data(0, 4)), "labels 0 to 4", "[4]");
+        Assert.AreEqual(TrainingOutcome.Completed, new Recipe { Epochs = 1 }.Fit(LayerCases.Chain(), Data(0, 2)).Outcome);
     }
 
     [TestMethod]
@@ -89,7 +89,10 @@ public sealed class CheckTests
     }
 
     private static TrainingResult Fit(Sequential network, ImageDataset data, int batchSize, Action step) =>
-        Trainer.Fit(network, data, new TrainingOptions { Epochs = 1, BatchSize = batchSize }, _ => step());
+        new Recipe { Epochs = 1, BatchSize = batchSize }.Fit(network, data, new Watch { Step = _ => step() });
+
+    private static void Check(Module network, Dataset data, int batchSize) =>
+        Trainer.Check(network, new CrossEntropyLoss(), new DataLoader(data, batchSize));
 
     private static Sequential Rows()
     {

@@ -13,20 +13,25 @@ public sealed class CheckpointTests
     {
         using var folder = new TemporaryFolder();
         var data = Repository.Mnist.Train.First(200);
-        var options = new TrainingOptions { Epochs = 3, BatchSize = 48, CheckpointEvery = TimeSpan.Zero, Seed = 3 }; // 5 steps an epoch
+        var recipe = new Recipe { Epochs = 3, BatchSize = 48, Seed = 3 }; // 5 steps an epoch
         var whole = Network();
-        var expected = Trainer.Fit(whole, data, options);
+        var expected = recipe.Fit(whole, data);
 
         int steps = 0;
         using var stop = new CancellationTokenSource();
         Checkpoint? last = null;
-        Trainer.Fit(Network(), data, options, progress: _ => { if (++steps == stopAfter) stop.Cancel(); }, checkpoint: c => (last = c).Save(folder["c"]), cancellation: stop.Token);
+        TrainingObserver[] observers =
+        [
+            new Watch { Step = _ => { if (++steps == stopAfter) stop.Cancel(); }, End = (run, _) => last = run.Checkpoint() },
+            new CheckpointWriter(folder["c"]),
+        ];
+        recipe.Fit(Network(), data, null, observers, stop.Token);
         Assert.AreEqual((stopAfter / 5 + 1, stopAfter % 5), last!.Step == 5 ? (last.Epoch + 1, 0) : (last.Epoch, last.Step));
 
         foreach (var checkpoint in new[] { last, Checkpoint.Load(folder["c"]) })
         {
             var resumed = Network(seed: 99);
-            var actual = Trainer.Fit(resumed, data, options, resume: checkpoint);
+            var actual = recipe.Fit(resumed, data, checkpoint);
             CollectionAssert.AreEqual(expected.Losses.ToArray(), actual.Losses.ToArray());
             AssertSame(whole.StateDict(), resumed.StateDict());
         }
@@ -36,17 +41,21 @@ public sealed class CheckpointTests
     public void DivergenceAfterResumingGoesBackToTheLastCompleteEpochToo()
     {
         var data = Repository.Mnist.Train.First(96);
-        var options = new TrainingOptions { Epochs = 3, BatchSize = 48, CheckpointEvery = TimeSpan.Zero };
+        var recipe = new Recipe { Epochs = 3, BatchSize = 48 };
         Checkpoint? middle = null;
         StateDict? good = null;
         var net = Network();
-        Trainer.Fit(net, data, options, epochEnded: epoch => { if (epoch == 1) good = net.StateDict().Clone(); }, checkpoint: c => { if ((c.Epoch, c.Step) == (2, 1)) middle = c; });
+        recipe.Fit(net, data, new Watch
+        {
+            EpochEnd = run => { if (run.Epoch == 1) good = net.StateDict().Clone(); },
+            Step = run => { if (run is { Epoch: 2, Step: 1 }) middle = run.Checkpoint(); },
+        });
         foreach (var (_, tensor) in middle!.Model)
         {
             if (tensor.Type == ElementType.Float32) tensor.AsTensor().Data.AsSpan().Fill(float.NaN);
         }
         var resumed = Network(seed: 99);
-        Assert.AreEqual(TrainingOutcome.Diverged, Trainer.Fit(resumed, data, options, resume: middle).Outcome);
+        Assert.AreEqual(TrainingOutcome.Diverged, recipe.Fit(resumed, data, middle).Outcome);
         AssertSame(good!, resumed.StateDict());
     }
 
@@ -63,12 +72,109 @@ public sealed class CheckpointTests
     public void AnotherNetworkOrOtherDataIsRefused()
     {
         var data = Repository.Mnist.Train.First(60);
-        var options = new TrainingOptions { Epochs = 2, BatchSize = 30 };
-        Checkpoint? last = null;
-        Trainer.Fit(Network(), data, options, checkpoint: c => last = c);
-        Failure.Of<DataException>(() => Trainer.Fit(Networks.LeNet5(1), data, options, resume: last), "missing");
-        Failure.Of<DataException>(() => Trainer.Fit(Network(), Repository.Mnist.Train.Slice(60, 60), options, resume: last), "other data");
-        Failure.Of<DataException>(() => Trainer.Fit(Network(), data, options with { LearningRate = 1 }, resume: last), "LearningRate");
+        var recipe = new Recipe { Epochs = 2, BatchSize = 30 };
+        var last = TakenAt(recipe, data, epoch: 2, step: 0);
+        Failure.Of<DataException>(() => recipe.Fit(Networks.LeNet5(1), data, last), "missing");
+        Failure.Of<DataException>(() => recipe.Fit(Network(), Repository.Mnist.Train.Slice(60, 60), last), "other data");
+        foreach (var other in new[] { recipe with { Epochs = 3 }, recipe with { BatchSize = 20 }, recipe with { Seed = 2 } })
+            Failure.Of<DataException>(() => other.Fit(Network(), data, last), "of a run of 2 epochs in batches of 30 with seed 1",
+                $"this one has {other.Epochs} epochs in batches of {other.BatchSize} with seed {other.Seed}");
+
+        // The parts are those of the checkpoint's run.
+        var network = Network();
+        float[] before = [.. network.Parameters().SelectMany(p => p.Value.Data)];
+        var loader = new DataLoader(data, 30, shuffle: true, generator: new Generator(1));
+        var adam = new Adam(network.Parameters());
+        Failure.Of<DataException>(() => new Trainer(network, new CrossEntropyLoss(), adam).Fit(loader, 2, last), "SGD, CosineAnnealingLR", "Adam");
+        var cosine = new CosineAnnealingLR(adam, 4);
+        Failure.Of<DataException>(() => new Trainer(network, new CrossEntropyLoss(), adam) { Schedule = cosine }.Fit(loader, 2, last), "SGD", "Adam");
+        CollectionAssert.AreEqual(before, network.Parameters().SelectMany(p => p.Value.Data).ToArray(), "nothing stays loaded halfway");
+    }
+
+    /// <summary>The time that an epoch took before the stop is part of its time, and that of the epochs before stays.</summary>
+    [TestMethod]
+    [DataRow(1)]
+    [DataRow(2)]
+    public void SecondsBeforeAStopAreStillThere(int step)
+    {
+        using var folder = new TemporaryFolder();
+        var data = Repository.Mnist.Train.First(96);
+        var recipe = new Recipe { Epochs = 3, BatchSize = 48 };
+        (TakenAt(recipe, data, 2, step) with { EpochSeconds = 1000, Seconds = [500] }).Save(folder["c"]);
+        double seen = 0;
+        var watch = new Watch { EpochStart = run => { if (run.Epoch == 2) seen = run.Seconds; } };
+        var result = recipe.Fit(Network(), data, Checkpoint.Load(folder["c"]), [watch]);
+        Assert.AreEqual(1000, seen);
+        Assert.HasCount(3, result.SecondsPerEpoch);
+        Assert.AreEqual(500, result.SecondsPerEpoch[0]);
+        Assert.IsInRange(1000, 1500, result.SecondsPerEpoch[1]);
+        Assert.IsLessThan(500, result.SecondsPerEpoch[2]);
+
+        // What is stopped again takes the time along.
+        using var stop = new CancellationTokenSource();
+        stop.Cancel();
+        var again = recipe.Fit(Network(), data, Checkpoint.Load(folder["c"]), [new CheckpointWriter(folder["again"])], stop.Token);
+        Assert.AreEqual(step < 2 ? (2, 1) : (3, 0), again.StoppedAt);
+        var saved = Checkpoint.Load(folder["again"]);
+        Assert.IsInRange(1000, 1500, step < 2 ? saved.EpochSeconds : saved.Seconds[1]);
+        Assert.AreEqual(500, saved.Seconds[0]);
+    }
+
+    /// <summary>A file of before says the learning rate, the momentum and the weight decay among its options.</summary>
+    [TestMethod]
+    public void AnEarlierFileIsRead()
+    {
+        using var folder = new TemporaryFolder();
+        var data = Repository.Mnist.Train.First(96);
+        var recipe = new Recipe { Epochs = 2, BatchSize = 48, Seed = 7 };
+        TakenAt(recipe, data, 2, 1).Save(folder["c"]);
+        var metadata = SafeTensors.ReadMetadata(folder["c"]).ToDictionary();
+        Assert.AreEqual("2 48 7", metadata["options"]);
+        metadata["options"] = "2 48 0.03 0.9 0.001 7";
+        SafeTensors.Write(SafeTensors.Read(folder["c"], new StateReadOptions { AllowNonFinite = true }), folder["earlier"], metadata);
+        Sequential whole = Network(), resumed = Network(seed: 5);
+        recipe.Fit(whole, data);
+        recipe.Fit(resumed, data, Checkpoint.Load(folder["earlier"]));
+        AssertSame(whole.StateDict(), resumed.StateDict());
+    }
+
+    /// <summary>Every part may be another, and observers with a state go on as well.</summary>
+    [TestMethod]
+    public void OtherPartsGoOnToTheBitToo()
+    {
+        using var folder = new TemporaryFolder();
+        var data = Repository.Mnist.Train.First(96);
+        using var stop = new CancellationTokenSource();
+        Sequential whole = Network(), resumed = Network(seed: 99);
+        var expected = Fit(whole, null, default);
+        Assert.AreEqual((5, 2), expected.StoppedAt, "the metric is best after epoch 3, and two epochs are let pass");
+        Fit(Network(), null, stop.Token, new Watch { Step = run => { if (run is { Epoch: 4, Step: 1 }) stop.Cancel(); } });
+        var actual = Fit(resumed, Checkpoint.Load(folder["c"]), default);
+        Assert.AreEqual(expected.StoppedAt, actual.StoppedAt);
+        CollectionAssert.AreEqual(expected.Losses.ToArray(), actual.Losses.ToArray());
+        AssertSame(whole.StateDict(), resumed.StateDict());
+
+        TrainingResult Fit(Sequential network, Checkpoint? resume, CancellationToken cancellation, params TrainingObserver[] more)
+        {
+            var optimizer = new Adam(network.Parameters(), 1e-3);
+            var trainer = new Trainer(network, new CrossEntropyLoss(labelSmoothing: 0.1), optimizer)
+            {
+                Schedule = new StepLR(optimizer, 2),
+                Observers = [new EarlyStopping(patience: 2, run => Math.Abs(run.Epoch - 3)), .. more, new CheckpointWriter(folder["c"])],
+            };
+            return trainer.Fit(new DataLoader(data, 48, shuffle: true, generator: new Generator(4)), 20, resume, cancellation);
+        }
+    }
+
+    private static Checkpoint TakenAt(Recipe recipe, Dataset data, int epoch, int step)
+    {
+        Checkpoint? taken = null;
+        void Take(TrainingRun run)
+        {
+            if ((run.Epoch, run.Step) == (epoch, step)) taken = run.Checkpoint();
+        }
+        recipe.Fit(Network(), data, new Watch { EpochStart = Take, Step = Take });
+        return taken!;
     }
 
     private static Sequential Network(long seed = 1)

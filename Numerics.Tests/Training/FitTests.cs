@@ -10,7 +10,7 @@ public sealed class FitTests
     {
         var data = Repository.Mnist.Train.First(64);
         var network = Networks.LeNet5(1);
-        var result = Trainer.Fit(network, data, new TrainingOptions { Epochs = 150, BatchSize = 64, LearningRate = 0.02, WeightDecay = 0 });
+        var result = new Recipe { Epochs = 150, LearningRate = 0.02, WeightDecay = 0 }.Fit(network, data);
         Assert.AreEqual(TrainingOutcome.Completed, result.Outcome);
         Assert.IsLessThan(0.01, result.Losses[^1]);
         CollectionAssert.AreEqual(Enumerable.Range(0, 64).Select(data.Label).ToArray(), Inference.ArgMax(Inference.Logits(network, data)));
@@ -24,9 +24,14 @@ public sealed class FitTests
     public void LearnsMnist()
     {
         var network = Networks.LeNet5(1);
-        var reports = new List<TrainingProgress>();
-        var epochs = new List<int>();
-        var result = Trainer.Fit(network, Repository.Mnist.Train.First(6000), new TrainingOptions { Epochs = 2, LearningRate = 0.05, WeightDecay = 5e-4 }, reports.Add, epochs.Add);
+        var reports = new List<(int Epoch, int Epochs, int Step, int Steps, double Loss)>();
+        var epochs = new List<(int, bool)>();
+        var watch = new Watch
+        {
+            Step = run => reports.Add((run.Epoch, run.Epochs, run.Step, run.Steps, run.Loss)),
+            EpochEnd = run => epochs.Add((run.Epoch, run.Network.Training)),
+        };
+        var result = new Recipe { Epochs = 2, LearningRate = 0.05, WeightDecay = 5e-4 }.Fit(network, Repository.Mnist.Train.First(6000), watch);
         Assert.AreEqual(TrainingOutcome.Completed, result.Outcome);
         Assert.IsNull(result.StoppedAt);
         var test = Repository.Mnist.Test;
@@ -44,13 +49,14 @@ public sealed class FitTests
         Assert.AreEqual(result.Losses[0], reports[93].Loss);
         Assert.AreEqual(result.Losses[1], reports[^1].Loss);
         Assert.AreEqual(Math.Log(10), reports[0].Loss, 0.1, "an untrained network guesses");
-        CollectionAssert.AreEqual(new[] { 1, 2 }, epochs);
+        CollectionAssert.AreEqual(new[] { (1, false), (2, false) }, epochs, "in evaluation mode");
+        Assert.IsTrue(network.Training);
     }
 
     [TestMethod]
     public void TheSeedDecidesAndThreadsDoNot()
     {
-        var data = TrainerTests.Images(150);
+        var data = TrainingStepsTests.Images(150);
         float[] first = Run(1, 1), other = Run(2, 1);
         Close.AssertSameBits("two threads", first, Run(1, 2));
         Close.AssertSameBits("four threads", first, Run(1, 4));
@@ -60,7 +66,7 @@ public sealed class FitTests
         {
             using var _ = new Settings(threads: threads);
             var network = LayerCases.Chain();
-            Trainer.Fit(network, data, new TrainingOptions { Epochs = 3, BatchSize = 64, Seed = seed });
+            new Recipe { Epochs = 3, Seed = seed }.Fit(network, data);
             return Weights(network);
         }
     }
@@ -69,17 +75,19 @@ public sealed class FitTests
     [TestMethod]
     public void DivergenceGivesBackTheLastCompleteEpoch()
     {
-        var data = TrainerTests.Images(128);
+        var data = TrainingStepsTests.Images(128);
         var network = LayerCases.Chain();
         float[] complete = [];
-        var result = Trainer.Fit(network, data, new TrainingOptions { Epochs = 5, BatchSize = 32 },
-            epochEnded: epoch =>
+        var result = new Recipe { Epochs = 5, BatchSize = 32 }.Fit(network, data, new Watch
+        {
+            EpochEnd = run =>
             {
-                if (epoch != 2) return;
+                if (run.Epoch != 2) return;
                 complete = Weights(network);
                 // The next loss is not a number then.
                 foreach (ref float weight in network.Parameters().Last().Value.Data.AsSpan()) weight = float.PositiveInfinity;
-            });
+            },
+        });
         Assert.AreEqual(TrainingOutcome.Diverged, result.Outcome);
         Assert.AreEqual((3, 1), result.StoppedAt);
         Assert.HasCount(2, result.Losses);
@@ -92,7 +100,7 @@ public sealed class FitTests
     {
         var network = LayerCases.Chain();
         float[] before = Weights(network);
-        var result = Trainer.Fit(network, TrainerTests.Images(640), new TrainingOptions { Epochs = 2, BatchSize = 32, LearningRate = 1e12 });
+        var result = new Recipe { Epochs = 2, BatchSize = 32, LearningRate = 1e12 }.Fit(network, TrainingStepsTests.Images(640));
         Assert.AreEqual(TrainingOutcome.Diverged, result.Outcome);
         Assert.AreEqual(1, result.StoppedAt!.Value.Epoch);
         Assert.IsEmpty(result.Losses);
@@ -103,15 +111,19 @@ public sealed class FitTests
     [TestMethod]
     public void CancellationStopsBetweenSteps()
     {
-        var data = TrainerTests.Images(128);
+        var data = TrainingStepsTests.Images(128);
         var network = LayerCases.Chain();
         using var cancellation = new CancellationTokenSource();
         float[] last = [];
-        var result = Trainer.Fit(network, data, new TrainingOptions { Epochs = 3, BatchSize = 32 }, progress =>
+        var watch = new Watch
         {
-            last = Weights(network);
-            if (progress is { Epoch: 2, Step: 3 }) cancellation.Cancel();
-        }, cancellation: cancellation.Token);
+            Step = run =>
+            {
+                last = Weights(network);
+                if (run is { Epoch: 2, Step: 3 }) cancellation.Cancel();
+            },
+        };
+        var result = new Recipe { Epochs = 3, BatchSize = 32 }.Fit(network, data, null, [watch], cancellation.Token);
         Assert.AreEqual(TrainingOutcome.Interrupted, result.Outcome);
         Assert.AreEqual((2, 3), result.StoppedAt);
         Assert.HasCount(1, result.Losses);
@@ -120,20 +132,20 @@ public sealed class FitTests
         using var early = new CancellationTokenSource();
         early.Cancel();
         var untouched = LayerCases.Chain();
-        Assert.AreEqual((1, 0), Trainer.Fit(untouched, data, new TrainingOptions(), cancellation: early.Token).StoppedAt);
+        Assert.AreEqual((1, 0), new Recipe().Fit(untouched, data, null, cancellation: early.Token).StoppedAt);
         Close.AssertSameBits("weights before the first update", Weights(LayerCases.Chain()), Weights(untouched));
     }
 
     [TestMethod]
     public void BadOptionsAreRefused()
     {
-        var data = TrainerTests.Images(10);
-        Failure.Of<ArgumentOutOfRangeException>(() => Fit(new TrainingOptions { Epochs = 0 }));
-        Failure.Of<ArgumentOutOfRangeException>(() => Fit(new TrainingOptions { BatchSize = 0 }));
-        Failure.Of<ArgumentOutOfRangeException>(() => Fit(new TrainingOptions { LearningRate = double.NaN }), "LearningRate");
-        Failure.Of<ArgumentOutOfRangeException>(() => Fit(new TrainingOptions { Momentum = -1 }), "momentum");
+        var data = TrainingStepsTests.Images(10);
+        Failure.Of<ArgumentOutOfRangeException>(() => Fit(new Recipe { Epochs = 0 }));
+        Failure.Of<ArgumentOutOfRangeException>(() => Fit(new Recipe { BatchSize = 0 }));
+        Failure.Of<ArgumentOutOfRangeException>(() => Fit(new Recipe { LearningRate = double.NaN }), "LearningRate");
+        Failure.Of<ArgumentOutOfRangeException>(() => Fit(new Recipe { Momentum = -1 }), "momentum");
 
-        void Fit(TrainingOptions options) => Trainer.Fit(LayerCases.Chain(), data, options);
+        void Fit(Recipe recipe) => recipe.Fit(LayerCases.Chain(), data);
     }
 
     private static float[] Weights(Module network) => [.. network.Parameters().SelectMany(p => p.Value.Data)];

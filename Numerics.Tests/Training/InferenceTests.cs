@@ -9,7 +9,7 @@ public sealed class InferenceTests
         var network = LayerCases.Chain();
         foreach (int count in new[] { 1, 15, 64, 77, 1000 })
         {
-            var data = TrainerTests.Images(count);
+            var data = TrainingStepsTests.Images(count);
             float[] expected = network.Forward(data.Take([.. Enumerable.Range(0, count)]).Images).ToTensor().Data;
             float[]? first = null;
             for (int threads = 1; threads <= 4; threads++)
@@ -32,7 +32,7 @@ public sealed class InferenceTests
         var x = Values.Batch(1, 40, new Shape(1, 14, 17));
         var dy = Values.Gradient(2, network.Forward(x));
         undisturbed.Forward(x);
-        Inference.Logits(network, TrainerTests.Images(100));
+        Inference.Logits(network, TrainingStepsTests.Images(100));
         Close.AssertSameBits("dx", undisturbed.Backward(dy)!.Values, network.Backward(dy)!.Values);
     }
 
@@ -49,7 +49,7 @@ public sealed class InferenceTests
     {
         using var cancellation = new CancellationTokenSource();
         cancellation.Cancel();
-        Assert.Throws<OperationCanceledException>(() => Inference.Logits(LayerCases.Chain(), TrainerTests.Images(100), cancellation.Token));
-        Failure.Of<ShapeException>(() => Inference.Logits(Networks.LeNet5(1), TrainerTests.Images(100)), "MaxPool2d");
+        Assert.Throws<OperationCanceledException>(() => Inference.Logits(LayerCases.Chain(), TrainingStepsTests.Images(100), cancellation.Token));
+        Failure.Of<ShapeException>(() => Inference.Logits(Networks.LeNet5(1), TrainingStepsTests.Images(100)), "MaxPool2d");
     }
 }

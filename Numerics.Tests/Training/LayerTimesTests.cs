@@ -8,7 +8,7 @@ public sealed class LayerTimesTests
     public void EveryPartOfAStepHasARowAndTheyAddUp()
     {
         using var _ = new Settings(threads: 1);
-        var data = TrainerTests.Images(256, new Shape(1, 28, 28), pad: 2, classes: 10);
+        var data = TrainingStepsTests.Images(256, new Shape(1, 28, 28), pad: 2, classes: 10);
         var network = (Sequential)Networks.LeNet5(1).Eval();
         float[] before = [.. network.Parameters().SelectMany(p => p.Value.Data)];
         var times = LayerTimes.Measure(network, data, 64, 20);

@@ -1,239 +1,212 @@
 namespace OnnxLeNet.Numerics.Tests;
 
-/// <summary>One step of training: its gradients, that threads do not show in it, and that it allocates nothing.</summary>
+/// <summary>The loop's parts, each exchanged for another, against the loop written out by hand.</summary>
 [TestClass]
 public sealed class TrainerTests
 {
-    public static IEnumerable<int> Widths => Implementations.Widths;
+    public static IEnumerable<string> Names => Parts.Keys;
 
-    /// <summary>The trainer's blocks and the layer by layer way's are the same, so are the gradients, bit for bit.</summary>
-    [TestMethod]
-    [DynamicData(nameof(Widths))]
-    public void BackwardIsForwardLossAndBackward(int bits)
-    {
-        using var _ = new Settings(bits);
-        var data = Images(120);
-        foreach (int samples in new[] { 1, 2, 7, 16, 17, 33, 64, 65, 100 })
+    private static readonly Dictionary<string, (Func<Module, Optimizer> Optimizer, Func<Optimizer, LRScheduler?> Schedule, ScheduleInterval Interval)>
+        Parts = new()
         {
-            int[] batch = [.. Enumerable.Range(0, samples).Select(n => n * 7 % 120)];
-            Module trained = LayerCases.Chain(), plain = LayerCases.Chain();
-            double loss = new Trainer(trained, data, samples).Backward(batch);
+            ["sgd, no schedule"] = (net => new SGD(net.Parameters(), 0.1), _ => null, ScheduleInterval.Epoch),
+            ["sgd, steps by epochs"] = (net => new SGD(net.Parameters(), 0.1, 0.9), o => new StepLR(o, 2), ScheduleInterval.Epoch),
+            ["adam, exponential by steps"] = (net => new Adam(net.Parameters(), 0.01), o => new ExponentialLR(o, 0.9), ScheduleInterval.Step),
+            ["adamw, one cycle"] = (net => new AdamW(net.Parameters(), 0.01), o => new OneCycleLR(o, 0.02, totalSteps: 12), ScheduleInterval.Step),
+            ["rmsprop, cosine by epochs"] = (net => new RMSprop(net.Parameters(), 0.01), o => new CosineAnnealingLR(o, 4), ScheduleInterval.Epoch),
+        };
 
-            var (x, labels) = data.Take(batch);
-            var criterion = new CrossEntropyLoss();
-            double expected = criterion.Forward(plain.Forward(x), labels);
-            plain.Backward(criterion.Backward());
-            Close.Assert($"loss of {samples}", [expected], [loss], 1e-12, 0);
-            foreach (var ((name, parameter), actual) in plain.NamedParameters().Zip(trained.Parameters()))
-                Close.AssertSameBits($"{name}'s gradient of {samples}", parameter.Grad!.Data, actual.Grad!.Data);
-        }
-    }
-
-    /// <summary>A gradient is added up when it is first read; by several threads at once it is added up once.</summary>
+    /// <summary>PyTorch's loop, with the methods that it has there.</summary>
     [TestMethod]
-    public void SeveralThreadsMayReadAGradient()
+    [DynamicData(nameof(Names))]
+    public void IsPyTorchsLoop(string name)
     {
-        var parameter = new Parameter(4_000_000);
-        float[] share = new float[4_000_000];
-        share.AsSpan().Fill(1);
-        using var together = new Barrier(3);
-        var wrong = new int[3];
-        void Read(int reader)
+        var (makeOptimizer, makeSchedule, interval) = Parts[name];
+        var data = TrainingStepsTests.Images(50);
+        Module trained = LayerCases.Chain(), byHand = LayerCases.Chain();
+
+        var optimizer = makeOptimizer(byHand);
+        var schedule = makeSchedule(optimizer);
+        var criterion = new CrossEntropyLoss(weight: [1, 2, 0.5f, 1]);
+        var loader = Loader();
+        var losses = new List<double>();
+        for (int epoch = 1; epoch <= 4; epoch++)
         {
-            for (int step = 1; step <= 10; step++)
+            loader.Shuffle(epoch);
+            double sum = 0;
+            for (int step = 0; step < loader.Steps; step++)
             {
-                if (reader == 0)
-                {
-                    for (int shard = 0; shard < 2; shard++)
-                        parameter.AddGrad(new Context(new Sequential(), new BlockRun { Shard = shard }), share);
-                    parameter.AddPartials();
-                }
-                together.SignalAndWait();
-                float[] gradient = parameter.Grad!.Data;
-                for (int i = 0; i < gradient.Length; i += 9999)
-                    if (gradient[i] != 2 * step) wrong[reader]++;
-                together.SignalAndWait();
+                var (x, labels) = data.Take(loader.Indices(step));
+                optimizer.ZeroGrad();
+                sum += criterion.Forward(byHand.Forward(x), labels) * labels.Length;
+                byHand.Backward(criterion.Backward());
+                optimizer.Step();
+                if (interval == ScheduleInterval.Step) schedule?.Step();
             }
+            if (interval == ScheduleInterval.Epoch) schedule?.Step();
+            losses.Add(sum / 50);
         }
-        Thread[] readers = [.. Enumerable.Range(0, 3).Select(reader => new Thread(() => Read(reader)))];
-        foreach (var reader in readers) reader.Start();
-        foreach (var reader in readers) reader.Join();
-        Assert.AreEqual(0, wrong.Sum(), "numbers that are not twice the step's");
-    }
 
-    [TestMethod]
-    [DynamicData(nameof(Widths))]
-    public void GradientsAreTheReferences(int bits)
-    {
-        using var _ = new Settings(bits);
-        var data = Images(50);
-        var network = LayerCases.Chain();
-        var reference = ReferenceLayer.Of(network);
-        int[] batch = [.. Enumerable.Range(0, 50)];
-        double loss = new Trainer(network, data, 64).Backward(batch);
-        var (x, labels) = data.Take(batch);
-        var (expected, gradient) = ReferenceLoss.CrossEntropy(reference.Forward(x.ToTensor().Data.ToDouble(), 50, x.Sample).Y, labels);
-        reference.Backward(gradient);
-        Close.Assert("loss", [expected], [loss], 1e-6, 0);
-        foreach (var ((name, parameter), values) in network.NamedParameters().Zip(reference.Gradients))
-            Close.AssertRelative(name, values, parameter.Grad!.Data, 1e-5);
-    }
-
-    [TestMethod]
-    [DynamicData(nameof(Widths))]
-    public void StepsHaveTheSameBitsForAnyThreads(int bits)
-    {
-        var data = Images(300);
-        foreach (int samples in new[] { 20, 64, 100, 600 })
+        optimizer = makeOptimizer(trained);
+        var trainer = new Trainer(trained, new CrossEntropyLoss(weight: [1, 2, 0.5f, 1]), optimizer)
         {
-            float[] single = Run(1);
-            foreach (int threads in new[] { 2, 3, 4 }) Close.AssertSameBits($"batches of {samples}, {threads} threads", single, Run(threads));
+            Schedule = makeSchedule(optimizer),
+            ScheduleInterval = interval,
+        };
+        var result = trainer.Fit(Loader(), 4);
+        Close.Assert("losses", losses.ToArray(), result.Losses.ToArray(), 1e-12, 0);
+        foreach (var ((parameter, expected), actual) in byHand.NamedParameters().Zip(trained.Parameters()))
+            Close.AssertSameBits(parameter, expected.Value.Data, actual.Value.Data);
 
-            float[] Run(int threads)
-            {
-                using var _ = new Settings(bits, threads);
-                var network = LayerCases.Chain();
-                var optimizer = new SGD(network.Parameters(), 0.05, 0.9, weightDecay: 1e-3);
-                var trainer = new Trainer(network, data, samples);
-                for (int step = 0; step < 4; step++)
-                {
-                    optimizer.ZeroGrad();
-                    trainer.Backward([.. Enumerable.Range(0, samples - step).Select(n => (n * 11 + step) % 300)]);
-                    optimizer.Step();
-                }
-                return [.. network.Parameters().SelectMany(p => p.Value.Data)];
-            }
-        }
+        DataLoader Loader() => new(data, 20, shuffle: true, generator: new Generator(3)); // 20, 20, 10
     }
 
-    [TestMethod]
-    public void ASteadyStepAllocatesNothing()
+    public static IEnumerable<string> LossNames => Losses.Keys;
+
+    private static readonly Dictionary<string, Func<ElementwiseLoss>> Losses = new()
     {
-        var data = Images(256, new Shape(1, 28, 28), pad: 2, classes: 10);
-        foreach (int threads in new[] { 1, 2 })
-            foreach (int samples in new[] { 64, 100 })
-            {
-                using var _ = new Settings(threads: threads);
-                var network = Networks.LeNet5(1);
-                var optimizer = new SGD(network.Parameters(), 0.01, 0.9);
-                var schedule = new CosineAnnealingLR(optimizer, 1000);
-                var trainer = new Trainer(network, data, samples);
-                int[] batch = [.. Enumerable.Range(0, samples)];
-                for (int warm = 0; warm < 5; warm++) Step();
-                long least = long.MaxValue; // what another thread of the process allocates is not the step's
-                for (int repeat = 0; repeat < 5; repeat++)
-                {
-                    long before = threads == 1 ? GC.GetAllocatedBytesForCurrentThread() : GC.GetTotalAllocatedBytes(precise: true);
-                    for (int step = 0; step < 4; step++) Step();
-                    least = Math.Min(least, (threads == 1 ? GC.GetAllocatedBytesForCurrentThread() : GC.GetTotalAllocatedBytes(precise: true)) - before);
-                }
-                Assert.AreEqual(0, least, $"bytes in 4 steps of {samples} images on {threads} threads");
+        ["mse"] = () => new MSELoss(),
+        ["mse, sum"] = () => new MSELoss(Reduction.Sum),
+        ["l1"] = () => new L1Loss(),
+        ["smooth l1"] = () => new SmoothL1Loss(),
+        ["bce with logits"] = () => new BCEWithLogitsLoss(positiveWeight: [0.5f, 2, 1]),
+        ["a user's"] = () => new LogCosh(),
+    };
 
-                void Step()
-                {
-                    optimizer.ZeroGrad();
-                    trainer.Backward(batch);
-                    optimizer.Step();
-                    schedule.Step();
-                }
-            }
-    }
-
-    /// <summary>Backwards add up, also where nobody has read the gradient between them; what ZeroGrad makes zero stays so for who holds the
-    /// tensor.</summary>
+    /// <summary>Losses of elements and their gradients over blocks are those of the whole batch.</summary>
     [TestMethod]
-    public void GradientsOfSeveralBatchesAddUp()
+    [DynamicData(nameof(LossNames))]
+    public void AnyLossOfElements(string name)
     {
-        var data = Images(80);
-        Module once = LayerCases.Chain(), twice = LayerCases.Chain();
-        int[] first = [.. Enumerable.Range(0, 40)], second = [.. Enumerable.Range(40, 40)];
-        var a = Gradients(once, first);
-        var b = Gradients(LayerCases.Chain(), second);
-        var trainer = new Trainer(twice, data, 40);
-        trainer.Backward(first);
-        trainer.Backward(second);
-        var sum = twice.Parameters().SelectMany(p => p.Grad!.Data).ToArray();
-        Close.AssertRelative("the sum of two", [.. a.Zip(b, (x, y) => (double)x + y)], sum, 1e-6);
-
-        trainer.Backward(first);
-        var held = twice.Parameters().Select(p => p.Grad!).ToArray();
-        trainer.Backward(second);
-        twice.ZeroGrad();
-        foreach (var tensor in held) Assert.IsTrue(Array.TrueForAll(tensor.Data, v => v == 0));
-        trainer.Backward(first);
-        Close.AssertSameBits("after ZeroGrad", a, [.. twice.Parameters().SelectMany(p => p.Grad!.Data)]);
-
-        float[] Gradients(Module network, int[] batch)
+        var (x, target) = Numbers();
+        foreach (int samples in new[] { 1, 16, 33, 100 })
         {
-            new Trainer(network, data, 40).Backward(batch);
-            return [.. network.Parameters().SelectMany(p => p.Grad!.Data)];
+            Module trained = Regressor(), plain = Regressor();
+            int[] batch = [.. Enumerable.Range(0, samples)];
+            ElementwiseLoss loss = Losses[name](), expected = Losses[name]();
+            var steps = new TrainingSteps(trained, loss, new SGD(trained.Parameters(), 0.1));
+            double actual = steps.Backward(new TensorDataset(x, target), batch);
+            Batch Rows(Tensor tensor) => Batch.FromTensor(new Tensor(new Shape([samples, .. tensor.Shape.WithoutFirst().Sizes]),
+                tensor.Data[..(samples * tensor.Shape.WithoutFirst().Count)]), requiresGrad: false);
+            Close.Assert($"loss of {samples}", [expected.Forward(plain.Forward(Rows(x)), Rows(target))], [actual], 1e-12, 0);
+            plain.Backward(expected.Backward());
+            foreach (var ((parameter, of), with) in plain.NamedParameters().Zip(trained.Parameters()))
+                Close.AssertSameBits($"{parameter} of {samples}", of.Grad!.Data, with.Grad!.Data);
         }
     }
 
     [TestMethod]
-    public void ALossThatIsNotFiniteLeavesTheGradients()
+    public void ARegressionLearns()
     {
-        var data = Images(40);
-        var network = LayerCases.Chain();
+        var (x, target) = Numbers();
+        var network = Regressor();
+        var trainer = new Trainer(network, new MSELoss(), new Adam(network.Parameters(), 0.02));
+        var result = trainer.Fit(new DataLoader(new TensorDataset(x, target), 25, shuffle: true, generator: new Generator(1)), 60);
+        Assert.IsLessThan(0.05 * result.Losses[0], result.Losses[^1]);
+    }
+
+    [TestMethod]
+    public void ASteadyStepOfElementsAllocatesNothing()
+    {
+        using var _ = new Settings(threads: 1);
+        var (x, target) = Numbers();
+        var data = new TensorDataset(x, target);
+        var network = Regressor();
+        var steps = new TrainingSteps(network, new MSELoss(), new Adam(network.Parameters(), 0.01));
+        int[] batch = [.. Enumerable.Range(0, 64)];
+        for (int warm = 0; warm < 5; warm++) steps.Step(data, batch.AsSpan(0, 64 - 14 * (warm % 2)));
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        for (int step = 0; step < 6; step++) steps.Step(data, batch);
+        Assert.AreEqual(0, GC.GetAllocatedBytesForCurrentThread() - before);
+    }
+
+    [TestMethod]
+    public void WhatDoesNotGoTogetherIsRefused()
+    {
+        var (x, target) = Numbers();
+        var numbers = new DataLoader(new TensorDataset(x, target), 10);
+        var classes = new DataLoader(new TensorDataset(x, new int[100]), 10);
+        var network = Regressor();
+        Failure.Of<ShapeException>(() => Trainer.Check(network, new MSELoss(), classes), "MSELoss()", "[3]", "TensorDataset");
+        Failure.Of<ShapeException>(() => Trainer.Check(network, new CrossEntropyLoss(), numbers), "CrossEntropyLoss()", "class labels", "[3]");
+        Failure.Of<ShapeException>(() => Trainer.Check(network, new CrossEntropyLoss(weight: [1, 2]), classes), "2 class weights", "3 classes");
+        Failure.Of<ShapeException>(
+            () => Trainer.Check(network, new MSELoss(), new DataLoader(new TensorDataset(x, target.Reshape(100, 3, 1)))), "[3]", "[3, 1]");
+        Failure.Of<InvalidOperationException>(() => Trainer.Check(network, new MSELoss(Reduction.None), numbers), "no reduction");
         var optimizer = new SGD(network.Parameters(), 0.1);
-        var trainer = new Trainer(network, data, 40);
-        int[] batch = [.. Enumerable.Range(0, 40)];
-        trainer.Backward(batch);
-        float[] before = Gradients();
-        float weight = network.Parameters().First().Value.Data[0];
-        network.Parameters().First().Value.Data[0] = float.NaN;
-        Assert.IsFalse(double.IsFinite(trainer.Backward(batch)));
-        Close.AssertSameBits("gradients", before, Gradients());
-        network.Parameters().First().Value.Data[0] = weight;
-        network.ZeroGrad();
-        trainer.Backward(batch);
-        Close.AssertSameBits("gradients of the same batch afterwards", before, Gradients());
+        var other = new StepLR(new SGD(network.Parameters(), 0.1), 2);
+        Failure.Of<ArgumentException>(
+            () => new Trainer(network, new MSELoss(), optimizer) { Schedule = other }.Fit(numbers, 1), "another optimizer's");
+    }
 
-        float[] Gradients() => [.. network.Parameters().SelectMany(p => p.Grad!.Data)];
+    /// <summary>An observer ends a training between two steps or after an epoch.</summary>
+    [TestMethod]
+    public void AnObserverMayEndIt()
+    {
+        var data = TrainingStepsTests.Images(128);
+        var recipe = new Recipe { Epochs = 3, BatchSize = 32 };
+        foreach (var (epoch, step) in new[] { (1, 1), (2, 3), (2, 4) })
+        {
+            var told = new List<TrainingOutcome>();
+            var result = recipe.Fit(LayerCases.Chain(), data,
+                new Watch { Step = run => { if ((run.Epoch, run.Step) == (epoch, step)) run.Stop(); }, End = (_, outcome) => told.Add(outcome) });
+            Assert.AreEqual((TrainingOutcome.Stopped, (epoch, step)), (result.Outcome, result.StoppedAt!.Value));
+            Assert.HasCount(step == 4 ? epoch : epoch - 1, result.Losses);
+            CollectionAssert.AreEqual(new[] { TrainingOutcome.Stopped }, told);
+        }
+        var last = recipe.Fit(LayerCases.Chain(), data, new Watch { EpochEnd = run => { if (run.Epoch == 3) run.Stop(); } });
+        Assert.AreEqual(TrainingOutcome.Completed, last.Outcome);
+    }
+
+    /// <summary>The metric of epochs 1, 2, … and the epoch after which it ends.</summary>
+    [TestMethod]
+    [DataRow(new[] { 5.0, 4, 3, 2, 1 }, PlateauMode.Min, 0.0, 5)]
+    [DataRow(new[] { 5.0, 4, 4, 4, 1 }, PlateauMode.Min, 0.0, 4)]
+    [DataRow(new[] { 5.0, 4, 4, 3, 3, 3 }, PlateauMode.Min, 0.0, 6)]
+    [DataRow(new[] { 5.0, 4, 4.5, double.NaN, 1 }, PlateauMode.Min, 0.0, 4)]
+    [DataRow(new[] { 0.1, 0.2, 0.15, 0.2, 0.9 }, PlateauMode.Max, 0.0, 4)]
+    [DataRow(new[] { 5.0, 4.9, 4.8, 1, 1 }, PlateauMode.Min, 0.5, 3)]
+    public void EarlyStoppingWaits(double[] metrics, PlateauMode mode, double minDelta, int last)
+    {
+        var stopping = new EarlyStopping(patience: 2, run => metrics[run.Epoch - 1], mode, minDelta);
+        var result = new Recipe { Epochs = metrics.Length }.Fit(LayerCases.Chain(), TrainingStepsTests.Images(20), stopping);
+        Assert.HasCount(last, result.Losses);
+        Assert.AreEqual(last < metrics.Length ? TrainingOutcome.Stopped : TrainingOutcome.Completed, result.Outcome);
     }
 
     [TestMethod]
-    public void ANetworkThatDoesNotFitTheDataIsRefused()
+    public void EarlyStoppingLooksAtTheTrainingLossByItself()
     {
-        var data = Images(10);
-        var optimizer = new SGD([new Parameter(1)], 0.1);
-        Failure.Of<ShapeException>(() => _ = new Trainer(Networks.LeNet5(1), data, 8), "MaxPool2d", "1×2");
-        Failure.Of<ShapeException>(() => _ = new Trainer(new Sequential { new Flatten(), new Linear(238, 3) }, data, 8), "labels 0 to 3", "[3]");
-        Failure.Of<ShapeException>(() => _ = new Trainer(new Sequential { new Conv2d(1, 4, 2) }, data, 8), "labels 0 to 3", "[4, 13, 16]");
-        Failure.Of<ArgumentOutOfRangeException>(() => _ = new Trainer(LayerCases.Chain(), data, 0));
+        // With a rate of 0 the loss stays as it is, but for the order of its sum.
+        var result = new Recipe { Epochs = 9, LearningRate = 0 }.Fit(LayerCases.Chain(), TrainingStepsTests.Images(20), new EarlyStopping(1, minDelta: 1e-3));
+        Assert.AreEqual((TrainingOutcome.Stopped, 2), (result.Outcome, result.Losses.Count));
+        Failure.Of<ArgumentOutOfRangeException>(() => _ = new EarlyStopping(0), "one epoch or more");
+        Failure.Of<ArgumentOutOfRangeException>(() => _ = new EarlyStopping(1, minDelta: -1));
     }
 
-    [TestMethod]
-    public void ANetworkThatChangesUnderATrainerIsRefused()
+    private static (Tensor X, Tensor Target) Numbers()
     {
-        var data = Images(20);
-        int[] batch = [.. Enumerable.Range(0, 20)];
-        var network = LayerCases.Chain();
-        var trainer = new Trainer(network, data, 20);
-        trainer.Backward(batch);
-        network.Add("more", new Linear(4, 4));
-        Failure.Of<InvalidOperationException>(() => trainer.Backward(batch), "has 10 parameters", "made for 8", "new trainer");
-        var narrowed = LayerCases.Chain();
-        trainer = new Trainer(narrowed, data, 20);
-        narrowed.AddFunction(new FirstTwo());
-        Failure.Of<ShapeException>(() => trainer.Backward(batch), "[2]", "made for [4]");
+        var generator = new Generator(5);
+        float[] x = [.. Enumerable.Range(0, 400).Select(_ => (float)generator.NextNormal())];
+        // Three for each sample, from 0 to 1, of a sum, a multiple and a product.
+        float[] target = [.. Enumerable.Range(0, 100).Select(n => 4 * n)
+            .SelectMany(at => new[] { x[at] + x[at + 1], 2 * x[at + 2], x[at] * x[at + 3] }).Select(value => 1 / (1 + MathF.Exp(-value)))];
+        return (new Tensor(new Shape(100, 4), x), new Tensor(new Shape(100, 3), target));
     }
 
-    /// <summary>A function that leaves the first two of its features.</summary>
-    private sealed class FirstTwo : Layer
+    private static Sequential Regressor()
     {
-        public override Shape OutputShape(Shape sample) => new(2);
-
-        public override void Forward(Batch x, Batch y, Context context) => x.Values.AsSpan(0, y.Values.Length).CopyTo(y.Values);
-
-        public override void Backward(Batch x, Batch y, Batch dy, Batch? dx, Context context) => throw new NotSupportedException();
+        var g = new Generator(6);
+        return new Sequential { new Linear(4, 16, generator: g), new Tanh(), new Linear(16, 3, generator: g) };
     }
 
-    /// <summary>Images of noise for <see cref="LayerCases.Chain"/>, 1×14×17 in 4 classes, unless told otherwise.</summary>
-    internal static ImageDataset Images(int count, Shape? stored = null, int pad = 0, int classes = 4)
+    /// <summary>log cosh(x − t), whose derivative is tanh(x − t).</summary>
+    private sealed class LogCosh() : ElementwiseLoss(Reduction.Mean)
     {
-        var shape = stored ?? new Shape(1, 14, 17);
-        byte[] labels = [.. Enumerable.Range(0, count).Select(n => (byte)(n * 5 % classes))];
-        return new ImageDataset(shape, Idx.Bytes(1, count * shape.Count), labels, new ImageTransform(pad, 0.5, 0.3));
+        protected override (double Loss, double Derivative) Each(float x, float target, int feature)
+        {
+            double d = (double)x - target;
+            return (Math.Log(Math.Cosh(d)), Math.Tanh(d));
+        }
     }
 }

@@ -69,10 +69,9 @@ public sealed class ExportVerbTests
     public void ACheckpointNamesItsNetwork()
     {
         using var folder = new TemporaryFolder();
-        var options = new TrainingOptions { Epochs = 2, BatchSize = 64 };
         Checkpoint? saved = null;
         var net = Networks.LeNet5(1);
-        Trainer.Fit(net, Repository.Mnist.Train.First(256), options, checkpoint: checkpoint => saved = checkpoint);
+        new Recipe { Epochs = 2 }.Fit(net, Repository.Mnist.Train.First(256), new Watch { EpochStart = run => saved = run.Checkpoint() });
         (saved! with { Notes = new Dictionary<string, string> { ["model"] = "lenet5" } }).Save(folder["run.checkpoint"]);
         Program.Run("export", folder["run.checkpoint"], "--to", folder["a.onnx"], "--data", "none").MustExit(0);
         AssertSame(saved!.Model, StateOf(folder["a.onnx"]));

@@ -5,7 +5,7 @@ using System.Text;
 namespace OnnxLeNet.Numerics;
 
 /// <summary>Images of bytes with a class each, held as they are stored; padding and normalizing happen when a batch is gathered.</summary>
-public sealed class ImageDataset
+public sealed class ImageDataset : Dataset
 {
     private readonly ReadOnlyMemory<byte> pixels, labels;
     private readonly float[][] values; // of each channel, what a byte becomes
@@ -36,16 +36,16 @@ public sealed class ImageDataset
     }
 
     /// <summary>Number of images.</summary>
-    public int Count => labels.Length;
+    public override int Count => labels.Length;
 
     /// <summary>One more than the largest label.</summary>
-    public int Classes { get; }
+    public override int Classes { get; }
 
     /// <summary>The shape of an image as stored.</summary>
     public Shape Stored { get; }
 
     /// <summary>The shape of an image as gathered: padded.</summary>
-    public Shape Sample { get; }
+    public override Shape Sample { get; }
 
     /// <summary>What a gathered image goes through.</summary>
     public ImageTransform Transform { get; }
@@ -54,17 +54,17 @@ public sealed class ImageDataset
     public IReadOnlyList<string> Notes { get; init; } = [];
 
     /// <summary>A hash of the images, the labels and what they go through, by which a checkpoint knows its data again.</summary>
-    public string Fingerprint => fingerprint ??= ComputeFingerprint();
+    public override string Fingerprint => fingerprint ??= ComputeFingerprint();
 
     /// <summary>The class of an image.</summary>
-    public int Label(int index) => labels.Span[index];
+    public override int Label(int index) => labels.Span[index];
 
     /// <summary>Copies the images of the given indices, padded and normalized, over the rows of a batch.</summary>
     /// <param name="indices">N image numbers.</param>
     /// <param name="x">[N × C·H·W] of the padded size. Overwritten.</param>
     /// <param name="classes">N class numbers. Overwritten.</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public void Gather(ReadOnlySpan<int> indices, Batch x, Span<int> classes)
+    public override void Gather(ReadOnlySpan<int> indices, Batch x, Span<int> classes)
     {
         ArgumentNullException.ThrowIfNull(x);
         if (x.Count != indices.Length || x.Sample.Count != Sample.Count)
@@ -74,13 +74,13 @@ public sealed class ImageDataset
         var numbers = labels.Span;
         for (int n = 0; n < samples; n++) classes[n] = numbers[indices[n]];
         var to = x.Values.AsSpan();
-        int border = pad * Sample[2] * samples, side = pad * samples, row = width * samples;
+        int padding = pad * Sample[2] * samples, side = pad * samples, row = width * samples;
         int at = 0;
         for (int c = 0; c < Stored[0]; c++)
         {
             float[] values = this.values[c];
-            to.Slice(at, border).Fill(values[0]);
-            at += border;
+            to.Slice(at, padding).Fill(values[0]);
+            at += padding;
             for (int h = 0; h < height; h++)
             {
                 to.Slice(at, side).Fill(values[0]);
@@ -89,7 +89,7 @@ public sealed class ImageDataset
                 int first = (c * height + h) * width;
                 for (int n = 0; n < samples; n++)
                 {
-                    // One image's row is read in order and written a lane apart: the block is in the cache, the images are not.
+                    // One image's row is read in order and written with a gap of a batch: the block is in the cache, the images are not.
                     var source = bytes.Slice(indices[n] * Stored.Count + first, width);
                     for (int w = 0, o = n; w < source.Length; w++, o += samples) run[o] = values[source[w]];
                 }
@@ -97,8 +97,8 @@ public sealed class ImageDataset
                 to.Slice(at, side).Fill(values[0]);
                 at += side;
             }
-            to.Slice(at, border).Fill(values[0]);
-            at += border;
+            to.Slice(at, padding).Fill(values[0]);
+            at += padding;
         }
     }
 
@@ -106,7 +106,7 @@ public sealed class ImageDataset
     /// <param name="indices">N image numbers.</param>
     /// <param name="x">N·C·H·W values of the padded size. Overwritten.</param>
     /// <param name="classes">N class numbers. Overwritten.</param>
-    public void Gather(ReadOnlySpan<int> indices, Span<float> x, Span<long> classes)
+    public override void Gather(ReadOnlySpan<int> indices, Span<float> x, Span<long> classes)
     {
         if (x.Length != indices.Length * Sample.Count || classes.Length != indices.Length)
             throw new ShapeException($"gathering {indices.Length} images of {Sample} into {x.Length} values and {classes.Length} labels");

@@ -2,7 +2,7 @@ using System.Globalization;
 
 namespace OnnxLeNet.Numerics;
 
-/// <summary>Zero pixels around the image, then (value/range − mean)/std over everything, the border included.</summary>
+/// <summary>Zero pixels around the image, then (value/range − mean)/std over everything, the padding included.</summary>
 public sealed record ImageTransform
 {
     /// <summary>One mean and standard deviation for all channels.</summary>

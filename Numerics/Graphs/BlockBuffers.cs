@@ -62,11 +62,8 @@ internal sealed class BlockBuffers
     /// <summary>Every value by its number; null for one inside a fused step.</summary>
     public Batch?[] Values { get; }
 
-    /// <summary>Labels of the samples, or whatever else a loss compares with.</summary>
-    public int[] Labels { get; set; } = [];
-
-    /// <summary>What a loss saves.</summary>
-    public ClassLoss.Saved Loss { get; } = new();
+    /// <summary>What a loss compares with, and works with.</summary>
+    public LossBuffers Loss { get; } = new();
 
     /// <summary>Where the time of each step is noted; mostly nowhere.</summary>
     public StepClock? Clock { get; set; }

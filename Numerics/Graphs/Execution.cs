@@ -9,6 +9,9 @@ internal sealed class Execution(Module module, Func<int, BlockPlan>? replicas = 
     private bool saved;
     private bool everSaved;
 
+    /// <summary>Where a forward's random numbers come from.</summary>
+    public Generator Random { get; init; } = Generator.Default;
+
     /// <summary>What runs, after a forward.</summary>
     public Executor Executor => executor!;
 
@@ -20,7 +23,7 @@ internal sealed class Execution(Module module, Func<int, BlockPlan>? replicas = 
         if (Array.Find(x, input => input.Count != count) is { } other)
             throw new ShapeException($"{module.Label}: inputs of {count} and of {other.Count} samples, expected as many of each");
         // Every block draws from a stream of its own, whichever thread does it.
-        var random = new Generator((long)Generator.Default.NextBits());
+        var random = new Generator((long)Random.NextBits());
         var task = new Copies(x, executor.Graph, count);
         executor.Forward(task, count, evaluating: false, Array.ConvertAll(x, input => input.RequiresGrad), random, saves: true);
         var steps = executor.Graph.GradFns([.. x.Select(input => input.GradFn ?? (input.RequiresGrad ? GradFn.Input : null))]);

@@ -8,29 +8,35 @@ public sealed class Generator
 {
     private const ulong GoldenGamma = 0x9E3779B97F4A7C15;
 
-    [ThreadStatic] private static Generator? shared;
+    private readonly bool shared; // by all threads, which change the state atomically
+    private ulong state;
 
-    /// <summary>What layers draw from when they are given no generator: each thread's own, beginning at seed 0.</summary>
-    public static Generator Default => shared ??= new Generator(0);
+    /// <summary>
+    /// What layers draw from when they are given no generator: one of the whole process, beginning at seed 0. Threads may draw from it at
+    /// once, and no two get the same number; for numbers that do not depend on which thread comes first, give each a generator of its own.
+    /// </summary>
+    public static Generator Default { get; } = new(0, shared: true);
 
-    /// <summary>Begins this thread's <see cref="Default"/> anew: <c>torch.manual_seed</c>.</summary>
-    public static void ManualSeed(long seed) => shared = new Generator(seed);
+    /// <summary>Begins <see cref="Default"/> anew: <c>torch.manual_seed</c>.</summary>
+    public static void ManualSeed(long seed) => Default.State = (ulong)seed;
 
-    /// <summary>A stream that begins at the given seed.</summary>
-    public Generator(long seed) => State = (ulong)seed;
+    /// <summary>A stream that begins at the given seed, for one thread at a time.</summary>
+    public Generator(long seed) : this(seed, shared: false) { }
+
+    private Generator(long seed, bool shared) => (state, this.shared) = ((ulong)seed, shared);
 
     /// <summary>For a layer whose parameters are filled right after: it leaves them zeros that nobody has asked for.</summary>
     internal static Generator None { get; } = new(0);
 
     /// <summary>Where the stream stands; set it to continue from there.</summary>
-    public ulong State { get; set; }
+    public ulong State
+    {
+        get => Volatile.Read(ref state);
+        set => Volatile.Write(ref state, value);
+    }
 
     /// <summary>64 random bits.</summary>
-    public ulong NextBits()
-    {
-        State += GoldenGamma;
-        return Mix(State);
-    }
+    public ulong NextBits() => Mix(shared ? Interlocked.Add(ref state, GoldenGamma) : state += GoldenGamma);
 
     /// <summary>Uniform in [0, 1), on a grid of 2⁻⁵³.</summary>
     public double NextDouble() => (NextBits() >> 11) * (1.0 / (1L << 53));

@@ -20,9 +20,8 @@ internal static class Composition
         Dictionary<string, float[]> Gradients(bool apart)
         {
             var buffers = network.StateDict().Clone();
-            var execution = new Execution(network, separate: apart);
+            var execution = new Execution(network, separate: apart) { Random = new Generator((long)draws) };
             network.ZeroGrad();
-            Generator.Default.State = draws;
             var input = new Batch(x.Matrix, x.Sample);
             var y = execution.Forward(input)[0];
             dy ??= [.. y.Values.Select(_ => (float)generator.NextNormal())];

@@ -98,13 +98,11 @@ public static class GradientCheck
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(most);
         var saved = module.StateDict().Clone();
         var gradients = module.Parameters().Select(p => (Parameter: p, Grad: p.Grad?.Clone())).ToList();
-        ulong draws = Generator.Default.State;
         try { return Check(module, x, new Generator(seed), most); }
         finally
         {
             module.LoadStateDict(saved);
             foreach (var (parameter, grad) in gradients) parameter.RestoreGrad(grad);
-            Generator.Default.State = draws;
         }
     }
 

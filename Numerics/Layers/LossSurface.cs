@@ -32,7 +32,8 @@ internal sealed class LossSurface
     /// <exception cref="OnnxLeNetException">Two forwards of the same batch differ.</exception>
     public LossSurface(Module module, Batch[] x, Generator generator)
     {
-        (this.module, execution, state, draws) = (module, new Execution(module), module.StateDict().Clone(), generator.NextBits());
+        (this.module, execution, state, draws) = (module, new Execution(module) { Random = new Generator(0) }, module.StateDict().Clone(),
+            generator.NextBits());
         inputs = Array.ConvertAll(x, given =>
         {
             var copy = new Batch(given.Count, given.Sample);
@@ -177,7 +178,7 @@ internal sealed class LossSurface
             if (buffer.Type == ElementType.Int64) state[name].AsInt64().CopyTo(buffer.AsInt64(), 0);
             else state[name].AsTensor().Data.CopyTo(buffer.AsTensor().Data, 0);
         }
-        Generator.Default.State = draws;
+        execution.Random.State = draws;
         return execution.Forward(inputs)[0];
     }
 

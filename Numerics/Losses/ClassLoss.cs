@@ -23,14 +23,8 @@ public abstract class ClassLoss : Loss
 
     private protected abstract string GradFnName { get; }
 
-    /// <summary>The buffers of a loss on a block.</summary>
-    internal sealed class Saved
-    {
-        public float[]? Losses, Maxima;
-    }
-
     /// <summary>One block's sum of losses, and its gradient times <paramref name="scale"/>, which is overwritten.</summary>
-    internal abstract double Block(Batch input, ReadOnlySpan<int> labels, float scale, Saved saved, Batch dInput);
+    private protected abstract double Block(Batch input, ReadOnlySpan<int> labels, float scale, LossBuffers scratch, Batch dInput);
 
     private protected virtual IReadOnlyList<GradFn?> Operands(Batch input) => [input.GradFn];
 
@@ -45,11 +39,11 @@ public abstract class ClassLoss : Loss
         RequireReduction(true);
         Forget();
         double divisor = Divisor(input, labels);
-        double sum = Run(input, labels, (float)(1 / divisor), new Saved());
+        double sum = Run(input, labels, (float)(1 / divisor), new LossBuffers());
         return sum / divisor;
     }
 
-    /// <summary>Refuses labels that are no whole numbers.</summary>
+    /// <summary>Refuses labels that are no integers.</summary>
     /// <exception cref="DataException">Always: classes are integers.</exception>
     public double Forward(Batch input, Tensor labels) => throw new DataException(
         $"{this} takes labels as integers, one class number per sample, got a floating-point tensor of shape {labels?.Shape}");
@@ -61,9 +55,9 @@ public abstract class ClassLoss : Loss
         RequireReduction(false);
         Forget();
         CheckLabels(input, labels);
-        var saved = new Saved();
-        Run(input, labels, 1, saved);
-        return saved.Losses!;
+        var scratch = new LossBuffers();
+        Run(input, labels, 1, scratch);
+        return scratch.Losses!;
     }
 
     /// <summary>The gradient of the last forward's losses for given gradients of each, once.</summary>
@@ -78,24 +72,49 @@ public abstract class ClassLoss : Loss
         return dx;
     }
 
+    internal override void RequireFit(Shape output, Dataset data)
+    {
+        base.RequireFit(output, data);
+        if (data.Target is { } target)
+            throw new ShapeException($"{this} takes class labels, the data has targets of shape {target}: make a data set with labels");
+        Inference.RequireClassifier(output, data);
+        RequireWeights(output[0]);
+    }
+
+    internal override double Divisor(Shape output, Dataset data, ReadOnlySpan<int> batch)
+    {
+        if (Reduction != Reduction.Mean) return 1;
+        double sum = 0;
+        foreach (int index in batch) sum += WeightOf(data.Label(index));
+        return sum;
+    }
+
+    internal override void Gather(Dataset data, ReadOnlySpan<int> indices, Batch x, LossBuffers block)
+    {
+        if (block.Labels.Length != indices.Length) block.Labels = new int[indices.Length];
+        data.Gather(indices, x, block.Labels);
+    }
+
+    internal override double Block(Batch input, LossBuffers block, double scale, Batch dInput) =>
+        Block(input, block.Labels, (float)scale, block, dInput);
+
     /// <summary>What the sum of losses is divided by, after checking every label: Σ w_y for the mean, else 1.</summary>
-    internal double Divisor(Batch input, ReadOnlySpan<int> labels)
+    private double Divisor(Batch input, ReadOnlySpan<int> labels)
     {
         CheckLabels(input, labels);
         if (Reduction != Reduction.Mean) return 1;
         double sum = 0;
-        foreach (int label in labels)
-        {
-            if (label != IgnoreIndex) sum += Weight?[label] ?? 1;
-        }
+        foreach (int label in labels) sum += WeightOf(label);
         return sum;
     }
 
-    private double Run(Batch input, ReadOnlySpan<int> labels, float scale, Saved saved)
+    private double WeightOf(int label) => label == IgnoreIndex ? 0 : Weight?[label] ?? 1;
+
+    private double Run(Batch input, ReadOnlySpan<int> labels, float scale, LossBuffers scratch)
     {
         var dInput = new Batch(input.Count, input.Sample);
-        double sum = Block(input, labels, scale, saved, dInput);
-        Keep(dInput, input, new GradFn(GradFnName, this, Operands(input)));
+        double sum = Block(input, labels, scale, scratch, dInput);
+        Save(dInput, input, new GradFn(GradFnName, this, Operands(input)));
         return sum;
     }
 
@@ -105,11 +124,17 @@ public abstract class ClassLoss : Loss
         if (input.Sample.Rank != 1) throw new ShapeException($"{this} takes rows of classes [N, classes], got {input.Sample.Prepend(input.Count)}");
         if (labels.Length != input.Count) throw new ShapeException($"{this}: {input.Count} rows and {labels.Length} labels");
         int classes = input.Sample[0];
-        if (Weight is not null && Weight.Length != classes) throw new ShapeException($"{this} has {Weight.Length} class weights, the rows have {classes} classes");
+        RequireWeights(classes);
         for (int n = 0; n < labels.Length; n++)
         {
             if ((uint)labels[n] >= (uint)classes && labels[n] != IgnoreIndex)
                 throw new DataException($"label {n} is {labels[n]}, the classes are 0 to {classes - 1}");
         }
+    }
+
+    private void RequireWeights(int classes)
+    {
+        if (Weight is not null && Weight.Length != classes)
+            throw new ShapeException($"{this} has {Weight.Length} class weights, the rows have {classes} classes");
     }
 }

@@ -31,13 +31,14 @@ public sealed class CrossEntropyLoss : ClassLoss
 
     private protected override IReadOnlyList<GradFn?> Operands(Batch input) => [new GradFn("LogSoftmaxBackward0", this, [input.GradFn])];
 
-    /// <summary>One block's sum of losses, and its gradient times <paramref name="scale"/>.</summary>
-    internal override double Block(Batch logits, ReadOnlySpan<int> labels, float scale, Saved saved, Batch dLogits)
+    private protected override double Block(Batch logits, ReadOnlySpan<int> labels, float scale, LossBuffers scratch, Batch dLogits)
     {
-        float[] losses = Scratch.Reuse(ref saved.Losses, logits.Count), maxima = Scratch.Reuse(ref saved.Maxima, logits.Count);
+        float[] losses = Scratch.Reuse(ref scratch.Losses, logits.Count), maxima = Scratch.Reuse(ref scratch.Maxima, logits.Count);
         int samples = logits.Count, classes = logits.Sample[0];
-        SoftmaxCrossEntropy.ForwardBackward(samples, classes, logits.Values, labels, IgnoreIndex, Weight is null && LabelSmoothing == 0 ? scale : 1, losses, maxima, dLogits.Values);
-        if (Weight is not null || LabelSmoothing > 0) WeighAndSmooth(logits, labels, scale, losses, dLogits);
+        bool plain = Weight is null && LabelSmoothing == 0;
+        SoftmaxCrossEntropy.ForwardBackward(samples, classes, logits.Values, labels, IgnoreIndex, plain ? scale : 1, losses, maxima,
+            dLogits.Values);
+        if (!plain) WeighAndSmooth(logits, labels, scale, losses, dLogits);
         double sum = 0;
         foreach (float loss in losses) sum += loss;
         return sum;
@@ -79,10 +80,10 @@ public sealed class NLLLoss : ClassLoss
 
     private protected override string GradFnName => "NllLossBackward0";
 
-    internal override double Block(Batch input, ReadOnlySpan<int> labels, float scale, Saved saved, Batch dInput)
+    private protected override double Block(Batch input, ReadOnlySpan<int> labels, float scale, LossBuffers scratch, Batch dInput)
     {
         dInput.Values.AsSpan().Clear();
-        float[] losses = Scratch.Reuse(ref saved.Losses, input.Count);
+        float[] losses = Scratch.Reuse(ref scratch.Losses, input.Count);
         double sum = 0;
         for (int n = 0; n < losses.Length; n++)
         {

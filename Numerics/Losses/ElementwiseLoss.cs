@@ -1,14 +1,26 @@
 namespace OnnxLeNet.Numerics;
 
-/// <summary>A loss that compares each element of its input with the same element of a target of the same shape.</summary>
+/// <summary>
+/// A loss that compares each element of its input with the same element of a target of the same shape. One of your own says in
+/// <see cref="Each"/> what it is for an element.
+/// </summary>
 public abstract class ElementwiseLoss : Loss
 {
-    private readonly string gradFnName;
+    private readonly string? gradFnName;
+
+#pragma warning disable RS0022 // Losses of elements are open to users, who give Each; losses of other kinds are not.
+    /// <summary>A loss.</summary>
+    /// <param name="reduction">Mean over all elements, or another.</param>
+    protected ElementwiseLoss(Reduction reduction) : base(reduction) { }
+#pragma warning restore RS0022
 
     private protected ElementwiseLoss(Reduction reduction, string gradFnName) : base(reduction) => this.gradFnName = gradFnName;
 
-    /// <summary>The loss of one element and its derivative for x; the index is that of its place in a sample.</summary>
-    private protected abstract (double Loss, double Derivative) Each(float x, float target, int feature);
+    /// <summary>The loss of one element and its derivative for x. Called by several threads.</summary>
+    /// <param name="x">The prediction.</param>
+    /// <param name="target">What it should be.</param>
+    /// <param name="feature">The element's place in a sample.</param>
+    protected abstract (double Loss, double Derivative) Each(float x, float target, int feature);
 
     /// <summary>Checks what an element's value may be.</summary>
     private protected virtual void Check(Batch input, Batch target) { }
@@ -21,7 +33,7 @@ public abstract class ElementwiseLoss : Loss
     {
         RequireReduction(true);
         var losses = Run(input, target, out double sum);
-        return Reduction == Reduction.Mean ? sum / losses.Values.Length : sum;
+        return sum / Divisor(losses.Values.Length);
     }
 
     /// <inheritdoc cref="Forward(Batch, Batch)"/>
@@ -52,7 +64,45 @@ public abstract class ElementwiseLoss : Loss
         return dx;
     }
 
-    private protected virtual GradFn GradFnFor(GradFn? input) => new(gradFnName, this, [input]);
+    internal override void RequireFit(Shape output, Dataset data)
+    {
+        base.RequireFit(output, data);
+        if (data.Target is not { } target)
+            throw new ShapeException($"{this} takes targets of the output's shape {output}, the data has class labels: make a TensorDataset");
+        if (target != output)
+            throw new ShapeException($"{this} takes an input and a target of the same shape, the network returns samples of shape {output}, "
+                + $"the data's targets are {target}");
+    }
+
+    internal override double Divisor(Shape output, Dataset data, ReadOnlySpan<int> batch) => Divisor(batch.Length * (double)output.Count);
+
+    internal override void Gather(Dataset data, ReadOnlySpan<int> indices, Batch x, LossBuffers block) =>
+        data.Gather(indices, x, Scratch.Reuse(ref block.Target, indices.Length, data.Target!.Value, requiresGrad: false));
+
+    internal override double Block(Batch input, LossBuffers block, double scale, Batch dInput)
+    {
+        Check(input, block.Target!);
+        return Block(input, block.Target!, scale, dInput, losses: null);
+    }
+
+    private protected virtual GradFn GradFnFor(GradFn? input) => new(gradFnName ?? $"{GetType().Name}Backward", this, [input]);
+
+    private double Divisor(double elements) => Reduction == Reduction.Mean ? elements : 1;
+
+    /// <summary>The sum of the elements' losses, each of which goes to <paramref name="losses"/> too where it is wanted.</summary>
+    private double Block(Batch input, Batch target, double scale, Batch dInput, float[]? losses)
+    {
+        double sum = 0;
+        for (int f = 0, i = 0; f < input.Sample.Count; f++)
+            for (int n = 0; n < input.Count; n++, i++)
+            {
+                var (loss, derivative) = Each(input.Values[i], target.Values[i], f);
+                sum += loss;
+                if (losses is not null) losses[i] = (float)loss;
+                dInput.Values[i] = (float)(derivative * scale);
+            }
+        return sum;
+    }
 
     private Batch Run(Batch input, Batch target, out double sum)
     {
@@ -60,20 +110,13 @@ public abstract class ElementwiseLoss : Loss
         ArgumentNullException.ThrowIfNull(target);
         Forget();
         if (input.Count != target.Count || input.Sample != target.Sample)
-            throw new ShapeException($"{this} takes an input and a target of the same shape, got {input.Sample.Prepend(input.Count)} and {target.Sample.Prepend(target.Count)}");
+            throw new ShapeException($"{this} takes an input and a target of the same shape, got {input.Sample.Prepend(input.Count)} and "
+                + $"{target.Sample.Prepend(target.Count)}");
         Check(input, target);
         var losses = new Batch(input.Count, input.Sample);
         var dx = new Batch(input.Count, input.Sample);
-        double scale = Reduction == Reduction.Mean ? 1.0 / input.Values.Length : 1;
-        sum = 0;
-        for (int i = 0; i < losses.Values.Length; i++)
-        {
-            var (loss, derivative) = Each(input.Values[i], target.Values[i], i / input.Count);
-            sum += loss;
-            losses.Values[i] = (float)loss;
-            dx.Values[i] = (float)(derivative * scale);
-        }
-        Keep(dx, input, GradFnFor(input.GradFn));
+        sum = Block(input, target, 1 / Divisor(input.Values.Length), dx, losses.Values);
+        Save(dx, input, GradFnFor(input.GradFn));
         return losses;
     }
 }
@@ -82,7 +125,8 @@ public abstract class ElementwiseLoss : Loss
 /// <param name="reduction">Mean over all elements by default.</param>
 public sealed class MSELoss(Reduction reduction = Reduction.Mean) : ElementwiseLoss(reduction, "MseLossBackward0")
 {
-    private protected override (double Loss, double Derivative) Each(float x, float target, int feature)
+    /// <inheritdoc/>
+    protected override (double Loss, double Derivative) Each(float x, float target, int feature)
     {
         double difference = (double)x - target;
         return (difference * difference, 2 * difference);
@@ -100,7 +144,8 @@ public sealed class L1Loss(Reduction reduction = Reduction.Mean) : ElementwiseLo
         return Reduction == Reduction.None ? each : new GradFn($"{Reduction}Backward0", this, [each]);
     }
 
-    private protected override (double Loss, double Derivative) Each(float x, float target, int feature)
+    /// <inheritdoc/>
+    protected override (double Loss, double Derivative) Each(float x, float target, int feature)
     {
         double difference = (double)x - target;
         return (Math.Abs(difference), double.IsNaN(difference) ? difference : Math.Sign(difference));
@@ -121,7 +166,8 @@ public sealed class SmoothL1Loss : ElementwiseLoss
     /// <summary>Where the parabola ends.</summary>
     public double Beta { get; }
 
-    private protected override (double Loss, double Derivative) Each(float x, float target, int feature)
+    /// <inheritdoc/>
+    protected override (double Loss, double Derivative) Each(float x, float target, int feature)
     {
         double d = (double)x - target, size = Math.Abs(d);
         if (double.IsNaN(d)) return (d, d);
@@ -147,7 +193,8 @@ public sealed class BCEWithLogitsLoss : ElementwiseLoss
         Probabilities.Require(this, target);
     }
 
-    private protected override (double Loss, double Derivative) Each(float x, float target, int feature)
+    /// <inheritdoc/>
+    protected override (double Loss, double Derivative) Each(float x, float target, int feature)
     {
         double p = positiveWeight?[feature] ?? 1, weight = 1 + (p - 1) * target;
         double softplus = Math.Log(1 + Math.Exp(-Math.Abs((double)x))) + Math.Max(-x, 0); // log(1 + e⁻ˣ)
@@ -166,7 +213,8 @@ public sealed class BCELoss(Reduction reduction = Reduction.Mean) : ElementwiseL
         Probabilities.Require(this, target);
     }
 
-    private protected override (double Loss, double Derivative) Each(float x, float target, int feature) =>
+    /// <inheritdoc/>
+    protected override (double Loss, double Derivative) Each(float x, float target, int feature) =>
         (-(target * Math.Max(Math.Log(x), -100) + (1 - target) * Math.Max(Math.Log(1.0 - x), -100)), (x - target) / Math.Max((1.0 - x) * x, 1e-12));
 }
 

@@ -14,10 +14,10 @@ public enum Reduction
 }
 
 /// <summary>
-/// The base of losses. <c>Forward</c> returns the loss and keeps what <c>Backward</c> needs, which returns the gradient of the loss for its
-/// input, once.
+/// The base of losses: modules whose forward takes a prediction and a target. <c>Forward</c> returns the loss and saves what <c>Backward</c>
+/// needs, which returns the gradient of the loss for its input, once. A <see cref="Trainer"/> runs them on blocks of a batch.
 /// </summary>
-public abstract class Loss
+public abstract class Loss : Module
 {
     private Batch? gradient;
 
@@ -42,11 +42,33 @@ public abstract class Loss
         return TakeGradient();
     }
 
-    /// <summary>MSELoss()</summary>
-    public override string ToString() => $"{GetType().Name}()";
+    /// <summary>A loss is no step of a network's graph: it compares what the network returns with what it should.</summary>
+    /// <exception cref="OnnxLeNetException">Always.</exception>
+    public override IReadOnlyList<Value> Forward(IReadOnlyList<Value> inputs) =>
+        throw new OnnxLeNetException($"{Label} takes a prediction and a target, and is no step of a network: call Forward(input, target)");
 
-    /// <summary>What Backward will return.</summary>
-    private protected void Keep(Batch dx, Batch input, GradFn step)
+    /// <inheritdoc cref="Forward(IReadOnlyList{Value})"/>
+    public override Value Forward(Value x) => Forward([x])[0];
+
+    /// <summary>Refuses a network and data that do not go together under this loss.</summary>
+    /// <param name="output">The shape of what the network returns for a sample.</param>
+    /// <param name="data">The samples and their targets.</param>
+    /// <exception cref="InvalidOperationException">The loss has no reduction: there is no one number to make small.</exception>
+    /// <exception cref="ShapeException">The output is not what this loss compares with the data's targets.</exception>
+    internal virtual void RequireFit(Shape output, Dataset data) => RequireReduction(true);
+
+    /// <summary>What the sum of a batch's losses is divided by: for the mean what <see cref="Reduction.Mean"/> says, else 1.</summary>
+    internal abstract double Divisor(Shape output, Dataset data, ReadOnlySpan<int> batch);
+
+    /// <summary>Fills a block's samples and its targets.</summary>
+    internal abstract void Gather(Dataset data, ReadOnlySpan<int> indices, Batch x, LossBuffers block);
+
+    /// <summary>The sum of a block's losses for the gathered targets, and its gradient times <paramref name="scale"/>, which is
+    /// overwritten.</summary>
+    internal abstract double Block(Batch input, LossBuffers block, double scale, Batch dInput);
+
+    /// <summary>Saves what Backward will return.</summary>
+    private protected void Save(Batch dx, Batch input, GradFn step)
     {
         dx.GradientOf = input;
         (gradient, GradFn) = (dx, step);
@@ -70,4 +92,17 @@ public abstract class Loss
         if (reduced && Reduction == Reduction.None) throw new InvalidOperationException($"{this} has no reduction: ForwardEach returns the single losses");
         if (!reduced && Reduction != Reduction.None) throw new InvalidOperationException($"{this} has the reduction {Reduction}: Forward returns the one loss");
     }
+}
+
+/// <summary>What a loss works with on one block: the targets of its samples, and scratch.</summary>
+internal sealed class LossBuffers
+{
+    /// <summary>Class numbers.</summary>
+    public int[] Labels = [];
+
+    /// <summary>Numbers to compare with.</summary>
+    public Batch? Target;
+
+    /// <summary>Scratch, one number for each sample.</summary>
+    public float[]? Losses, Maxima;
 }

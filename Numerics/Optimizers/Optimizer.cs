@@ -19,7 +19,7 @@ public abstract class Optimizer : IStateful
 
     /// <summary>An optimizer of the given groups.</summary>
     /// <param name="groups">At least one, and at least one parameter in all.</param>
-    /// <param name="buffers">What is kept for a parameter, by PyTorch's names.</param>
+    /// <param name="buffers">What is saved for a parameter, by PyTorch's names.</param>
     /// <param name="defaults">The hyper-parameters, with what a group takes that has none.</param>
     private protected Optimizer(IEnumerable<ParameterGroup> groups, string[] buffers, (Hyper Hyper, double? Value)[] defaults)
     {
@@ -72,7 +72,7 @@ public abstract class Optimizer : IStateful
 
     /// <summary>
     /// One update of every parameter that has a gradient and is not frozen; the others stay as they are. One pass over memory: each piece of a
-    /// gradient is added up from the lanes' shares and used while it is in the cache, the pieces on all threads.
+    /// gradient is added up from the shards' shares and used while it is in the cache, the pieces on all threads.
     /// </summary>
     public void Step()
     {
@@ -165,7 +165,7 @@ public abstract class Optimizer : IStateful
     }
 }
 
-/// <summary>What an optimizer keeps for one parameter.</summary>
+/// <summary>What an optimizer saves for one parameter.</summary>
 internal sealed class ParameterState(int length, int buffers)
 {
     /// <summary>Updates so far. A parameter that gets its first gradient later has its first step then.</summary>

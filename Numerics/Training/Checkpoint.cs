@@ -7,31 +7,33 @@ namespace OnnxLeNet.Numerics;
 /// place in the shuffled epoch, and how far the random streams are. In a file it is a safetensors state dict; doubles are stored as their
 /// bits.
 /// </summary>
-/// <param name="Options">How the run trains.</param>
+/// <param name="Epochs">Epochs of the whole run.</param>
+/// <param name="BatchSize">Samples per step.</param>
+/// <param name="Seed">Where the loader's generator stands, from which the orders of the samples and dropout's draws come.</param>
 /// <param name="Model">The network's parameters and buffers.</param>
 /// <param name="Good">The same as they were after the last complete epoch, or at the start: what divergence goes back to.</param>
 /// <param name="Optimizer">The optimizer's state.</param>
-/// <param name="Schedule">The schedule's state.</param>
+/// <param name="Schedule">The schedule's state; null where there is none.</param>
 /// <param name="Epoch">The epoch in progress, from 1.</param>
 /// <param name="Step">Updates done in it.</param>
 /// <param name="TotalSteps">Batches that have gone through the network; dropout draws by their number.</param>
-/// <param name="LossSum">Sum of the losses of the epoch's images so far.</param>
+/// <param name="LossSum">Sum of the losses of the epoch's samples so far.</param>
 /// <param name="EpochSeconds">Time the epoch has taken so far.</param>
 /// <param name="Losses">Mean loss of each complete epoch.</param>
 /// <param name="Seconds">Time of each complete epoch.</param>
 /// <param name="DataFingerprint">Of the data it was trained on.</param>
 public sealed record Checkpoint(
-    TrainingOptions Options, StateDict Model, StateDict Good, OptimizerState Optimizer, OptimizerState Schedule, int Epoch, int Step,
-        long TotalSteps,
-    double LossSum, double EpochSeconds, IReadOnlyList<double> Losses, IReadOnlyList<double> Seconds, string DataFingerprint)
+    int Epochs, int BatchSize, long Seed, StateDict Model, StateDict Good, OptimizerState Optimizer, OptimizerState? Schedule, int Epoch,
+    int Step, long TotalSteps, double LossSum, double EpochSeconds, IReadOnlyList<double> Losses, IReadOnlyList<double> Seconds,
+    string DataFingerprint)
 {
-    private const string Format = "OnnxLeNet checkpoint 1";
+    private const string Format = "OnnxLeNet checkpoint 1", OptimizerName = "optimizer", ScheduleName = "schedule";
+
+    /// <summary>The states of the observers that have one, in the observers' order.</summary>
+    public IReadOnlyList<OptimizerState> Observers { get; init; } = [];
 
     /// <summary>What else the run is to remember, such as the name of its model.</summary>
     public IReadOnlyDictionary<string, string> Notes { get; init; } = new Dictionary<string, string>();
-
-    /// <summary>The same with other notes.</summary>
-    public Checkpoint WithNotes(IDictionary<string, string> notes) => this with { Notes = new Dictionary<string, string>(notes) };
 
     /// <summary>Writes the checkpoint; whoever looks sees the old file or the whole new one.</summary>
     public void Save(string path)
@@ -39,18 +41,19 @@ public sealed record Checkpoint(
         var state = new StateDict();
         foreach (var (name, tensor) in Model) state.Add($"model.{name}", tensor);
         foreach (var (name, tensor) in Good) state.Add($"good.{name}", tensor);
-        AddState(state, "optimizer", Optimizer);
-        AddState(state, "schedule", Schedule);
         state.Add("progress", StateTensor.Of(new Shape(3), [Epoch, Step, TotalSteps]));
         state.Add("progress.numbers", Bits([LossSum, EpochSeconds, .. Losses, .. Seconds]));
         var metadata = new Dictionary<string, string>
         {
             ["format"] = Format,
-            ["optimizer"] = Optimizer.Kind,
-            ["schedule"] = Schedule.Kind,
             ["data"] = DataFingerprint,
-            ["options"] = string.Join(' ', Options.Epochs, Options.BatchSize, Number(Options.LearningRate), Number(Options.Momentum), Number(Options.WeightDecay), Options.Seed),
+            ["options"] = string.Create(CultureInfo.InvariantCulture, $"{Epochs} {BatchSize} {Seed}"),
         };
+        foreach (var (name, part) in Parts())
+        {
+            AddState(state, name, part);
+            metadata.Add(name, part.Kind);
+        }
         foreach (var (key, value) in Notes) metadata.Add($"note.{key}", value);
         SafeTensors.Write(state, path, metadata);
     }
@@ -65,34 +68,42 @@ public sealed record Checkpoint(
         var state = SafeTensors.Read(path, new StateReadOptions { AllowNonFinite = true });
         try
         {
-            string[] o = metadata["options"].Split(' ');
-            double Real(int i) => double.Parse(o[i], CultureInfo.InvariantCulture);
-            var options = new TrainingOptions
-            {
-                Epochs = int.Parse(o[0], CultureInfo.InvariantCulture),
-                BatchSize = int.Parse(o[1], CultureInfo.InvariantCulture),
-                LearningRate = Real(2),
-                Momentum = Real(3),
-                WeightDecay = Real(4),
-                Seed = long.Parse(o[5], CultureInfo.InvariantCulture),
-            };
+            // Earlier files have the learning rate, the momentum and the weight decay between: the optimizer's state has them.
+            string[] options = metadata["options"].Split(' ');
+            int epochs = int.Parse(options[0], CultureInfo.InvariantCulture), batchSize = int.Parse(options[1], CultureInfo.InvariantCulture);
+            long seed = long.Parse(options[^1], CultureInfo.InvariantCulture);
             long[] progress = state["progress"].AsInt64();
             double[] numbers = [.. state["progress.numbers"].AsInt64().Select(BitConverter.Int64BitsToDouble)];
             int complete = (numbers.Length - 2) / 2;
-            if (progress.Length != 3 || numbers.Length != 2 * complete + 2 || progress[0] != complete + 1 || complete >= options.Epochs || progress[1] is < 0 or > int.MaxValue
-                || progress[2] < 0 || !Array.TrueForAll(numbers, n => double.IsFinite(n) && n >= 0))
+            if (progress.Length != 3 || numbers.Length != 2 * complete + 2 || progress[0] != complete + 1 || complete >= epochs
+                || progress[1] is < 0 or > int.MaxValue || progress[2] < 0 || !Array.TrueForAll(numbers, double.IsFinite))
                 throw new DataException($"{path}: its progress does not add up");
-            return new Checkpoint(options, Part(state, "model."), Part(state, "good."), ReadState(state, "optimizer", metadata["optimizer"]), ReadState(state, "schedule", metadata["schedule"]),
-                (int)progress[0], (int)progress[1], progress[2], numbers[0], numbers[1], numbers[2..(complete + 2)], numbers[(complete + 2)..], metadata["data"])
+            OptimizerState? Read(string name) => metadata.TryGetValue(name, out string? kind) ? ReadState(state, name, kind) : null;
+            return new Checkpoint(epochs, batchSize, seed, Part(state, "model."), Part(state, "good."),
+                Read(OptimizerName) ?? throw new DataException($"{path} has no state of an optimizer"), Read(ScheduleName), (int)progress[0],
+                (int)progress[1], progress[2], numbers[0], numbers[1], numbers[2..(complete + 2)], numbers[(complete + 2)..], metadata["data"])
             {
-                Notes = metadata.Where(m => m.Key.StartsWith("note.", StringComparison.Ordinal)).ToDictionary(m => m.Key["note.".Length..], m => m.Value),
+                Observers = [.. Enumerable.Range(0, metadata.Count).Select(i => Read(ObserverName(i))).TakeWhile(read => read is not null)!],
+                Notes = metadata.Where(m => m.Key.StartsWith("note.", StringComparison.Ordinal))
+                    .ToDictionary(m => m.Key["note.".Length..], m => m.Value),
             };
         }
-        catch (Exception error) when (error is FormatException or OverflowException or KeyNotFoundException or IndexOutOfRangeException or ArgumentException)
+        catch (Exception error) when (error is FormatException or OverflowException or KeyNotFoundException or IndexOutOfRangeException
+            or ArgumentException)
         {
             throw new DataException($"{path} is a damaged checkpoint: {error.Message}", error);
         }
     }
+
+    /// <summary>The states in it, by the names that they have in a file.</summary>
+    internal IEnumerable<(string Name, OptimizerState State)> Parts()
+    {
+        yield return (OptimizerName, Optimizer);
+        if (Schedule is not null) yield return (ScheduleName, Schedule);
+        for (int i = 0; i < Observers.Count; i++) yield return (ObserverName(i), Observers[i]);
+    }
+
+    private static string ObserverName(int i) => string.Create(CultureInfo.InvariantCulture, $"observer{i}");
 
     private static StateDict Part(StateDict state, string prefix)
     {
@@ -137,7 +148,6 @@ public sealed record Checkpoint(
         return new OptimizerState(kind, entries);
     }
 
-    private static StateTensor Bits(double[] values) => StateTensor.Of(new Shape(values.Length), [.. values.Select(BitConverter.DoubleToInt64Bits)]);
-
-    private static string Number(double value) => value.ToString("R", CultureInfo.InvariantCulture);
+    private static StateTensor Bits(double[] values) =>
+        StateTensor.Of(new Shape(values.Length), [.. values.Select(BitConverter.DoubleToInt64Bits)]);
 }

@@ -33,15 +33,15 @@ public static class Inference
         return task.Results;
     }
 
-    /// <summary>The network's output for every image of a data set, in order.</summary>
-    /// <returns>[images, classes].</returns>
-    /// <exception cref="ShapeException">The network does not take these images, or has fewer outputs than the data has classes.</exception>
-    public static Tensor Logits(Module network, ImageDataset data, CancellationToken cancellation = default)
+    /// <summary>The network's output for every sample of a data set with classes, in order.</summary>
+    /// <returns>[samples, classes].</returns>
+    /// <exception cref="ShapeException">The network does not take these samples, or has fewer outputs than the data has classes.</exception>
+    public static Tensor Logits(Module network, Dataset data, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(network);
         ArgumentNullException.ThrowIfNull(data);
         var graph = Graph.Trace(network, null, [data.Sample]);
-        int classes = RequireClassifier(graph, data);
+        int classes = RequireClassifier(graph.Output.Sample, data);
         var task = new DataTask(data, classes, cancellation);
         new Executor(graph).Infer(task, data.Count);
         return task.Result;
@@ -65,17 +65,16 @@ public static class Inference
     }
 
     /// <summary>Checks that a network has an output for each class of the data; returns its outputs.</summary>
-    internal static int RequireClassifier(Graph graph, ImageDataset data)
+    internal static int RequireClassifier(Shape sample, Dataset data)
     {
-        var sample = graph.Output.Sample;
         if (sample.Rank != 1 || sample[0] < data.Classes)
             throw new ShapeException($"the data has labels 0 to {data.Classes - 1}, the network returns samples of shape {sample}: it needs "
                 + "an output for each class");
         return sample[0];
     }
 
-    /// <summary>Images in, rows of logits out.</summary>
-    private sealed class DataTask(ImageDataset data, int classes, CancellationToken cancellation) : IBlockTask
+    /// <summary>Samples in, rows of logits out.</summary>
+    private sealed class DataTask(Dataset data, int classes, CancellationToken cancellation) : IBlockTask
     {
         [ThreadStatic] private static int[]? indices, labels;
 

@@ -27,11 +27,12 @@ internal sealed record LayerTimes(IReadOnlyList<LayerTime> Rows, double StepMicr
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(batchSize);
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(steps);
         var before = network.StateDict().Clone();
-        bool training = network.Training;
+        bool mode = network.Training;
         try
         {
-            var trainer = new Trainer(network.Train(), data, batchSize);
             var optimizer = new SGD(network.Parameters(), lr: 0.01, momentum: 0.9);
+            var loss = new CrossEntropyLoss();
+            var training = new TrainingSteps(network.Train(), loss, optimizer);
             int[] batch = [.. Enumerable.Range(0, batchSize).Select(i => i % data.Count)];
             var update = new StepClock();
             long began = 0;
@@ -39,12 +40,12 @@ internal sealed record LayerTimes(IReadOnlyList<LayerTime> Rows, double StepMicr
             {
                 if (step == 0)
                 {
-                    trainer.Clocks = [];
+                    training.Clocks = [];
                     update = new StepClock();
                     began = Stopwatch.GetTimestamp();
                 }
                 optimizer.DiscardGrad();
-                trainer.Backward(batch);
+                training.Backward(data, batch);
                 long start = Stopwatch.GetTimestamp();
                 optimizer.Step();
                 update.Add(optimizer, start, backward: false);
@@ -52,17 +53,17 @@ internal sealed record LayerTimes(IReadOnlyList<LayerTime> Rows, double StepMicr
             double whole = Stopwatch.GetElapsedTime(began).TotalMicroseconds;
             LayerTime Row(object part, string label)
             {
-                var times = trainer.Clocks!.Append(update).Select(clock => clock.Of(part));
+                var times = training.Clocks!.Append(update).Select(clock => clock.Of(part));
                 double Sum(IEnumerable<long> ticks) => ticks.Sum() * 1e6 / Stopwatch.Frequency / steps;
                 return new LayerTime(label, Sum(times.Select(t => t.Forward)), Sum(times.Select(t => t.Backward)));
             }
-            return new LayerTimes([Row(data, "gather"), .. trainer.StepsRun.Select(layer => Row(layer, layer.Label)),
-                Row(trainer.Loss, "cross-entropy"), Row(optimizer, "update")], whole / steps);
+            return new LayerTimes([Row(data, "gather"), .. training.LayersRun.Select(layer => Row(layer, layer.Label)),
+                Row(loss, "cross-entropy"), Row(optimizer, "update")], whole / steps);
         }
         finally
         {
             network.LoadStateDict(before);
-            network.Train(training);
+            network.Train(mode);
             network.ZeroGrad();
         }
     }

@@ -1,307 +1,187 @@
-using System.Diagnostics;
-
 namespace OnnxLeNet.Numerics;
 
+/// <summary>When a schedule takes its step.</summary>
+public enum ScheduleInterval
+{
+    /// <summary>After every epoch.</summary>
+    Epoch,
+
+    /// <summary>After every update.</summary>
+    Step,
+}
+
 /// <summary>
-/// The training loop: shuffle, gather, forward, loss, backward, update. Each block of samples goes the whole way, from its bytes to its
-/// share of the gradients, on one thread while its buffers are in the cache; a step waits once, for the last block.
+/// The training loop: epochs of steps, the schedule's steps, and what observers are told. Its parts are the caller's.
+/// <code>
+/// var optimizer = new SGD(net.Parameters(), lr: 0.05, momentum: 0.9);
+/// var trainer = new Trainer(net, new CrossEntropyLoss(), optimizer)
+/// {
+///     Schedule = new StepLR(optimizer, stepSize: 5), Observers = [new EarlyStopping(patience: 3), new CheckpointWriter("run.checkpoint")],
+/// };
+/// trainer.Fit(new DataLoader(data, batchSize: 64, shuffle: true), epochs: 20);
+/// </code>
 /// </summary>
 public sealed class Trainer
 {
-    private readonly Module network;
-    private readonly ImageDataset data;
-    private readonly Parameter[] parameters;
-    private readonly int outputs;
-    private readonly double[] lossSums = new double[BlockPlan.MostShards]; // a shard's each
-    private readonly BatchTask task;
-    private readonly int[] indices;
-    private readonly Generator random;
-    private Executor executor;
-    private int version;
-    private int samples; // of the step in progress
-    private long steps;
-
-    /// <summary>The loss.</summary>
-    internal CrossEntropyLoss Loss { get; } = new();
-
-    /// <summary>Where the threads note their times, once there is a list: see <see cref="LayerTimes"/>.</summary>
-    internal List<StepClock>? Clocks
-    {
-        get => executor.Clocks;
-        set => executor.Clocks = value;
-    }
-
-    /// <summary>What a step runs, for those that time it.</summary>
-    internal IReadOnlyList<Leaf> StepsRun => executor.StepsRun;
-
-    /// <summary>A trainer of a classifier with cross-entropy.</summary>
-    /// <param name="network">Takes the data's images and returns logits.</param>
-    /// <param name="data">Images and classes.</param>
-    /// <param name="largestBatch">The most images a step will be given.</param>
-    /// <param name="random">Where dropout draws from; <see cref="Generator.Default"/> if null.</param>
-    /// <exception cref="ShapeException">The network does not take these images, or has fewer outputs than the data has classes.</exception>
-    /// <exception cref="OnnxLeNetException">A layer that is trained through has no backward.</exception>
-    public Trainer(Module network, ImageDataset data, int largestBatch, Generator? random = null)
+    /// <summary>A trainer.</summary>
+    /// <param name="network">Takes the data's samples and returns what the loss compares with the targets.</param>
+    /// <param name="loss">What is made small; with a mean or a sum for its reduction.</param>
+    /// <param name="optimizer">What changes the network's parameters.</param>
+    public Trainer(Module network, Loss loss, Optimizer optimizer)
     {
         ArgumentNullException.ThrowIfNull(network);
-        ArgumentNullException.ThrowIfNull(data);
-        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(largestBatch);
-        (this.network, this.data) = (network, data);
-        executor = NewExecutor();
-        outputs = Inference.RequireClassifier(executor.Graph, data);
-        parameters = [.. network.Parameters()];
-        this.random = new Generator((long)(random ?? Generator.Default).NextBits());
-        indices = new int[largestBatch];
-        task = new BatchTask(this);
+        ArgumentNullException.ThrowIfNull(loss);
+        ArgumentNullException.ThrowIfNull(optimizer);
+        (Network, Loss, Optimizer) = (network, loss, optimizer);
     }
 
-    private Executor NewExecutor()
-    {
-        version = network.Version;
-        var graph = Graph.Trace(network, null, [data.Sample]);
-        Executor.RequireBackward(graph);
-        return new Executor(graph);
-    }
+    /// <summary>The network.</summary>
+    public Module Network { get; }
+
+    /// <summary>What is made small.</summary>
+    public Loss Loss { get; }
+
+    /// <summary>What changes the parameters.</summary>
+    public Optimizer Optimizer { get; }
+
+    /// <summary>What sets the optimizer's learning rates; null leaves them.</summary>
+    public LRScheduler? Schedule { get; init; }
+
+    /// <summary>When the schedule takes its step: after every epoch, as in PyTorch's loops, or after every update.</summary>
+    public ScheduleInterval ScheduleInterval { get; init; }
+
+    /// <summary>What looks on.</summary>
+    public IReadOnlyList<TrainingObserver> Observers { get; init; } = [];
+
+    /// <summary>Who computes the steps; the engine if null. It must compute this network, loss and optimizer.</summary>
+    public ITrainingSteps? Steps { get; init; }
 
     /// <summary>
-    /// What <see cref="Fit"/> checks before its first step: that the network, the data and the batches go together. Changes nothing.
+    /// What <see cref="Fit"/> checks before its first step: that the network, the loss, the data and the batches go together. Changes
+    /// nothing.
     /// </summary>
-    /// <param name="network">Takes the data's images and returns logits.</param>
-    /// <param name="data">Images and classes.</param>
-    /// <param name="options">How it is to be trained.</param>
+    /// <param name="network">Takes the data's samples and returns what the loss compares with the targets.</param>
+    /// <param name="loss">What is made small.</param>
+    /// <param name="data">The data in batches.</param>
+    /// <exception cref="InvalidOperationException">The loss has no reduction.</exception>
     /// <exception cref="ShapeException">
-    /// The network does not take these images, or has fewer outputs than the data has classes; or a batch norm would get a single value per
-    /// channel: the last batch of an epoch has one image, of one place there.
+    /// The network does not take these samples, or the loss not its output and their targets; or a batch norm would get a single value per
+    /// channel: a batch has one sample, of one place there.
     /// </exception>
-    public static void Check(Module network, ImageDataset data, TrainingOptions options)
+    /// <exception cref="OnnxLeNetException">A layer that is trained through has no backward.</exception>
+    public static void Check(Module network, Loss loss, DataLoader data)
     {
         ArgumentNullException.ThrowIfNull(network);
+        ArgumentNullException.ThrowIfNull(loss);
         ArgumentNullException.ThrowIfNull(data);
-        ArgumentNullException.ThrowIfNull(options);
-        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(options.Epochs);
-        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(options.BatchSize);
-        var graph = Graph.Trace(network, null, [data.Sample]);
-        Inference.RequireClassifier(graph, data);
-        Executor.RequireBackward(graph);
-        if (options.BatchSize > 1 && data.Count % options.BatchSize != 1) return; // no batch of one image
+        var graph = TrainingSteps.Trace(network, loss, data.Dataset);
+        if (data.BatchSize > 1 && data.Samples % data.BatchSize != 1) return; // no batch of one sample
         var single = graph.Nodes.FirstOrDefault(node => node.Layer is BatchNorm norm
             && node.Inputs[0].Sample.Count == norm.NumFeatures)?.Layer;
         if (single is null) return;
-        string batches = options.BatchSize == 1 ? "batches of 1 image"
-            : $"{data.Count} images in batches of {options.BatchSize}, the last of 1";
-        string cure = data.Count == 1 ? "use more images" : $"use a batch size of {WithoutSingles(data.Count, options.BatchSize)}";
-        if (options.BatchSize > 1 && data.Count > 2) cure += ", or leave an image out";
+        string batches = data.BatchSize == 1 ? "batches of 1 image"
+            : $"{data.Samples} images in batches of {data.BatchSize}, the last of 1";
+        string cure = data.Samples == 1 ? "use more images" : $"use a batch size of {WithoutSingles(data.Samples, data.BatchSize)}";
+        if (data.BatchSize > 1 && data.Samples > 2) cure += ", or leave an image out";
         throw new ShapeException($"{single.Label}: training needs more than one value per channel, and there are {batches}: {cure}");
     }
 
-    /// <summary>
-    /// The batch size nearest below the given one, or above where there is none, at which no batch has a single image; of two images or
-    /// more.
-    /// </summary>
-    private static int WithoutSingles(int images, int batchSize)
+    /// <summary>Trains the network. One seed decides the run, the loader's: it gives the orders of the samples and dropout's draws.</summary>
+    /// <param name="data">The data in batches.</param>
+    /// <param name="epochs">Times every sample is used.</param>
+    /// <param name="resume">Where to go on; the result, to the bit, is that of a run that never stopped.</param>
+    /// <param name="cancellation">Stops training between two steps.</param>
+    /// <returns>How it ended; the network is in the state that the outcome names.</returns>
+    /// <exception cref="ArgumentException">The schedule is one of another optimizer.</exception>
+    /// <exception cref="DataException">The checkpoint is of another network, other data, or a run with other parts.</exception>
+    /// <inheritdoc cref="Check" path="/exception"/>
+    public TrainingResult Fit(DataLoader data, int epochs, Checkpoint? resume = null, CancellationToken cancellation = default)
     {
-        for (int size = Math.Min(batchSize, images); size > 1; size--)
+        ArgumentOutOfRangeException.ThrowIfNegativeOrZero(epochs);
+        Check(Network, Loss, data);
+        if (Schedule is not null && Schedule.Optimizer != Optimizer)
+            throw new ArgumentException("the schedule sets another optimizer's learning rates: make it with the trainer's optimizer");
+        Network.Train();
+        var own = new TrainingSteps(Network, Loss, Optimizer, data.Generator.Fork(-1));
+        var steps = Steps ?? own;
+        var run = new TrainingRun(this, data, epochs, steps);
+        if (resume is not null) run.Resume(resume);
+        own.Count = run.TotalSteps;
+        steps.Load();
+        TrainingObserver[] observers = [.. Observers];
+        var outcome = Run(run, data, steps, observers, cancellation);
+        if (outcome == TrainingOutcome.Diverged) run.GoBack();
+        foreach (var observer in observers) observer.OnEnd(run, outcome);
+        return new TrainingResult(outcome, run.Losses, run.SecondsPerEpoch, outcome switch
         {
-            if (images % size != 1) return size;
-        }
-        int above = 2;
-        while (images % above == 1) above++;
-        return above;
+            TrainingOutcome.Completed => null,
+            TrainingOutcome.Diverged => (run.Epoch, Math.Min(run.Step + 1, run.Steps)), // in that step, or after the last
+            _ => (run.Epoch, run.Step),
+        });
     }
 
-    /// <summary>Trains a network as the options say, reporting after every step.</summary>
-    /// <param name="network">Takes the data's images and returns logits. Left in the state the result's outcome names.</param>
-    /// <param name="data">Images and classes.</param>
-    /// <param name="options">How.</param>
-    /// <param name="progress">Called after every step.</param>
-    /// <param name="epochEnded">Called after every epoch with its number, outside the time measured, with the network in evaluation
-    /// mode.</param>
-    /// <param name="checkpoint">Called with the state of things after every epoch, every few seconds, and when training is
-    /// interrupted.</param>
-    /// <param name="resume">Where to go on; the result, to the bit, is that of a run that never stopped.</param>
-    /// <param name="elsewhere">Makes who computes the steps, of the network and its optimizer, which have their starting values; the engine
-    /// does if left out.</param>
-    /// <param name="cancellation">Stops training between two steps.</param>
-    /// <exception cref="DataException">The checkpoint is of other options, another network or other data.</exception>
-    /// <exception cref="ShapeException">The network, the data and the batches do not go together: see <see cref="Check"/>.</exception>
-    public static TrainingResult Fit(Module network, ImageDataset data, TrainingOptions options, Action<TrainingProgress>? progress = null,
-        Action<int>? epochEnded = null, Action<Checkpoint>? checkpoint = null, Checkpoint? resume = null,
-        Func<Module, Optimizer, ITrainingSteps>? elsewhere = null, CancellationToken cancellation = default)
+    private TrainingOutcome Run(
+        TrainingRun run, DataLoader data, ITrainingSteps steps, TrainingObserver[] observers, CancellationToken cancellation)
     {
-        Check(network, data, options);
-        var loader = new DataLoader(data.Count, options.BatchSize, new Generator(options.Seed));
-        var optimizer = new SGD(network.Parameters(), options.LearningRate, options.Momentum, weightDecay: options.WeightDecay);
-        var schedule = new CosineAnnealingLR(optimizer, checked(options.Epochs * loader.Steps));
-        var trainer = new Trainer(network.Train(), data, Math.Min(options.BatchSize, data.Count), new Generator(options.Seed).Fork(-1));
-        List<double> losses = [], seconds = [];
-        int epoch = 1, step = 0;
-        double sum = 0, elapsed = 0; // elapsed: what the epoch took before it was resumed
-        if (resume is not null)
+        for (; ; run.NextEpoch())
         {
-            if (resume.Options != options with { CheckpointEvery = resume.Options.CheckpointEvery }) throw new DataException($"the checkpoint is of a run with {resume.Options}, this one has {options}");
-            if (resume.DataFingerprint != data.Fingerprint) throw new DataException("the checkpoint is of a run on other data");
-            if (resume.Epoch < 1 || resume.Epoch > options.Epochs || resume.Step < 0 || resume.Step > loader.Steps)
-                throw new DataException($"the checkpoint is at epoch {resume.Epoch}, step {resume.Step}, of {options.Epochs} epochs of {loader.Steps} steps");
-            var before = network.StateDict().Clone();
-            try
+            foreach (var observer in observers) observer.OnEpochStart(run);
+            run.StartClock();
+            data.Shuffle(run.Epoch);
+            while (run.Step < run.Steps)
             {
-                network.LoadStateDict(resume.Good);
-                network.LoadStateDict(resume.Model);
-                optimizer.LoadState(resume.Optimizer);
-                schedule.LoadState(resume.Schedule);
-            }
-            catch (OnnxLeNetException error)
-            {
-                network.LoadStateDict(before); // nothing stays loaded halfway
-                throw new DataException($"the checkpoint does not fit this run: {error.Message}", error);
-            }
-            (epoch, step, trainer.steps, sum, elapsed) = (resume.Epoch, resume.Step, resume.TotalSteps, resume.LossSum,
-                resume.EpochSeconds);
-            losses.AddRange(resume.Losses);
-            seconds.AddRange(resume.Seconds);
-        }
-        var steps = elsewhere?.Invoke(network, optimizer) ?? new OwnSteps(trainer, optimizer);
-        var lastGood = resume?.Good.Clone() ?? network.StateDict().Clone();
-        long lastCheckpoint = Stopwatch.GetTimestamp(), began = lastCheckpoint;
-        double EpochSeconds() => elapsed + Stopwatch.GetElapsedTime(began).TotalSeconds;
-        void Save()
-        {
-            steps.Store();
-            checkpoint?.Invoke(new Checkpoint(options, network.StateDict().Clone(), lastGood.Clone(), optimizer.State(), schedule.State(),
-                epoch, step, trainer.steps, sum,
-                step == 0 ? 0 : EpochSeconds(), [.. losses], [.. seconds], data.Fingerprint));
-            lastCheckpoint = Stopwatch.GetTimestamp();
-        }
-        void Report() => progress?.Invoke(new TrainingProgress(epoch, options.Epochs, step, loader.Steps, sum / Math.Min((long)step * options.BatchSize, data.Count), EpochSeconds()));
-        for (; epoch <= options.Epochs; epoch++, step = 0, sum = 0, elapsed = 0)
-        {
-            if (step == 0 && epoch > 1) Save();
-            began = Stopwatch.GetTimestamp();
-            loader.Shuffle(epoch);
-            if (step > 0) Report();
-            while (step < loader.Steps)
-            {
-                if (cancellation.IsCancellationRequested)
+                if (run.Stopping || cancellation.IsCancellationRequested)
                 {
-                    Save();
-                    return new TrainingResult(TrainingOutcome.Interrupted, losses, seconds, (epoch, step));
+                    steps.Store();
+                    return run.Stopping ? TrainingOutcome.Stopped : TrainingOutcome.Interrupted;
                 }
-                var batch = loader.Indices(step);
-                double mean = steps.Step(data, batch);
-                if (elsewhere is not null) trainer.steps++;
-                if (!double.IsFinite(mean))
-                {
-                    network.LoadStateDict(lastGood);
-                    return new TrainingResult(TrainingOutcome.Diverged, losses, seconds, (epoch, step + 1));
-                }
-                schedule.Step();
-                sum += mean * batch.Length;
-                step++;
-                Report();
-                if (checkpoint is not null && Stopwatch.GetElapsedTime(lastCheckpoint) > options.CheckpointEvery) Save();
+                var batch = data.Indices(run.Step);
+                double loss = steps.Step(data.Dataset, batch);
+                if (!double.IsFinite(loss)) return TrainingOutcome.Diverged;
+                if (ScheduleInterval == ScheduleInterval.Step) Schedule?.Step();
+                run.Add(loss, batch.Length);
+                foreach (var observer in observers) observer.OnStep(run);
             }
             steps.Store();
             // No loss of the epoch has seen its last update: this look does.
-            if (!trainer.WeightsAreFinite() || !trainer.OutputsAreFinite(loader.Indices(loader.Steps - 1)))
+            if (!IsFinite(data.Dataset, data.Indices(run.Steps - 1))) return TrainingOutcome.Diverged;
+            if (ScheduleInterval == ScheduleInterval.Epoch) Schedule?.Step();
+            run.CompleteEpoch();
+            Network.Eval();
+            try
             {
-                network.LoadStateDict(lastGood);
-                return new TrainingResult(TrainingOutcome.Diverged, losses, seconds, (epoch, loader.Steps));
+                foreach (var observer in observers) observer.OnEpochEnd(run);
             }
-            seconds.Add(EpochSeconds());
-            losses.Add(sum / data.Count);
-            lastGood = network.StateDict().Clone();
-            network.Eval();
-            try { epochEnded?.Invoke(epoch); }
-            finally { network.Train(); }
+            finally { Network.Train(); }
+            if (run.Epoch == run.Epochs) return TrainingOutcome.Completed;
+            if (run.Stopping) return TrainingOutcome.Stopped;
         }
-        return new TrainingResult(TrainingOutcome.Completed, losses, seconds, null);
+    }
+
+    /// <summary>Whether all weights and buffers are finite, and the outputs for a batch.</summary>
+    private bool IsFinite(Dataset data, ReadOnlySpan<int> batch)
+    {
+        foreach (var (_, tensor) in Network.StateDict())
+        {
+            if (!tensor.IsInteger && !Array.TrueForAll(tensor.AsTensor().Data, float.IsFinite)) return false;
+        }
+        var x = new Batch(batch.Length, data.Sample, requiresGrad: false);
+        Loss.Gather(data, batch, x, new LossBuffers());
+        return Array.TrueForAll(Inference.Run(Network, x).Values, float.IsFinite);
     }
 
     /// <summary>
-    /// Forward, loss and backward of one batch: adds to the parameters' gradients and returns the mean loss in nats.
-    /// Where the loss is not finite the gradients are left as they were. A gradient's array is brought up to date when
-    /// <see cref="Parameter.Grad"/> is read or an optimizer steps.
+    /// The batch size nearest below the given one, or above where there is none, at which no batch has a single sample; of two samples or
+    /// more.
     /// </summary>
-    /// <param name="batch">Image numbers, no more than the trainer was made for.</param>
-    /// <exception cref="ArgumentException">No images, or too many.</exception>
-    /// <exception cref="InvalidOperationException">The network has other parameters than when the trainer was made.</exception>
-    /// <exception cref="ShapeException">The network returns samples of another shape than then.</exception>
-    public double Backward(ReadOnlySpan<int> batch)
+    private static int WithoutSingles(int samples, int batchSize)
     {
-        if (batch.Length == 0 || batch.Length > indices.Length)
-            throw new ArgumentException($"a batch of {batch.Length} images; this trainer was made for 1 to {indices.Length}", nameof(batch));
-        if (network.Version != version)
+        for (int size = Math.Min(batchSize, samples); size > 1; size--)
         {
-            (int before, var clocks) = (executor.Graph.Output.Sample.Count, executor.Clocks);
-            executor = NewExecutor();
-            executor.Clocks = clocks;
-            int now = network.Parameters().Count();
-            if (now != parameters.Length)
-                throw new InvalidOperationException($"the network has {now} parameters, this trainer was made for {parameters.Length}: make "
-                    + "a new trainer for the changed network");
-            if (!network.Parameters().SequenceEqual(parameters))
-                throw new InvalidOperationException("the network has other parameters than this trainer was made for: make a new trainer "
-                    + "for the changed network");
-            if (executor.Graph.Output.Sample is var sample && (sample.Rank != 1 || sample[0] != outputs))
-                throw new ShapeException($"the network returns samples of shape {sample}, this trainer was made for [{before}]: make a new "
-                    + "trainer for the changed network");
+            if (samples % size != 1) return size;
         }
-        batch.CopyTo(indices);
-        samples = batch.Length;
-        steps++;
-        foreach (var parameter in parameters) parameter.Settle();
-        try { executor.Step(task, samples, random, steps << 24); }
-        catch
-        {
-            foreach (var parameter in parameters) parameter.DropPartials();
-            throw;
-        }
-        double sum = 0;
-        for (int shard = 0; shard < executor.Cut.Shards; shard++) sum += lossSums[shard];
-        foreach (var parameter in parameters)
-        {
-            if (double.IsFinite(sum)) parameter.AddPartials();
-            else parameter.DropPartials();
-        }
-        return sum / batch.Length;
-    }
-
-    private bool WeightsAreFinite() => network.StateDict().All(entry => entry.Value.IsInteger || Array.TrueForAll(entry.Value.AsTensor().Data, float.IsFinite));
-
-    private bool OutputsAreFinite(ReadOnlySpan<int> batch) => Array.TrueForAll(Inference.Run(network, data.Take(batch).Images).Values, float.IsFinite);
-
-    /// <summary>Images in, and from the logits the loss and its gradient.</summary>
-    private sealed class BatchTask(Trainer trainer) : IBlockTask
-    {
-        public void Load(BlockBuffers block, int start, int count)
-        {
-            long began = block.Clock is null ? 0 : Stopwatch.GetTimestamp();
-            if (block.Labels.Length != count) block.Labels = new int[count];
-            trainer.data.Gather(trainer.indices.AsSpan(start, count), block.Inputs[0], block.Labels);
-            block.Clock?.Add(trainer.data, began, backward: false);
-        }
-
-        public void Turn(BlockBuffers block, int shard, int start, int count)
-        {
-            long began = block.Clock is null ? 0 : Stopwatch.GetTimestamp();
-            double loss = trainer.Loss.Block(block.Outputs[0], block.Labels, 1f / trainer.samples, block.Loss, block.OutputGradients[0]);
-            bool first = start == trainer.executor.Cut.Block(trainer.executor.Cut.FirstBlock(shard)).Start;
-            trainer.lossSums[shard] = first ? loss : trainer.lossSums[shard] + loss;
-            block.Clock?.Add(trainer.Loss, began, backward: false);
-        }
-    }
-
-    /// <summary>The engine's steps: the weights are the network's own all along.</summary>
-    private sealed class OwnSteps(Trainer trainer, Optimizer optimizer) : ITrainingSteps
-    {
-        public double Step(ImageDataset data, ReadOnlySpan<int> batch)
-        {
-            optimizer.DiscardGrad();
-            double mean = trainer.Backward(batch);
-            if (double.IsFinite(mean)) optimizer.Step();
-            return mean;
-        }
-
-        public void Store() { }
+        int above = 2;
+        while (samples % above == 1) above++;
+        return above;
     }
 }

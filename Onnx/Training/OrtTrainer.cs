@@ -172,17 +172,17 @@ public sealed class OrtTrainer : ITrainingSteps, IDisposable
     }
 
     /// <summary>
-    /// A step on images of a data set. Where the step takes one size of batch only and fewer images come, as at the end of an epoch, the
-    /// rest is filled with samples that take no part; not with a batch normalization, which would see them.
+    /// A step on samples of a data set of classes. Where the step takes one size of batch only and fewer samples come, as at the end of an
+    /// epoch, the rest is filled with samples that take no part; not with a batch normalization, which would see them.
     /// </summary>
     /// <inheritdoc cref="Step(ReadOnlySpan{float}, ReadOnlySpan{int})"/>
-    public double Step(ImageDataset data, ReadOnlySpan<int> batch)
+    public double Step(Dataset data, ReadOnlySpan<int> batch)
     {
         ArgumentNullException.ThrowIfNull(data);
         RequireLoss(TrainingLoss.CrossEntropy);
         int size = BatchSize is { } most && batch.Length < most && batch.Length > 0 && !normalizes ? most : batch.Length;
         var bound = Batch(size);
-        if (data.Sample != Sample) throw new OnnxException($"{source} takes samples of shape {Sample}, the images are {data.Sample}");
+        if (data.Sample != Sample) throw new OnnxException($"{source} takes samples of shape {Sample}, the data's are {data.Sample}");
         data.Gather(batch, bound.Input.Elements[..(batch.Length * Sample.Count)], bound.Labels!.Elements[..batch.Length]);
         bound.Input.Elements[(batch.Length * Sample.Count)..].Clear();
         bound.Labels.Elements[batch.Length..].Fill(ClassLoss.DefaultIgnoreIndex);

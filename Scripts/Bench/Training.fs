@@ -15,14 +15,10 @@ type private Run(data: ImageDataset, batch: int) =
     let random = Generator 1L
     let net = (Models.lenet5.Build random).Train() :?> Sequential
     let optimizer = SGD(net.Parameters(), 0.05, 0.9)
-    let loader = DataLoader(data.Count, batch, Generator 1L)
-    let trainer = Trainer(net, data, min batch data.Count, random)
+    let loader = DataLoader(data, batch, shuffle = true, generator = Generator 1L)
+    let steps = TrainingSteps(net, CrossEntropyLoss(), optimizer, random)
     let mutable epochs = 0
-    let step index =
-        optimizer.ZeroGrad()
-        let loss = trainer.Backward(loader.Indices index)
-        optimizer.Step()
-        loss
+    let step index = steps.Step(data, loader.Indices index)
     do
         loader.Shuffle 0
         for index in 0 .. min 10 loader.Steps - 1 do
@@ -47,7 +43,7 @@ type private Run(data: ImageDataset, batch: int) =
 type private RuntimeRun(data: ImageDataset, batch: int, threads: int) =
     let net = Models.lenet5.Build(Generator 1L)
     let optimizer = SGD(net.Parameters(), 0.05, 0.9)
-    let loader = DataLoader(data.Count, batch, Generator 1L)
+    let loader = DataLoader(data, batch, shuffle = true, generator = Generator 1L)
     let trainer = OrtTrainer.Create(net, data.Sample, optimizer, TrainingGraphOptions(), OrtOptions(IntraOpThreads = threads))
     let mutable epochs = 0
     do

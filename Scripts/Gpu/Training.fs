@@ -59,7 +59,7 @@ type private Images(data: ImageDataset) =
 type private Run(s: Setup, data: ImageDataset, images: Images, batch: int, epochs: int) =
     let net = Models.lenet5.Build(Generator 1L).Train() :?> Sequential
     let optimizer = SGD(net.Parameters(), 0.05, 0.9)
-    let loader = DataLoader(data.Count, batch, Generator 1L)
+    let loader = DataLoader(data, batch, shuffle = true, generator = Generator 1L)
     let steps = data.Count / batch
     let schedule = CosineAnnealingLR(optimizer, max 1 (epochs * steps))
     let graph = TrainingGraphOptions(BatchSize = Nullable batch)
@@ -124,14 +124,12 @@ let private speed (s: Setup) (data: ImageDataset) (images: Images) batch () =
     let seen = float (run.Steps * batch)
     let net = Models.lenet5.Build(Generator 1L).Train() :?> Sequential
     let own = SGD(net.Parameters(), 0.05, 0.9)
-    let trainer = Trainer(net, data, batch)
-    let loader = DataLoader(data.Count, batch, Generator 1L)
+    let steps = TrainingSteps(net, CrossEntropyLoss(), own)
+    let loader = DataLoader(data, batch, shuffle = true, generator = Generator 1L)
     let engine () =
         let began = Stopwatch.GetTimestamp()
         for index in 0 .. run.Steps - 1 do
-            own.ZeroGrad()
-            trainer.Backward(loader.Indices index) |> ignore
-            own.Step()
+            steps.Step(data, loader.Indices index) |> ignore
         Stopwatch.GetElapsedTime(began).TotalSeconds
     let contenders =
         [ "device", (fun () -> fst (run.Epoch()) / seen)

@@ -63,58 +63,69 @@ let private holdOut count (data: ImageFolder) =
     elif count >= data.Train.Count then
         badOption "--hold-out" count $"less than the {data.Train.Count} training images"
     else
-        let kept = data.Train.Count - count
-        ImageFolder($"{data.Name}-held-out", data.Train.Slice(0, kept), data.Train.Slice(kept, count))
+        let rest = data.Train.Count - count
+        ImageFolder($"{data.Name}-held-out", data.Train.Slice(0, rest), data.Train.Slice(rest, count))
+
+/// The training images, in an order of its own for every epoch.
+let private loaderOf (job: Job) (data: ImageFolder) =
+    DataLoader(data.Train, job.Options.BatchSize, shuffle = true, generator = Generator job.Options.Seed)
+
+/// A line after every epoch.
+type private EpochLines(out: Output, test: ImageDataset) =
+    inherit TrainingObserver()
+
+    override _.OnEpochEnd run =
+        let share = accuracy test (Inference.Logits(run.Network, test))
+        line out $"  epoch {run.Epoch, 2}/{run.Epochs}   loss {run.Loss:F4}   test accuracy {percent share}   {run.Seconds:F2} s"
+
+/// A moving bar.
+type private Bar(bar: ProgressTask) =
+    inherit TrainingObserver()
+
+    override this.OnEpochStart run = if run.Step > 0 then this.OnStep run
+
+    override _.OnStep run =
+        bar.MaxValue <- float (run.Epochs * run.Steps)
+        bar.Value <- float run.TotalSteps
+        if run.Step % 50 = 0 then bar.Description <- $"epoch {run.Epoch}/{run.Epochs}  loss {run.Loss:F4}"
 
 /// Trains with a moving bar in a terminal and a line per epoch everywhere.
 let private fit
     (job: Job)
     (net: Sequential)
+    (loss: Loss)
     (data: ImageFolder)
     (cancel: CancellationToken)
-    (trainer: (Module -> Optimizer -> ITrainingSteps) option)
+    (stepsOf: Optimizer -> ITrainingSteps | null)
     =
-    let out, o, file = job.Out, job.Options, checkpointFile job data
-    let save (checkpoint: Checkpoint) =
-        let notes =
-            dict
-                [ Note.model, job.Model.Name
-                  Note.width, string SimdWidth.Bits
-                  Note.provider, Products.Name
-                  Note.engine, trainedBy job ]
-        checkpoint.WithNotes(notes).Save file
-    let mutable last = TrainingProgress()
-    let epochLine epoch =
-        let test = accuracy data.Test (Inference.Logits(net, data.Test))
-        line out $"  epoch {epoch, 2}/{o.Epochs}   loss {last.Loss:F4}   test accuracy {percent test}   {last.Seconds:F2} s"
-    let run (report: TrainingProgress -> unit) =
-        Trainer.Fit(
-            net,
-            data.Train,
-            o,
-            (fun p ->
-                last <- p
-                report p),
-            epochLine,
-            save,
-            Option.toObj job.Resume,
-            (match trainer with
-             | None -> null
-             | Some make -> Func<Module, Optimizer, ITrainingSteps>(fun net optimizer -> make net optimizer)),
-            cancel
-        )
+    let out, o, loader = job.Out, job.Options, loaderOf job data
+    let optimizer = SGD(net.Parameters(), o.LearningRate, o.Momentum, weightDecay = o.WeightDecay)
+    let notes =
+        dict
+            [ Note.model, job.Model.Name
+              Note.width, string SimdWidth.Bits
+              Note.provider, Products.Name
+              Note.engine, trainedBy job ]
+    let writer = CheckpointWriter(checkpointFile job data, Notes = Collections.ObjectModel.ReadOnlyDictionary notes)
+    let run (observers: TrainingObserver list) =
+        let trainer =
+            Trainer(
+                net,
+                loss,
+                optimizer,
+                Schedule = CosineAnnealingLR(optimizer, Checked.(*) o.Epochs loader.Steps),
+                ScheduleInterval = ScheduleInterval.Step,
+                Observers = [| yield! observers; EpochLines(out, data.Test); writer |],
+                Steps = stepsOf optimizer
+            )
+        trainer.Fit(loader, o.Epochs, Option.toObj job.Resume, cancel)
     if out.Live then
         AnsiConsole
             .Progress(AutoClear = true, RefreshRate = TimeSpan.FromMilliseconds 200.0)
             .Columns(TaskDescriptionColumn(), ProgressBarColumn(), PercentageColumn(), RemainingTimeColumn())
-            .Start(fun context ->
-                let bar = context.AddTask("training")
-                run (fun p ->
-                    bar.MaxValue <- float (p.Epochs * p.Steps)
-                    bar.Value <- float ((p.Epoch - 1) * p.Steps + p.Step)
-                    if p.Step % 50 = 0 then bar.Description <- $"epoch {p.Epoch}/{p.Epochs}  loss {p.Loss:F4}"))
+            .Start(fun context -> run [ Bar(context.AddTask "training") ])
     else
-        run ignore
+        run []
 
 /// A device that is not there, or a part of it, is told before the training and not after it.
 let private requireDevice (job: Job) (net: Sequential) =
@@ -136,7 +147,8 @@ let run (args: ParseResults<TrainArgs>) =
     let job, data = fitted asked whole, holdOut asked.HoldOut whole
     tellMissing job whole.Classes data
     let net = job.Model.Build(Generator job.Options.Seed)
-    Trainer.Check(net, data.Train, job.Options)
+    let loss = CrossEntropyLoss()
+    Trainer.Check(net, loss, loaderOf job data)
     requireDevice job net
     prepareFolder job data
     line job.Out (string net)
@@ -153,12 +165,15 @@ let run (args: ParseResults<TrainArgs>) =
     use _ = PosixSignalRegistration.Create(PosixSignal.SIGTERM, stop)
     let began = Stopwatch.GetTimestamp()
     let trainers = Collections.Generic.List<OrtTrainer>()
-    let trainer net optimizer =
-        trainers.Add(trainerOf job net optimizer)
-        trainers[0] :> ITrainingSteps
+    let stepsOf (optimizer: Optimizer) : ITrainingSteps | null =
+        if job.Engine = Engine.OnnxRuntime then
+            trainers.Add(trainerOf job net optimizer)
+            trainers[0]
+        else
+            null
     let result =
         try
-            fit job net data cancel.Token (if job.Engine = Engine.OnnxRuntime then Some trainer else None)
+            fit job net loss data cancel.Token stepsOf
         finally
             for trainer in trainers do
                 trainer.Dispose()

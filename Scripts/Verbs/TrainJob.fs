@@ -14,6 +14,42 @@ open OnnxLeNet.Scripts.Verbs.Common
 
 let invariant (x: float) = x.ToString("R", CultureInfo.InvariantCulture)
 
+/// How the verb trains: SGD with momentum, its learning rate falling to zero along a cosine.
+type TrainingOptions =
+    { Epochs: int
+      BatchSize: int
+      LearningRate: float
+      Momentum: float
+      WeightDecay: float
+      Seed: int64 }
+
+    override o.ToString() =
+        $"TrainingOptions {{ Epochs = {o.Epochs}, BatchSize = {o.BatchSize}, LearningRate = {invariant o.LearningRate}, "
+        + $"Momentum = {invariant o.Momentum}, WeightDecay = {invariant o.WeightDecay}, Seed = {o.Seed} }}"
+
+    static member Default =
+        { Epochs = 12
+          BatchSize = 64
+          LearningRate = 0.03
+          Momentum = 0.9
+          WeightDecay = 1e-3
+          Seed = 1L }
+
+    /// Those of the run that a checkpoint is of: the optimizer's state has its numbers.
+    static member Of(checkpoint: Checkpoint) =
+        let number name otherwise =
+            checkpoint.Optimizer.Entries
+            |> Seq.tryPick (function
+                | :? NumberEntry as entry when entry.Name = $"param_groups.0.{name}" -> Some entry.Value
+                | _ -> None)
+            |> Option.defaultValue otherwise
+        { Epochs = checkpoint.Epochs
+          BatchSize = checkpoint.BatchSize
+          LearningRate = number "initial_lr" TrainingOptions.Default.LearningRate
+          Momentum = number "momentum" TrainingOptions.Default.Momentum
+          WeightDecay = number "weight_decay" TrainingOptions.Default.WeightDecay
+          Seed = checkpoint.Seed }
+
 /// What a run is asked to do, checked.
 type Job =
     {
@@ -70,40 +106,37 @@ let trainedBy (job: Job) =
 let checkpointFile (job: Job) (data: ImageFolder) = Path.Combine(job.Folder, $"{job.Model.Name}-{data.Name}.checkpoint")
 
 /// An interrupted run's checkpoint that this run's would overwrite gets another name; what to say of it.
-let private keepCheckpoint (job: Job) (data: ImageFolder) =
+let private setAsideCheckpoint (job: Job) (data: ImageFolder) =
     let file = checkpointFile job data
     let resumed = job.ResumedFrom |> Option.exists (fun from -> Path.GetFullPath from = Path.GetFullPath file)
     if not resumed && File.Exists file then
-        let kept = Path.Combine(job.Folder, $"{job.Model.Name}-{data.Name}.earlier.checkpoint")
-        File.Move(file, kept, overwrite = true)
-        Some $"The checkpoint of an earlier run that did not end is {Workspace.display kept} now; --resume goes on with it."
+        let saved = Path.Combine(job.Folder, $"{job.Model.Name}-{data.Name}.earlier.checkpoint")
+        File.Move(file, saved, overwrite = true)
+        Some $"The checkpoint of an earlier run that did not end is {Workspace.display saved} now; --resume goes on with it."
     else
         None
 
 /// Makes the folder ready for a run's files, and says what that took.
 let prepareFolder (job: Job) (data: ImageFolder) =
     if Workspace.makeFolder job.Folder then message job.Out $"made the folder {Workspace.display job.Folder}"
-    keepCheckpoint job data |> Option.iter (message job.Out)
+    setAsideCheckpoint job data |> Option.iter (message job.Out)
 
 /// The options of the run, which are the checkpoint's own where there is one.
 let private options (args: ParseResults<TrainArgs>) (resume: Checkpoint option) =
-    let defaults =
-        match resume with
-        | Some checkpoint -> checkpoint.Options
-        | None -> TrainingOptions()
+    let run = Option.map TrainingOptions.Of resume
+    let defaults = defaultArg run TrainingOptions.Default
     let lr = args.GetResult(Lr, defaultValue = defaults.LearningRate)
     if not (Double.IsFinite lr) || lr < 0.0 then badOption "--lr" lr "a finite number of 0 or more"
-    TrainingOptions(
-        Epochs = atLeastOne "--epochs" (args.GetResult(Epochs, defaultValue = defaults.Epochs)),
-        BatchSize = atLeastOne "--batch-size" (args.GetResult(BatchSize, defaultValue = defaults.BatchSize)),
-        LearningRate = lr,
-        Seed = args.GetResult(TrainArgs.Seed, defaultValue = defaults.Seed)
-    )
-    |> fun asked ->
-        match resume with
-        | Some checkpoint when asked <> checkpoint.Options ->
-            raise (OnnxLeNetException $"--resume goes on with the checkpoint's own options, {checkpoint.Options}; leave out what differs")
-        | _ -> asked
+    let asked =
+        { TrainingOptions.Default with
+            Epochs = atLeastOne "--epochs" (args.GetResult(Epochs, defaultValue = defaults.Epochs))
+            BatchSize = atLeastOne "--batch-size" (args.GetResult(BatchSize, defaultValue = defaults.BatchSize))
+            LearningRate = lr
+            Seed = args.GetResult(TrainArgs.Seed, defaultValue = defaults.Seed) }
+    match run with
+    | Some own when asked <> own ->
+        raise (OnnxLeNetException $"--resume goes on with the checkpoint's own options, {own}; leave out what differs")
+    | _ -> asked
 
 /// The command that goes on from where a run was stopped.
 let resumeCommand (job: Job) (data: ImageFolder) =

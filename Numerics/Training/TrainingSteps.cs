@@ -1,0 +1,158 @@
+using System.Diagnostics;
+
+namespace OnnxLeNet.Numerics;
+
+/// <summary>
+/// The engine's training steps: gather, forward, loss, backward, update. Each block of samples goes the whole way, from the data set to its
+/// share of the gradients, on one thread while its buffers are in the cache; a step waits once, for the last block.
+/// </summary>
+public sealed class TrainingSteps : ITrainingSteps
+{
+    private readonly Module network;
+    private readonly Loss loss;
+    private readonly Optimizer optimizer;
+    private readonly Parameter[] parameters;
+    private readonly double[] lossSums = new double[BlockPlan.MostShards]; // a shard's each
+    private readonly BatchTask task;
+    private readonly Generator random;
+    private Executor? executor;
+    private int version;
+    private List<StepClock>? clocks;
+
+    // The step in progress.
+    private Dataset? data;
+    private int[] indices = [];
+    private int samples;
+    private double divisor;
+
+    /// <summary>Steps of a network.</summary>
+    /// <param name="network">Takes the data's samples and returns what the loss compares with the targets.</param>
+    /// <param name="loss">What is made small.</param>
+    /// <param name="optimizer">What changes the parameters.</param>
+    /// <param name="random">Where dropout draws from; <see cref="Generator.Default"/> if null.</param>
+    public TrainingSteps(Module network, Loss loss, Optimizer optimizer, Generator? random = null)
+    {
+        ArgumentNullException.ThrowIfNull(network);
+        ArgumentNullException.ThrowIfNull(loss);
+        ArgumentNullException.ThrowIfNull(optimizer);
+        (this.network, this.loss, this.optimizer) = (network, loss, optimizer);
+        parameters = [.. network.Parameters()];
+        this.random = new Generator((long)(random ?? Generator.Default).NextBits());
+        task = new BatchTask(this);
+    }
+
+    /// <summary>Batches that have gone through the network: dropout draws by their number.</summary>
+    internal long Count { get; set; }
+
+    /// <summary>Where the threads note their times, once there is a list: see <see cref="LayerTimes"/>.</summary>
+    internal List<StepClock>? Clocks
+    {
+        get => clocks;
+        set
+        {
+            clocks = value;
+            if (executor is not null) executor.Clocks = value;
+        }
+    }
+
+    /// <summary>What a step runs, for those that time it, after the first step.</summary>
+    internal IReadOnlyList<Leaf> LayersRun => executor!.StepsRun;
+
+    /// <summary>What a step of the loss, the network and the data would run; checks that they go together.</summary>
+    /// <exception cref="ShapeException">The network does not take these samples, or the loss not its output and their targets.</exception>
+    /// <exception cref="OnnxLeNetException">A layer that is trained through has no backward.</exception>
+    internal static Graph Trace(Module network, Loss loss, Dataset data)
+    {
+        var graph = Graph.Trace(network, null, [data.Sample]);
+        loss.RequireFit(graph.Output.Sample, data);
+        Executor.RequireBackward(graph);
+        return graph;
+    }
+
+    /// <summary>
+    /// Forward, loss and backward of one batch: adds to the parameters' gradients and returns the loss.
+    /// Where the loss is not finite the gradients are left as they were. A gradient's array is brought up to date when
+    /// <see cref="Parameter.Grad"/> is read or an optimizer steps.
+    /// </summary>
+    /// <param name="data">The samples.</param>
+    /// <param name="batch">Which of them.</param>
+    /// <exception cref="ArgumentException">No samples.</exception>
+    /// <exception cref="InvalidOperationException">The network has other parameters than these steps were made for, or the loss has no
+    /// reduction.</exception>
+    /// <exception cref="ShapeException">The network does not take these samples, or the loss not its output and their targets.</exception>
+    /// <exception cref="OnnxLeNetException">A layer that is trained through has no backward.</exception>
+    public double Backward(Dataset data, ReadOnlySpan<int> batch)
+    {
+        ArgumentNullException.ThrowIfNull(data);
+        if (batch.IsEmpty) throw new ArgumentException("a batch has one sample or more, got none", nameof(batch));
+        if (executor is null || network.Version != version || this.data != data) Prepare(data);
+        if (indices.Length < batch.Length) indices = new int[batch.Length];
+        batch.CopyTo(indices);
+        samples = batch.Length;
+        divisor = loss.Divisor(executor!.Graph.Output.Sample, data, batch);
+        Count++;
+        foreach (var parameter in parameters) parameter.Settle();
+        try { executor.Step(task, samples, random, Count << 24); }
+        catch
+        {
+            foreach (var parameter in parameters) parameter.DropPartials();
+            throw;
+        }
+        double sum = 0;
+        for (int shard = 0; shard < executor.Cut.Shards; shard++) sum += lossSums[shard];
+        foreach (var parameter in parameters)
+        {
+            if (double.IsFinite(sum)) parameter.AddPartials();
+            else parameter.DropPartials();
+        }
+        return sum / divisor;
+    }
+
+    /// <summary>One step: <c>optimizer.ZeroGrad()</c>, <see cref="Backward"/>, <c>optimizer.Step()</c>.</summary>
+    /// <returns>The loss; where it is not finite, the update was not made.</returns>
+    /// <inheritdoc cref="Backward"/>
+    public double Step(Dataset data, ReadOnlySpan<int> batch)
+    {
+        optimizer.DiscardGrad();
+        double value = Backward(data, batch);
+        if (double.IsFinite(value)) optimizer.Step();
+        return value;
+    }
+
+    // The weights are the network's own all along.
+    void ITrainingSteps.Load() { }
+
+    void ITrainingSteps.Store() { }
+
+    private void Prepare(Dataset data)
+    {
+        var graph = Trace(network, loss, data);
+        if (!network.Parameters().SequenceEqual(parameters))
+            throw new InvalidOperationException($"the network has {network.Parameters().Count()} parameters, other ones than the "
+                + $"{parameters.Length} that these training steps were made for: make new ones, with an optimizer, for the changed network");
+        if (executor is null || network.Version != version || executor.Graph.Inputs[0].Sample != data.Sample)
+            executor = new Executor(graph) { Clocks = clocks };
+        (version, this.data) = (network.Version, data);
+    }
+
+    /// <summary>Samples in, and from the outputs the loss and its gradient.</summary>
+    private sealed class BatchTask(TrainingSteps steps) : IBlockTask
+    {
+        public void Load(BlockBuffers block, int start, int count)
+        {
+            long began = block.Clock is null ? 0 : Stopwatch.GetTimestamp();
+            steps.loss.Gather(steps.data!, steps.indices.AsSpan(start, count), block.Inputs[0], block.Loss);
+            block.Clock?.Add(steps.data!, began, backward: false);
+        }
+
+        public void Turn(BlockBuffers block, int shard, int start, int count)
+        {
+            long began = block.Clock is null ? 0 : Stopwatch.GetTimestamp();
+            double sum = steps.loss.Block(block.Outputs[0], block.Loss, 1 / steps.divisor, block.OutputGradients[0]);
+            var cut = steps.executor!.Cut;
+            bool first = start == cut.Block(cut.FirstBlock(shard)).Start;
+            steps.lossSums[shard] = first ? sum : steps.lossSums[shard] + sum;
+            block.Clock?.Add(steps.loss, began, backward: false);
+        }
+    }
+}
