@@ -24,6 +24,78 @@ public sealed class GraphExportTests
         }
     }
 
+    private sealed class SharedBeforeNorms : Module
+    {
+        private readonly Conv2d conv;
+        private readonly BatchNorm2d bn1, bn2;
+
+        public SharedBeforeNorms()
+        {
+            var generator = new Generator(4);
+            conv = Register("conv", new Conv2d(2, 2, 3, padding: 1, generator: generator));
+            (bn1, bn2) = (Register("bn1", new BatchNorm2d(2)), Register("bn2", new BatchNorm2d(2)));
+            foreach (var bn in new[] { bn1, bn2 })
+                foreach (ref float variance in bn.RunningVar.AsSpan()) variance = (float)(0.3 + generator.NextDouble());
+        }
+
+        public override Value Forward(Value x) =>
+            F.Flatten(F.Relu(bn1.Forward(conv.Forward(x))) + bn2.Forward(conv.Forward(F.Tanh(x))));
+    }
+
+    /// <summary>A weight that two nodes share takes no batch norm's factors.</summary>
+    [TestMethod]
+    public void AWeightThatIsSharedIsNotFoldedInto()
+    {
+        var (network, sample) = (new SharedBeforeNorms(), new Shape(2, 6, 5));
+        var file = OnnxExporter.Export(network, sample, "net", options: new ExportOptions { FoldBatchNorm = true });
+        using var model = OrtModel.Load(file.ToByteArray());
+        foreach (var row in Parity.OnRandomInput(network, sample, model)) Assert.IsTrue(row.Passed, $"{row}");
+    }
+
+    /// <summary>Joins of what is quantized are computed in integers, a concatenation's parts on one scale; a shared weight is quantized for each use.</summary>
+    [TestMethod]
+    [DynamicData(nameof(WithoutDropout))]
+    public void AreQuantized(string name)
+    {
+        var (network, sample) = GraphNetworks.All[name]();
+        network.Eval();
+        byte[] labels = [.. Enumerable.Range(0, 64).Select(n => (byte)(n % 2))];
+        var data = new ImageDataset(sample, Idx.Bytes(1, 64 * sample.Count), labels, new ImageTransform(0, 0.5, 0.3));
+        var file = OnnxQuantizer.Export(network, data, "net");
+        OnnxChecker.Check(file);
+        var producers = file.Graph.Node.SelectMany(node => node.Output, (node, output) => (node, output)).ToDictionary(pair => pair.output, pair => pair.node);
+        foreach (var join in file.Graph.Node.Where(node => node.OpType == "Concat"))
+        {
+            if (producers[join.Input[0]].OpType != "DequantizeLinear") continue;
+            Assert.HasCount(1, join.Input.Select(input => BitConverter.ToSingle(file.Graph.Initializer.Single(t => t.Name == producers[input].Input[1]).RawData.Span))
+                .Distinct().ToArray(), $"{join.Name}: scales");
+        }
+        if (name is "residual" or "branches")
+        {
+            var join = file.Graph.Node.First(node => node.OpType == (name == "residual" ? "Add" : "Concat"));
+            Assert.IsTrue(join.Input.All(input => producers[input].OpType == "DequantizeLinear"), $"{join}");
+        }
+        using var model = OrtModel.Load(file.ToByteArray());
+        var images = data.Take(Enumerable.Range(0, 64).ToArray()).Images;
+        float[] expected = Inference.Run(network, images).ToTensor().Data, got = model.Run(images.ToTensor()).Data;
+        double scale = expected.Max(Math.Abs), worst = expected.Zip(got, (a, b) => Math.Abs((double)a - b)).Max();
+        Assert.IsLessThan(0.06, worst / scale, $"{name}: int8 differs by {worst / scale:P1} of the largest logit");
+    }
+
+    [TestMethod]
+    [DynamicData(nameof(WithoutDropout))]
+    public void AreExportedInFloat16(string name)
+    {
+        var (network, sample) = GraphNetworks.All[name]();
+        network.Eval();
+        var file = OnnxExporter.Export(network, sample, "net", options: new ExportOptions { Float16 = true });
+        using var model = OrtModel.Load(file.ToByteArray());
+        var x = OnnxNetworks.Random(sample.Prepend(5), 3);
+        float[] expected = Inference.Run(network, Batch.FromTensor(x)).ToTensor().Data, got = model.Run(x).Data;
+        double scale = expected.Max(Math.Abs);
+        Assert.IsLessThan(5e-3, expected.Zip(got, (a, b) => Math.Abs((double)a - b)).Max() / scale, name);
+    }
+
     /// <summary>Those without dropout, of which both sides would draw masks of their own.</summary>
     public static IEnumerable<string> WithoutDropout => GraphNetworks.All.Keys.Where(name => name != "dropout in a branch");
 

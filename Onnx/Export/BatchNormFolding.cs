@@ -4,7 +4,7 @@ using DataType = OnnxLeNet.Onnx.Schema.TensorProto.Types.DataType;
 namespace OnnxLeNet.Onnx;
 
 /// <summary>
-/// BatchNormalization right behind a Conv or Gemm becomes part of it. With f = γ/√(σ² + ε) per output channel, f·(W·x + b − μ) + β is a layer with the
+/// BatchNormalization right behind a Conv or Gemm whose weights are its alone becomes part of it. With f = γ/√(σ² + ε) per output channel, f·(W·x + b − μ) + β is a layer with the
 /// weight f·W and the bias f·(b − μ) + β; both are computed in double and rounded once.
 /// </summary>
 internal static class BatchNormFolding
@@ -18,6 +18,7 @@ internal static class BatchNormFolding
         foreach (var norm in graph.Node.Where(node => node.OpType == "BatchNormalization").ToList())
         {
             if (editor.Producer(norm.Input[0]) is not { OpType: "Conv" or "Gemm" } layer || editor.Consumers(norm.Input[0]).Count() != 1) continue;
+            if (layer.Input.Skip(1).Any(weight => editor.Consumers(weight).Count() > 1)) continue; // others take it as it is
             Fold(editor, layer, norm);
             graph.Node.Remove(norm);
             replaced.Add(norm.Output[0], editor.Replace(norm.Output[0], layer.Output[0]));

@@ -50,6 +50,9 @@ public static class OnnxQuantizer
         // Integers in, integers out, with the same scale: the pair behind them costs nothing and keeps the chain whole.
         private static readonly HashSet<string> KeepTheRange = ["MaxPool", "Flatten", "Reshape", "Transpose"];
 
+        // Of values that are quantized, with a result that is: ONNX Runtime computes them in integers.
+        private static readonly HashSet<string> Joins = ["Add", "Concat"];
+
         private readonly GraphEditor editor = new(graph);
         private readonly Dictionary<string, (float Scale, string Dequantized)> done = [];
         private readonly List<NodeProto> written = [];
@@ -58,20 +61,63 @@ public static class OnnxQuantizer
         {
             if (!graph.Node.Any(IsQuantized)) throw new OnnxException("the network has no convolution or linear layer: there is nothing to quantize");
             var nodes = graph.Node.ToList();
+            CopySharedWeights(nodes);
             var feeding = nodes.Where(IsQuantized).Select(node => node.Input[0]).ToHashSet();
-            foreach (var node in Enumerable.Reverse(nodes).Where(node => KeepTheRange.Contains(node.OpType) && feeding.Contains(node.Output[0]))) feeding.Add(node.Input[0]);
+            foreach (var node in Enumerable.Reverse(nodes))
+            {
+                bool leads = feeding.Contains(node.Output[0])
+                    || editor.Consumers(node.Output[0]).Any(next => next.OpType == "Relu" && feeding.Contains(next.Output[0]));
+                if (KeepTheRange.Contains(node.OpType) && feeding.Contains(node.Output[0])) feeding.Add(node.Input[0]);
+                else if (Joins.Contains(node.OpType) && leads && node.Input.All(ranges.ContainsKey)) feeding.UnionWith(node.Input);
+            }
+            ShareScales(nodes, feeding);
 
             Pair(OnnxExporter.Input, feeding, null);
             foreach (var node in nodes)
             {
                 string x = node.Input[0];
-                if (done.TryGetValue(x, out var input)) node.Input[0] = input.Dequantized;
-                if (IsQuantized(node)) Weights(node, input.Scale);
+                float scale = done.TryGetValue(x, out var input) ? input.Scale : 0;
+                for (int i = 0; i < node.Input.Count; i++)
+                    if (done.TryGetValue(node.Input[i], out var value)) node.Input[i] = value.Dequantized;
+                if (IsQuantized(node)) Weights(node, scale);
                 written.Add(node);
                 Pair(node.Output[0], feeding, KeepTheRange.Contains(node.OpType) && ranges.ContainsKey(x) ? x : null);
             }
             graph.Node.Clear();
             graph.Node.Add(written);
+        }
+
+        /// <summary>What a concatenation joins has one scale, so that its integers are only copied; and so has what keeps its range in front of it.</summary>
+        private void ShareScales(List<NodeProto> nodes, HashSet<string> feeding)
+        {
+            var shared = new HashSet<string>();
+            foreach (var node in Enumerable.Reverse(nodes))
+            {
+                bool isConcat = node.OpType == "Concat" && feeding.Contains(node.Input[0]);
+                if (!isConcat && !(KeepTheRange.Contains(node.OpType) && shared.Contains(node.Output[0]))) continue;
+                foreach (string input in node.Input.Where(ranges.ContainsKey))
+                {
+                    ranges[input] = ranges[node.Output[0]];
+                    shared.Add(input);
+                }
+            }
+        }
+
+        /// <summary>A weight that several nodes take is quantized for each of them, as its bias counts in steps of their inputs.</summary>
+        private void CopySharedWeights(List<NodeProto> nodes)
+        {
+            var taken = new HashSet<string>();
+            foreach (var node in nodes.Where(IsQuantized))
+            {
+                for (int i = 1; i < node.Input.Count; i++)
+                {
+                    if (taken.Add(node.Input[i])) continue;
+                    var weight = editor.Weight(node.Input[i])!;
+                    node.Input[i] = editor.Add<float>($"{node.Name}.{(i == 1 ? "weight" : "bias")}", DataType.Float, [.. weight.Dims.Select(size => (int)size)],
+                        GraphEditor.Floats(weight).ToArray(), behind: weight).Name;
+                    taken.Add(node.Input[i]);
+                }
+            }
         }
 
         private static bool IsQuantized(NodeProto node) => node.OpType is "Conv" or "Gemm";
