@@ -42,8 +42,8 @@ public sealed class NormalizationTests
     {
         var x = new Batch(1, new Shape(1, 1024, 1024));
         x.Values.AsSpan().Fill(0.1f);
-        Assert.AreEqual(0.1, new ReduceMean([2, 3]).Forward(x).Values[0], 1e-6);
-        Assert.AreEqual(104857.6, new ReduceSum([1, 2, 3]).Forward(x).Values[0], 1);
+        Assert.AreEqual(0.1, new ReduceMean([2, 3]).Forward(x).Values[0], 1e-5);
+        Assert.AreEqual(104857.6, new ReduceSum([1, 2, 3]).Forward(x).Values[0], 10);
     }
 
     /// <summary>The largest is a NaN where there is one, whatever stands before and behind it.</summary>

@@ -546,7 +546,7 @@ internal abstract class ReferenceLayer
         private int[] Own(int c, int length) => [.. Enumerable.Range(0, length).Where(i => i / places % channels == c)];
     }
 
-    /// <summary>Each sample on its own: equal groups of neighbouring features, and for each feature its element of weight and bias.</summary>
+    /// <summary>Equal groups of neighbouring features of a sample, and for each feature its element of weight and bias.</summary>
     private sealed class GroupedNorm(SampleNorm layer, Func<Shape, int> groups, Func<int, Shape, int> element) : ReferenceLayer
     {
         private readonly double[]? weight = layer.Weight?.Value.Data.ToDouble(), bias = layer.Bias?.Value.Data.ToDouble();

@@ -1,12 +1,10 @@
 namespace OnnxLeNet.Numerics;
 
 /// <summary>
-/// Sums of many floats, of all samples side by side: made of sums of a few, so that a rounding error is one of few terms' size, not of all.
+/// Sums of many floats, of all samples side by side: made of parts, as many as each has terms, so that rounding adds up over few of them.
 /// </summary>
 internal static class LongSum
 {
-    private const int Few = 64;
-
     /// <summary>sum ← Σ of features of a batch.</summary>
     /// <param name="x">The batch.</param>
     /// <param name="features">The features' numbers.</param>
@@ -23,10 +21,10 @@ internal static class LongSum
         }
     }
 
-    /// <summary>After so many of all terms: a part that has a few, or the last, goes to the sum and begins anew.</summary>
+    /// <summary>After so many of all terms: a part that is complete, or the last, goes to the sum and begins anew.</summary>
     public static void Carry(int terms, int all, Span<float> part, Span<float> sum)
     {
-        if (terms % Few != 0 && terms != all) return;
+        if (terms % (int)Math.Ceiling(Math.Sqrt(all)) != 0 && terms != all) return;
         Elementwise.Add(part, sum);
         part.Clear();
     }

@@ -8,7 +8,8 @@ public abstract class Reduce : Layer
     private protected Reduce(IReadOnlyList<int> dim, bool keepdim)
     {
         ArgumentNullException.ThrowIfNull(dim);
-        if (dim.Count == 0) throw new ArgumentException("no axes to reduce: give at least one, such as 2 and 3 of [N, C, H, W]", nameof(dim));
+        if (dim.Count == 0)
+            throw new ArgumentException("no axes to reduce: give at least one, such as 2 and 3 of [N, C, H, W]", nameof(dim));
         if (dim.Contains(0))
             throw new ArgumentOutOfRangeException(nameof(dim), 0,
                 "an axis is 1, the channels, or a later one, or one below 0, counted from the last: axis 0 holds the samples");
@@ -42,7 +43,8 @@ public abstract class Reduce : Layer
     {
         int[] axes = [.. dim.Select(axis => axis < 0 ? axis + sample.Rank + 1 : axis).Order()];
         return axes[0] > 0 && axes[^1] <= sample.Rank && axes.Distinct().Count() == axes.Length ? axes
-            : throw new ShapeException($"{Label} takes batches with these axes, each named once and none that of the samples, got {sample.Batched}");
+            : throw new ShapeException(
+                $"{Label} takes batches with these axes, each named once and none that of the samples, got {sample.Batched}");
     }
 
     /// <inheritdoc/>

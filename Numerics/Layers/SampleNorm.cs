@@ -152,7 +152,8 @@ public sealed class GroupNorm : SampleNorm
     {
         (NumGroups, NumChannels) = (Axes.AtLeastOne(numGroups, nameof(numGroups)), Axes.AtLeastOne(numChannels, nameof(numChannels)));
         if (numChannels % numGroups != 0)
-            throw new ArgumentOutOfRangeException(nameof(numGroups), numGroups, $"{numChannels} channels cannot be cut into {numGroups} equal groups");
+            throw new ArgumentOutOfRangeException(nameof(numGroups), numGroups,
+                $"{numChannels} channels cannot be cut into {numGroups} equal groups");
     }
 
     /// <summary>Groups.</summary>
