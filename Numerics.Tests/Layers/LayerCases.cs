@@ -92,6 +92,25 @@ internal static class LayerCases
         ["slice in reverse"] = (() => new Slice(2, null, 0, -2), new Shape(2, 6, 3)),
         ["index select"] = (() => new IndexSelect(2, 3, 0, -1, 0), new Shape(2, 4, 3)),
         ["channel shuffle"] = (() => new ChannelShuffle(3), new Shape(6, 2, 3)),
+        ["local response norm"] = (() => new LocalResponseNorm(3, 0.5, 0.75, 1.5), new Shape(5, 3, 2)),
+        ["local response norm, a window of all"] = (() => new LocalResponseNorm(9, 2, 0.6, 0.5), new Shape(4, 2, 3)),
+        ["local response norm of rows"] = (() => new LocalResponseNorm(5, 1, 1), new Shape(6, 4)),
+        ["mean over channels"] = (() => new ReduceMean([1]), new Shape(4, 3, 2)),
+        ["mean over channels and width, kept"] = (() => new ReduceMean([-1, 1], keepdim: true), new Shape(4, 3, 2)),
+        ["sum over height, kept"] = (() => new ReduceSum([2], keepdim: true), new Shape(2, 5, 3)),
+        ["sum over channels and height"] = (() => new ReduceSum([1, 2]), new Shape(2, 5, 3)),
+        ["sum of many"] = (() => new ReduceSum([2, 3]), new Shape(2, 10, 13)),
+        ["max over places"] = (() => new ReduceMax([-2, -1]), new Shape(3, 2, 4)),
+        ["max over channels, kept"] = (() => new ReduceMax([1], keepdim: true), new Shape(3, 2, 4)),
+        ["group norm"] = (() => Uneven(new GroupNorm(2, 6)), new Shape(6, 2, 3)),
+        ["group norm of features"] = (() => Uneven(new GroupNorm(3, 12, eps: 0.01)), new Shape(12)),
+        ["group norm, not affine"] = (() => new GroupNorm(1, 4, affine: false), new Shape(4, 5, 6)),
+        ["layer norm of the last axis"] = (() => Uneven(new LayerNorm(new Shape(5))), new Shape(3, 2, 5)),
+        ["layer norm of images"] = (() => Uneven(new LayerNorm(new Shape(3, 2, 4))), new Shape(3, 2, 4)),
+        ["layer norm, not affine"] = (() => new LayerNorm(new Shape(2, 5), 0.01, elementwiseAffine: false), new Shape(3, 2, 5)),
+        ["instance norm of images"] = (() => new InstanceNorm2d(3), new Shape(3, 2, 4)),
+        ["instance norm of images, affine"] = (() => Uneven(new InstanceNorm2d(4, 0.01, affine: true)), new Shape(4, 3, 5)),
+        ["instance norm of rows, affine"] = (() => Uneven(new InstanceNorm1d(3, affine: true)), new Shape(3, 7)),
         ["dropout, evaluation"] = (() => new Dropout().Eval(), new Shape(3, 4, 5)),
         ["relu"] = (() => new ReLU(), new Shape(3, 4, 5)),
         ["flatten"] = (() => new Flatten(), new Shape(3, 4, 5)),
@@ -147,7 +166,7 @@ internal static class LayerCases
         };
     }
 
-    private static ScaleShift Uneven(ScaleShift layer)
+    private static Module Uneven(Module layer)
     {
         foreach (var parameter in layer.Parameters())
             for (int i = 0; i < parameter.Value.Data.Length; i++) parameter.Value.Data[i] = 0.6f - 0.35f * i + 0.01f * i * i;

@@ -29,6 +29,13 @@ internal abstract class ReferenceLayer
         IndexSelect select => new Moved((input, output) => Selected(select.Dim, [.. select.Indices], input, output), select.OutputShape),
         ChannelShuffle shuffle => new Moved((input, _) => Shuffled(shuffle.Groups, input), sample => sample),
         BatchNorm norm => new Norm(norm),
+        LocalResponseNorm norm => new ResponseNorm(norm),
+        Reduce reduce => new Reduced(reduce),
+        GroupNorm norm => new GroupedNorm(norm, _ => norm.NumGroups, (feature, sample) => feature / (sample.Count / norm.NumChannels)),
+        InstanceNorm norm =>
+            new GroupedNorm(norm, _ => norm.NumFeatures, (feature, sample) => feature / (sample.Count / norm.NumFeatures)),
+        LayerNorm norm => new GroupedNorm(norm, sample => sample.Count / norm.NormalizedShape.Count,
+            (feature, _) => feature % norm.NormalizedShape.Count),
         ReLU => new Each(x => Math.Max(x, 0), x => x > 0 ? 1 : 0),
         LeakyReLU leaky => new Each(x => x > 0 ? x : leaky.NegativeSlope * x, x => x > 0 ? 1 : leaky.NegativeSlope),
         Sigmoid => new Each(x => 1 / (1 + Math.Exp(-x)), x => 1 / ((1 + Math.Exp(-x)) * (1 + Math.Exp(x)))),
@@ -537,6 +544,120 @@ internal abstract class ReferenceLayer
         }
 
         private int[] Own(int c, int length) => [.. Enumerable.Range(0, length).Where(i => i / places % channels == c)];
+    }
+
+    /// <summary>Equal groups of neighbouring features of a sample, and for each feature its element of weight and bias.</summary>
+    private sealed class GroupedNorm(SampleNorm layer, Func<Shape, int> groups, Func<int, Shape, int> element) : ReferenceLayer
+    {
+        private readonly double[]? weight = layer.Weight?.Value.Data.ToDouble(), bias = layer.Bias?.Value.Data.ToDouble();
+        private double[] xHat = [], scale = [], dWeight = [], dBias = [];
+        private int each;
+        private Shape sample;
+
+        public override IReadOnlyList<double[]> Parameters => weight is null ? [] : [weight, bias!];
+
+        public override IReadOnlyList<double[]> Gradients => weight is null ? [] : [dWeight, dBias];
+
+        public override (double[], Shape) Forward(double[] x, int samples, Shape sample)
+        {
+            (this.sample, each) = (sample, sample.Count / groups(sample));
+            (xHat, scale) = (new double[x.Length], new double[x.Length / each]);
+            for (int g = 0; g < scale.Length; g++)
+            {
+                double[] own = x[(g * each)..((g + 1) * each)];
+                double mean = own.Average();
+                scale[g] = 1 / Math.Sqrt(own.Average(value => (value - mean) * (value - mean)) + layer.Eps);
+                for (int i = 0; i < each; i++) xHat[g * each + i] = (own[i] - mean) * scale[g];
+            }
+            return ([.. xHat.Select((hat, i) => hat * Of(weight, i, 1) + Of(bias, i, 0))], sample);
+        }
+
+        public override double[] Backward(double[] dy)
+        {
+            (dWeight, dBias) = (new double[weight?.Length ?? 0], new double[weight?.Length ?? 0]);
+            for (int i = 0; i < dy.Length && weight is not null; i++)
+            {
+                dWeight[element(i % sample.Count, sample)] += dy[i] * xHat[i];
+                dBias[element(i % sample.Count, sample)] += dy[i];
+            }
+            var dx = new double[dy.Length];
+            for (int g = 0; g < scale.Length; g++)
+            {
+                int[] own = [.. Enumerable.Range(g * each, each)];
+                double all = own.Sum(i => dy[i] * Of(weight, i, 1)), along = own.Sum(i => dy[i] * Of(weight, i, 1) * xHat[i]);
+                foreach (int i in own) dx[i] = scale[g] * (dy[i] * Of(weight, i, 1) - (all + xHat[i] * along) / each);
+            }
+            return dx;
+        }
+
+        private double Of(double[]? parameter, int i, double missing) =>
+            parameter is null ? missing : parameter[element(i % sample.Count, sample)];
+    }
+
+    private sealed class ResponseNorm(LocalResponseNorm layer) : ReferenceLayer
+    {
+        private double[] x = [], divisors = [];
+        private int channels, places;
+
+        public override (double[], Shape) Forward(double[] x, int samples, Shape sample)
+        {
+            (this.x, channels, places) = (x, sample[0], sample.Count / sample[0]);
+            divisors = [.. x.Select((_, i) => layer.K + layer.Alpha / layer.Size * Window(i).Sum(j => x[j] * x[j]))];
+            return ([.. x.Select((value, i) => value / Math.Pow(divisors[i], layer.Beta))], sample);
+        }
+
+        public override double[] Backward(double[] dy)
+        {
+            var dx = new double[dy.Length];
+            for (int i = 0; i < dy.Length; i++)
+            {
+                dx[i] += dy[i] / Math.Pow(divisors[i], layer.Beta);
+                foreach (int j in Window(i)) // d y_i/d d_i · d d_i/d x_j
+                    dx[j] -= dy[i] * layer.Beta * x[i] * Math.Pow(divisors[i], -layer.Beta - 1) * layer.Alpha / layer.Size * 2 * x[j];
+            }
+            return dx;
+        }
+
+        /// <summary>The same place of the channels in an element's window.</summary>
+        private IEnumerable<int> Window(int i)
+        {
+            int channel = i / places % channels;
+            return from offset in Enumerable.Range(-(layer.Size / 2), layer.Size)
+                   where channel + offset >= 0 && channel + offset < channels
+                   select i + offset * places;
+        }
+    }
+
+    private sealed class Reduced(Reduce layer) : ReferenceLayer
+    {
+        private double[] x = [];
+        private int[][] sources = []; // of each element of y those of x that it is made of
+
+        public override (double[], Shape) Forward(double[] x, int samples, Shape sample)
+        {
+            this.x = x;
+            int[] sizes = [samples, .. sample.Sizes], axes = [.. layer.Dim.Select(axis => axis < 0 ? axis + sizes.Length : axis)];
+            sources = [.. Enumerable.Range(0, x.Length).GroupBy(i => Enumerable.Range(0, sizes.Length).Where(axis => !axes.Contains(axis))
+                .Aggregate(0, (place, axis) => place * sizes[axis] + i / Behind(axis) % sizes[axis])).Select(group => group.ToArray())];
+            return ([.. sources.Select(own => layer switch
+            {
+                ReduceSum => own.Sum(i => x[i]), ReduceMean => own.Average(i => x[i]), _ => own.Max(i => x[i]),
+            })], layer.OutputShape(sample));
+
+            int Behind(int axis) => sizes[(axis + 1)..].Aggregate(1, (count, size) => count * size);
+        }
+
+        public override double[] Backward(double[] dy)
+        {
+            var dx = new double[x.Length];
+            for (int y = 0; y < dy.Length; y++)
+            {
+                int[] own = sources[y];
+                int[] taken = layer is ReduceMax ? [.. own.Where(i => x[i] == own.Max(j => x[j]))] : own;
+                foreach (int i in taken) dx[i] = dy[y] / (layer is ReduceSum ? 1 : taken.Length);
+            }
+            return dx;
+        }
     }
 
     private sealed class Channels(int dim, bool log) : ReferenceLayer

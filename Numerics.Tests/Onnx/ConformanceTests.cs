@@ -42,7 +42,7 @@ public sealed class ConformanceTests
     }
 
     [TestMethod]
-    [DataRow("node", 84)]
+    [DataRow("node", 108)]
     [DataRow("pytorch-operator", 5)]
     [DataRow("pytorch-converted", 51)]
     public void OnnxsOwnTestsEndAsTheyShould(string suite, int passing)

@@ -78,6 +78,46 @@ public sealed class OnnxLayerTests
         }
     }
 
+    public static IEnumerable<object[]> Normalizations =>
+        from name in LayerCases.Names where LayerCases.Make(name) is SampleNorm or Reduce or LocalResponseNorm
+        from opset in (int[])[13, 16, 18, 20, 21, 26] select new object[] { name, opset };
+
+    /// <summary>What the form of a layer depends on the operator set for, and what it says does not.</summary>
+    [TestMethod]
+    [DynamicData(nameof(Normalizations))]
+    public void NormalizationsAndReductionsOfEveryOperatorSet(string name, int opset)
+    {
+        var (layer, sample) = Make(name);
+        var options = new ExportOptions { Opset = opset };
+        byte[] bytes = OnnxExporter.Export(layer, sample, name, options: options).ToByteArray();
+        var imported = OnnxImporter.Import(OnnxFile.Parse(bytes, name));
+        using var model = OrtModel.Load(bytes);
+        var x = OnnxNetworks.Random(sample.Prepend(3), 1);
+        var expected = Inference.Run(layer, Batch.FromTensor(x)).ToTensor();
+        OnnxNetworks.AssertAgree("ONNX Runtime", expected, model.Run(x), 1e-5);
+        Close.AssertSameBits("import", expected.Data, Inference.Run(imported.Network, Batch.FromTensor(x)).ToTensor().Data);
+    }
+
+    /// <summary>A window of even width has no operator that readers take, and is its formula.</summary>
+    [TestMethod]
+    [DataRow(2)]
+    [DataRow(4)]
+    [DataRow(10)]
+    public void AResponseNormOfEvenWidth(int size)
+    {
+        foreach (var sample in (Shape[])[new(5, 3, 2), new(5, 4)])
+        {
+            var layer = new LocalResponseNorm(size, 0.7, 0.6, 1.5);
+            byte[] bytes = OnnxExporter.Export(layer, sample, "net").ToByteArray();
+            using var model = OrtModel.Load(bytes);
+            var x = OnnxNetworks.Random(sample.Prepend(3), 1);
+            OnnxNetworks.AssertAgree("ONNX Runtime", Inference.Run(layer, Batch.FromTensor(x)).ToTensor(), model.Run(x), 1e-5);
+            var imported = OnnxImporter.Import(OnnxFile.Parse(bytes, "net"));
+            Assert.AreEqual($"{layer}", $"{imported.Layers.Single().Layer}");
+            CollectionAssert.AreEqual(bytes, OnnxExporter.Export(imported.Network, sample, "net").ToByteArray());
+        }
+    }
+
     /// <summary>The form of a Resize depends on the operator set, and what it says does not.</summary>
     [TestMethod]
     [DataRow(13)]

@@ -58,6 +58,33 @@ internal static class TrainingNetworks
             new Conv1d(4, 3, 2, dilation: 2, bias: false, generator: g, paddingEnd: 1), new AdaptiveAvgPool1d(4), new AvgPool1d(3, 2, 1),
             new AdaptiveAvgPool1d(1), new Flatten(), new Linear(3, 3, generator: g),
         ], new Shape(2, 19)),
+        ["response normalization"] = (g =>
+        [
+            new Conv2d(2, 6, 2, generator: g), new LocalResponseNorm(3, 0.5, 0.75, 1.5), new Tanh(), new LocalResponseNorm(4, 2, 0.5),
+            new Flatten(), new Linear(72, 3, generator: g),
+        ], new Shape(2, 4, 5)),
+        ["normalized samples"] = (g =>
+        [
+            new Conv2d(2, 6, 2, generator: g), new GroupNorm(2, 6), new Tanh(), new InstanceNorm2d(6, affine: true), new Tanh(),
+            new LayerNorm(new Shape(5)), new ReLU(), new GroupNorm(3, 6, affine: false), new LayerNorm(new Shape(4, 5), 1e-3),
+            new Flatten(), new Linear(120, 8, generator: g), new GroupNorm(2, 8),
+            new LayerNorm(new Shape(8), elementwiseAffine: false), new Linear(8, 3, generator: g),
+        ], new Shape(2, 5, 6)),
+        ["normalized rows"] = (g =>
+        [
+            new Conv1d(2, 4, 2, bias: false, generator: g), new InstanceNorm1d(4), new Tanh(), new InstanceNorm1d(4, 1e-3, affine: true),
+            new ReLU(), new LayerNorm(new Shape(4, 6)), new Flatten(), new Linear(24, 3, generator: g),
+        ], new Shape(2, 7)),
+        ["reductions"] = (g =>
+        [
+            new Conv2d(2, 6, 2, generator: g), new ReduceMean([2], keepdim: true), new Tanh(), new Conv2d(6, 5, 1, generator: g),
+            new ReduceSum([-2]), new Conv1d(5, 4, 2, generator: g), new ReduceMax([1]), new Linear(4, 3, generator: g),
+        ], new Shape(2, 5, 6)),
+        ["reductions over channels"] = (g =>
+        [
+            new Conv2d(2, 6, 2, generator: g), new ReduceMax([1], keepdim: true), new Conv2d(1, 4, 2, generator: g),
+            new ReduceMean([1, -1]), new Linear(4, 3, generator: g),
+        ], new Shape(2, 6, 5)),
         ["an image out"] = (g => [new Conv2d(3, 2, (2, 3), padding: (1, 1), generator: g), new ReLU(), new Conv2d(2, 3, 2, generator: g)], new Shape(3, 6, 5)),
         ["one number out"] = (g => [new Linear(3, 4, generator: g), new Sigmoid(), new Linear(4, 1, generator: g)], new Shape(3)),
     };
@@ -72,7 +99,11 @@ internal static class TrainingNetworks
         foreach (var layer in entry.Build(new Generator(21))) network.Add(layer);
         // Estimates and scales that are neither 0 nor 1.
         var random = new Generator(22);
-        foreach (float[] weights in network.Select(layer => layer switch { BatchNorm norm => norm.Weight, ScaleShift scale => scale.Weight, _ => null }).OfType<Parameter>().Select(weight => weight.Value.Data))
+        var scaled = network.Select(layer => layer switch
+        {
+            BatchNorm norm => norm.Weight, SampleNorm norm => norm.Weight, ScaleShift scale => scale.Weight, _ => null,
+        });
+        foreach (float[] weights in scaled.OfType<Parameter>().Select(weight => weight.Value.Data))
             foreach (ref float weight in weights.AsSpan()) weight = (float)(1 + 0.3 * random.NextNormal());
         return (network, entry.Sample);
     }

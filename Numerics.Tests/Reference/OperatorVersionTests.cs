@@ -35,13 +35,14 @@ public sealed class OperatorVersionTests
         Close.AssertSameBits(name, y.Data, Inference.Run(again.Network, Batch.FromTensor(x)).ToTensor().Data);
     }
 
-    /// <summary>ONNX Runtime reads operator sets from 7 on.</summary>
+    /// <summary>ONNX Runtime reads operator sets from 7 on, and LRN of odd windows alone.</summary>
     [TestMethod]
     [DynamicData(nameof(Cases))]
     public void OnnxRuntimeComputesTheSame(string name)
     {
         var (model, input, output) = All[name];
         if (model.OpsetImport[0].Version < 7 || output.DataType != (int)TensorProto.Types.DataType.Float) return;
+        if (name.StartsWith("LRN-", StringComparison.Ordinal) && name.EndsWith("-even", StringComparison.Ordinal)) return;
         using var ort = OrtModel.Load(model.ToByteArray());
         var x = Floats(input);
         float[] y = ort.RunOutputs(x.Data, [.. x.Shape.Sizes.ToArray().Select(size => (long)size)]).Values.First();

@@ -21,8 +21,10 @@ from node_tests import conv, draw, maximum, mean, node, norm, pool, softmax
 NEWEST = 26  # the newest operator set that the table below speaks of
 ALL = [21, 23, 24, 25]  # versions that only widened the types of nearly every operator that moves data
 LATER = {
-    "Conv": [22], "MaxPool": [22], "AveragePool": [19, 22], "GlobalAveragePool": [22], "Dropout": [22], "Gelu": [20], "ReduceMean": [18], "ReduceProd": [18],
+    "Conv": [22], "MaxPool": [22], "AveragePool": [19, 22], "GlobalAveragePool": [22], "Dropout": [22], "Gelu": [20], "ReduceMean": [18],
+    "ReduceMax": [18, 20], "ReduceProd": [18],
     "Flatten": ALL, "Reshape": [19, *ALL], "Squeeze": ALL, "Unsqueeze": ALL, "Transpose": ALL, "Pad": [18, 19, *ALL], "Identity": [19, *ALL], "Cast": [19, *ALL],
+    "InstanceNormalization": [22], "GroupNormalization": [18, 21],
     "ConvTranspose": [22], "GlobalMaxPool": [22], "Resize": [18, 19], "Split": [18],
     "Constant": [19, *ALL], "Shape": [19, *ALL], "ConstantOfShape": [20, *ALL],
 }
@@ -32,6 +34,7 @@ OPERATORS = [
     "Conv", "Gemm", "MatMul", *ELEMENTWISE, *ACTIVATIONS, "LeakyRelu", "Gelu", "Softmax", "LogSoftmax", "MaxPool", "AveragePool", "GlobalAveragePool", "ReduceMean",
     "BatchNormalization", "Dropout", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Transpose", "Pad", "Identity", "Cast", "ArgMax", "Constant", "Shape",
     "ConstantOfShape", "Gather", "Slice", "Concat", "ReduceProd", "Sum", "ConvTranspose", "GlobalMaxPool", "Resize", "Upsample", "Split",
+    "ReduceSum", "ReduceMax", "LRN", "InstanceNormalization", "LayerNormalization", "GroupNormalization",
 ]
 
 
@@ -244,6 +247,57 @@ def cases(op, v):
         axes, weights = (dict(axes=[2, 3]), {}) if v < 18 else ({}, {"axes": ints(2, 3)})
         yield "", [node(op, ["x", *weights], **axes)], x, d.mean((2, 3), keepdims=True), weights
         yield "flat", [node(op, ["x", *weights], keepdims=0, **axes)], x, d.mean((2, 3)), weights
+    elif op in ("ReduceSum", "ReduceMax"):
+        f, input_since = (np.sum, 13) if op == "ReduceSum" else (np.max, 18)
+
+        def reduce(axes, **more):
+            return node(op, ["x", "a"] if v >= input_since else ["x"], **more, **({} if v >= input_since else dict(axes=axes)))
+
+        last = [-1] if v >= 11 else [3]
+        for variant, axes, keeps in (("", [1], 1), ("places", [2, 3], 1), ("flat", [1, 3], 0), ("last", last, 1)):
+            yield variant, [reduce(axes, keepdims=keeps)], x, f(d, tuple(axes), keepdims=keeps == 1), \
+                {"a": ints(*axes)} if v >= input_since else {}
+        if v >= input_since:
+            yield "nothing", [node("Tanh", ["x"], "t"), node(op, ["t"], noop_with_empty_axes=1)], x, np.tanh(d), {}
+    elif op == "LRN":
+        def normalized(n, alpha, beta, bias):
+            squares = np.zeros_like(d)
+            for c in range(d.shape[1]):
+                squares[:, c] = (d[:, max(0, c - (n - 1) // 2):min(d.shape[1], c + n // 2 + 1)] ** 2).sum(1)
+            return d / (bias + alpha / n * squares) ** beta
+
+        yield "", [node(op, ["x"], size=3, alpha=0.5, beta=0.6, bias=2.0)], x, normalized(3, 0.5, 0.6, 2), {}
+        yield "default", [node(op, ["x"], size=5)], x, normalized(5, 1e-4, 0.75, 1), {}
+        yield "even", [node(op, ["x"], size=2, alpha=0.9)], x, normalized(2, 0.9, 0.75, 1), {}
+    elif op in ("InstanceNormalization", "LayerNormalization", "GroupNormalization"):
+        def hat(values, axes, epsilon):
+            mean = values.mean(axes, keepdims=True)
+            return (values - mean) / np.sqrt(((values - mean) ** 2).mean(axes, keepdims=True) + epsilon)
+
+        s, b = draw(3), draw(3)
+        if op == "InstanceNormalization":
+            y = hat(d, (2, 3), 0.01) * s.reshape(3, 1, 1) + b.reshape(3, 1, 1)
+            yield "", [node(op, ["x", "s", "b"], epsilon=0.01, **old)], x, y, {"s": s, "b": b}
+            r = x[:, :, 0]
+            yield "row", [node(op, ["x", "s", "b"], **old)], r, \
+                hat(r.astype(np.float64), 2, 1e-5) * s.reshape(3, 1) + b.reshape(3, 1), {"s": s, "b": b}
+            one = x[:, :, :1, :1]
+            yield "place", [node(op, ["x", "s", "b"], epsilon=1.0, **old)], one, np.zeros(one.shape) + b.reshape(3, 1, 1), {"s": s, "b": b}
+            cube = draw(2, 3, 2, 2, 3)
+            yield "cube", [node(op, ["x", "s", "b"], **old)], cube, \
+                hat(cube.astype(np.float64), (2, 3, 4), 1e-5) * s.reshape(3, 1, 1, 1) + b.reshape(3, 1, 1, 1), {"s": s, "b": b}
+        elif op == "LayerNormalization":
+            s, b = draw(4), draw(4)
+            yield "", [node(op, ["x", "s", "b"], epsilon=0.01)], x, hat(d, 3, 0.01) * s + b, {"s": s, "b": b}
+            s = draw(3, 3, 4)
+            yield "sample", [node(op, ["x", "s"], axis=1, stash_type=1)], x, hat(d, (1, 2, 3), 1e-5) * s, {"s": s}
+        else:
+            c = draw(2, 4, 3, 2)
+            groups = hat(c.reshape(2, 2, -1).astype(np.float64), 2, 0.01).reshape(c.shape)
+            s, b = (draw(2), draw(2)) if v < 21 else (draw(4), draw(4))
+            wide = [np.repeat(values, 4 // len(values)).reshape(4, 1, 1) for values in (s, b)]
+            more = {} if v < 21 else dict(stash_type=1)
+            yield "", [node(op, ["x", "s", "b"], epsilon=0.01, num_groups=2, **more)], c, groups * wide[0] + wide[1], {"s": s, "b": b}
     elif op == "BatchNormalization":
         for variant, shape in [("", (3,))] + ([("element", x.shape[1:])] if v < 9 else []):
             s, b, mu, variance = draw(*shape), draw(*shape), draw(*shape), np.abs(draw(*shape)) + np.float32(0.5)

@@ -90,6 +90,32 @@ class IndexSelect(nn.Module):
         return x.index_select(self.dim, torch.tensor(self.index))
 
 
+class Reduce(nn.Module):
+    """No module of PyTorch's: one of its functions that make one number of those along axes."""
+
+    def __init__(self, dim, keepdim=False):
+        super().__init__()
+        self.dim, self.keepdim = dim, keepdim
+
+    def extra_repr(self):
+        return f"dim={self.dim}, keepdim={self.keepdim}"
+
+
+class ReduceMean(Reduce):
+    def forward(self, x):
+        return x.mean(self.dim, self.keepdim)
+
+
+class ReduceSum(Reduce):
+    def forward(self, x):
+        return x.sum(self.dim, self.keepdim)
+
+
+class ReduceMax(Reduce):
+    def forward(self, x):
+        return x.amax(self.dim, self.keepdim)
+
+
 class ChannelShuffle(nn.ChannelShuffle):
     """By views: this version's own has no backward."""
 
@@ -99,7 +125,8 @@ class ChannelShuffle(nn.ChannelShuffle):
 
 
 def layer(kind, shapes, train=True, **options):
-    module = ({"Slice": Slice, "IndexSelect": IndexSelect, "ChannelShuffle": ChannelShuffle}.get(kind) or getattr(nn, kind))(**options)
+    own = (Slice, IndexSelect, ChannelShuffle, ReduceMean, ReduceSum, ReduceMax)
+    module = ({c.__name__: c for c in own}.get(kind) or getattr(nn, kind))(**options)
     text = repr(module)
     module = module.double().train(train)
     for p in module.parameters():
@@ -347,6 +374,20 @@ layers += [
     layer("Slice", (2, 5, 3, 2), dim=1, start=1, end=3), layer("Slice", (2, 3, 4, 7), dim=3, start=-6, step=2),
     layer("Slice", (18, 4, 3), dim=2, end=-1),
     layer("IndexSelect", (2, 3, 4, 2), dim=2, index=[3, 0, 0, 2, 3]),
+    # Windows of odd and even width, and wider than there are channels.
+    layer("LocalResponseNorm", (2, 6, 3, 2), size=5), layer("LocalResponseNorm", (18, 5, 2), size=3, alpha=0.5, beta=0.5, k=2.0),
+    layer("LocalResponseNorm", (2, 5, 2, 3), size=4, alpha=1.0), layer("LocalResponseNorm", (2, 3, 4), size=8, alpha=2.0, beta=1.0, k=0.5),
+    layer("ReduceMean", (2, 3, 4, 5), dim=[1]), layer("ReduceMean", (18, 3, 4, 2), dim=[-1, 1], keepdim=True),
+    layer("ReduceMean", (2, 3, 2, 3), dim=[3, 2, 1]),
+    layer("ReduceSum", (2, 3, 4, 5), dim=[2, 3]), layer("ReduceSum", (18, 3, 4), dim=[1], keepdim=True),
+    layer("ReduceMax", (2, 3, 4, 5), dim=[1]), layer("ReduceMax", (18, 3, 4), dim=[1, 2]),
+    layer("ReduceMax", (2, 60, 9), dim=[1], keepdim=True),
+    layer("GroupNorm", (2, 6, 3, 2), num_groups=2, num_channels=6), layer("GroupNorm", (18, 4, 5), num_groups=1, num_channels=4, eps=0.01),
+    layer("GroupNorm", (3, 8), num_groups=4, num_channels=8, affine=False),
+    layer("LayerNorm", (2, 3, 2, 5), normalized_shape=[5]), layer("LayerNorm", (18, 3, 4), normalized_shape=[3, 4], eps=0.01),
+    layer("LayerNorm", (2, 3, 2, 5), normalized_shape=[2, 5], elementwise_affine=False),
+    layer("InstanceNorm1d", (2, 3, 5), num_features=3), layer("InstanceNorm1d", (18, 2, 4), num_features=2, affine=True, eps=0.01),
+    layer("InstanceNorm2d", (2, 3, 2, 4), num_features=3, affine=True), layer("InstanceNorm2d", (2, 2, 3, 4), num_features=2),
 ]
 
 golden = {

@@ -57,6 +57,58 @@ internal static unsafe class Elementwise
         fixed (float* px = x, py = y) VectorKernel.Run(new SigmoidKernel { X = px, Y = py, Count = y.Length });
     }
 
+    /// <summary>y ← a·b.</summary>
+    public static void Multiply(ReadOnlySpan<float> a, ReadOnlySpan<float> b, Span<float> y)
+    {
+        RequireSameLength(a.Length, y.Length);
+        RequireSameLength(b.Length, y.Length);
+        fixed (float* pa = a, pb = b, py = y) VectorKernel.Run(new MultiplyKernel { A = pa, B = pb, Y = py, Count = y.Length });
+    }
+
+    /// <summary>y ← y + factor·a·b.</summary>
+    public static void AddProduct(float factor, ReadOnlySpan<float> a, ReadOnlySpan<float> b, Span<float> y)
+    {
+        RequireSameLength(a.Length, y.Length);
+        RequireSameLength(b.Length, y.Length);
+        fixed (float* pa = a, pb = b, py = y)
+            VectorKernel.Run(new AddProductKernel { Factor = factor, A = pa, B = pb, Y = py, Count = y.Length });
+    }
+
+    /// <summary>y ← x·d^power, for d above 0.</summary>
+    public static void TimesPower(ReadOnlySpan<float> x, ReadOnlySpan<float> d, double power, Span<float> y)
+    {
+        RequireSameLength(x.Length, y.Length);
+        RequireSameLength(d.Length, y.Length);
+        fixed (float* px = x, pd = d, py = y)
+            VectorKernel.Run(new TimesPowerKernel { X = px, D = pd, Power = (float)power, Y = py, Count = y.Length });
+    }
+
+    /// <summary>y ← max(x, y); a NaN stays one.</summary>
+    public static void Max(ReadOnlySpan<float> x, Span<float> y)
+    {
+        RequireSameLength(x.Length, y.Length);
+        fixed (float* px = x, py = y) VectorKernel.Run(new MaxKernel { X = px, Y = py, Count = y.Length });
+    }
+
+    /// <summary>counts ← counts + 1 where x = y.</summary>
+    public static void CountEqual(ReadOnlySpan<float> x, ReadOnlySpan<float> y, Span<float> counts)
+    {
+        RequireSameLength(x.Length, counts.Length);
+        RequireSameLength(y.Length, counts.Length);
+        fixed (float* px = x, py = y, pc = counts)
+            VectorKernel.Run(new CountEqualKernel { X = px, Y = py, Counts = pc, Count = counts.Length });
+    }
+
+    /// <summary>result ← share where x = y, elsewhere 0.</summary>
+    public static void WhereEqual(ReadOnlySpan<float> x, ReadOnlySpan<float> y, ReadOnlySpan<float> share, Span<float> result)
+    {
+        RequireSameLength(x.Length, result.Length);
+        RequireSameLength(y.Length, result.Length);
+        RequireSameLength(share.Length, result.Length);
+        fixed (float* px = x, py = y, ps = share, pr = result)
+            VectorKernel.Run(new WhereEqualKernel { X = px, Y = py, Share = ps, Result = pr, Count = result.Length });
+    }
+
     private static void RequireSameLength(int a, int b)
     {
         if (a != b) throw new ArgumentException($"arrays of {a} and {b} elements: they must be equally long");
@@ -158,6 +210,99 @@ internal static unsafe class Elementwise
             for (; i <= Count - S.Count; i += S.Count)
                 S.Store(Y + i, S.Divide(one, S.Add(one, S.Exp(S.Subtract(default, S.Load(X + i))))));
             for (; i < Count; i++) Y[i] = 1 / (1 + MathF.Exp(-X[i]));
+        }
+    }
+
+    private struct MultiplyKernel : IVectorKernel
+    {
+        public float* A, B, Y;
+        public int Count;
+
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        public readonly void Run<S, V>() where S : struct, ISimd<V, float> where V : struct
+        {
+            int i = 0;
+            for (; i <= Count - S.Count; i += S.Count) S.Store(Y + i, S.Multiply(S.Load(A + i), S.Load(B + i)));
+            for (; i < Count; i++) Y[i] = A[i] * B[i];
+        }
+    }
+
+    private struct AddProductKernel : IVectorKernel
+    {
+        public float Factor;
+        public float* A, B, Y;
+        public int Count;
+
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        public readonly void Run<S, V>() where S : struct, ISimd<V, float> where V : struct
+        {
+            V factor = S.Create(Factor);
+            int i = 0;
+            for (; i <= Count - S.Count; i += S.Count)
+                S.Store(Y + i, S.MultiplyAdd(S.Multiply(factor, S.Load(A + i)), S.Load(B + i), S.Load(Y + i)));
+            for (; i < Count; i++) Y[i] = MathF.FusedMultiplyAdd(Factor * A[i], B[i], Y[i]);
+        }
+    }
+
+    private struct TimesPowerKernel : IVectorKernel
+    {
+        public float* X, D, Y;
+        public float Power;
+        public int Count;
+
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        public readonly void Run<S, V>() where S : struct, ISimd<V, float> where V : struct
+        {
+            V power = S.Create(Power);
+            int i = 0;
+            for (; i <= Count - S.Count; i += S.Count)
+                S.Store(Y + i, S.Multiply(S.Load(X + i), S.Exp(S.Multiply(power, S.Log(S.Load(D + i))))));
+            for (; i < Count; i++) Y[i] = X[i] * MathF.Exp(Power * MathF.Log(D[i]));
+        }
+    }
+
+    private struct MaxKernel : IVectorKernel
+    {
+        public float* X, Y;
+        public int Count;
+
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        public readonly void Run<S, V>() where S : struct, ISimd<V, float> where V : struct
+        {
+            int i = 0;
+            for (; i <= Count - S.Count; i += S.Count) S.Store(Y + i, S.Max(S.Load(X + i), S.Load(Y + i)));
+            for (; i < Count; i++) Y[i] = MathF.Max(X[i], Y[i]);
+        }
+    }
+
+    private struct CountEqualKernel : IVectorKernel
+    {
+        public float* X, Y, Counts;
+        public int Count;
+
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        public readonly void Run<S, V>() where S : struct, ISimd<V, float> where V : struct
+        {
+            V one = S.Create(1f);
+            int i = 0;
+            for (; i <= Count - S.Count; i += S.Count)
+                S.Store(Counts + i, S.Add(S.Load(Counts + i), S.And(S.AreEqual(S.Load(X + i), S.Load(Y + i)), one)));
+            for (; i < Count; i++) Counts[i] += X[i] == Y[i] ? 1 : 0;
+        }
+    }
+
+    private struct WhereEqualKernel : IVectorKernel
+    {
+        public float* X, Y, Share, Result;
+        public int Count;
+
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        public readonly void Run<S, V>() where S : struct, ISimd<V, float> where V : struct
+        {
+            int i = 0;
+            for (; i <= Count - S.Count; i += S.Count)
+                S.Store(Result + i, S.And(S.AreEqual(S.Load(X + i), S.Load(Y + i)), S.Load(Share + i)));
+            for (; i < Count; i++) Result[i] = X[i] == Y[i] ? Share[i] : 0;
         }
     }
 }

@@ -13,4 +13,8 @@ internal static class Axes
         int axis = dim < 0 ? sample.Rank - 1 : dim - 1;
         return axis >= 0 && axis < sample.Rank ? axis : null;
     }
+
+    /// <summary>A number of channels or groups, which is 1 or more.</summary>
+    public static int AtLeastOne(int number, string name) => number >= 1 ? number
+        : throw new ArgumentOutOfRangeException(name, number, $"{name} is at least 1");
 }

@@ -114,6 +114,19 @@ public static class F
         bool alignCorners = false) =>
         new Upsample(size, scaleFactor, mode, alignCorners).Forward(x);
 
+    /// <summary>As <see cref="Numerics.LocalResponseNorm"/>.</summary>
+    public static Value LocalResponseNorm(Value x, int size, double alpha = 1e-4, double beta = 0.75, double k = 1) =>
+        new LocalResponseNorm(size, alpha, beta, k).Forward(x);
+
+    /// <summary>The mean along axes, as <see cref="ReduceMean"/>: <c>torch.mean</c>.</summary>
+    public static Value Mean(Value x, IReadOnlyList<int> dim, bool keepdim = false) => new ReduceMean(dim, keepdim).Forward(x);
+
+    /// <summary>The sum along axes, as <see cref="ReduceSum"/>: <c>torch.sum</c>.</summary>
+    public static Value Sum(Value x, IReadOnlyList<int> dim, bool keepdim = false) => new ReduceSum(dim, keepdim).Forward(x);
+
+    /// <summary>The largest along axes, as <see cref="ReduceMax"/>: <c>torch.amax</c>.</summary>
+    public static Value Amax(Value x, IReadOnlyList<int> dim, bool keepdim = false) => new ReduceMax(dim, keepdim).Forward(x);
+
     /// <summary>As <see cref="Numerics.ChannelShuffle"/>.</summary>
     public static Value ChannelShuffle(Value x, int groups) => new ChannelShuffle(groups).Forward(x);
 

@@ -52,7 +52,8 @@ internal static class Conformance
     {
         "Conv", "ConvTranspose", "Gemm", "MatMul", "Relu", "LeakyRelu", "Sigmoid", "Tanh", "Gelu", "Softmax", "LogSoftmax", "MaxPool",
         "AveragePool", "GlobalAveragePool", "GlobalMaxPool",
-        "BatchNormalization", "Dropout", "Flatten", "Identity",
+        "BatchNormalization", "InstanceNormalization", "LayerNormalization", "GroupNormalization", "LRN", "ReduceMean", "ReduceSum",
+        "ReduceMax", "Dropout", "Flatten", "Identity",
     };
 
     /// <summary>The tests that need not pass, each with its reason: the lines of conformance-exceptions.txt.</summary>

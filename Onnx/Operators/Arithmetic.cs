@@ -42,7 +42,7 @@ internal static class Arithmetic
     {
         string op = node.Node.OpType;
         if (op == "Div" && Gelu.BeginsFormula(node)) return Gelu.ImportFormula(node);
-        if (node.Computed.Skip(1).Any()) return Joins.Import(node);
+        if (node.Computed.Skip(1).Any()) return (op == "Mul" ? Lrn.ImportFormula(node) : null) ?? Joins.Import(node);
         node.RequireArity(2);
         var sample = node.Sample;
         int at = node.Constant(0) is not null ? 0 : 1;

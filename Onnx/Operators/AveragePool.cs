@@ -147,7 +147,8 @@ internal static class AveragePool
         return Global(node.Sample);
     }
 
-    private static ImportedLayer Global(Shape x) => x.Rank == 2
+    /// <summary>The mean over all places, which stay as one.</summary>
+    internal static ImportedLayer Global(Shape x) => x.Rank == 2
         ? new ImportedLayer(new Shape(x[0], 1), new AdaptiveAvgPool1d(1))
         : Window.Global(x, new AdaptiveAvgPool2d(1));
 
@@ -168,25 +169,8 @@ internal static class AveragePool
         return null;
     }
 
-    /// <summary>The mean over all places of an image, as exporters write it where a network takes the mean itself.</summary>
-    public static ImportedLayer ImportReduceMean(NodeReader node)
-    {
-        node.RequireArity(node.Opset < 18 ? 1 : 2);
-        var x = node.Sample;
-        bool keeps = node.Int("keepdims", 1) != 0;
-        if (node.Opset >= 18) node.Flag("noop_with_empty_axes");
-        long[]? axes = node.Opset < 18 ? node.Longs("axes") : node.Has(1) ? node.Constant(1)?.Integers() : null;
-        int[] places = [.. (axes ?? []).Select(axis => (int)(axis < 0 ? axis + x.Rank + 1 : axis)).Order()];
-        if (x.Rank < 2 || !places.SequenceEqual(Enumerable.Range(2, x.Rank - 1)))
-        {
-            string over = axes is null ? "all axes, or such as are no constants" : $"the axes [{string.Join(", ", axes)}]";
-            throw node.Refuse($"it takes the mean over {over} of samples of shape {x}; only that over all spatial axes is read");
-        }
-        var mean = Global(x);
-        return keeps ? mean : new ImportedLayer(new Shape(x[0]), [.. mean.Layers, new Numerics.Flatten()]);
-    }
-
-    private static string Node(GraphWriter graph, string name, string x, WindowGeometry g, int axes, bool ceilMode, bool countIncludePad) =>
+    internal static string Node(
+        GraphWriter graph, string name, string x, WindowGeometry g, int axes, bool ceilMode, bool countIncludePad) =>
         graph.Node("AveragePool", name, [x], [.. Window.Attributes(g, axes),
             GraphWriter.Int("ceil_mode", ceilMode ? 1 : 0), GraphWriter.Int("count_include_pad", countIncludePad ? 1 : 0)]);
 }

@@ -35,6 +35,7 @@ internal static class Shapes
 
     public static ImportedLayer ImportReshape(NodeReader node)
     {
+        if (SampleNormalization.ImportGroups(node) is { } norm) return norm;
         node.RequireArity(node.Opset < 5 ? 1 : 2);
         bool zeroIsZero = node.Flag("allowzero");
         long[] target = node.Opset < 5 ? node.Longs("shape")
