@@ -1,0 +1,83 @@
+using Google.Protobuf;
+using OnnxLeNet.Onnx;
+using OnnxLeNet.Onnx.Schema;
+
+namespace OnnxLeNet.Numerics.Tests;
+
+/// <summary>
+/// The nine architectures of the ONNX project's light models, whose weights are constants that the graph makes: read, printed and run; the two that are
+/// quick compared in every node, exported again, and their training step's gradients compared. From onnx/onnx, onnx/backend/test/data/light; Apache-2.0.
+/// </summary>
+[TestClass]
+public sealed class ZooTests
+{
+    private static readonly string Folder = Path.Combine(Repository.Root, "Numerics.Tests", "Reference", "zoo");
+
+    /// <summary>Each with the layers that it becomes and its trainable numbers.</summary>
+    private static readonly Dictionary<string, (int Layers, int Parameters)> Models = new()
+    {
+        ["light_bvlc_alexnet"] = (24, 60_965_224),
+        ["light_densenet121"] = (547, 8_062_504),
+        ["light_inception_v1"] = (143, 6_998_552),
+        ["light_inception_v2"] = (302, 11_214_888),
+        ["light_resnet50"] = (176, 25_557_032),
+        ["light_shufflenet"] = (203, 1_393_320),
+        ["light_squeezenet"] = (68, 1_235_496),
+        ["light_vgg19"] = (46, 143_667_240),
+        ["light_zfnet512"] = (22, 87_250_536),
+    };
+
+    public static IEnumerable<string> Names => Models.Keys;
+
+    private static ModelProto Read(string name) => OnnxFile.Read(Path.Combine(Folder, $"{name}.onnx"));
+
+    /// <summary>The file as it is: every node, beside ONNX Runtime; and what is exported of it, which computes the same.</summary>
+    [TestMethod]
+    [DynamicData(nameof(Names))]
+    public void IsReadRunAndExportedAgain(string name)
+    {
+        var file = Read(name);
+        var imported = OnnxImporter.Import(file);
+        Assert.AreEqual(Models[name], (imported.Layers.Count, imported.Network.ParameterCount));
+        StringAssert.StartsWith(imported.Network.ToString(), "Net(\n");
+        var x = OnnxNetworks.Random(imported.Sample.Prepend(1), 3);
+        long[] shape = [1, .. imported.Sample.Sizes.ToArray().Select(size => (long)size)];
+        float[] y = Run(file);
+        var own = Inference.Run(imported.Network, Batch.FromTensor(x)).ToTensor();
+        Agree(own.Data);
+        if (imported.Network.ParameterCount > 2_000_000) return;
+        Validates(imported, file);
+        var again = OnnxExporter.Export(imported.Network, imported.Sample, name);
+        OnnxChecker.Check(again);
+        Agree(Run(again));
+
+        void Agree(float[] other) => Assert.IsLessThan(1e-5, y.Zip(other, (a, b) => Math.Abs((double)a - b)).Max() / y.Max(Math.Abs), name);
+
+        float[] Run(ModelProto model)
+        {
+            using var ort = OrtModel.Load(model.ToByteArray());
+            return ort.RunOutputs(x.Data, shape).Values.First();
+        }
+    }
+
+    /// <summary>With weights that are drawn, since those of the file are all alike: every node again, and every gradient.</summary>
+    [TestMethod]
+    [DataRow("light_shufflenet")]
+    [DataRow("light_squeezenet")]
+    public void TrainsAsInOnnxRuntime(string name)
+    {
+        var imported = OnnxImporter.Import(Read(name));
+        var random = new Generator(1);
+        foreach (var weight in imported.Network.Parameters().Where(parameter => parameter.Value.Shape.Rank > 1)) Init.KaimingNormal(weight.Value, random);
+        var file = OnnxExporter.Export(imported.Network, imported.Sample, name);
+        Validates(OnnxImporter.Import(file), file);
+        var rows = GradientParity.Gradients(imported.Network, imported.Sample);
+        Assert.IsTrue(GradientParity.Passed(rows), $"{rows.FirstOrDefault(row => !row.Passed)}");
+    }
+
+    private static void Validates(ImportedModel imported, ModelProto file)
+    {
+        var report = ParityValidation.Run(imported, file, new ValidationOptions { BatchSizes = [1], Providers = ["simd"] });
+        Assert.IsTrue(report.Passed, $"{report.Devices[0].FirstFailing} {report.Devices[0].Paths.FirstOrDefault(path => !path.Row.Passed)}");
+    }
+}
