@@ -110,6 +110,7 @@ internal static unsafe class Elementwise
     }
 
     private static void RequireSameLength(int a, int b)
+    internal static void RequireSameLength(int a, int b)
     {
         if (a != b) throw new ArgumentException($"arrays of {a} and {b} elements: they must be equally long");
     }
