@@ -429,7 +429,8 @@ def cases(op, v):
             given = [name if name in bounds else "" for name in ("min", "max")]
             return [node(op, ["x", *given] if given[1] else ["x", given[0]])], {name: np.array(b, np.float32) for name, b in bounds.items()}
 
-        for variant, bounds in ("", dict(min=-0.75, max=0.5)), ("six", dict(min=0, max=6)), ("below", dict(min=-0.25)), ("above", dict(max=0.75)):
+        both, six, below, above = dict(min=-0.75, max=0.5), dict(min=0, max=6), dict(min=-0.25), dict(max=0.75)
+        for variant, bounds in ("", both), ("six", six), ("below", below), ("above", above):
             made, weights = clip(**bounds)
             yield variant, made, x, np.clip(d, bounds.get("min", -np.inf), bounds.get("max", np.inf)), weights
         yield "none", [node("Tanh", ["x"], "t"), node(op, ["t"], **old)], x, np.tanh(d), {}

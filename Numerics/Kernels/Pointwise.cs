@@ -49,7 +49,8 @@ internal static unsafe class Pointwise
         return S.Divide(one, S.Add(one, S.Exp(S.Subtract(default, x))));
     }
 
-    /// <summary>eˣ − 1. Near 0, where the subtraction would leave few digits, by the power series, whose next term is below 1e-9 of it.</summary>
+    /// <summary>eˣ − 1. Near 0, where the subtraction would leave few digits, by the power series, whose next term is below 1e-9 of
+    /// it.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static V ExpMinus1<S, V>(V x) where S : struct, ISimd<V, float> where V : struct
     {

@@ -15,7 +15,8 @@ public class Hardtanh : Activation
     public Hardtanh(double minVal = -1, double maxVal = 1, bool inplace = false)
     {
         if (!(minVal < maxVal))
-            throw new ArgumentException($"the least result must be below the largest, got {Python.Float(minVal)} and {Python.Float(maxVal)}");
+            throw new ArgumentException(
+                $"the least result must be below the largest, got {Python.Float(minVal)} and {Python.Float(maxVal)}");
         (MinVal, MaxVal, this.inplace) = (minVal, maxVal, inplace);
     }
 

@@ -20,5 +20,6 @@ internal static class Python
     }
 
     /// <summary>The same, but a whole number as one that was given so: 20, not 20.0.</summary>
-    public static string Number(double value) => Float(value) is var text && text.EndsWith(".0", StringComparison.Ordinal) ? text[..^2] : text;
+    public static string Number(double value) =>
+        Float(value) is var text && text.EndsWith(".0", StringComparison.Ordinal) ? text[..^2] : text;
 }

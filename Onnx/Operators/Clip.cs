@@ -58,8 +58,8 @@ internal static class Clip
     {
         node.RequireArity(1);
         float alpha = node.Float("alpha", 0.2f), beta = node.Float("beta", 0.5f);
-        bool swish = (alpha, beta) == (Sixth, 0.5f) && Activations.TimesInput(node);
-        return new ImportedLayer(node.Sample, swish ? new Hardswish() : new Hardsigmoid(NodeReader.Shortest(alpha), NodeReader.Shortest(beta)));
+        if ((alpha, beta) == (Sixth, 0.5f) && Activations.TimesInput(node)) return new ImportedLayer(node.Sample, new Hardswish());
+        return new ImportedLayer(node.Sample, new Hardsigmoid(NodeReader.Shortest(alpha), NodeReader.Shortest(beta)));
     }
 
     /// <summary>Operator set 13 has none: there it is x·HardSigmoid(x).</summary>

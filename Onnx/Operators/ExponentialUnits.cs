@@ -45,8 +45,8 @@ internal static class ExponentialUnits
     }
 
     /// <summary>
-    /// ONNX's has β = 1 and no threshold: x is scaled before and behind it. From a threshold of 20 on, a float cannot tell the curve from x;
-    /// a smaller one is written out.
+    /// ONNX's has β = 1 and no threshold: x is scaled before and behind it. From a threshold of 20 on, a float cannot tell the curve from
+    /// x; a smaller one is written out.
     /// </summary>
     public static string Export(GraphWriter graph, string name, string x, Softplus layer)
     {
@@ -110,7 +110,7 @@ internal static class ExponentialUnits
         return new ImportedLayer(node.Sample, new Mish());
     }
 
-    /// <summary>Two nodes in every operator set: what PyTorch writes and every reader knows, also where there is a Swish, from 24 on.</summary>
+    /// <summary>Two nodes in every operator set: what PyTorch writes and every reader knows, also from 24 on, which has Swish.</summary>
     public static string Export(GraphWriter graph, string name, string x, SiLU _) =>
         graph.Node("Mul", name, [x, graph.Node("Sigmoid", $"{name}.sigmoid", [x])]);
 

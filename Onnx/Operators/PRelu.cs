@@ -32,16 +32,12 @@ internal static class PRelu
     {
         node.RequireArity(2);
         var (slope, x) = (node.Weight(1), node.Sample);
-        var (shape, why) = node.Opset >= 7 ? Arithmetic.Broadcast(node, slope, 1, x)
-            : slope.Count == 1 || (x.Rank > 0 && slope.Count == x[0]) ? (new Shape([slope.Count, .. Enumerable.Repeat(1, Math.Max(0, x.Rank - 1))]), "")
-            : ((Shape?)null, $"it has {slope.Count} slopes, samples of shape {x} come: expected 1 or one for each channel");
+        if (node.Opset < 7 && slope.Count != 1 && (x.Rank == 0 || slope.Count != x[0]))
+            throw node.Refuse($"it has {slope.Count} slopes, samples of shape {x} come: expected 1 or one for each channel");
+        if (node.Opset < 7) return Whole();
+        var (shape, why) = Arithmetic.Broadcast(node, slope, 1, x);
         if (shape is not { } own) throw node.Refuse(why);
-        if (own.Count == 1 || (own.Rank == x.Rank && own[0] == own.Count))
-        {
-            var layer = new PReLU(own.Count);
-            node.Fill(layer.Weight, slope);
-            return new ImportedLayer(x, layer);
-        }
+        if (own.Count == 1 || (own.Rank == x.Rank && own[0] == own.Count)) return Whole();
         float[] values = new float[slope.Count];
         slope.CopyTo(values);
         var each = new PReLU(x.Count);
@@ -49,6 +45,13 @@ internal static class PRelu
         for (int i = 0; i < places.Length; i++) each.Weight.Value.Data[i] = values[places[i]];
         node.Note($"PRelu '{node.LayerName()}' has slopes of shape {own}: each element of a sample gets one of its own");
         return new ImportedLayer(x, new Numerics.Flatten(), each, new Numerics.Reshape(x));
+
+        ImportedLayer Whole()
+        {
+            var layer = new PReLU(slope.Count);
+            node.Fill(layer.Weight, slope);
+            return new ImportedLayer(x, layer);
+        }
     }
 
     /// <summary>The slopes in a shape that goes with the batch's.</summary>
