@@ -41,6 +41,18 @@ internal abstract class ReferenceLayer
         Sigmoid => new Each(x => 1 / (1 + Math.Exp(-x)), x => 1 / ((1 + Math.Exp(-x)) * (1 + Math.Exp(x)))),
         Tanh => new Each(Math.Tanh, x => 1 / (Math.Cosh(x) * Math.Cosh(x))),
         GELU => new Each(x => x * Phi(x), x => Phi(x) + x * Math.Exp(-x * x / 2) / Math.Sqrt(2 * Math.PI)),
+        Hardtanh h => new Each(x => Math.Clamp(x, h.MinVal, h.MaxVal), x => x > h.MinVal && x < h.MaxVal ? 1 : 0),
+        Hardsigmoid h => new Each(x => Math.Clamp(h.Alpha * x + h.Beta, 0, 1), x => h.Alpha * x + h.Beta is > 0 and < 1 ? h.Alpha : 0),
+        Hardswish => new Each(x => x * Math.Clamp(x + 3, 0, 6) / 6, x => x < -3 ? 0 : x > 3 ? 1 : x / 3 + 0.5),
+        SiLU => new Each(x => x * Logistic(x), x => Logistic(x) + x * Logistic(x) * Logistic(-x)),
+        Mish => new Each(x => x * Math.Tanh(Math.Log(1 + Math.Exp(x))), x => Math.Tanh(Math.Log(1 + Math.Exp(x)))
+            + x * (1 - Math.Pow(Math.Tanh(Math.Log(1 + Math.Exp(x))), 2)) * Logistic(x)),
+        ELU elu => new Each(x => x > 0 ? x : elu.Alpha * (Math.Exp(x) - 1), x => x > 0 ? 1 : elu.Alpha * Math.Exp(x)),
+        SELU => new Each(x => SELU.Scale * (x > 0 ? x : SELU.Alpha * (Math.Exp(x) - 1)),
+            x => SELU.Scale * (x > 0 ? 1 : SELU.Alpha * Math.Exp(x))),
+        Softplus s => new Each(x => s.Beta * x > s.Threshold ? x : Math.Log(1 + Math.Exp(s.Beta * x)) / s.Beta,
+            x => s.Beta * x > s.Threshold ? 1 : Logistic(s.Beta * x)),
+        PReLU prelu => new LearnedSlope(prelu),
         ChannelNormalization softmax => new Channels(softmax.Dim, log: softmax is LogSoftmax),
         Dropout { Training: false } => new Each(x => x, _ => 1),
         Flatten => new View(sample => new Shape(sample.Count)),
@@ -50,6 +62,8 @@ internal abstract class ReferenceLayer
         Sequential sequential => new Chain([.. sequential.Chain.Select(Of)]),
         _ => throw new ArgumentException($"no reference for {module}", nameof(module)),
     };
+
+    private static double Logistic(double x) => 1 / (1 + Math.Exp(-x));
 
     /// <summary>Parameters in the order of the engine's, changed in place by finite differences.</summary>
     public virtual IReadOnlyList<double[]> Parameters => [];
@@ -707,6 +721,32 @@ internal abstract class ReferenceLayer
         }
 
         public override double[] Backward(double[] dy) => [.. dy.Select((gradient, i) => gradient * derivative(x[i]))];
+    }
+
+    private sealed class LearnedSlope(PReLU layer) : ReferenceLayer
+    {
+        private readonly double[] slopes = layer.Weight.Value.Data.ToDouble();
+        private double[] x = [], dSlopes = [];
+        private int places; // of a sample that share a slope
+
+        public override IReadOnlyList<double[]> Parameters => [slopes];
+
+        public override IReadOnlyList<double[]> Gradients => [dSlopes];
+
+        public override (double[], Shape) Forward(double[] x, int samples, Shape sample)
+        {
+            (this.x, places) = (x, sample.Count / slopes.Length);
+            return ([.. x.Select((value, i) => value > 0 ? value : slopes[At(i)] * value)], sample);
+        }
+
+        public override double[] Backward(double[] dy)
+        {
+            dSlopes = new double[slopes.Length];
+            for (int i = 0; i < x.Length; i++) dSlopes[At(i)] += x[i] > 0 ? 0 : dy[i] * x[i];
+            return [.. dy.Select((gradient, i) => x[i] > 0 ? gradient : slopes[At(i)] * gradient)];
+        }
+
+        private int At(int i) => i / places % slopes.Length;
     }
 
     private sealed class View(Func<Shape, Shape> shape) : ReferenceLayer

@@ -85,6 +85,23 @@ internal static class TrainingNetworks
             new Conv2d(2, 6, 2, generator: g), new ReduceMax([1], keepdim: true), new Conv2d(1, 4, 2, generator: g),
             new ReduceMean([1, -1]), new Linear(4, 3, generator: g),
         ], new Shape(2, 6, 5)),
+        ["activations of straight pieces"] = (g =>
+        [
+            new Conv2d(2, 4, 2, generator: g), new Hardtanh(-0.4, 0.3), new Conv2d(4, 3, 2, generator: g), new Hardswish(), new Flatten(),
+            new Linear(18, 7, generator: g), new Hardsigmoid(0.8, 0.4), new Linear(7, 6, generator: g), new ReLU6(),
+            new Linear(6, 5, generator: g), new Hardtanh(-0.1, double.PositiveInfinity), new Linear(5, 3, generator: g),
+        ], new Shape(2, 4, 5)),
+        ["exponential units"] = (g =>
+        [
+            new Conv2d(2, 4, 2, generator: g), new ELU(0.7), new Conv2d(4, 3, 2, generator: g), new SELU(), new Flatten(),
+            new Linear(18, 7, generator: g), new Softplus(2), new Linear(7, 6, generator: g), new SiLU(), new Linear(6, 5, generator: g),
+            new Mish(), new Linear(5, 4, generator: g), new Softplus(1.5, 0.2), new Linear(4, 3, generator: g),
+        ], new Shape(2, 4, 5)),
+        ["learned slopes"] = (g =>
+        [
+            new Conv2d(2, 4, 2, generator: g), new PReLU(4, 0.1), new Conv2d(4, 3, 2, generator: g), new PReLU(init: 0.3), new Flatten(),
+            new Linear(18, 7, generator: g), new PReLU(7), new Linear(7, 3, generator: g),
+        ], new Shape(2, 4, 5)),
         ["an image out"] = (g => [new Conv2d(3, 2, (2, 3), padding: (1, 1), generator: g), new ReLU(), new Conv2d(2, 3, 2, generator: g)], new Shape(3, 6, 5)),
         ["one number out"] = (g => [new Linear(3, 4, generator: g), new Sigmoid(), new Linear(4, 1, generator: g)], new Shape(3)),
     };

@@ -26,6 +26,7 @@ LATER = {
     "Flatten": ALL, "Reshape": [19, *ALL], "Squeeze": ALL, "Unsqueeze": ALL, "Transpose": ALL, "Pad": [18, 19, *ALL], "Identity": [19, *ALL], "Cast": [19, *ALL],
     "InstanceNormalization": [22], "GroupNormalization": [18, 21],
     "ConvTranspose": [22], "GlobalMaxPool": [22], "Resize": [18, 19], "Split": [18],
+    "HardSigmoid": [22], "HardSwish": [22], "Elu": [22], "Selu": [22], "Softplus": [22], "Mish": [18, 22], "Swish": [24],
     "Constant": [19, *ALL], "Shape": [19, *ALL], "ConstantOfShape": [20, *ALL],
 }
 ELEMENTWISE = {"Add": np.add, "Sub": np.subtract, "Mul": np.multiply, "Div": np.divide}
@@ -35,6 +36,7 @@ OPERATORS = [
     "BatchNormalization", "Dropout", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Transpose", "Pad", "Identity", "Cast", "ArgMax", "Constant", "Shape",
     "ConstantOfShape", "Gather", "Slice", "Concat", "ReduceProd", "Sum", "ConvTranspose", "GlobalMaxPool", "Resize", "Upsample", "Split",
     "ReduceSum", "ReduceMax", "LRN", "InstanceNormalization", "LayerNormalization", "GroupNormalization",
+    "Clip", "HardSigmoid", "HardSwish", "Elu", "Selu", "Softplus", "Mish", "Swish", "PRelu",
 ]
 
 
@@ -420,6 +422,51 @@ def cases(op, v):
     elif op == "Sum":
         yield "", [node("Tanh", ["x"], "t"), node(op, ["x", "t", "x"], **old)], x, 2 * d + np.tanh(d), {}
         yield "one", [node("Tanh", ["x"], "t"), node(op, ["t"], **old)], x, np.tanh(d), {}
+    elif op == "Clip":
+        def clip(**bounds):
+            if v < 11:
+                return [node(op, ["x"], **{name: float(bound) for name, bound in bounds.items()}, **old)], {}
+            given = [name if name in bounds else "" for name in ("min", "max")]
+            return [node(op, ["x", *given] if given[1] else ["x", given[0]])], {name: np.array(b, np.float32) for name, b in bounds.items()}
+
+        both, six, below, above = dict(min=-0.75, max=0.5), dict(min=0, max=6), dict(min=-0.25), dict(max=0.75)
+        for variant, bounds in ("", both), ("six", six), ("below", below), ("above", above):
+            made, weights = clip(**bounds)
+            yield variant, made, x, np.clip(d, bounds.get("min", -np.inf), bounds.get("max", np.inf)), weights
+        yield "none", [node("Tanh", ["x"], "t"), node(op, ["t"], **old)], x, np.tanh(d), {}
+    elif op == "HardSigmoid":
+        yield "", [node(op, ["x"], alpha=0.75, beta=0.25, **old)], x, np.clip(0.75 * d + 0.25, 0, 1), {}
+        yield "default", [node(op, ["x"], **old)], x, np.clip(0.2 * d + 0.5, 0, 1), {}
+        product = node("Mul", ["h", "x"], **(dict(broadcast=0) if v < 7 else {}))
+        yield "swish", [node(op, ["x"], "h", alpha=1 / 6, **old), product], x, d * np.clip(d / 6 + 0.5, 0, 1), {}
+    elif op == "HardSwish":
+        yield "", [node(op, ["x"])], 3 * x, 3 * d * np.clip(d / 2 + 0.5, 0, 1), {}
+    elif op == "Elu":
+        yield "", [node(op, ["x"], alpha=0.5, **old)], x, np.where(d > 0, d, 0.5 * np.expm1(d)), {}
+        yield "default", [node(op, ["x"], **old)], x, np.where(d > 0, d, np.expm1(d)), {}
+    elif op == "Selu":
+        alpha, gamma = (1.6732, 1.0507) if v < 6 else (1.67326319217681884765625, 1.05070102214813232421875)
+        yield "", [node(op, ["x"], alpha=2.0, gamma=3.0, **old)], x, 3 * np.where(d > 0, d, 2 * np.expm1(d)), {}
+        yield "default", [node(op, ["x"], **old)], x, gamma * np.where(d > 0, d, alpha * np.expm1(d)), {}
+    elif op == "Softplus":
+        yield "", [node(op, ["x"])], x, np.log1p(np.exp(d)), {}
+        product = node("Mul", ["x", "t"], **(dict(broadcast=0) if v < 7 else {}))
+        yield "mish", [node(op, ["x"], "s"), node("Tanh", ["s"], "t", **old), product], x, d * np.tanh(np.log1p(np.exp(d))), {}
+        yield "tanh", [node(op, ["x"], "s"), node("Tanh", ["s"], **old)], x, np.tanh(np.log1p(np.exp(d))), {}
+    elif op == "Mish":
+        yield "", [node(op, ["x"])], x, d * np.tanh(np.log1p(np.exp(d))), {}
+    elif op == "Swish":
+        yield "", [node(op, ["x"])], x, d / (1 + np.exp(-d)), {}
+        yield "alpha", [node(op, ["x"], alpha=1.5)], x, d / (1 + np.exp(-1.5 * d)), {}
+    elif op == "PRelu":
+        def prelu(slope):
+            return np.where(d > 0, d, slope * d)
+
+        one, c = draw(1), draw(3)
+        yield "", [node(op, ["x", "s"], **old)], x, prelu(c.reshape(3, 1, 1)), {"s": c if v < 7 else c.reshape(3, 1, 1)}
+        yield "one", [node(op, ["x", "s"], **old)], x, prelu(one), {"s": one}
+        if v >= 7:
+            yield "element", [node(op, ["x", "s"])], x, prelu(draw_row), {"s": draw_row}
     elif op == "ReduceProd":
         axes, weights = (dict(axes=[0]), {}) if v < 18 else ({}, {"x0": ints(0)})
         yield "", [node(op, ["a", *weights], "s", keepdims=1, **axes), cast(v, "s"), scaled(v)], x, d * 24, {"a": ints(2, 3, 4), **weights}

@@ -388,6 +388,15 @@ layers += [
     layer("LayerNorm", (2, 3, 2, 5), normalized_shape=[2, 5], elementwise_affine=False),
     layer("InstanceNorm1d", (2, 3, 5), num_features=3), layer("InstanceNorm1d", (18, 2, 4), num_features=2, affine=True, eps=0.01),
     layer("InstanceNorm2d", (2, 3, 2, 4), num_features=3, affine=True), layer("InstanceNorm2d", (2, 2, 3, 4), num_features=2),
+    # Activations.
+    layer("Hardtanh", (3, 2, 4, 5)), layer("Hardtanh", (19, 3), min_val=-0.5, max_val=1.25, inplace=True),
+    layer("ReLU6", (3, 2, 4, 5)), layer("ReLU6", (2, 3), inplace=True),
+    layer("Hardsigmoid", (3, 2, 4, 5)), layer("Hardswish", (3, 2, 4, 5)), layer("SiLU", (3, 2, 4, 5)), layer("SiLU", (19, 3), inplace=True),
+    layer("Mish", (3, 2, 4, 5)), layer("Mish", (19, 3), inplace=True),
+    layer("ELU", (3, 2, 4, 5)), layer("ELU", (19, 3), alpha=0.25, inplace=True), layer("ELU", (2, 3), alpha=-0.5),
+    layer("SELU", (3, 2, 4, 5)), layer("SELU", (19, 3), inplace=True),
+    layer("Softplus", (3, 2, 4, 5)), layer("Softplus", (19, 3), beta=2, threshold=1), layer("Softplus", (2, 3), beta=0.5),
+    layer("PReLU", (3, 2, 4, 5)), layer("PReLU", (3, 2, 4, 5), num_parameters=2), layer("PReLU", (19, 3), num_parameters=3, init=0.1),
 ]
 
 golden = {

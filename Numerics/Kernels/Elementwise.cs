@@ -109,7 +109,7 @@ internal static unsafe class Elementwise
             VectorKernel.Run(new WhereEqualKernel { X = px, Y = py, Share = ps, Result = pr, Count = result.Length });
     }
 
-    private static void RequireSameLength(int a, int b)
+    internal static void RequireSameLength(int a, int b)
     {
         if (a != b) throw new ArgumentException($"arrays of {a} and {b} elements: they must be equally long");
     }

@@ -65,6 +65,33 @@ public static class F
     /// <summary>As <see cref="LeakyReLU"/>.</summary>
     public static Value LeakyRelu(Value x, double negativeSlope = 0.01) => new LeakyReLU(negativeSlope).Forward(x);
 
+    /// <summary>As <see cref="ELU"/>.</summary>
+    public static Value Elu(Value x, double alpha = 1) => new ELU(alpha).Forward(x);
+
+    /// <summary>As <see cref="SELU"/>.</summary>
+    public static Value Selu(Value x) => new SELU().Forward(x);
+
+    /// <summary>As <see cref="SiLU"/>.</summary>
+    public static Value Silu(Value x) => new SiLU().Forward(x);
+
+    /// <summary>As <see cref="Numerics.Mish"/>.</summary>
+    public static Value Mish(Value x) => new Mish().Forward(x);
+
+    /// <summary>As <see cref="Numerics.Softplus"/>.</summary>
+    public static Value Softplus(Value x, double beta = 1, double threshold = 20) => new Softplus(beta, threshold).Forward(x);
+
+    /// <summary>As <see cref="Numerics.Hardtanh"/>.</summary>
+    public static Value Hardtanh(Value x, double minVal = -1, double maxVal = 1) => new Hardtanh(minVal, maxVal).Forward(x);
+
+    /// <summary>min(max(x, 0), 6), as <see cref="ReLU6"/>.</summary>
+    public static Value Relu6(Value x) => new ReLU6().Forward(x);
+
+    /// <summary>As <see cref="Numerics.Hardsigmoid"/>.</summary>
+    public static Value Hardsigmoid(Value x) => new Hardsigmoid().Forward(x);
+
+    /// <summary>As <see cref="Numerics.Hardswish"/>.</summary>
+    public static Value Hardswish(Value x) => new Hardswish().Forward(x);
+
     /// <summary>As <see cref="GELU"/>.</summary>
     public static Value Gelu(Value x) => new GELU().Forward(x);
 

@@ -51,6 +51,7 @@ internal static class Conformance
     public static IReadOnlySet<string> Claimed { get; } = new HashSet<string>
     {
         "Conv", "ConvTranspose", "Gemm", "MatMul", "Relu", "LeakyRelu", "Sigmoid", "Tanh", "Gelu", "Softmax", "LogSoftmax", "MaxPool",
+        "Clip", "HardSigmoid", "HardSwish", "Elu", "Selu", "Softplus", "Mish", "Swish", "PRelu",
         "AveragePool", "GlobalAveragePool", "GlobalMaxPool",
         "BatchNormalization", "InstanceNormalization", "LayerNormalization", "GroupNormalization", "LRN", "ReduceMean", "ReduceSum",
         "ReduceMax", "Dropout", "Flatten", "Identity",

@@ -39,7 +39,23 @@ internal static class Activations
         return graph.Node("Mul", $"{at.Name}.dx", [dy, slope]);
     }
 
-    public static ImportedLayer ImportSigmoid(NodeReader node) => Layer(node, new Sigmoid());
+    /// <summary>With a product with x itself behind it, SiLU's formula.</summary>
+    public static ImportedLayer ImportSigmoid(NodeReader node) => Layer(node, TimesInput(node) ? new SiLU() : new Sigmoid());
+
+    /// <summary>Reads a Mul too that multiplies what a node returns, with its followers, by what the node takes, if there is one.</summary>
+    public static bool TimesInput(NodeReader node)
+    {
+        if (node.Follow("Mul") is not { } product) return false;
+        if (product.Node.Input.Count == 2 && product.Node.Input.Contains(node.Node.Input[0]))
+        {
+            // Until operator set 6: says nothing of two values of one shape.
+            product.Skip("broadcast");
+            product.Skip("axis");
+            return true;
+        }
+        node.Unfollow();
+        return false;
+    }
 
     public static string Export(GraphWriter graph, string name, string x, Tanh _) => graph.Node("Tanh", name, [x]);
 

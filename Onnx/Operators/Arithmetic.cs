@@ -117,7 +117,7 @@ internal static class Arithmetic
     /// <summary>
     /// The constant's shape as it is broadcast to a sample, without axes of size 1 in front; or why the samples would not stay as they are.
     /// </summary>
-    private static (Shape? Shape, string Why) Broadcast(NodeReader node, Constant constant, int at, Shape sample)
+    public static (Shape? Shape, string Why) Broadcast(NodeReader node, Constant constant, int at, Shape sample)
     {
         int rank = sample.Rank + 1, first = rank - constant.Dims.Length;
         if (node.Opset < 7)
