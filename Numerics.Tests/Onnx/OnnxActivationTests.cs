@@ -24,7 +24,7 @@ public sealed class OnnxActivationTests
         var layer = LayerCases.Make(name);
         var model = OnnxExporter.Export(layer, Sample, "net", options: new ExportOptions { Opset = opset });
         Assert.AreEqual(operators, string.Join(' ', model.Graph.Node.Select(node => node.OpType)));
-        Assert.AreEqual(layer.ToString(), OnnxImporter.Import(model).Network.Single().ToString());
+        Assert.AreEqual(layer.ToString(), ((Sequential)OnnxImporter.Import(model).Network).Chain.Single().ToString());
     }
 
     /// <summary>A product with another value than what the Sigmoid takes is a product.</summary>
