@@ -83,7 +83,7 @@ public sealed class OnnxFormTests
         }
     }
 
-    private class Net : Module
+    private sealed class Net : Module
     {
         private readonly Conv2d conv1 = new(2, 3, 3, generator: new Generator(1)), conv2 = new(2, 3, 3, generator: new Generator(2));
         private readonly Swish swish = new();
