@@ -43,7 +43,8 @@ public sealed class OrtTrainerTests
         {
             using var stop = new CancellationTokenSource();
             int steps = 0;
-            TrainingObserver[] observers = [new Watch { Step = _ => { if (++steps == stopAfter) stop.Cancel(); } }, new CheckpointWriter(folder["c"])];
+            var watch = new Watch { Step = _ => { if (++steps == stopAfter) stop.Cancel(); } };
+            TrainingObserver[] observers = [watch, new CheckpointWriter(folder["c"])];
             var first = Networks.LeNet5(6);
             var stopped = ownFirst
                 ? Recipe.Fit(first, Images, null, observers, stop.Token)

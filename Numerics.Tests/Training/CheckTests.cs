@@ -60,7 +60,8 @@ public sealed class CheckTests
         var tiny = new ImageDataset(new Shape(1, 2, 2), new byte[8], new byte[] { 0, 1 }, ImageTransform.Mnist);
         Failure.Of<ShapeException>(() => new Recipe().Fit(Networks.LeNet5(1), tiny), "conv2: Conv2d(6, 16");
         var colour = new ImageDataset(new Shape(3, 32, 32), new byte[6144], new byte[] { 0, 1 }, ImageTransform.Cifar10);
-        Failure.Of<ShapeException>(() => new Recipe().Fit(Networks.LeNet5(1), colour), "conv1: Conv2d(1, 6", "1 input channel", "[3, 32, 32]");
+        Failure.Of<ShapeException>(() => new Recipe().Fit(Networks.LeNet5(1), colour),
+            "conv1: Conv2d(1, 6", "1 input channel", "[3, 32, 32]");
     }
 
     [TestMethod]

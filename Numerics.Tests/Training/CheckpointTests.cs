@@ -85,9 +85,10 @@ public sealed class CheckpointTests
         float[] before = [.. network.Parameters().SelectMany(p => p.Value.Data)];
         var loader = new DataLoader(data, 30, shuffle: true, generator: new Generator(1));
         var adam = new Adam(network.Parameters());
-        Failure.Of<DataException>(() => new Trainer(network, new CrossEntropyLoss(), adam).Fit(loader, 2, last), "SGD, CosineAnnealingLR", "Adam");
-        var cosine = new CosineAnnealingLR(adam, 4);
-        Failure.Of<DataException>(() => new Trainer(network, new CrossEntropyLoss(), adam) { Schedule = cosine }.Fit(loader, 2, last), "SGD", "Adam");
+        var trainer = new Trainer(network, new CrossEntropyLoss(), adam);
+        Failure.Of<DataException>(() => trainer.Fit(loader, 2, last), "SGD, CosineAnnealingLR", "Adam");
+        trainer = new Trainer(network, new CrossEntropyLoss(), adam) { Schedule = new CosineAnnealingLR(adam, 4) };
+        Failure.Of<DataException>(() => trainer.Fit(loader, 2, last), "SGD", "Adam");
         CollectionAssert.AreEqual(before, network.Parameters().SelectMany(p => p.Value.Data).ToArray(), "nothing stays loaded halfway");
     }
 

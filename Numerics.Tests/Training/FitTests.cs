@@ -31,7 +31,8 @@ public sealed class FitTests
             Step = run => reports.Add((run.Epoch, run.Epochs, run.Step, run.Steps, run.Loss)),
             EpochEnd = run => epochs.Add((run.Epoch, run.Network.Training)),
         };
-        var result = new Recipe { Epochs = 2, LearningRate = 0.05, WeightDecay = 5e-4 }.Fit(network, Repository.Mnist.Train.First(6000), watch);
+        var recipe = new Recipe { Epochs = 2, LearningRate = 0.05, WeightDecay = 5e-4 };
+        var result = recipe.Fit(network, Repository.Mnist.Train.First(6000), watch);
         Assert.AreEqual(TrainingOutcome.Completed, result.Outcome);
         Assert.IsNull(result.StoppedAt);
         var test = Repository.Mnist.Test;

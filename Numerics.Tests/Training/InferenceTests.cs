@@ -49,7 +49,8 @@ public sealed class InferenceTests
     {
         using var cancellation = new CancellationTokenSource();
         cancellation.Cancel();
-        Assert.Throws<OperationCanceledException>(() => Inference.Logits(LayerCases.Chain(), TrainingStepsTests.Images(100), cancellation.Token));
+        Assert.Throws<OperationCanceledException>(
+            () => Inference.Logits(LayerCases.Chain(), TrainingStepsTests.Images(100), cancellation.Token));
         Failure.Of<ShapeException>(() => Inference.Logits(Networks.LeNet5(1), TrainingStepsTests.Images(100)), "MaxPool2d");
     }
 }

@@ -6,15 +6,14 @@ public sealed class TrainerTests
 {
     public static IEnumerable<string> Names => Parts.Keys;
 
-    private static readonly Dictionary<string, (Func<Module, Optimizer> Optimizer, Func<Optimizer, LRScheduler?> Schedule, ScheduleInterval Interval)>
-        Parts = new()
-        {
-            ["sgd, no schedule"] = (net => new SGD(net.Parameters(), 0.1), _ => null, ScheduleInterval.Epoch),
-            ["sgd, steps by epochs"] = (net => new SGD(net.Parameters(), 0.1, 0.9), o => new StepLR(o, 2), ScheduleInterval.Epoch),
-            ["adam, exponential by steps"] = (net => new Adam(net.Parameters(), 0.01), o => new ExponentialLR(o, 0.9), ScheduleInterval.Step),
-            ["adamw, one cycle"] = (net => new AdamW(net.Parameters(), 0.01), o => new OneCycleLR(o, 0.02, totalSteps: 12), ScheduleInterval.Step),
-            ["rmsprop, cosine by epochs"] = (net => new RMSprop(net.Parameters(), 0.01), o => new CosineAnnealingLR(o, 4), ScheduleInterval.Epoch),
-        };
+    private static readonly Dictionary<string, (Func<Module, Optimizer>, Func<Optimizer, LRScheduler?>, ScheduleInterval)> Parts = new()
+    {
+        ["sgd, no schedule"] = (net => new SGD(net.Parameters(), 0.1), _ => null, ScheduleInterval.Epoch),
+        ["sgd, steps by epochs"] = (net => new SGD(net.Parameters(), 0.1, 0.9), o => new StepLR(o, 2), ScheduleInterval.Epoch),
+        ["adam, exponential by steps"] = (net => new Adam(net.Parameters(), 0.01), o => new ExponentialLR(o, 0.9), ScheduleInterval.Step),
+        ["adamw, one cycle"] = (net => new AdamW(net.Parameters(), 0.01), o => new OneCycleLR(o, 0.02, 12), ScheduleInterval.Step),
+        ["rmsprop, cosine by epochs"] = (net => new RMSprop(net.Parameters()), o => new CosineAnnealingLR(o, 4), ScheduleInterval.Epoch),
+    };
 
     /// <summary>PyTorch's loop, with the methods that it has there.</summary>
     [TestMethod]
@@ -127,9 +126,10 @@ public sealed class TrainerTests
         var numbers = new DataLoader(new TensorDataset(x, target), 10);
         var classes = new DataLoader(new TensorDataset(x, new int[100]), 10);
         var network = Regressor();
-        Failure.Of<ShapeException>(() => Trainer.Check(network, new MSELoss(), classes), "MSELoss()", "[3]", "TensorDataset");
-        Failure.Of<ShapeException>(() => Trainer.Check(network, new CrossEntropyLoss(), numbers), "CrossEntropyLoss()", "class labels", "[3]");
-        Failure.Of<ShapeException>(() => Trainer.Check(network, new CrossEntropyLoss(weight: [1, 2]), classes), "2 class weights", "3 classes");
+        Loss squares = new MSELoss(), entropy = new CrossEntropyLoss(), weighted = new CrossEntropyLoss(weight: [1, 2]);
+        Failure.Of<ShapeException>(() => Trainer.Check(network, squares, classes), "MSELoss()", "[3]", "TensorDataset");
+        Failure.Of<ShapeException>(() => Trainer.Check(network, entropy, numbers), "CrossEntropyLoss()", "class labels", "[3]");
+        Failure.Of<ShapeException>(() => Trainer.Check(network, weighted, classes), "2 class weights", "3 classes");
         Failure.Of<ShapeException>(
             () => Trainer.Check(network, new MSELoss(), new DataLoader(new TensorDataset(x, target.Reshape(100, 3, 1)))), "[3]", "[3, 1]");
         Failure.Of<InvalidOperationException>(() => Trainer.Check(network, new MSELoss(Reduction.None), numbers), "no reduction");
@@ -148,8 +148,11 @@ public sealed class TrainerTests
         foreach (var (epoch, step) in new[] { (1, 1), (2, 3), (2, 4) })
         {
             var told = new List<TrainingOutcome>();
-            var result = recipe.Fit(LayerCases.Chain(), data,
-                new Watch { Step = run => { if ((run.Epoch, run.Step) == (epoch, step)) run.Stop(); }, End = (_, outcome) => told.Add(outcome) });
+            var result = recipe.Fit(LayerCases.Chain(), data, new Watch
+            {
+                Step = run => { if ((run.Epoch, run.Step) == (epoch, step)) run.Stop(); },
+                End = (_, outcome) => told.Add(outcome),
+            });
             Assert.AreEqual((TrainingOutcome.Stopped, (epoch, step)), (result.Outcome, result.StoppedAt!.Value));
             Assert.HasCount(step == 4 ? epoch : epoch - 1, result.Losses);
             CollectionAssert.AreEqual(new[] { TrainingOutcome.Stopped }, told);
@@ -178,7 +181,8 @@ public sealed class TrainerTests
     public void EarlyStoppingLooksAtTheTrainingLossByItself()
     {
         // With a rate of 0 the loss stays as it is, but for the order of its sum.
-        var result = new Recipe { Epochs = 9, LearningRate = 0 }.Fit(LayerCases.Chain(), TrainingStepsTests.Images(20), new EarlyStopping(1, minDelta: 1e-3));
+        var still = new Recipe { Epochs = 9, LearningRate = 0 };
+        var result = still.Fit(LayerCases.Chain(), TrainingStepsTests.Images(20), new EarlyStopping(1, minDelta: 1e-3));
         Assert.AreEqual((TrainingOutcome.Stopped, 2), (result.Outcome, result.Losses.Count));
         Failure.Of<ArgumentOutOfRangeException>(() => _ = new EarlyStopping(0), "one epoch or more");
         Failure.Of<ArgumentOutOfRangeException>(() => _ = new EarlyStopping(1, minDelta: -1));

@@ -87,7 +87,8 @@ public sealed class TrainingStepsTests
         foreach (int samples in new[] { 20, 64, 100, 600 })
         {
             float[] single = Run(1);
-            foreach (int threads in new[] { 2, 3, 4 }) Close.AssertSameBits($"batches of {samples}, {threads} threads", single, Run(threads));
+            foreach (int threads in new[] { 2, 3, 4 })
+                Close.AssertSameBits($"batches of {samples}, {threads} threads", single, Run(threads));
 
             float[] Run(int threads)
             {
@@ -119,11 +120,13 @@ public sealed class TrainingStepsTests
                 long least = long.MaxValue; // what another thread of the process allocates is not the step's
                 for (int repeat = 0; repeat < 5; repeat++)
                 {
-                    long before = threads == 1 ? GC.GetAllocatedBytesForCurrentThread() : GC.GetTotalAllocatedBytes(precise: true);
+                    long before = Allocated();
                     for (int step = 0; step < 4; step++) Step();
-                    least = Math.Min(least, (threads == 1 ? GC.GetAllocatedBytesForCurrentThread() : GC.GetTotalAllocatedBytes(precise: true)) - before);
+                    least = Math.Min(least, Allocated() - before);
                 }
                 Assert.AreEqual(0, least, $"bytes in 4 steps of {samples} images on {threads} threads");
+
+                long Allocated() => threads == 1 ? GC.GetAllocatedBytesForCurrentThread() : GC.GetTotalAllocatedBytes(precise: true);
 
                 void Step()
                 {
@@ -191,8 +194,9 @@ public sealed class TrainingStepsTests
         var data = Images(10);
         int[] batch = [.. Enumerable.Range(0, 8)];
         Failure.Of<ShapeException>(() => Of(Networks.LeNet5(1)).Backward(data, batch), "MaxPool2d", "1×2");
-        Failure.Of<ShapeException>(() => Of(new Sequential { new Flatten(), new Linear(238, 3) }).Backward(data, batch), "labels 0 to 3", "[3]");
-        Failure.Of<ShapeException>(() => Of(new Sequential { new Conv2d(1, 4, 2) }).Backward(data, batch), "labels 0 to 3", "[4, 13, 16]");
+        Sequential narrow = new() { new Flatten(), new Linear(238, 3) }, maps = new() { new Conv2d(1, 4, 2) };
+        Failure.Of<ShapeException>(() => Of(narrow).Backward(data, batch), "labels 0 to 3", "[3]");
+        Failure.Of<ShapeException>(() => Of(maps).Backward(data, batch), "labels 0 to 3", "[4, 13, 16]");
         Failure.Of<ArgumentException>(() => Of(LayerCases.Chain()).Backward(data, []), "one sample or more");
     }
 
@@ -205,7 +209,7 @@ public sealed class TrainingStepsTests
         var steps = Of(network);
         steps.Backward(data, batch);
         network.Add("more", new Linear(4, 4));
-        Failure.Of<InvalidOperationException>(() => steps.Backward(data, batch), "has 10 parameters", "the 8 that", "make new ones");
+        Failure.Of<InvalidOperationException>(() => steps.Backward(data, batch), "has 10 parameters", "the 8 that", "make new steps");
         var narrowed = LayerCases.Chain();
         steps = Of(narrowed);
         narrowed.AddFunction(new FirstTwo());

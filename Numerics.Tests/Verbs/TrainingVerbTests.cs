@@ -71,7 +71,8 @@ public sealed class TrainingVerbTests
         string data = SmallMnist.Write(folder), checkpoint = folder["checkpoint"];
         Program.Run("--data", data, "--epochs", "2", "--seed", "1", "--out", folder["whole"], "--quiet").MustExit(0);
         var images = ImageFolder.Load(data, ImageFolder.UsualTransform(data)).Train;
-        var writer = new CheckpointWriter(checkpoint) { Notes = new Dictionary<string, string> { ["model"] = "lenet5", ["engine"] = "the engine, simd" } };
+        var notes = new Dictionary<string, string> { ["model"] = "lenet5", ["engine"] = "the engine, simd" };
+        var writer = new CheckpointWriter(checkpoint) { Notes = notes };
         new Recipe { Epochs = 2 }.Fit(Networks.LeNet5(1), images, writer);
         var run = Program.Run("--resume", checkpoint, "--engine", "onnxruntime", "--data", data, "--out", folder["resumed"]).MustExit(0).MustSay("the checkpoint was made with engine");
         Assert.Contains("epoch  2/2", run.Output, StringComparison.Ordinal);

@@ -13,7 +13,8 @@ public sealed class DataLoader
     /// <param name="dataset">The samples.</param>
     /// <param name="batchSize">Samples per step; the last step of an epoch may have fewer.</param>
     /// <param name="shuffle">Whether each epoch has an order of its own.</param>
-    /// <param name="generator">Where the orders come from, and a training's dropout; if null, one begun by <see cref="Generator.Default"/>.</param>
+    /// <param name="generator">Where the orders come from, and a training's dropout; if null, one seeded by
+    /// <see cref="Generator.Default"/>.</param>
     /// <param name="dropLast">Whether a last step with fewer samples is left out.</param>
     /// <exception cref="ArgumentOutOfRangeException">A batch size below 1, or one that leaves no step.</exception>
     public DataLoader(Dataset dataset, int batchSize = 1, bool shuffle = false, Generator? generator = null, bool dropLast = false)
@@ -45,7 +46,8 @@ public sealed class DataLoader
     /// <summary>Where the orders are forked from; its state stays the seed.</summary>
     internal Generator Generator { get; }
 
-    /// <summary>Draws the order of an epoch, if the loader shuffles; it depends on the generator's state and the epoch's number alone.</summary>
+    /// <summary>Draws the order of an epoch, if the loader shuffles. It depends on the generator's state and the epoch's number
+    /// alone.</summary>
     public void Shuffle(int epoch)
     {
         if (!shuffles) return;

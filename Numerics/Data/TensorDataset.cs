@@ -31,7 +31,7 @@ public sealed class TensorDataset : Dataset
     {
         ArgumentNullException.ThrowIfNull(labels);
         RequireCount(labels.Length);
-        if (Array.Exists(labels, label => label < 0)) throw new DataException($"a label is a class number of 0 or more, got {labels.Min()}");
+        if (labels.Min() < 0) throw new DataException($"a label is a class number of 0 or more, got {labels.Min()}");
         (this.labels, Classes) = (labels, labels.Max() + 1);
     }
 

@@ -68,10 +68,11 @@ public abstract class ElementwiseLoss : Loss
     {
         base.RequireFit(output, data);
         if (data.Target is not { } target)
-            throw new ShapeException($"{this} takes targets of the output's shape {output}, the data has class labels: make a TensorDataset");
+            throw new ShapeException($"{this} takes targets of the output's shape {output}, the data has class labels: "
+                + "make a TensorDataset of inputs and targets");
         if (target != output)
-            throw new ShapeException($"{this} takes an input and a target of the same shape, the network returns samples of shape {output}, "
-                + $"the data's targets are {target}");
+            throw new ShapeException($"{this} takes an input and a target of the same shape, the network returns samples of shape "
+                + $"{output}, the data's targets are {target}");
     }
 
     internal override double Divisor(Shape output, Dataset data, ReadOnlySpan<int> batch) => Divisor(batch.Length * (double)output.Count);

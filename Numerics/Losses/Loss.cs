@@ -14,8 +14,9 @@ public enum Reduction
 }
 
 /// <summary>
-/// The base of losses: modules whose forward takes a prediction and a target. <c>Forward</c> returns the loss and saves what <c>Backward</c>
-/// needs, which returns the gradient of the loss for its input, once. A <see cref="Trainer"/> runs them on blocks of a batch.
+/// The base of losses: modules whose forward takes a prediction and a target. <c>Forward</c> returns the loss and saves what
+/// <c>Backward</c> needs, which returns the gradient of the loss for its input, once. A <see cref="Trainer"/> runs them on blocks of a
+/// batch.
 /// </summary>
 public abstract class Loss : Module
 {

@@ -70,7 +70,8 @@ public sealed record Checkpoint(
         {
             // Earlier files have the learning rate, the momentum and the weight decay between: the optimizer's state has them.
             string[] options = metadata["options"].Split(' ');
-            int epochs = int.Parse(options[0], CultureInfo.InvariantCulture), batchSize = int.Parse(options[1], CultureInfo.InvariantCulture);
+            int epochs = int.Parse(options[0], CultureInfo.InvariantCulture);
+            int batchSize = int.Parse(options[1], CultureInfo.InvariantCulture);
             long seed = long.Parse(options[^1], CultureInfo.InvariantCulture);
             long[] progress = state["progress"].AsInt64();
             double[] numbers = [.. state["progress.numbers"].AsInt64().Select(BitConverter.Int64BitsToDouble)];
@@ -78,12 +79,12 @@ public sealed record Checkpoint(
             if (progress.Length != 3 || numbers.Length != 2 * complete + 2 || progress[0] != complete + 1 || complete >= epochs
                 || progress[1] is < 0 or > int.MaxValue || progress[2] < 0 || !Array.TrueForAll(numbers, double.IsFinite))
                 throw new DataException($"{path}: its progress does not add up");
-            OptimizerState? Read(string name) => metadata.TryGetValue(name, out string? kind) ? ReadState(state, name, kind) : null;
-            return new Checkpoint(epochs, batchSize, seed, Part(state, "model."), Part(state, "good."),
-                Read(OptimizerName) ?? throw new DataException($"{path} has no state of an optimizer"), Read(ScheduleName), (int)progress[0],
-                (int)progress[1], progress[2], numbers[0], numbers[1], numbers[2..(complete + 2)], numbers[(complete + 2)..], metadata["data"])
+            OptimizerState Read(string name) => ReadState(state, name, metadata[name]);
+            return new Checkpoint(epochs, batchSize, seed, Part(state, "model."), Part(state, "good."), Read(OptimizerName),
+                metadata.ContainsKey(ScheduleName) ? Read(ScheduleName) : null, (int)progress[0], (int)progress[1], progress[2], numbers[0],
+                numbers[1], numbers[2..(complete + 2)], numbers[(complete + 2)..], metadata["data"])
             {
-                Observers = [.. Enumerable.Range(0, metadata.Count).Select(i => Read(ObserverName(i))).TakeWhile(read => read is not null)!],
+                Observers = [.. Enumerable.Range(0, metadata.Count).Select(ObserverName).TakeWhile(metadata.ContainsKey).Select(Read)],
                 Notes = metadata.Where(m => m.Key.StartsWith("note.", StringComparison.Ordinal))
                     .ToDictionary(m => m.Key["note.".Length..], m => m.Value),
             };

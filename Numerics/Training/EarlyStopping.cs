@@ -6,7 +6,8 @@ namespace OnnxLeNet.Numerics;
 /// <param name="mode">Which way the metric gets better.</param>
 /// <param name="minDelta">By how much a metric must be better than the best to count: 0 or more. A NaN is no improvement.</param>
 public sealed class EarlyStopping(
-    int patience, Func<TrainingRun, double>? metric = null, PlateauMode mode = PlateauMode.Min, double minDelta = 0) : TrainingObserver, IStateful
+    int patience, Func<TrainingRun, double>? metric = null, PlateauMode mode = PlateauMode.Min, double minDelta = 0)
+    : TrainingObserver, IStateful
 {
     private readonly long patience = patience > 0 ? patience
         : throw new ArgumentOutOfRangeException(nameof(patience), patience, "the patience is one epoch or more");

@@ -35,7 +35,8 @@ public static class Inference
 
     /// <summary>The network's output for every sample of a data set with classes, in order.</summary>
     /// <returns>[samples, classes].</returns>
-    /// <exception cref="ShapeException">The network does not take these samples, or has fewer outputs than the data has classes.</exception>
+    /// <exception cref="ShapeException">The network does not take these samples, or has fewer outputs than the data has
+    /// classes.</exception>
     public static Tensor Logits(Module network, Dataset data, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(network);

@@ -86,7 +86,8 @@ public sealed class Trainer
         throw new ShapeException($"{single.Label}: training needs more than one value per channel, and there are {batches}: {cure}");
     }
 
-    /// <summary>Trains the network. One seed decides the run, the loader's: it gives the orders of the samples and dropout's draws.</summary>
+    /// <summary>Trains the network. One seed decides the run, the loader's: from it come the orders of the samples and dropout's
+    /// draws.</summary>
     /// <param name="data">The data in batches.</param>
     /// <param name="epochs">Times every sample is used.</param>
     /// <param name="resume">Where to go on; the result, to the bit, is that of a run that never stopped.</param>

@@ -88,8 +88,8 @@ public sealed class TrainingRun
     {
         steps.Store();
         return new Checkpoint(Epochs, data.BatchSize, (long)data.Generator.State, Network.StateDict().Clone(), good.Clone(),
-            Optimizer.State(), trainer.Schedule?.State(), Epoch, Step, TotalSteps, lossSum, Step == 0 ? 0 : Seconds, [.. losses], [.. seconds],
-            data.Dataset.Fingerprint)
+            Optimizer.State(), trainer.Schedule?.State(), Epoch, Step, TotalSteps, lossSum, Step == 0 ? 0 : Seconds, [.. losses],
+            [.. seconds], data.Dataset.Fingerprint)
         {
             Observers = [.. StatefulObservers.Select(observer => observer.State())],
         };
@@ -101,16 +101,19 @@ public sealed class TrainingRun
     internal void Resume(Checkpoint checkpoint)
     {
         if ((checkpoint.Epochs, checkpoint.BatchSize, checkpoint.Seed) != (Epochs, data.BatchSize, (long)data.Generator.State))
-            throw new DataException($"the checkpoint is of a run of {checkpoint.Epochs} epochs in batches of {checkpoint.BatchSize} with seed "
-                + $"{checkpoint.Seed}, this one has {Epochs} epochs in batches of {data.BatchSize} with seed {(long)data.Generator.State}");
+            throw new DataException($"the checkpoint is of a run of {checkpoint.Epochs} epochs in batches of {checkpoint.BatchSize} with "
+                + $"seed {checkpoint.Seed}, this one has {Epochs} epochs in batches of {data.BatchSize} with seed "
+                + $"{(long)data.Generator.State}");
         if (checkpoint.DataFingerprint != data.Dataset.Fingerprint) throw new DataException("the checkpoint is of a run on other data");
         if (checkpoint.Epoch < 1 || checkpoint.Epoch > Epochs || checkpoint.Step < 0 || checkpoint.Step > Steps)
-            throw new DataException($"the checkpoint is at epoch {checkpoint.Epoch}, step {checkpoint.Step}, of {Epochs} epochs of {Steps} steps");
+            throw new DataException($"the checkpoint is at epoch {checkpoint.Epoch}, step {checkpoint.Step}, of {Epochs} epochs of {Steps} "
+                + "steps");
         IStateful[] parts = [Optimizer, .. trainer.Schedule is { } schedule ? [schedule] : (IStateful[])[], .. StatefulObservers];
         OptimizerState[] states = [.. checkpoint.Parts().Select(part => part.State)];
         if (parts.Length != states.Length)
-            throw new DataException($"the checkpoint has the states of {string.Join(", ", states.Select(state => state.Kind))}, this run has "
-                + $"{string.Join(", ", parts.Select(part => part.GetType().Name))}: make the optimizer, schedule and observers as they were");
+            throw new DataException($"the checkpoint has the states of {string.Join(", ", states.Select(state => state.Kind))}, this run "
+                + $"has {string.Join(", ", parts.Select(part => part.GetType().Name))}: make the optimizer, schedule and observers as they "
+                + "were");
         try
         {
             Network.LoadStateDict(checkpoint.Good);

@@ -129,7 +129,7 @@ public sealed class TrainingSteps : ITrainingSteps
         var graph = Trace(network, loss, data);
         if (!network.Parameters().SequenceEqual(parameters))
             throw new InvalidOperationException($"the network has {network.Parameters().Count()} parameters, other ones than the "
-                + $"{parameters.Length} that these training steps were made for: make new ones, with an optimizer, for the changed network");
+                + $"{parameters.Length} that these training steps were made for: make new steps and an optimizer for the changed network");
         if (executor is null || network.Version != version || executor.Graph.Inputs[0].Sample != data.Sample)
             executor = new Executor(graph) { Clocks = clocks };
         (version, this.data) = (network.Version, data);
