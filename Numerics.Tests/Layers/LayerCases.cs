@@ -111,7 +111,7 @@ internal static class LayerCases
         ["instance norm of images"] = (() => new InstanceNorm2d(3), new Shape(3, 2, 4)),
         ["instance norm of images, affine"] = (() => Uneven(new InstanceNorm2d(4, 0.01, affine: true)), new Shape(4, 3, 5)),
         ["instance norm of rows, affine"] = (() => Uneven(new InstanceNorm1d(3, affine: true)), new Shape(3, 7)),
-        ["hardtanh"] = (() => new Hardtanh(-0.77, 0.51), new Shape(3, 4, 5)),
+        ["hardtanh"] = (() => new Hardtanh(-49.0 / 64, 33.0 / 64), new Shape(3, 4, 5)),
         ["hardtanh, open above"] = (() => new Hardtanh(-0.5, double.PositiveInfinity), new Shape(3, 4, 5)),
         ["hardtanh, open below"] = (() => new Hardtanh(double.NegativeInfinity, 0.3), new Shape(3, 4, 5)),
         ["relu6"] = (() => new ReLU6(), new Shape(3, 4, 5)),
