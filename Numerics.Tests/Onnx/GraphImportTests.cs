@@ -117,6 +117,20 @@ public sealed class GraphImportTests
         Assert.IsTrue(GradientParity.Passed(GradientParity.Gradients(imported.Network, imported.Sample)));
     }
 
+    /// <summary>The same weights are not the same layer: a bias that is added and one that is subtracted, a weight and what is seen of it transposed.</summary>
+    [TestMethod]
+    [DataRow("MatMul x w -> a\nAdd a b -> c\nMatMul c w -> d\nSub d b -> y")]
+    [DataRow("MatMul x w -> a\nSub a b -> c\nMatMul c w -> d\nAdd d b -> y")]
+    [DataRow("MatMul x w -> a\nAdd a b -> c\nMatMul c w -> y")]
+    [DataRow("Transpose w -> v\nMatMul x w -> a\nMatMul a v -> y")]
+    [DataRow("Gemm x w b -> a\nGemm a w b -> y transB=1")]
+    [DataRow("Mul x b -> a\nAdd a b -> c\nMul c b -> d\nSub d b -> y")]
+    public void LayersThatDifferInWhatTheyDoWithAWeightAreTwo(string nodes)
+    {
+        var imported = Graphs.AssertImports(Graphs.Of(13, new Shape(4), nodes, ("w", [4, 4]), ("b", [4])));
+        Assert.HasCount(2, imported.Layers.Select(layer => layer.Layer).Distinct().ToArray());
+    }
+
     [TestMethod]
     public void SeveralInputsAndOutputsAreThose()
     {

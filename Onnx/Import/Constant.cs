@@ -42,6 +42,9 @@ internal sealed class Constant
     /// <summary>What holds the numbers: the same for all constants that are seen of one tensor of the file.</summary>
     public object Storage => (object?)tensor ?? integers!;
 
+    /// <summary>Whether the axes of two constants of one tensor are in the same order.</summary>
+    public bool SameOrder(Constant other) => order is null ? other.order is null : other.order is not null && order.SequenceEqual(other.order);
+
     /// <summary>Whether one number of the file stands for all.</summary>
     public bool IsRepeated => repeated;
 

@@ -27,7 +27,7 @@ internal sealed class NetworkReader
     private readonly List<(string Operator, string Node)> unknown = [];
     private readonly Dictionary<string, string> endings = []; // what the nodes in ending return, each with the value that it was made of
     private readonly Dictionary<object, NodeProto> weightsTaken = new(ReferenceEqualityComparer.Instance); // by what holds their numbers
-    private readonly List<(NodeProto Node, object[] Weights, Shape Sample, ImportedLayer Layer)> made = []; // layers with weights
+    private readonly List<(NodeProto[] Nodes, Shape Sample, ImportedLayer Layer)> made = []; // layers with weights
     private readonly IReadOnlyList<NodeProto> nodes; // that the graph's outputs need, each behind what it takes
     private readonly HashSet<string> dropped = []; // constants that could not be computed
     private readonly List<ImportedCall> calls = [];
@@ -252,25 +252,28 @@ internal sealed class NetworkReader
     private ImportedLayer Shared(NodeReader node, ImportedLayer layer)
     {
         if (!layer.Layers.Any(l => l.Parameters().Any())) return layer;
-        object[] weights = [.. Weights(graph, node).Select(weight => weight.Storage)];
-        foreach (var (other, taken, sample, first) in made)
+        NodeProto[] nodes = [.. node.Nodes];
+        foreach (var (others, sample, first) in made)
         {
-            if (sample == node.Sample && taken.SequenceEqual(weights, ReferenceEqualityComparer.Instance) && other.OpType == node.Node.OpType
-                && other.Attribute.SequenceEqual(node.Node.Attribute) && first.Output == layer.Output && first.Layers.Length == layer.Layers.Length
-                && SameConstants(other, node.Node)) return first with { Inputs = layer.Inputs };
+            if (sample == node.Sample && others.Length == nodes.Length && first.Output == layer.Output
+                && others.Zip(nodes).All(pair => Same(pair.First, pair.Second))) return first with { Inputs = layer.Inputs };
         }
-        made.Add((node.Node, weights, node.Sample, layer));
+        made.Add((nodes, node.Sample, layer));
         return layer;
     }
 
-    /// <summary>Whether two nodes take the same constants at the same places; behind them may stand other nodes that their layers stand for too.</summary>
-    private bool SameConstants(NodeProto a, NodeProto b) => a.Input.Count == b.Input.Count
-        && Enumerable.Range(0, a.Input.Count).All(i => ReferenceEquals(graph.Constant(a.Input[i])?.Storage, graph.Constant(b.Input[i])?.Storage));
+    /// <summary>Whether two nodes do the same: an operator with the same attributes and the same constants at the same places.</summary>
+    private bool Same(NodeProto a, NodeProto b) => a.OpType == b.OpType && a.Attribute.SequenceEqual(b.Attribute) && a.Input.Count == b.Input.Count
+        && Enumerable.Range(0, a.Input.Count).All(i => SameConstant(graph.Constant(a.Input[i]), graph.Constant(b.Input[i])));
+
+    /// <summary>Two constants that are the same tensor of the file, seen in the same way; or both none.</summary>
+    private static bool SameConstant(Constant? a, Constant? b) => a is null ? b is null
+        : b is not null && ReferenceEquals(a.Storage, b.Storage) && a.Dims.SequenceEqual(b.Dims) && a.SameOrder(b);
 
     /// <summary>Weights that layers share in part: each layer has a copy of its own, which matters to who trains them.</summary>
     private void TakeWeights(NodeReader node, ImportedLayer layer)
     {
-        if (made.Count > 0 && made.Any(m => m.Node != node.Node && ReferenceEquals(m.Layer.Layers, layer.Layers))) return;
+        if (made.Any(m => m.Nodes[0] != node.Node && ReferenceEquals(m.Layer.Layers, layer.Layers))) return; // an earlier node's layer
         bool trains = layer.Layers.Any(l => l.Parameters().Any(parameter => parameter.RequiresGrad));
         foreach (var weight in Weights(graph, node))
         {
