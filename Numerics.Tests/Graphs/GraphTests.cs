@@ -103,6 +103,25 @@ public sealed class GraphTests
                 Assert.IsTrue(row.Passed && row.MaxRel == 0, $"training {training}: {row}");
     }
 
+    /// <summary>What a list of calls cannot be is refused, and leaves it as it was.</summary>
+    [TestMethod]
+    public void AGraphModuleRefusesWhatItCannotCall()
+    {
+        var net = new GraphModule("Net");
+        int y = net.Call("block.conv", new Conv2d(1, 1, 1), 0);
+        Assert.ThrowsExactly<ArgumentException>(() => net.Call("block.conv", new ReLU(), y)); // taken
+        Assert.ThrowsExactly<ArgumentException>(() => net.Call("block", new ReLU(), y)); // a scope
+        Assert.ThrowsExactly<ArgumentException>(() => net.Call("block.conv.relu", new ReLU(), y)); // inside a layer
+        Assert.ThrowsExactly<ArgumentException>(() => net.Call("a..b", new ReLU(), y));
+        Assert.ThrowsExactly<ArgumentException>(() => net.Call("relu", new ReLU(), y + 1)); // no such value
+        Assert.ThrowsExactly<ArgumentException>(() => net.Call(new Linear(1, 1), y)); // parameters without a name
+        Assert.ThrowsExactly<ArgumentException>(() => net.Return(7));
+        net.Return(net.Call(new Add(), y, 0), y);
+        CollectionAssert.AreEqual(new[] { "block", "block.conv" }, net.NamedModules().Skip(1).Select(named => named.Name).ToArray());
+        Assert.HasCount(2, net.Forward([Values.Batch(1, 2, new Shape(1, 3, 3))]));
+        Assert.ThrowsExactly<ShapeException>(() => net.Forward(Values.Batch(1, 2, new Shape(1, 3, 3))));
+    }
+
     /// <summary>A batch's statistics do not depend on how it is cut into blocks.</summary>
     [TestMethod]
     public void BatchNormOverBlocksIsThatOfTheBatch()

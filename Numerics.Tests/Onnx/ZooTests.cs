@@ -60,6 +60,18 @@ public sealed class ZooTests
         }
     }
 
+    /// <summary>A constant of 102 million equal numbers stays one number until somebody asks for its elements.</summary>
+    [TestMethod]
+    public void ALargeConstantStaysOneNumber()
+    {
+        var file = Read("light_vgg19");
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        var imported = OnnxImporter.Import(file);
+        Assert.AreEqual(143_667_240, imported.Network.ParameterCount);
+        Assert.IsLessThan(50_000_000, GC.GetAllocatedBytesForCurrentThread() - before, "bytes allocated by the import; the weights are 575 MB");
+        Assert.AreEqual(1000, imported.Network.Parameters().Last().Value.Data.Length);
+    }
+
     /// <summary>Every gradient, and with weights that are drawn, since those of the file are all alike, every node again.</summary>
     [TestMethod]
     [DataRow("light_squeezenet")]

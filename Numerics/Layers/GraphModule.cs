@@ -38,6 +38,7 @@ public sealed class GraphModule : Module
     /// <exception cref="ArgumentException">A name that is taken or leads through a layer, or a number that no value has.</exception>
     public int Call(string name, Module module, params int[] inputs)
     {
+        Require(inputs);
         if (!IsFree(name)) throw new ArgumentException($"'{name}' is taken, or leads through a layer", nameof(name));
         string[] names = name.Split('.');
         var scope = root;
@@ -51,6 +52,7 @@ public sealed class GraphModule : Module
     public int Call(Module module, params int[] inputs)
     {
         ArgumentNullException.ThrowIfNull(module);
+        Require(inputs);
         if (!functions.Contains(module) && NamedModules().All(named => named.Module != module))
         {
             if (module.Parameters().Any() || module.NamedBuffers().Any())
@@ -130,7 +132,6 @@ public sealed class GraphModule : Module
 
     private int Append(Module module, int[] inputs)
     {
-        Require(inputs);
         calls.Add((module, [.. inputs]));
         Changed();
         return Inputs + calls.Count - 1;
