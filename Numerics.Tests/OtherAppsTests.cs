@@ -6,8 +6,8 @@ using OnnxLeNet.Onnx;
 namespace OnnxLeNet.Numerics.Tests;
 
 /// <summary>
-/// The README's programs in other languages, taken from it and run: each prints the classes that this project finds for the first ten test images.
-/// Inconclusive where a tool is not installed.
+/// The README's programs in other languages, taken from it and run: each prints the classes that this project finds for the first ten test
+/// images. Inconclusive where a tool is not installed.
 /// </summary>
 [TestClass]
 public sealed partial class OtherAppsTests
@@ -64,8 +64,10 @@ public sealed partial class OtherAppsTests
         Install("Scripts/Web", folder);
         File.WriteAllText(folder["page.html"], Block("html"));
         using var server = new FileServer(folder.Path, Repository.Root);
-        var (_, page, errors) = Tool.Run(browser, folder.Path, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-            "--disable-background-networking", "--disable-component-update", "--disable-sync", $"--user-data-dir={folder["profile"]}", "--enable-logging=stderr",
+        var (_, page, errors) = Tool.Run(browser, folder.Path, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
+            "--no-first-run",
+            "--disable-background-networking", "--disable-component-update", "--disable-sync", $"--user-data-dir={folder["profile"]}",
+                "--enable-logging=stderr",
             "--virtual-time-budget=60000", "--dump-dom", $"{server.Address}page.html");
         string classes = string.Join(' ', Caption().Matches(page).Select(match => match.Groups[1].Value));
         Assert.AreEqual(Classes.Value, classes, $"{page}\n{errors}");
@@ -92,7 +94,8 @@ public sealed partial class OtherAppsTests
         using var folder = new TemporaryFolder();
         Install("Numerics.Tests/Node", folder);
         WriteTrainingStep(folder);
-        File.WriteAllText(folder["train.mjs"], Block("javascript").Replace("\"lenet5-train", $"\"{folder.Path}/lenet5-train", StringComparison.Ordinal));
+        File.WriteAllText(folder["train.mjs"], Block("javascript").Replace("\"lenet5-train", $"\"{folder.Path}/lenet5-train",
+            StringComparison.Ordinal));
         AssertPrintsTheLosses(Tool.Run(node, Repository.Root, folder["train.mjs"]));
     }
 
@@ -102,7 +105,8 @@ public sealed partial class OtherAppsTests
         string python = RequirePython("numpy", "onnxruntime");
         using var folder = new TemporaryFolder();
         WriteTrainingStep(folder);
-        AssertPrintsTheLosses(Tool.Run(python, Repository.Root, "-c", Block("py").Replace("f\"lenet5-train", $"f\"{folder.Path}/lenet5-train", StringComparison.Ordinal)));
+        AssertPrintsTheLosses(Tool.Run(python, Repository.Root, "-c",
+            Block("py").Replace("f\"lenet5-train", $"f\"{folder.Path}/lenet5-train", StringComparison.Ordinal)));
     }
 
     /// <summary>A new network's, as the README's programs take it.</summary>
@@ -138,7 +142,8 @@ public sealed partial class OtherAppsTests
     /// <summary>The only block of the README in a language, or the only one with a text in it.</summary>
     private static string Block(string language, string with = "") =>
         File.ReadAllText(Path.Combine(Repository.Root, "README.md")).Split($"```{language}\n").Skip(1)
-            .Select(rest => rest[..rest.IndexOf("```", StringComparison.Ordinal)]).Single(block => block.Contains(with, StringComparison.Ordinal));
+            .Select(rest => rest[..rest.IndexOf("```", StringComparison.Ordinal)])
+                .Single(block => block.Contains(with, StringComparison.Ordinal));
 
     private static void AssertPrintsTheClasses((int Code, string Output, string Errors) run)
     {
@@ -150,8 +155,10 @@ public sealed partial class OtherAppsTests
     private static void Install(string locked, TemporaryFolder folder)
     {
         string npm = Tool.Require("npm");
-        foreach (string file in new[] { "package.json", "package-lock.json" }) File.Copy(Path.Combine(Repository.Root, locked, file), folder[file]);
-        var (code, output, errors) = Tool.Run(npm, folder.Path, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline", "--loglevel=error");
+        foreach (string file in new[] { "package.json", "package-lock.json" }) File.Copy(Path.Combine(Repository.Root, locked, file),
+            folder[file]);
+        var (code, output, errors) = Tool.Run(npm, folder.Path, "ci", "--ignore-scripts", "--no-audit", "--no-fund", "--prefer-offline",
+            "--loglevel=error");
         if (code != 0 && Unreachable().IsMatch(errors)) Assert.Inconclusive($"npm's registry cannot be reached: {errors}");
         Assert.AreEqual(0, code, $"{output}\n{errors}");
     }
@@ -161,7 +168,8 @@ public sealed partial class OtherAppsTests
         string python = File.Exists("/usr/bin/python3") ? "/usr/bin/python3" : Tool.Require("python3", "python");
         foreach (string module in modules)
         {
-            if (Tool.Run(python, Repository.Root, "-c", $"import importlib.util, sys; sys.exit(importlib.util.find_spec('{module}') is None)").Code != 0)
+            if (Tool.Run(python, Repository.Root, "-c",
+                $"import importlib.util, sys; sys.exit(importlib.util.find_spec('{module}') is None)").Code != 0)
                 Assert.Inconclusive($"{python} has no module {module}");
         }
         return python;
@@ -211,7 +219,8 @@ public sealed partial class OtherAppsTests
                 string? file = folders.Select(folder => Path.Combine(folder, path)).FirstOrDefault(File.Exists);
                 using var response = context.Response;
                 response.StatusCode = file is null ? 404 : 200;
-                response.ContentType = Path.GetExtension(path) switch { ".html" => "text/html", ".mjs" => "text/javascript", ".wasm" => "application/wasm", _ => "application/octet-stream" };
+                response.ContentType = Path.GetExtension(path) switch { ".html" => "text/html", ".mjs" => "text/javascript",
+                    ".wasm" => "application/wasm", _ => "application/octet-stream" };
                 try
                 {
                     if (file is not null) await response.OutputStream.WriteAsync(await File.ReadAllBytesAsync(file));

@@ -53,7 +53,8 @@ public sealed class Tensor
             for (int axis = 0; axis < index.Length; axis++)
             {
                 if ((uint)index[axis] >= (uint)Shape[axis])
-                    throw new ArgumentOutOfRangeException(nameof(index), index[axis], $"axis {axis} of a tensor of shape {Shape} has indices 0 to {Shape[axis] - 1}");
+                    throw new ArgumentOutOfRangeException(nameof(index), index[axis],
+                        $"axis {axis} of a tensor of shape {Shape} has indices 0 to {Shape[axis] - 1}");
                 offset = offset * Shape[axis] + index[axis];
             }
             return ref Data[offset];

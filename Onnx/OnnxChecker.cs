@@ -27,7 +27,8 @@ public static class OnnxChecker
         var domains = new HashSet<string>();
         foreach (var import in model.OpsetImport)
         {
-            if (!domains.Add(import.Domain is "ai.onnx" ? "" : import.Domain)) throw new OnnxException($"the model names the operator set '{import.Domain}' twice");
+            if (!domains.Add(import.Domain is "ai.onnx" ? "" : import.Domain))
+                throw new OnnxException($"the model names the operator set '{import.Domain}' twice");
             if (import.Version < 1) throw new OnnxException($"the model's operator set '{import.Domain}' has the version {import.Version}");
         }
         if (domains.Count == 0) throw new OnnxException("the model names no operator set");
@@ -36,7 +37,8 @@ public static class OnnxChecker
         {
             var own = new HashSet<string>(function.Input);
             Nodes(function.Node, own, new Scope(own, Outer: null), level: 0);
-            foreach (var attribute in function.AttributeProto) Attribute(attribute, $"function '{function.Name}'", new Scope([], Outer: null), level: 0);
+            foreach (var attribute in function.AttributeProto) Attribute(attribute, $"function '{function.Name}'",
+                new Scope([], Outer: null), level: 0);
         }
     }
 
@@ -68,7 +70,8 @@ public static class OnnxChecker
         long count = 1;
         foreach (long size in tensor.Dims)
         {
-            if (size is < 0 or > int.MaxValue || (count *= size) > Array.MaxLength) throw new OnnxException($"{what} has an impossible shape [{string.Join(", ", tensor.Dims)}]");
+            if (size is < 0 or > int.MaxValue || (count *= size) > Array.MaxLength)
+                throw new OnnxException($"{what} has an impossible shape [{string.Join(", ", tensor.Dims)}]");
         }
         return count;
     }
@@ -144,9 +147,11 @@ public static class OnnxChecker
         var known = graph.Initializer.ToDictionary(tensor => tensor.Name);
         foreach (var node in graph.Node)
         {
-            if (node.OpType == "Constant" && node.Attribute.FirstOrDefault(a => a.Name == "value")?.T is { } value) known.TryAdd(node.Output[0], value);
+            if (node.OpType == "Constant" && node.Attribute.FirstOrDefault(a =>
+                a.Name == "value")?.T is { } value) known.TryAdd(node.Output[0], value);
             int at = node.OpType switch { "ConstantOfShape" => 0, "Expand" => 1, _ => -1 };
-            if (at < 0 || at >= node.Input.Count || !known.TryGetValue(node.Input[at], out var sizes) || sizes.DataType != (int)DataType.Int64) continue;
+            if (at < 0 || at >= node.Input.Count || !known.TryGetValue(node.Input[at], out var sizes)
+                || sizes.DataType != (int)DataType.Int64) continue;
             double count = 1;
             for (int i = 0; i < sizes.Int64Data.Count; i++) count *= Math.Abs((double)sizes.Int64Data[i]);
             for (int i = 0; i + sizeof(long) <= sizes.RawData.Length; i += sizeof(long)) count *= Math.Abs((double)BinaryPrimitives.ReadInt64LittleEndian(sizes.RawData.Span[i..]));
@@ -201,7 +206,8 @@ public static class OnnxChecker
         if (attribute.Name.Length == 0) throw new OnnxException($"{label}: an attribute has no name");
         if (Claims(attribute) is { } claimed && claimed != attribute.Type)
             throw new OnnxException($"{label}: attribute '{attribute.Name}' is of type {attribute.Type}, but holds {claimed}");
-        if (attribute.SparseTensor is not null || attribute.SparseTensors.Count > 0) throw new OnnxException($"{label}: the tensor in attribute '{attribute.Name}' is sparse; only whole ones are read");
+        if (attribute.SparseTensor is not null || attribute.SparseTensors.Count > 0)
+            throw new OnnxException($"{label}: the tensor in attribute '{attribute.Name}' is sparse; only whole ones are read");
         if (attribute.T is not null) Check(attribute.T, $"{label}: the tensor in attribute '{attribute.Name}'");
         foreach (var tensor in attribute.Tensors) Check(tensor, $"{label}: a tensor in attribute '{attribute.Name}'");
         if (attribute.G is not null) Check(attribute.G, known, level + 1);

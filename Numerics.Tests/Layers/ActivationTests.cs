@@ -1,6 +1,8 @@
 namespace OnnxLeNet.Numerics.Tests;
 
-/// <summary>Activations and softmax where an exponential overflows or vanishes, at every width, in the vectors and in the rest after them.</summary>
+/// <summary>
+/// Activations and softmax where an exponential overflows or vanishes, at every width, in the vectors and in the rest after them.
+/// </summary>
 [TestClass]
 public sealed class ActivationTests
 {
@@ -26,7 +28,8 @@ public sealed class ActivationTests
             (() => new Softplus(2, 1e6), x => x > 0 ? (x, 1) : (Math.Exp(2 * x) / 2, Math.Exp(2 * x))),
     };
 
-    public static IEnumerable<object[]> CasesAndWidths => from name in Cases.Keys from bits in Implementations.Widths select new object[] { name, bits };
+    public static IEnumerable<object[]> CasesAndWidths =>
+        from name in Cases.Keys from bits in Implementations.Widths select new object[] { name, bits };
 
     public static IEnumerable<int> Widths => Implementations.Widths;
 

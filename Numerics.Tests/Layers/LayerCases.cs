@@ -6,15 +6,20 @@ internal static class LayerCases
     private static readonly Dictionary<string, (Func<Module> Make, Shape Sample)> All = new()
     {
         ["conv 3×2"] = (() => new Conv2d(3, 5, (3, 2), generator: new Generator(1)), new Shape(3, 7, 9)),
-        ["conv, everything uneven"] = (() => new Conv2d(2, 3, (3, 2), (2, 1), (1, 2), (1, 3), generator: new Generator(2)), new Shape(2, 9, 8)),
-        ["conv, stride (1, 3), no bias"] = (() => new Conv2d(1, 4, (2, 5), (1, 3), (0, 2), bias: false, generator: new Generator(3)), new Shape(1, 6, 11)),
-        ["conv, stride 2, dilation (2, 1)"] = (() => new Conv2d(3, 2, (2, 3), 2, (1, 0), (2, 1), generator: new Generator(4)), new Shape(3, 8, 7)),
+        ["conv, everything uneven"] = (() => new Conv2d(2, 3, (3, 2), (2, 1), (1, 2), (1, 3), generator: new Generator(2)),
+            new Shape(2, 9, 8)),
+        ["conv, stride (1, 3), no bias"] = (() => new Conv2d(1, 4, (2, 5), (1, 3), (0, 2), bias: false, generator: new Generator(3)),
+            new Shape(1, 6, 11)),
+        ["conv, stride 2, dilation (2, 1)"] = (() => new Conv2d(3, 2, (2, 3), 2, (1, 0), (2, 1), generator: new Generator(4)),
+            new Shape(3, 8, 7)),
         ["conv 1×1"] = (() => new Conv2d(4, 3, 1, generator: new Generator(5)), new Shape(4, 3, 5)),
         ["conv as large as the image"] = (() => new Conv2d(2, 7, (4, 3), generator: new Generator(6)), new Shape(2, 4, 3)),
         ["conv 5×5 of one channel"] = (() => new Conv2d(1, 6, 5, generator: new Generator(7)), new Shape(1, 9, 12)),
         ["conv, padding beyond the image"] = (() => new Conv2d(2, 3, (3, 2), 1, (3, 2), generator: new Generator(8)), new Shape(2, 2, 1)),
-        ["conv, padding of different ends"] = (() => new Conv2d(2, 3, (3, 2), (2, 1), (0, 2), (1, 2), paddingEnd: (2, 1), generator: new Generator(18)), new Shape(2, 6, 5)),
-        ["conv, padding on one side alone"] = (() => new Conv2d(3, 4, (2, 3), paddingEnd: (1, 2), generator: new Generator(19)), new Shape(3, 5, 7)),
+        ["conv, padding of different ends"] = (() => new Conv2d(2, 3, (3, 2), (2, 1), (0, 2), (1, 2), paddingEnd: (2, 1),
+            generator: new Generator(18)), new Shape(2, 6, 5)),
+        ["conv, padding on one side alone"] = (() => new Conv2d(3, 4, (2, 3), paddingEnd: (1, 2), generator: new Generator(19)),
+            new Shape(3, 5, 7)),
         ["linear"] = (() => new Linear(13, 7, generator: new Generator(9)), new Shape(13)),
         ["linear, no bias"] = (() => new Linear(40, 11, bias: false, generator: new Generator(10)), new Shape(40)),
         ["linear, long"] = (() => new Linear(300, 3, generator: new Generator(11)), new Shape(300)),
@@ -24,15 +29,18 @@ internal static class LayerCases
         ["pool, overlapping"] = (() => new MaxPool2d((3, 2), (1, 1), (1, 1)), new Shape(2, 5, 4)),
         ["pool, everything uneven"] = (() => new MaxPool2d((2, 3), (3, 2), (1, 0), (1, 2)), new Shape(2, 7, 9)),
         ["conv, 2 groups"] = (() => new Conv2d(4, 6, (3, 2), (1, 2), (1, 0), groups: 2, generator: new Generator(15)), new Shape(4, 6, 5)),
-        ["conv, depthwise, uneven"] = (() => new Conv2d(3, 6, (2, 3), (2, 1), (0, 2), (3, 1), groups: 3, bias: false, generator: new Generator(16)), new Shape(3, 7, 4)),
+        ["conv, depthwise, uneven"] = (() => new Conv2d(3, 6, (2, 3), (2, 1), (0, 2), (3, 1), groups: 3, bias: false,
+            generator: new Generator(16)), new Shape(3, 7, 4)),
         ["pool, ceil mode"] = (() => new MaxPool2d((3, 2), (2, 3), (1, 0), ceilMode: true), new Shape(2, 6, 7)),
         ["pool, ceil mode, a window left out"] = (() => new MaxPool2d((2, 3), (3, 4), 1, ceilMode: true), new Shape(2, 3, 5)),
         ["pool, padding of different ends"] = (() => new MaxPool2d((3, 4), (2, 1), (0, 3), paddingEnd: (2, 1)), new Shape(2, 6, 5)),
         ["average pool, padding of different ends"] = (() => new AvgPool2d((3, 4), (2, 1), (0, 3), paddingEnd: (2, 1)), new Shape(2, 6, 5)),
-        ["average pool, ends not counted, ceil mode"] = (() => new AvgPool2d((3, 4), (2, 3), (1, 0), ceilMode: true, countIncludePad: false, paddingEnd: (0, 2)), new Shape(2, 6, 8)),
+        ["average pool, ends not counted, ceil mode"] = (() => new AvgPool2d((3, 4), (2, 3), (1, 0), ceilMode: true, countIncludePad: false,
+            paddingEnd: (0, 2)), new Shape(2, 6, 8)),
         ["average pool"] = (() => new AvgPool2d((3, 2), (1, 2), (1, 0)), new Shape(2, 5, 7)),
         ["average pool, ceil mode"] = (() => new AvgPool2d((3, 2), (2, 3), 1, ceilMode: true), new Shape(3, 6, 8)),
-        ["average pool, without its padding"] = (() => new AvgPool2d((3, 2), (2, 3), 1, ceilMode: true, countIncludePad: false), new Shape(3, 6, 8)),
+        ["average pool, without its padding"] = (() => new AvgPool2d((3, 2), (2, 3), 1, ceilMode: true, countIncludePad: false),
+            new Shape(3, 6, 8)),
         ["average pool to 1"] = (() => new AdaptiveAvgPool2d(1), new Shape(3, 4, 5)),
         ["average pool to (3, 2)"] = (() => new AdaptiveAvgPool2d((3, 2)), new Shape(2, 5, 7)),
         ["batch norm of images"] = (() => Uneven(new BatchNorm2d(3)), new Shape(3, 4, 5)),
@@ -177,7 +185,8 @@ internal static class LayerCases
         var generator = new Generator(17);
         return new Sequential
         {
-            new Conv2d(2, 4, (3, 2), bias: false, generator: generator), Uneven(new BatchNorm2d(4)), new GELU(), new AvgPool2d((2, 1), (1, 2)),
+            new Conv2d(2, 4, (3, 2), bias: false, generator: generator), Uneven(new BatchNorm2d(4)), new GELU(),
+                new AvgPool2d((2, 1), (1, 2)),
             new Conv2d(4, 6, (2, 3), groups: 2, generator: generator), new Tanh(), new AdaptiveAvgPool2d((2, 1)), new Flatten(),
             new Linear(12, 5, generator: generator), new LogSoftmax(),
         };
@@ -194,7 +203,8 @@ internal static class LayerCases
     private static BatchNorm Uneven(BatchNorm norm)
     {
         for (int c = 0; c < norm.NumFeatures; c++)
-            (norm.Weight!.Value.Data[c], norm.Bias!.Value.Data[c], norm.RunningMean![c], norm.RunningVar![c]) = (0.7f + 0.5f * c, 0.3f - 0.2f * c, 0.4f * c - 0.3f, 0.5f + 0.6f * c);
+            (norm.Weight!.Value.Data[c], norm.Bias!.Value.Data[c], norm.RunningMean![c], norm.RunningVar![c]) = (0.7f + 0.5f * c,
+                0.3f - 0.2f * c, 0.4f * c - 0.3f, 0.5f + 0.6f * c);
         return norm;
     }
 }

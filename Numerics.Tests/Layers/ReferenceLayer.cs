@@ -91,9 +91,12 @@ internal abstract class ReferenceLayer
     }
 
     private static (int H, int W) Output(WindowGeometry g, int h, int w) =>
-        (Windows(h, g.Kernel.H, g.Stride.H, g.Padding.H, g.PaddingEnd.H, g.Dilation.H, g.CeilMode), Windows(w, g.Kernel.W, g.Stride.W, g.Padding.W, g.PaddingEnd.W, g.Dilation.W, g.CeilMode));
+        (Windows(h, g.Kernel.H, g.Stride.H, g.Padding.H, g.PaddingEnd.H, g.Dilation.H, g.CeilMode),
+            Windows(w, g.Kernel.W, g.Stride.W, g.Padding.W, g.PaddingEnd.W, g.Dilation.W, g.CeilMode));
 
-    /// <summary>Windows are counted while they fit; in ceil mode one more, if something is left for it and it begins before the right-hand border.</summary>
+    /// <summary>
+    /// Windows are counted while they fit; in ceil mode one more, if something is left for it and it begins before the right-hand border.
+    /// </summary>
     private static int Windows(int size, int kernel, int stride, int padding, int paddingEnd, int dilation, bool ceilMode)
     {
         int extent = dilation * (kernel - 1) + 1, padded = size + padding + paddingEnd, count = 0;
@@ -155,7 +158,8 @@ internal abstract class ReferenceLayer
             int ofGroup = inputs / groups;
             for (int m = 0; m < filters; m++)
             {
-                if (m / (filters / groups) == c / ofGroup) term(place, (m * ofGroup + c % ofGroup) * g.Taps + tap, (n * filters + m) * size.Positions + p);
+                if (m / (filters / groups) == c / ofGroup) term(place, (m * ofGroup + c % ofGroup) * g.Taps + tap,
+                    (n * filters + m) * size.Positions + p);
             }
         });
     }
@@ -440,7 +444,8 @@ internal abstract class ReferenceLayer
                 for (int tap = 0; tap < g.Taps; tap++)
                 {
                     int h = p / oW * g.Stride.H - g.Padding.H + tap / g.Kernel.W, w = p % oW * g.Stride.W - g.Padding.W + tap % g.Kernel.W;
-                    bool inH = h >= -border * g.Padding.H && h < size.H + border * g.PaddingEnd.H, inW = w >= -border * g.Padding.W && w < size.W + border * g.PaddingEnd.W;
+                    bool inH = h >= -border * g.Padding.H && h < size.H + border * g.PaddingEnd.H, inW = w >= -border * g.Padding.W
+                        && w < size.W + border * g.PaddingEnd.W;
                     if (inH && inW) count++;
                 }
                 term(place, (n * size.C + c) * oH * oW + p, count);
@@ -506,7 +511,9 @@ internal abstract class ReferenceLayer
                 }
         }
 
-        /// <summary>The input's places i that lie, as intervals [i, i + 1), at least partly in the output place's part of the whole.</summary>
+        /// <summary>
+        /// The input's places i that lie, as intervals [i, i + 1), at least partly in the output place's part of the whole.
+        /// </summary>
         private static int[] Places(int place, int places, int size) =>
             [.. Enumerable.Range(0, size).Where(i => (i + 1) * places > place * size && i * places < (place + 1) * size)];
     }
@@ -514,7 +521,8 @@ internal abstract class ReferenceLayer
     private sealed class Norm(BatchNorm layer) : ReferenceLayer
     {
         private readonly double[]? weight = layer.Weight?.Value.Data.ToDouble(), bias = layer.Bias?.Value.Data.ToDouble();
-        private readonly double[]? means = layer.Training ? null : layer.RunningMean!.ToDouble(), variances = layer.Training ? null : layer.RunningVar!.ToDouble();
+        private readonly double[]? means = layer.Training ? null : layer.RunningMean!.ToDouble(), variances = layer.Training ? null
+            : layer.RunningVar!.ToDouble();
         private readonly int channels = layer.NumFeatures;
         private readonly double eps = layer.Eps;
         private double[] xHat = [], scale = [], dWeight = [], dBias = [];
@@ -532,7 +540,8 @@ internal abstract class ReferenceLayer
             for (int c = 0; c < channels; c++)
             {
                 int[] own = Own(c, x.Length);
-                double mean = means?[c] ?? own.Average(i => x[i]), variance = variances?[c] ?? own.Average(i => (x[i] - mean) * (x[i] - mean));
+                double mean = means?[c] ?? own.Average(i => x[i]), variance = variances?[c]
+                    ?? own.Average(i => (x[i] - mean) * (x[i] - mean));
                 scale[c] = 1 / Math.Sqrt(variance + eps);
                 foreach (int i in own)
                 {
@@ -769,7 +778,8 @@ internal abstract class ReferenceLayer
                 // The coordinates in x, from the last axis on, then the same in the order of y.
                 var at = new int[from.Length];
                 for (int axis = from.Length - 1, rest = i; axis >= 0; rest /= from[axis], axis--) at[axis] = rest % from[axis];
-                sources[dims.Select((d, axis) => (At: at[d], Size: to[axis])).Aggregate(0, (place, step) => place * step.Size + step.At)] = i;
+                sources[dims.Select((d, axis) => (At: at[d], Size: to[axis])).Aggregate(0, (place, step) => place * step.Size
+                    + step.At)] = i;
             }
             return ([.. sources.Select(i => x[i])], new Shape(to[1..]));
         }
@@ -796,7 +806,8 @@ internal abstract class ReferenceLayer
         public override (double[], Shape) Forward(double[] x, int samples, Shape sample)
         {
             (this.x, this.sample) = (x, sample);
-            return ([.. x.Select((value, i) => (weight is null ? value : value * weight[At(i, layer.Weight!)]) + (bias is null ? 0 : bias[At(i, layer.Bias!)]))], sample);
+            return ([.. x.Select((value, i) => (weight is null ? value : value * weight[At(i, layer.Weight!)])
+                + (bias is null ? 0 : bias[At(i, layer.Bias!)]))], sample);
         }
 
         public override double[] Backward(double[] dy)
@@ -812,11 +823,15 @@ internal abstract class ReferenceLayer
             return dx;
         }
 
-        /// <summary>The element that is broadcast to element i of the batch: the coordinates from the last axis on, 0 along an axis of size 1.</summary>
+        /// <summary>
+        /// The element that is broadcast to element i of the batch: the coordinates from the last axis on, 0 along an axis of size 1.
+        /// </summary>
         private int At(int i, Parameter parameter)
         {
-            int[] own = [.. Enumerable.Repeat(1, sample.Rank - parameter.Value.Shape.Rank), .. parameter.Value.Shape.Sizes], at = new int[sample.Rank];
-            for (int axis = sample.Rank - 1, rest = i % sample.Count; axis >= 0; rest /= sample[axis], axis--) at[axis] = own[axis] == 1 ? 0 : rest % sample[axis];
+            int[] own = [.. Enumerable.Repeat(1, sample.Rank - parameter.Value.Shape.Rank), .. parameter.Value.Shape.Sizes],
+                at = new int[sample.Rank];
+            for (int axis = sample.Rank - 1, rest = i % sample.Count; axis >= 0; rest /= sample[axis], axis--) at[axis] = own[axis] == 1 ? 0
+                : rest % sample[axis];
             return own.Zip(at).Aggregate(0, (place, step) => place * step.First + step.Second);
         }
     }
@@ -852,7 +867,8 @@ internal static class ReferenceLoss
             double[] row = x[(n * classes)..((n + 1) * classes)];
             double max = row.Max(), sum = row.Sum(value => Math.Exp(value - max));
             loss += (Math.Log(sum) + max - row[labels[n]]) / counted;
-            for (int j = 0; j < classes; j++) gradient[n * classes + j] = (Math.Exp(row[j] - max) / sum - (j == labels[n] ? 1 : 0)) / counted;
+            for (int j = 0; j < classes; j++) gradient[n * classes
+                + j] = (Math.Exp(row[j] - max) / sum - (j == labels[n] ? 1 : 0)) / counted;
         }
         return (loss, gradient);
     }

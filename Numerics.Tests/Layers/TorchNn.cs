@@ -15,11 +15,14 @@ internal static class TorchNn
 
     public static JsonElement Case(string part, string name) => Part(part)[int.Parse(name.Split(' ')[0], CultureInfo.InvariantCulture)];
 
-    public static double[] Numbers(JsonElement item, string name) => [.. item.GetProperty(name).EnumerateArray().Select(number => number.GetDouble())];
+    public static double[] Numbers(JsonElement item, string name) =>
+        [.. item.GetProperty(name).EnumerateArray().Select(number => number.GetDouble())];
 
-    public static int[] Integers(JsonElement item, string name) => [.. item.GetProperty(name).EnumerateArray().Select(number => number.GetInt32())];
+    public static int[] Integers(JsonElement item, string name) =>
+        [.. item.GetProperty(name).EnumerateArray().Select(number => number.GetInt32())];
 
-    public static string?[] Texts(JsonElement item, string name) => [.. item.GetProperty(name).EnumerateArray().Select(text => text.GetString())];
+    public static string?[] Texts(JsonElement item, string name) =>
+        [.. item.GetProperty(name).EnumerateArray().Select(text => text.GetString())];
 
     public static Shape Shape(JsonElement item, string name) => new(Integers(item, name));
 
@@ -32,7 +35,8 @@ internal static class TorchNn
         var o = new Options(item.GetProperty("options"));
         return item.GetProperty("type").GetString() switch
         {
-            "Conv2d" => new Conv2d(o.Int("in_channels"), o.Int("out_channels"), o.Size("kernel_size")!.Value, o.Size("stride"), o.Size("padding"), o.Size("dilation"), o.Int("groups", 1), o.Bool("bias", true)),
+            "Conv2d" => new Conv2d(o.Int("in_channels"), o.Int("out_channels"), o.Size("kernel_size")!.Value, o.Size("stride"),
+                o.Size("padding"), o.Size("dilation"), o.Int("groups", 1), o.Bool("bias", true)),
             "Conv1d" => new Conv1d(o.Int("in_channels"), o.Int("out_channels"), o.Int("kernel_size"), o.Maybe("stride"), o.Maybe("padding"),
                 o.Maybe("dilation"), o.Int("groups", 1), o.Bool("bias", true)),
             "ConvTranspose2d" => new ConvTranspose2d(o.Int("in_channels"), o.Int("out_channels"), o.Size("kernel_size")!.Value,
@@ -53,11 +57,15 @@ internal static class TorchNn
             "IndexSelect" => new IndexSelect(o.Int("dim"), o.Integers("index")),
             "Slice" => new Slice(o.Int("dim"), o.Maybe("start"), o.Maybe("end"), o.Int("step", 1)),
             "Linear" => new Linear(o.Int("in_features"), o.Int("out_features"), o.Bool("bias", true)),
-            "MaxPool2d" => new MaxPool2d(o.Size("kernel_size")!.Value, o.Size("stride"), o.Size("padding"), o.Size("dilation"), o.Bool("ceil_mode", false)),
-            "AvgPool2d" => new AvgPool2d(o.Size("kernel_size")!.Value, o.Size("stride"), o.Size("padding"), o.Bool("ceil_mode", false), o.Bool("count_include_pad", true)),
+            "MaxPool2d" => new MaxPool2d(o.Size("kernel_size")!.Value, o.Size("stride"), o.Size("padding"), o.Size("dilation"),
+                o.Bool("ceil_mode", false)),
+            "AvgPool2d" => new AvgPool2d(o.Size("kernel_size")!.Value, o.Size("stride"), o.Size("padding"), o.Bool("ceil_mode", false),
+                o.Bool("count_include_pad", true)),
             "AdaptiveAvgPool2d" => new AdaptiveAvgPool2d(o.Size("output_size")!.Value),
-            "BatchNorm1d" => new BatchNorm1d(o.Int("num_features"), o.Double("eps", 1e-5), o.Momentum, o.Bool("affine", true), o.Bool("track_running_stats", true)),
-            "BatchNorm2d" => new BatchNorm2d(o.Int("num_features"), o.Double("eps", 1e-5), o.Momentum, o.Bool("affine", true), o.Bool("track_running_stats", true)),
+            "BatchNorm1d" => new BatchNorm1d(o.Int("num_features"), o.Double("eps", 1e-5), o.Momentum, o.Bool("affine", true),
+                o.Bool("track_running_stats", true)),
+            "BatchNorm2d" => new BatchNorm2d(o.Int("num_features"), o.Double("eps", 1e-5), o.Momentum, o.Bool("affine", true),
+                o.Bool("track_running_stats", true)),
             "LocalResponseNorm" => new LocalResponseNorm(o.Int("size"), o.Double("alpha", 1e-4), o.Double("beta", 0.75), o.Double("k", 1)),
             "ReduceMean" => new ReduceMean(o.Integers("dim"), o.Bool("keepdim", false)),
             "ReduceMax" => new ReduceMax(o.Integers("dim"), o.Bool("keepdim", false)),
@@ -103,7 +111,8 @@ internal static class TorchNn
             "BCEWithLogitsLoss" => new BCEWithLogitsLoss(reduction, o.Floats("pos_weight")),
             "BCELoss" => new BCELoss(reduction),
             "NLLLoss" => new NLLLoss(o.Floats("weight"), o.Int("ignore_index", ClassLoss.DefaultIgnoreIndex), reduction),
-            "CrossEntropyLoss" => new CrossEntropyLoss(o.Floats("weight"), o.Int("ignore_index", ClassLoss.DefaultIgnoreIndex), reduction, o.Double("label_smoothing", 0)),
+            "CrossEntropyLoss" => new CrossEntropyLoss(o.Floats("weight"), o.Int("ignore_index", ClassLoss.DefaultIgnoreIndex), reduction,
+                o.Double("label_smoothing", 0)),
             var other => throw new InvalidDataException($"torch_nn.json has a loss {other}"),
         };
     }
@@ -114,7 +123,8 @@ internal static class TorchNn
         var state = new StateDict();
         foreach (var tensor in tensors.EnumerateObject())
         {
-            if (tensor.Name.EndsWith("num_batches_tracked", StringComparison.Ordinal)) state.Add(tensor.Name, StateTensor.Of((long)Numbers(tensor.Value, "values")[0]));
+            if (tensor.Name.EndsWith("num_batches_tracked", StringComparison.Ordinal)) state.Add(tensor.Name,
+                StateTensor.Of((long)Numbers(tensor.Value, "values")[0]));
             else state.Add(tensor.Name, new Tensor(Shape(tensor.Value, "shape"), Numbers(tensor.Value, "values").ToFloat()));
         }
         return state;
@@ -167,18 +177,21 @@ internal static class TorchNn
 
     private static JsonElement Load()
     {
-        using var document = JsonDocument.Parse(File.ReadAllText(Path.Combine(Repository.Root, "Numerics.Tests", "Reference", "torch_nn.json")));
+        using var document = JsonDocument.Parse(File.ReadAllText(Path.Combine(Repository.Root, "Numerics.Tests", "Reference",
+            "torch_nn.json")));
         return document.RootElement.Clone();
     }
 
     /// <summary>Python's keyword arguments; null or a default for those not given.</summary>
     private readonly struct Options(JsonElement given)
     {
-        public double? Momentum => !given.TryGetProperty("momentum", out var m) ? 0.1 : m.ValueKind == JsonValueKind.Null ? null : m.GetDouble();
+        public double? Momentum => !given.TryGetProperty("momentum", out var m) ? 0.1 : m.ValueKind == JsonValueKind.Null ? null
+            : m.GetDouble();
 
         public string Text(string name) => given.GetProperty(name).GetString()!;
 
-        public int Int(string name, int? missing = null) => given.TryGetProperty(name, out var value) || missing is null ? value.GetInt32() : missing.Value;
+        public int Int(string name, int? missing = null) => given.TryGetProperty(name, out var value) || missing is null ? value.GetInt32()
+            : missing.Value;
 
         public double Double(string name, double missing) => given.TryGetProperty(name, out var value) ? value.GetDouble() : missing;
 

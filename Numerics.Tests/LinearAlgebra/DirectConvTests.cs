@@ -72,8 +72,8 @@ public sealed class DirectConvTests
         (float)(layer.Bias!.Value.Data[0] + layer.Weight.Value.Data.Select((w, c) => (double)w * x.Values[c * x.Count + n]).Sum()))];
 
     /// <summary>
-    /// Of equal terms a sum in one go is off by half a unit in the last place for each: here 4,608 times, 3e-4 of it at worst. Sums of short sums
-    /// stay within a few units.
+    /// Of equal terms a sum in one go is off by half a unit in the last place for each: here 4,608 times, 3e-4 of it at worst. Sums of
+    /// short sums stay within a few units.
     /// </summary>
     [TestMethod]
     [DynamicData(nameof(Widths))]
@@ -90,12 +90,14 @@ public sealed class DirectConvTests
             foreach (float y in Inference.Run(layer, x).Values) Assert.AreEqual(exact, y, 3e-6 * exact, $"{layer}, {count} samples");
             var net = new Sequential { layer };
             net.AddFunction(new MaxPool2d(2));
-            foreach (float y in Inference.Run(net, x).Values) Assert.AreEqual(exact, y, 3e-6 * exact, $"{layer} and a pool, {count} samples");
+            foreach (float y in Inference.Run(net, x).Values) Assert.AreEqual(exact, y, 3e-6 * exact,
+                $"{layer} and a pool, {count} samples");
         }
     }
 
     private static bool Takes(MaxPool2d pool) =>
-        ConvPool.Takes(new Conv2d(1, 2, 3), pool, new Shape(1, 40, 40), new PlanKey(32, false, true, false, false, ComputeSettings.Current));
+        ConvPool.Takes(new Conv2d(1, 2, 3), pool, new Shape(1, 40, 40),
+            new PlanKey(32, false, true, false, false, ComputeSettings.Current));
 
     /// <summary>The fused step takes what it says it does: these networks would pass the test above unfused too.</summary>
     [TestMethod]
@@ -143,7 +145,8 @@ public sealed class DirectConvTests
         Failure.Of<ArgumentException>(() => direct.Backward(x, w, y.AsSpan(1), x, w, 0), "dy has 575");
         Failure.Of<ArgumentException>(() => direct.Backward(x, w, y, x.AsSpan(1), w, 0), "dx has 959");
         Failure.Of<ArgumentException>(() => direct.ForwardPool(x, w, b, 2, true, y, default), "y has 576", "96");
-        Failure.Of<ArgumentException>(() => direct.BackwardPool(x, w, 2, y.AsSpan(0, 96), y.AsSpan(0, 95), default, w, 0, b, 0), "argmax has 95");
+        Failure.Of<ArgumentException>(() => direct.BackwardPool(x, w, 2, y.AsSpan(0, 96), y.AsSpan(0, 95), default, w, 0, b, 0),
+            "argmax has 95");
         var single = DirectConv.For(null, new WindowGeometry(3, 1, 0, 1), 1, new Shape(2, 5, 9), 3, 1, forwardOnly: true)!;
         Assert.IsFalse(single.IsWhole);
         Failure.Of<InvalidOperationException>(() => single.Backward(new float[90], w, new float[63], default, w, 0), "forward only");
@@ -154,10 +157,12 @@ public sealed class DirectConvTests
     {
         int groups = random.Next(4) == 0 ? random.Next(2, 4) : 1;
         Size2 kernel = (random.Next(1, 6), random.Next(1, 6)), stride = random.Next(3) == 0 ? (random.Next(1, 4), random.Next(1, 4)) : 1;
-        Size2 padding = random.Next(2) == 0 ? (random.Next(3), random.Next(3)) : 0, end = random.Next(3) == 0 ? (random.Next(4), random.Next(4)) : padding;
+        Size2 padding = random.Next(2) == 0 ? (random.Next(3), random.Next(3)) : 0, end = random.Next(3) == 0
+            ? (random.Next(4), random.Next(4)) : padding;
         Size2 dilation = random.Next(4) == 0 ? (random.Next(1, 3), random.Next(1, 3)) : 1;
         int h = dilation.H * (kernel.H - 1) + 1 + random.Next(9), w = dilation.W * (kernel.W - 1) + 1 + random.Next(9);
-        var layer = new Conv2d(groups * random.Next(1, 8), groups * random.Next(1, 14), kernel, stride, padding, dilation, groups, bias: random.Next(4) != 0,
+        var layer = new Conv2d(groups * random.Next(1, 8), groups * random.Next(1, 14), kernel, stride, padding, dilation, groups,
+            bias: random.Next(4) != 0,
             generator: new Generator(seed), paddingEnd: end);
         return (layer, new Shape(layer.InChannels, h, w), layer.ToString());
     }

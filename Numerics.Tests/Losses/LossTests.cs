@@ -11,27 +11,33 @@ public sealed class LossTests
     private static readonly float[] PositiveWeight = [0.5f, 2, 1.25f], ClassWeight = [0.5f, 2, 1.25f];
 
     /// <summary>What an element-wise loss is, over the elements in row-major order with their feature.</summary>
-    private static readonly Dictionary<string, (Func<Reduction, ElementwiseLoss> Make, Func<double, double, int, double> Each, bool OfProbabilities)> Elementwise = new()
+    private static readonly Dictionary<string, (Func<Reduction, ElementwiseLoss> Make, Func<double, double, int, double> Each,
+        bool OfProbabilities)> Elementwise = new()
     {
         ["mse"] = (r => new MSELoss(r), (x, t, _) => (x - t) * (x - t), false),
         ["l1"] = (r => new L1Loss(r), (x, t, _) => Math.Abs(x - t), false),
         ["smooth l1"] = (r => new SmoothL1Loss(r), (x, t, _) => Smooth(x - t, 1), false),
         ["smooth l1 to 0.4"] = (r => new SmoothL1Loss(r, 0.4), (x, t, _) => Smooth(x - t, 0.4), false),
-        ["bce with logits"] = (r => new BCEWithLogitsLoss(r), (x, t, _) => -t * Math.Log(Sigmoid(x)) - (1 - t) * Math.Log(Sigmoid(-x)), false),
-        ["bce with logits, weighted"] = (r => new BCEWithLogitsLoss(r, PositiveWeight), (x, t, f) => -PositiveWeight[f] * t * Math.Log(Sigmoid(x)) - (1 - t) * Math.Log(Sigmoid(-x)), false),
+        ["bce with logits"] = (r => new BCEWithLogitsLoss(r), (x, t, _) => -t * Math.Log(Sigmoid(x)) - (1 - t) * Math.Log(Sigmoid(-x)),
+            false),
+        ["bce with logits, weighted"] = (r => new BCEWithLogitsLoss(r, PositiveWeight),
+            (x, t, f) => -PositiveWeight[f] * t * Math.Log(Sigmoid(x)) - (1 - t) * Math.Log(Sigmoid(-x)), false),
         ["bce"] = (r => new BCELoss(r), (x, t, _) => -t * Math.Log(x) - (1 - t) * Math.Log(1 - x), true),
     };
 
-    private static readonly Dictionary<string, (Func<Reduction, ClassLoss> Make, Func<double[], int, double> Each, double[] Weight)> Classes = new()
+    private static readonly Dictionary<string, (Func<Reduction, ClassLoss> Make, Func<double[], int, double> Each,
+        double[] Weight)> Classes = new()
     {
         ["nll"] = (r => new NLLLoss(reduction: r), (row, y) => -row[y], [1, 1, 1]),
         ["nll, weighted"] = (r => new NLLLoss(ClassWeight, reduction: r), (row, y) => -ClassWeight[y] * row[y], ClassWeight.ToDouble()),
         ["cross-entropy"] = (r => new CrossEntropyLoss(reduction: r), (row, y) => Entropy(row, y), [1, 1, 1]),
-        ["cross-entropy, weighted"] = (r => new CrossEntropyLoss(ClassWeight, reduction: r), (row, y) => ClassWeight[y] * Entropy(row, y), ClassWeight.ToDouble()),
+        ["cross-entropy, weighted"] = (r => new CrossEntropyLoss(ClassWeight, reduction: r), (row, y) => ClassWeight[y] * Entropy(row, y),
+            ClassWeight.ToDouble()),
         ["cross-entropy, smoothed"] = (r => new CrossEntropyLoss(reduction: r, labelSmoothing: 0.2),
             (row, y) => 0.8 * Entropy(row, y) + 0.2 / 3 * Enumerable.Range(0, 3).Sum(c => Entropy(row, c)), [1, 1, 1]),
         ["cross-entropy, weighted and smoothed"] = (r => new CrossEntropyLoss(ClassWeight, reduction: r, labelSmoothing: 0.2),
-            (row, y) => 0.8 * ClassWeight[y] * Entropy(row, y) + 0.2 / 3 * Enumerable.Range(0, 3).Sum(c => ClassWeight[c] * Entropy(row, c)), ClassWeight.ToDouble()),
+            (row, y) => 0.8 * ClassWeight[y] * Entropy(row, y) + 0.2 / 3 * Enumerable.Range(0, 3)
+                .Sum(c => ClassWeight[c] * Entropy(row, c)), ClassWeight.ToDouble()),
     };
 
     public static IEnumerable<string> ElementwiseNames => Elementwise.Keys;
@@ -52,8 +58,10 @@ public sealed class LossTests
                 for (int i = 0; ofProbabilities && i < x.Values.Length; i++) x.Values[i] = (x.Values[i] + 2.1f) / 4.2f;
                 double[] xs = x.ToTensor().Data.ToDouble(), ts = target.ToTensor().Data.ToDouble();
                 double[] losses = [.. xs.Select((v, i) => each(v, ts[i], i % Features))];
-                double[] dLosses = [.. losses.Select((_, i) => reduction switch { Reduction.Mean => 1.0 / losses.Length, Reduction.Sum => 1, _ => Math.Sin(i) })];
-                double[] gradient = [.. xs.Select((v, i) => dLosses[i] * (each(v + Step, ts[i], i % Features) - each(v - Step, ts[i], i % Features)) / (2 * Step))];
+                double[] dLosses = [.. losses.Select((_, i) => reduction switch { Reduction.Mean => 1.0 / losses.Length, Reduction.Sum => 1,
+                    _ => Math.Sin(i) })];
+                double[] gradient = [.. xs.Select((v, i) => dLosses[i] * (each(v + Step, ts[i], i % Features) - each(v - Step, ts[i],
+                    i % Features)) / (2 * Step))];
                 var loss = make(reduction);
                 Batch dx;
                 if (reduction == Reduction.None)
@@ -63,7 +71,8 @@ public sealed class LossTests
                 }
                 else
                 {
-                    Close.Assert("loss", [reduction == Reduction.Mean ? losses.Average() : losses.Sum()], [loss.Forward(x, target)], 1e-6, 1e-9);
+                    Close.Assert("loss", [reduction == Reduction.Mean ? losses.Average() : losses.Sum()], [loss.Forward(x, target)], 1e-6,
+                        1e-9);
                     dx = loss.Backward();
                 }
                 Close.AssertRelative($"{reduction} of {samples}", gradient, dx.ToTensor().Data, 1e-6);
@@ -237,7 +246,8 @@ public sealed class LossTests
         Failure.Of<ArgumentOutOfRangeException>(() => _ = new SmoothL1Loss(beta: -1), "beta");
         Failure.Of<ArgumentOutOfRangeException>(() => _ = new MSELoss((Reduction)7), "Mean, Sum or None");
         Failure.Of<ShapeException>(() => new CrossEntropyLoss([1, 1]).Forward(Half(1, new Shape(3)), [0]), "2 class weights", "3 classes");
-        Failure.Of<ShapeException>(() => new BCEWithLogitsLoss(positiveWeight: [1, 1]).Forward(Half(1, new Shape(3)), Half(1, new Shape(3))), "2 positive weights", "3 features");
+        Failure.Of<ShapeException>(() => new BCEWithLogitsLoss(positiveWeight: [1, 1]).Forward(Half(1, new Shape(3)),
+            Half(1, new Shape(3))), "2 positive weights", "3 features");
     }
 
     /// <summary>The first way there: a tensor in, a tensor's loss out, and its gradient back through the network.</summary>

@@ -12,7 +12,8 @@ public sealed class ConformanceTests
 
     private const string Installed = "/usr/share/libonnx-testdata/data";
 
-    public static IEnumerable<object[]> Names => Directory.EnumerateDirectories(Committed).Order(StringComparer.Ordinal).Select(f => new object[] { Path.GetFileName(f) });
+    public static IEnumerable<object[]> Names => Directory.EnumerateDirectories(Committed).Order(StringComparer.Ordinal)
+        .Select(f => new object[] { Path.GetFileName(f) });
 
     [TestMethod]
     [DynamicData(nameof(Names))]

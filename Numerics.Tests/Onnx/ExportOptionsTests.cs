@@ -18,7 +18,9 @@ public sealed class ExportOptionsTests
         .. ModelsTests.All.Select(model => ($"model {model.Name}", (Module)model.Network, model.Sample)),
     ];
 
-    public static IEnumerable<object[]> Opsets => Enumerable.Range(ExportOptions.OldestOpset, ExportOptions.NewestOpset - ExportOptions.OldestOpset + 1).Select(opset => new object[] { opset });
+    public static IEnumerable<object[]> Opsets =>
+        Enumerable.Range(ExportOptions.OldestOpset, ExportOptions.NewestOpset - ExportOptions.OldestOpset + 1)
+        .Select(opset => new object[] { opset });
 
     [TestMethod]
     [DynamicData(nameof(Opsets))]
@@ -51,7 +53,8 @@ public sealed class ExportOptionsTests
     [DataRow(27)]
     [DataRow(-1)]
     public void OtherOpsetsAreRefused(int opset) =>
-        Failure.Of<OnnxException>(() => OnnxExporter.Export(OnnxNetworks.Small(), OnnxNetworks.SmallSample, "small", options: new ExportOptions { Opset = opset }), $"opset {opset}", "13 to 26");
+        Failure.Of<OnnxException>(() => OnnxExporter.Export(OnnxNetworks.Small(), OnnxNetworks.SmallSample, "small",
+            options: new ExportOptions { Opset = opset }), $"opset {opset}", "13 to 26");
 
     /// <summary>conv, norm, ReLU, pool, norm (which stays), flatten, linear without bias, norm.</summary>
     internal static Sequential Normalized()
@@ -59,7 +62,8 @@ public sealed class ExportOptionsTests
         var g = new Generator(5);
         Sequential net =
         [
-            new Conv2d(2, 5, (3, 2), padding: (1, 0), generator: g), Trained(new BatchNorm2d(5), 1), new ReLU(), new MaxPool2d((2, 3)), Trained(new BatchNorm2d(5, affine: false), 2),
+            new Conv2d(2, 5, (3, 2), padding: (1, 0), generator: g), Trained(new BatchNorm2d(5), 1), new ReLU(), new MaxPool2d((2, 3)),
+                Trained(new BatchNorm2d(5, affine: false), 2),
             new Flatten(), new Linear(5 * 3 * 2, 4, bias: false, generator: g), Trained(new BatchNorm1d(4, eps: 0.01), 3),
         ];
         net.Eval();
@@ -83,7 +87,8 @@ public sealed class ExportOptionsTests
         var plain = OnnxExporter.Export(network, sample, "normalized");
         var folded = OnnxExporter.Export(network, sample, "normalized", options: new ExportOptions { FoldBatchNorm = true });
         Assert.AreEqual(3, plain.Graph.Node.Count(node => node.OpType == "BatchNormalization"));
-        CollectionAssert.AreEqual((string[])["Conv 0", "Relu 2", "MaxPool 3", "BatchNormalization 4", "Flatten 5", "Gemm 6"], folded.Graph.Node.Select(node => $"{node.OpType} {node.Name}").ToArray());
+        CollectionAssert.AreEqual((string[])["Conv 0", "Relu 2", "MaxPool 3", "BatchNormalization 4", "Flatten 5", "Gemm 6"],
+            folded.Graph.Node.Select(node => $"{node.OpType} {node.Name}").ToArray());
         CollectionAssert.AreEqual(
             (string[])["0.weight", "0.bias", "4.weight", "4.bias", "4.running_mean", "4.running_var", "6.weight", "6.bias"],
             folded.Graph.Initializer.Select(tensor => tensor.Name).ToArray());
@@ -101,7 +106,8 @@ public sealed class ExportOptionsTests
         Sequential net = [new Conv2d(1, 2, 2, generator: new Generator(1)), new ReLU(), new BatchNorm2d(2)];
         net.Eval();
         var folded = OnnxExporter.Export(net, new Shape(1, 3, 3), "apart", options: new ExportOptions { FoldBatchNorm = true });
-        CollectionAssert.AreEqual((string[])["Conv", "Relu", "BatchNormalization"], folded.Graph.Node.Select(node => node.OpType).ToArray());
+        CollectionAssert.AreEqual((string[])["Conv", "Relu", "BatchNormalization"], folded.Graph.Node.Select(node => node.OpType)
+            .ToArray());
     }
 
     [TestMethod]
@@ -117,7 +123,8 @@ public sealed class ExportOptionsTests
         OnnxNetworks.AssertAgree("probabilities", new Softmax().Forward(network.Forward(x)), probabilities, 1e-5);
 
         network.AddFunction(new Softmax());
-        Failure.Of<OnnxException>(() => OnnxExporter.Export(network, sample, "twice", options: new ExportOptions { Softmax = true }), "ends with Softmax(dim=1)");
+        Failure.Of<OnnxException>(() => OnnxExporter.Export(network, sample, "twice", options: new ExportOptions { Softmax = true }),
+            "ends with Softmax(dim=1)");
     }
 
     [TestMethod]
@@ -147,7 +154,8 @@ public sealed class ExportOptionsTests
             OnnxLayerTests.AssertSameFile(name, proto, again);
         }
         var (lenet, shape) = OnnxNetworks.Get("lenet5");
-        int whole = OnnxExporter.Export(lenet, shape, "lenet5").CalculateSize(), half = OnnxExporter.Export(lenet, shape, "lenet5", options: new ExportOptions { Float16 = true }).CalculateSize();
+        int whole = OnnxExporter.Export(lenet, shape, "lenet5").CalculateSize(),
+            half = OnnxExporter.Export(lenet, shape, "lenet5", options: new ExportOptions { Float16 = true }).CalculateSize();
         Assert.IsLessThan(0.52, (double)half / whole);
     }
 
@@ -157,22 +165,26 @@ public sealed class ExportOptionsTests
         var network = OnnxNetworks.Small();
         network.Parameters().First().Value.Data[3] = 70_000;
         Failure.Of<OnnxException>(
-            () => OnnxExporter.Export(network, OnnxNetworks.SmallSample, "small", options: new ExportOptions { Float16 = true }), "'conv1.weight'", "70000", "65504");
+            () => OnnxExporter.Export(network, OnnxNetworks.SmallSample, "small", options: new ExportOptions { Float16 = true }),
+                "'conv1.weight'", "70000", "65504");
     }
 
     [TestMethod]
     public void TheFileSaysInWordsWhatItIs()
     {
-        KeyValuePair<string, string>[] metadata = [new("classes", "a,b,c"), new("input.padding", "2"), new("input.mean", "0.25"), new("input.std", "0.5")];
+        KeyValuePair<string, string>[] metadata = [new("classes", "a,b,c"), new("input.padding", "2"), new("input.mean", "0.25"),
+            new("input.std", "0.5")];
         var proto = OnnxExporter.Export(OnnxNetworks.Small(), OnnxNetworks.SmallSample, "small", metadata);
         Assert.AreEqual("small: input [batch, 1, 6, 9] to logits [batch, 3], 41 parameters.", proto.DocString);
         Assert.AreNotEqual("", proto.Graph.DocString);
-        Assert.AreEqual("Images [N, C, H, W], float32: 2 zero pixels on each side, then (x/255 − 0.25)/0.5 for every pixel x.", proto.Graph.Input[0].DocString);
+        Assert.AreEqual("Images [N, C, H, W], float32: 2 zero pixels on each side, then (x/255 − 0.25)/0.5 for every pixel x.",
+            proto.Graph.Input[0].DocString);
         Assert.AreEqual("Scores, the largest wins; the classes are a,b,c.", proto.Graph.Output[0].DocString);
         CollectionAssert.AreEqual(
             (string[])[
                 "conv1: Conv2d(1, 2, kernel_size=(3, 2), stride=(1, 2))", "relu1: ReLU()",
-                "maxpool1: MaxPool2d(kernel_size=(2, 3), stride=(2, 1), padding=0, dilation=1, ceil_mode=False)", "flatten1: Flatten(start_dim=1, end_dim=-1)",
+                "maxpool1: MaxPool2d(kernel_size=(2, 3), stride=(2, 1), padding=0, dilation=1, ceil_mode=False)",
+                    "flatten1: Flatten(start_dim=1, end_dim=-1)",
                 "fc1: Linear(in_features=8, out_features=3, bias=True)",
             ],
             proto.Graph.Node.Select(node => $"{node.Name}: {node.DocString}").ToArray());
@@ -181,8 +193,10 @@ public sealed class ExportOptionsTests
             (string[])["conv1 batch,2,4,4", "relu1 batch,2,4,4", "maxpool1 batch,2,2,2", "flatten1 batch,8"],
             proto.Graph.ValueInfo.Select(value => $"{value.Name} {string.Join(",", value.Type.TensorType.Shape.Dim.Select(dim => dim.HasDimParam ? dim.DimParam : $"{dim.DimValue}"))}").ToArray());
 
-        var silent = OnnxExporter.Export(OnnxNetworks.Small(), OnnxNetworks.SmallSample, "small", metadata, new ExportOptions { DocStrings = false });
-        Assert.AreEqual("", silent.DocString + silent.Graph.DocString + silent.Graph.Input[0].DocString + silent.Graph.Output[0].DocString + string.Concat(silent.Graph.Node.Select(node => node.DocString)));
+        var silent = OnnxExporter.Export(OnnxNetworks.Small(), OnnxNetworks.SmallSample, "small", metadata,
+            new ExportOptions { DocStrings = false });
+        Assert.AreEqual("", silent.DocString + silent.Graph.DocString + silent.Graph.Input[0].DocString + silent.Graph.Output[0].DocString
+            + string.Concat(silent.Graph.Node.Select(node => node.DocString)));
     }
 
     [TestMethod]
@@ -190,10 +204,12 @@ public sealed class ExportOptionsTests
     {
         var network = OnnxNetworks.Small();
         string Hash(ExportOptions? options = null, params KeyValuePair<string, string>[] metadata) =>
-            OnnxExporter.Export(network, OnnxNetworks.SmallSample, "small", metadata, options).MetadataProps.Single(entry => entry.Key == "weights.sha256").Value;
+            OnnxExporter.Export(network, OnnxNetworks.SmallSample, "small", metadata, options)
+                .MetadataProps.Single(entry => entry.Key == "weights.sha256").Value;
         string before = Hash();
         Assert.AreEqual(64, before.Length);
-        Assert.AreEqual(before, Hash(new ExportOptions { Opset = 26, DocStrings = false, Softmax = true }), "the form of the file is no matter");
+        Assert.AreEqual(before, Hash(new ExportOptions { Opset = 26, DocStrings = false, Softmax = true }),
+            "the form of the file is no matter");
         Assert.AreEqual(before, Hash(null, new("weights.sha256", "of another file"), new("b", "c")), "a hash that came along is replaced");
         ref float weight = ref network.Parameters().Last().Value.Data[^1];
         weight = MathF.BitIncrement(weight);
@@ -213,7 +229,8 @@ public sealed class ExportOptionsTests
     [TestMethod]
     public void EveryOptionGivesTheSameBytesAgain()
     {
-        foreach (var options in (ExportOptions[])[new() { FoldBatchNorm = true }, new() { Softmax = true, Opset = 21 }, new() { Float16 = true }])
+        foreach (var options in (ExportOptions[])[new() { FoldBatchNorm = true }, new() { Softmax = true, Opset = 21 },
+            new() { Float16 = true }])
         {
             byte[] Bytes() => OnnxExporter.Export(Normalized(), new Shape(2, 6, 7), "normalized", options: options).ToByteArray();
             CollectionAssert.AreEqual(Bytes(), Bytes(), $"{options}");

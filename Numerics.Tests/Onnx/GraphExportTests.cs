@@ -52,7 +52,10 @@ public sealed class GraphExportTests
         foreach (var row in Parity.OnRandomInput(network, sample, model)) Assert.IsTrue(row.Passed, $"{row}");
     }
 
-    /// <summary>Joins of what is quantized are computed in integers, a concatenation's parts on one scale; a shared weight is quantized for each use.</summary>
+    /// <summary>
+    /// Joins of what is quantized are computed in integers, a concatenation's parts on one scale; a shared weight is quantized for each
+    /// use.
+    /// </summary>
     [TestMethod]
     [DynamicData(nameof(WithoutDropout))]
     public void AreQuantized(string name)
@@ -63,11 +66,13 @@ public sealed class GraphExportTests
         var data = new ImageDataset(sample, Idx.Bytes(1, 64 * sample.Count), labels, new ImageTransform(0, 0.5, 0.3));
         var file = OnnxQuantizer.Export(network, data, "net");
         OnnxChecker.Check(file);
-        var producers = file.Graph.Node.SelectMany(node => node.Output, (node, output) => (node, output)).ToDictionary(pair => pair.output, pair => pair.node);
+        var producers = file.Graph.Node.SelectMany(node => node.Output, (node, output) => (node, output)).ToDictionary(pair => pair.output,
+            pair => pair.node);
         foreach (var join in file.Graph.Node.Where(node => node.OpType == "Concat"))
         {
             if (producers[join.Input[0]].OpType != "DequantizeLinear") continue;
-            Assert.HasCount(1, join.Input.Select(input => BitConverter.ToSingle(file.Graph.Initializer.Single(t => t.Name == producers[input].Input[1]).RawData.Span))
+            Assert.HasCount(1, join.Input.Select(input =>
+                BitConverter.ToSingle(file.Graph.Initializer.Single(t => t.Name == producers[input].Input[1]).RawData.Span))
                 .Distinct().ToArray(), $"{join.Name}: scales");
         }
         if (name is "residual" or "branches")

@@ -29,20 +29,23 @@ public sealed class GraphImportTests
     [DataRow(13, "Sum x -> r\nRelu r -> y")]
     [DataRow(13, "Conv x w -> a pads=1,1,1,1\nRelu a -> r\nConv r w -> b pads=1,1,1,1\nAdd b x -> y")]
     [DataRow(13, "Conv x w -> a pads=1,1,1,1\nAdd a c -> b\nAdd b x -> s\nMul s c -> y")]
-    public void AreRead(int opset, string nodes) => Graphs.AssertImports(Graphs.Of(opset, Image, nodes, ("w", [2, 2, 3, 3]), ("c", [2, 1, 1])));
+    public void AreRead(int opset, string nodes) =>
+        Graphs.AssertImports(Graphs.Of(opset, Image, nodes, ("w", [2, 2, 3, 3]), ("c", [2, 1, 1])));
 
     /// <summary>A gate for each channel without the axes behind it, as operator sets before 7 broadcast it.</summary>
     [TestMethod]
     public void AnOldBroadcastFromTheFrontIsRead()
     {
-        var old = OnnxImporter.Import(Graphs.Of(6, Image, "GlobalAveragePool x -> g\nFlatten g -> f\nSigmoid f -> s\nMul x s -> y broadcast=1 axis=0"));
+        var old = OnnxImporter.Import(Graphs.Of(6, Image,
+            "GlobalAveragePool x -> g\nFlatten g -> f\nSigmoid f -> s\nMul x s -> y broadcast=1 axis=0"));
         var now = OnnxImporter.Import(Graphs.Of(13, Image, "GlobalAveragePool x -> g\nSigmoid g -> s\nMul x s -> y"));
         var x = Batch.FromTensor(OnnxNetworks.Random(Image.Prepend(3), 1));
         Close.AssertSameBits("y", Inference.Run(now.Network, x).Values, Inference.Run(old.Network, x).Values);
     }
 
     [TestMethod]
-    [DataRow(13, "Flatten x -> f\nAdd x f -> y", "'y' (Add): it takes samples of [2, 4, 5] and [40]: axes are matched from the last one on")]
+    [DataRow(13, "Flatten x -> f\nAdd x f -> y",
+        "'y' (Add): it takes samples of [2, 4, 5] and [40]: axes are matched from the last one on")]
     [DataRow(13, "Relu x -> r\nConcat r x -> y axis=0", "'y' (Concat): attribute 'axis' is that of the samples")]
     [DataRow(13, "MaxPool x -> p kernel_shape=2,2\nAdd x p -> y", "'y' (Add)")]
     [DataRow(13, "MaxPool x -> p kernel_shape=2,2\nConcat x p -> y axis=1", "'y' (Concat)")]
@@ -72,8 +75,10 @@ public sealed class GraphImportTests
             Flatten g -> f
             Gemm f fc.weight fc.bias -> y transB=1
             """;
-        var imported = Graphs.AssertImports(Graphs.Of(17, Image, Nodes, ("layer1.0.conv1.weight", [3, 2, 3, 3]), ("layer1.0.conv1.bias", [3]),
-            ("layer1.0.conv2.weight", [3, 3, 3, 3]), ("layer1.0.downsample.0.weight", [3, 2, 1, 1]), ("fc.weight", [4, 3]), ("fc.bias", [4])));
+        var imported = Graphs.AssertImports(Graphs.Of(17, Image, Nodes, ("layer1.0.conv1.weight", [3, 2, 3, 3]),
+            ("layer1.0.conv1.bias", [3]),
+            ("layer1.0.conv2.weight", [3, 3, 3, 3]), ("layer1.0.downsample.0.weight", [3, 2, 1, 1]), ("fc.weight", [4, 3]),
+                ("fc.bias", [4])));
         Assert.AreEqual("""
             Net(
               (layer1): Module(
@@ -89,11 +94,14 @@ public sealed class GraphImportTests
             )
             """.ReplaceLineEndings("\n"), imported.Network.ToString());
         CollectionAssert.AreEqual(
-            new[] { "layer1.0.conv1.weight", "layer1.0.conv1.bias", "layer1.0.conv2.weight", "layer1.0.downsample.0.weight", "fc.weight", "fc.bias" },
+            new[] { "layer1.0.conv1.weight", "layer1.0.conv1.bias", "layer1.0.conv2.weight", "layer1.0.downsample.0.weight", "fc.weight",
+                "fc.bias" },
             imported.Network.NamedParameters().Select(named => named.Name).ToArray());
         Assert.IsTrue(GradientParity.Passed(GradientParity.Gradients(imported.Network, imported.Sample)));
-        var report = ParityValidation.Run(imported, Graphs.Of(17, Image, Nodes, ("layer1.0.conv1.weight", [3, 2, 3, 3]), ("layer1.0.conv1.bias", [3]),
-            ("layer1.0.conv2.weight", [3, 3, 3, 3]), ("layer1.0.downsample.0.weight", [3, 2, 1, 1]), ("fc.weight", [4, 3]), ("fc.bias", [4])));
+        var report = ParityValidation.Run(imported, Graphs.Of(17, Image, Nodes, ("layer1.0.conv1.weight", [3, 2, 3, 3]),
+            ("layer1.0.conv1.bias", [3]),
+            ("layer1.0.conv2.weight", [3, 3, 3, 3]), ("layer1.0.downsample.0.weight", [3, 2, 1, 1]), ("fc.weight", [4, 3]),
+                ("fc.bias", [4])));
         Assert.IsTrue(report.Passed);
         Assert.HasCount(9, report.Devices[0].Layers);
         // A new head.
@@ -117,7 +125,10 @@ public sealed class GraphImportTests
         Assert.IsTrue(GradientParity.Passed(GradientParity.Gradients(imported.Network, imported.Sample)));
     }
 
-    /// <summary>The same weights are not the same layer: a bias that is added and one that is subtracted, a weight and what is seen of it transposed.</summary>
+    /// <summary>
+    /// The same weights are not the same layer: a bias that is added and one that is subtracted, a weight and what is seen of it
+    /// transposed.
+    /// </summary>
     [TestMethod]
     [DataRow("MatMul x w -> a\nAdd a b -> c\nMatMul c w -> d\nSub d b -> y")]
     [DataRow("MatMul x w -> a\nSub a b -> c\nMatMul c w -> d\nAdd d b -> y")]
@@ -164,7 +175,8 @@ public sealed class GraphImportTests
         model.Graph.Output.Add(new ValueInfoProto { Name = "r" });
         var imported = OnnxImporter.Import(model);
         Assert.Contains("'y', 'r'", Assert.ThrowsExactly<OnnxException>(imported.RequireSingle).Message);
-        Assert.Contains("where one is asked for", Assert.ThrowsExactly<ShapeException>(() => Inference.Run(imported.Network, new Batch(1, Image))).Message);
+        Assert.Contains("where one is asked for",
+            Assert.ThrowsExactly<ShapeException>(() => Inference.Run(imported.Network, new Batch(1, Image))).Message);
         // The class's number beside the scores is no second value: it is taken off.
         var classes = Graphs.Of(13, Image, "Flatten x -> y\nArgMax y -> c axis=1");
         classes.Graph.Output.Add(new ValueInfoProto { Name = "y" });

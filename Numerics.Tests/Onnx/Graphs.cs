@@ -5,7 +5,10 @@ using AttributeType = OnnxLeNet.Onnx.Schema.AttributeProto.Types.AttributeType;
 
 namespace OnnxLeNet.Numerics.Tests;
 
-/// <summary>Models as text: a node a line, <c>Conv x w -> c pads=0,1,0,1</c>, each named by what it returns; what the last one returns is the output.</summary>
+/// <summary>
+/// Models as text: a node a line, <c>Conv x w -> c pads=0,1,0,1</c>, each named by what it returns; what the last one returns is the
+/// output.
+/// </summary>
 internal static class Graphs
 {
     /// <summary>A model of one input x.</summary>
@@ -25,7 +28,8 @@ internal static class Graphs
             for (int i = 0; i < dims.Aggregate(1, (n, d) => n * d); i++) tensor.FloatData.Add((float)(0.5 + generator.NextDouble()));
             graph.Initializer.Add(tensor);
         }
-        foreach (string line in nodes.Split('\n', StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries)) graph.Node.Add(Node(line));
+        foreach (string line in nodes.Split('\n',
+            StringSplitOptions.TrimEntries | StringSplitOptions.RemoveEmptyEntries)) graph.Node.Add(Node(line));
         graph.Output.Add(new ValueInfoProto { Name = graph.Node[^1].Output[0] });
         var model = new ModelProto { IrVersion = 8, ProducerName = "test", Graph = graph };
         model.OpsetImport.Add(new OperatorSetIdProto { Version = opset });
@@ -35,7 +39,8 @@ internal static class Graphs
     /// <summary>Adds whole numbers as a weight.</summary>
     public static ModelProto WithIntegers(this ModelProto model, string name, params long[] values)
     {
-        model.Graph.Initializer.Add(new TensorProto { Name = name, DataType = (int)TensorProto.Types.DataType.Int64, Dims = { values.Length }, Int64Data = { values } });
+        model.Graph.Initializer.Add(new TensorProto { Name = name, DataType = (int)TensorProto.Types.DataType.Int64,
+            Dims = { values.Length }, Int64Data = { values } });
         return model;
     }
 
@@ -47,7 +52,9 @@ internal static class Graphs
         return new Tensor(sample.Prepend(x.Shape[0]), y);
     }
 
-    /// <summary>Imports a model and compares the network with ONNX Runtime's run of the file, then what is exported of it and imported again.</summary>
+    /// <summary>
+    /// Imports a model and compares the network with ONNX Runtime's run of the file, then what is exported of it and imported again.
+    /// </summary>
     public static ImportedModel AssertImports(ModelProto model, double tolerance = 1e-5)
     {
         var imported = OnnxImporter.Import(model);
@@ -57,7 +64,8 @@ internal static class Graphs
         var exported = OnnxExporter.Export(imported.Network, imported.Sample, "again");
         var again = OnnxImporter.Import(exported);
         Close.AssertSameBits("again", y.Data, Inference.Run(again.Network, Batch.FromTensor(x)).ToTensor().Data);
-        CollectionAssert.AreEqual(exported.ToByteArray(), OnnxExporter.Export(again.Network, again.Sample, "again", again.Metadata).ToByteArray(), "export, import, export");
+        CollectionAssert.AreEqual(exported.ToByteArray(), OnnxExporter.Export(again.Network, again.Sample, "again", again.Metadata)
+            .ToByteArray(), "export, import, export");
         return imported;
     }
 
@@ -73,7 +81,8 @@ internal static class Graphs
             string[] pair = word.Split('=');
             bool list = pair[1].Contains(',', StringComparison.Ordinal);
             bool isFloat = !list && pair[1].Contains('.', StringComparison.Ordinal);
-            var attribute = new AttributeProto { Name = pair[0], Type = list ? AttributeType.Ints : isFloat ? AttributeType.Float : AttributeType.Int };
+            var attribute = new AttributeProto { Name = pair[0],
+                Type = list ? AttributeType.Ints : isFloat ? AttributeType.Float : AttributeType.Int };
             if (list) attribute.Ints.Add(pair[1].Split(',').Select(long.Parse));
             else if (isFloat) attribute.F = float.Parse(pair[1], System.Globalization.CultureInfo.InvariantCulture);
             else attribute.I = long.Parse(pair[1]);

@@ -9,7 +9,10 @@ public sealed class ImportedArithmeticTests
 {
     private static readonly Shape Image = new(2, 5, 6);
 
-    /// <summary>Every shape that is broadcast to one number for each of four channels, on either side, behind [4, 4, 4]: the sizes alone do not tell the axis.</summary>
+    /// <summary>
+    /// Every shape that is broadcast to one number for each of four channels, on either side, behind [4, 4, 4]: the sizes alone do not tell
+    /// the axis.
+    /// </summary>
     [TestMethod]
     [DataRow("Add c b", new[] { 4, 1, 1 })]
     [DataRow("Add b c", new[] { 4, 1, 1 })]
@@ -37,7 +40,8 @@ public sealed class ImportedArithmeticTests
     [DataRow("MatMul x v -> m", "Add m b", new int[0])]
     public void ABiasBehindAProductIsIts(string product, string node, int[] shape)
     {
-        var imported = Graphs.AssertImports(Graphs.Of(13, new Shape(5), $"{product}\n{node} -> y", ("w", [4, 5]), ("v", [5, 4]), ("b", shape)));
+        var imported = Graphs.AssertImports(Graphs.Of(13, new Shape(5), $"{product}\n{node} -> y", ("w", [4, 5]), ("v", [5, 4]),
+            ("b", shape)));
         Assert.IsNotNull(((Linear)imported.Layers.Single().Layer).Bias);
     }
 
@@ -106,12 +110,17 @@ public sealed class ImportedArithmeticTests
             Add m b -> logits
             Mul logits temperature -> y
             """;
-        var imported = Graphs.AssertImports(Graphs.Of(13, Image, Nodes, ("mean", [1, 2, 1, 1]), ("std", [2, 1, 1]), ("w", [3, 2, 3, 2]), ("gamma", [3, 1, 1]), ("beta", [1, 3, 1, 1]),
+        var imported = Graphs.AssertImports(Graphs.Of(13, Image, Nodes, ("mean", [1, 2, 1, 1]), ("std", [2, 1, 1]), ("w", [3, 2, 3, 2]),
+            ("gamma", [3, 1, 1]), ("beta", [1, 3, 1, 1]),
             ("each", [45]), ("v", [45, 4]), ("b", [4]), ("temperature", [])));
-        Assert.AreEqual("ScaleShift ScaleShift Conv2d ScaleShift ReLU Flatten ScaleShift Linear ScaleShift", string.Join(' ', imported.Layers.Select(layer => layer.Layer.GetType().Name)));
+        Assert.AreEqual("ScaleShift ScaleShift Conv2d ScaleShift ReLU Flatten ScaleShift Linear ScaleShift",
+            string.Join(' ', imported.Layers.Select(layer => layer.Layer.GetType().Name)));
         // All of them as the file has them in the proof by layers.
-        var report = ParityValidation.Run(imported, OnnxFile.Parse(Google.Protobuf.MessageExtensions.ToByteArray(Graphs.Of(13, Image, Nodes, ("mean", [1, 2, 1, 1]), ("std", [2, 1, 1]),
-            ("w", [3, 2, 3, 2]), ("gamma", [3, 1, 1]), ("beta", [1, 3, 1, 1]), ("each", [45]), ("v", [45, 4]), ("b", [4]), ("temperature", []))), "model"),
+        var report = ParityValidation.Run(imported,
+            OnnxFile.Parse(Google.Protobuf.MessageExtensions.ToByteArray(Graphs.Of(13, Image, Nodes, ("mean", [1, 2, 1, 1]),
+            ("std", [2, 1, 1]),
+            ("w", [3, 2, 3, 2]), ("gamma", [3, 1, 1]), ("beta", [1, 3, 1, 1]), ("each", [45]), ("v", [45, 4]), ("b", [4]),
+                ("temperature", []))), "model"),
             new ValidationOptions { BatchSizes = [1, 7], Providers = ["simd"] });
         Assert.HasCount(9, report.Devices.Single().Layers);
         Assert.IsTrue(report.Passed, report.Devices.Single().FirstFailing?.ToString());
@@ -150,8 +159,10 @@ public sealed class ImportedArithmeticTests
     [TestMethod]
     public void TrainingLeavesConstantsAlone()
     {
-        var imported = OnnxImporter.Import(Graphs.Of(13, Image, "Mul x k -> s\nConv s w -> c\nAdd c b -> r\nMul r g -> m\nFlatten m -> y", ("k", []), ("w", [3, 2, 5, 6]), ("b", [3, 1, 1]), ("g", [3, 1, 1])));
-        var before = imported.Network.NamedParameters().ToDictionary(named => named.Name, named => (float[])named.Parameter.Value.Data.Clone());
+        var imported = OnnxImporter.Import(Graphs.Of(13, Image, "Mul x k -> s\nConv s w -> c\nAdd c b -> r\nMul r g -> m\nFlatten m -> y",
+            ("k", []), ("w", [3, 2, 5, 6]), ("b", [3, 1, 1]), ("g", [3, 1, 1])));
+        var before = imported.Network.NamedParameters().ToDictionary(named => named.Name,
+            named => (float[])named.Parameter.Value.Data.Clone());
         var optimizer = new SGD(imported.Network.Parameters(), 0.1, momentum: 0.9);
         var loss = new CrossEntropyLoss();
         for (int step = 0; step < 3; step++)
@@ -163,7 +174,8 @@ public sealed class ImportedArithmeticTests
         }
         foreach (var (name, parameter) in imported.Network.NamedParameters())
             Assert.AreEqual(parameter.RequiresGrad, !before[name].AsSpan().SequenceEqual(parameter.Value.Data), name);
-        CollectionAssert.AreEqual(new[] { "s.weight", "m.weight" }, imported.Network.NamedParameters().Where(named => !named.Parameter.RequiresGrad).Select(named => named.Name).ToArray());
+        CollectionAssert.AreEqual(new[] { "s.weight", "m.weight" }, imported.Network.NamedParameters()
+            .Where(named => !named.Parameter.RequiresGrad).Select(named => named.Name).ToArray());
         // Whoever wants them trained says so.
         imported.Network.RequiresGrad();
         imported.Network.Backward(imported.Network.Forward(Batch.FromTensor(OnnxNetworks.Random(Image.Prepend(4), 1))));

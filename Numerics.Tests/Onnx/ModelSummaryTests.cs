@@ -16,12 +16,16 @@ public sealed class ModelSummaryTests
         var summary = Of(OnnxExporter.Export(Networks.LeNet5(1), new Shape(1, 32, 32), "lenet5", [new("classes", "0,1")]));
         string[] expected =
         [
-            "conv1 Conv float[batch, 6, 28, 28] 156 235200", "relu1 Relu float[batch, 6, 28, 28] 0 0", "maxpool1 MaxPool float[batch, 6, 14, 14] 0 0",
-            "conv2 Conv float[batch, 16, 10, 10] 2416 480000", "relu2 Relu float[batch, 16, 10, 10] 0 0", "maxpool2 MaxPool float[batch, 16, 5, 5] 0 0",
-            "flatten1 Flatten float[batch, 400] 0 0", "fc1 Gemm float[batch, 120] 48120 96000", "relu3 Relu float[batch, 120] 0 0", "fc2 Gemm float[batch, 84] 10164 20160",
+            "conv1 Conv float[batch, 6, 28, 28] 156 235200", "relu1 Relu float[batch, 6, 28, 28] 0 0",
+                "maxpool1 MaxPool float[batch, 6, 14, 14] 0 0",
+            "conv2 Conv float[batch, 16, 10, 10] 2416 480000", "relu2 Relu float[batch, 16, 10, 10] 0 0",
+                "maxpool2 MaxPool float[batch, 16, 5, 5] 0 0",
+            "flatten1 Flatten float[batch, 400] 0 0", "fc1 Gemm float[batch, 120] 48120 96000", "relu3 Relu float[batch, 120] 0 0",
+                "fc2 Gemm float[batch, 84] 10164 20160",
             "relu4 Relu float[batch, 84] 0 0", "fc3 Gemm float[batch, 10] 850 1680",
         ];
-        CollectionAssert.AreEqual(expected, summary.Nodes.Select(node => $"{node.Name} {node.Operator} {node.OutputType} {node.Parameters} {node.Flops}").ToArray());
+        CollectionAssert.AreEqual(expected, summary.Nodes.Select(node =>
+            $"{node.Name} {node.Operator} {node.OutputType} {node.Parameters} {node.Flops}").ToArray());
         Assert.AreEqual(61_706, summary.Parameters);
         Assert.AreEqual(833_040, summary.Flops);
         Assert.AreEqual("lenet5", summary.Graph);
@@ -76,7 +80,8 @@ public sealed class ModelSummaryTests
         Assert.AreEqual(2 * 2 * 3 * 2 * 4 * 4, summary.Nodes[0].Flops, "known before it");
         Assert.IsNull(summary.Nodes[1].Flops);
         Assert.IsNull(summary.Flops);
-        CollectionAssert.AreEqual((string[])["com.example.Frobnicate (node 'relu1')"], summary.ImportProblems.Select(problem => problem.Split(" for ")[1].Split(';')[0]).ToArray());
+        CollectionAssert.AreEqual((string[])["com.example.Frobnicate (node 'relu1')"],
+            summary.ImportProblems.Select(problem => problem.Split(" for ")[1].Split(';')[0]).ToArray());
         Assert.AreEqual(14, summary.Nodes[0].Parameters);
         Assert.AreEqual("float[batch, 3]", summary.Nodes[^1].OutputType);
     }
@@ -123,7 +128,9 @@ public sealed class ModelSummaryTests
         Assert.AreEqual(!open, summary.ImportProblems.Count == 0);
     }
 
-    /// <summary>Of a row of features, of features behind other axes, and of two activations, for a batch of 4: each as a sample has it.</summary>
+    /// <summary>
+    /// Of a row of features, of features behind other axes, and of two activations, for a batch of 4: each as a sample has it.
+    /// </summary>
     [TestMethod]
     [DataRow("Gemm x w -> y", new[] { 5 }, 2L * 5 * 7)]
     [DataRow("MatMul x w -> y", new[] { 3, 5 }, 2L * 3 * 5 * 7)]
@@ -162,41 +169,49 @@ public sealed class ModelSummaryTests
     public void InspectSaysWhatTheEngineDoes()
     {
         using var folder = new TemporaryFolder();
-        var model = Graphs.Of(13, new Shape(4), "Mul x k -> s\nGemm s w -> a transB=1\nRelu a -> r\nGemm r w -> y transB=0", ("k", []), ("w", [4, 4]));
+        var model = Graphs.Of(13, new Shape(4), "Mul x k -> s\nGemm s w -> a transB=1\nRelu a -> r\nGemm r w -> y transB=0", ("k", []),
+            ("w", [4, 4]));
         File.WriteAllBytes(folder["shared.onnx"], model.ToByteArray());
         var run = Program.Run("inspect", folder["shared.onnx"], "--json", folder["shared.json"]).MustExit(0);
-        foreach (string part in (string[])["the engine can import it", "Mul 's' works with a constant", "weight 'w' is that of node 'a' (Gemm) and of node 'y' (Gemm)"]) Assert.Contains(part, run.Output);
+        foreach (string part in (string[])["the engine can import it", "Mul 's' works with a constant",
+            "weight 'w' is that of node 'a' (Gemm) and of node 'y' (Gemm)"]) Assert.Contains(part, run.Output);
         var json = folder.Json("shared.json");
         Assert.IsTrue((bool)json["import"]!["possible"]!);
         Assert.HasCount(2, json["import"]!["notes"]!.AsArray());
         Assert.AreEqual(64, (int)json["flops"]!);
         Assert.AreEqual(17, (int)json["parameters"]!, "the weight that two layers share counts once");
-        Program.Run("validate", folder["shared.onnx"], "--data", "none", "--provider", "simd").MustExit(0).MustSay("Mul 's' works with a constant", "weight 'w' is that of");
+        Program.Run("validate", folder["shared.onnx"], "--data", "none", "--provider", "simd").MustExit(0)
+            .MustSay("Mul 's' works with a constant", "weight 'w' is that of");
         // Where several nodes are in the way, all are named.
         model.Graph.Node[2].OpType = "Softsign";
         model.Graph.Node[3].Attribute.Add(GraphWriter.Int("transA", 1));
         File.WriteAllBytes(folder["other.onnx"], model.ToByteArray());
         run = Program.Run("inspect", folder["other.onnx"]).MustExit(0);
-        foreach (string part in (string[])["the engine cannot import it:", "Softsign (node 'r')", "'transA' is 1"]) Assert.Contains(part, run.Output);
+        foreach (string part in (string[])["the engine cannot import it:", "Softsign (node 'r')", "'transA' is 1"]) Assert.Contains(part,
+            run.Output);
     }
 
     /// <summary>The three forms of ONNX that hold 8-bit integers, by their names.</summary>
     [TestMethod]
-    [DataRow("QuantizeLinear x s z -> q\nQLinearConv q s z w ws wz s z -> c\nDequantizeLinear c s z -> y", "1 operators compute with 8-bit integers (QOperator)")]
+    [DataRow("QuantizeLinear x s z -> q\nQLinearConv q s z w ws wz s z -> c\nDequantizeLinear c s z -> y",
+        "1 operators compute with 8-bit integers (QOperator)")]
     [DataRow("QuantizeLinear x s z -> q\nDequantizeLinear q s z -> y", "1 activations pass through 8-bit integers (QDQ)")]
-    [DataRow("DynamicQuantizeLinear x -> q qs qz\nConvInteger q w qz wz -> c\nCast c -> y to=1", "1 operators compute with 8-bit integers, scaled as they run (dynamic)")]
+    [DataRow("DynamicQuantizeLinear x -> q qs qz\nConvInteger q w qz wz -> c\nCast c -> y to=1",
+        "1 operators compute with 8-bit integers, scaled as they run (dynamic)")]
     [DataRow("DequantizeLinear w ws wz -> f\nConv x f -> y", "1 weights are stored as integers, activations are floats (weight-only)")]
     public void TheFormOfIntegersIsNamed(string nodes, string expected)
     {
         var model = Graphs.Of(13, new Shape(2, 5, 6), nodes, ("s", []), ("ws", []));
         foreach (var (name, type) in new[] { ("z", TensorProto.Types.DataType.Uint8), ("wz", TensorProto.Types.DataType.Int8) })
             model.Graph.Initializer.Add(new TensorProto { Name = name, DataType = (int)type, Int32Data = { 0 } });
-        model.Graph.Initializer.Add(new TensorProto { Name = "w", DataType = (int)TensorProto.Types.DataType.Int8, Dims = { 3, 2, 2, 3 }, Int32Data = { Enumerable.Range(-18, 36) } });
+        model.Graph.Initializer.Add(new TensorProto { Name = "w", DataType = (int)TensorProto.Types.DataType.Int8, Dims = { 3, 2, 2, 3 },
+            Int32Data = { Enumerable.Range(-18, 36) } });
         var summary = Of(model);
         Assert.AreEqual(expected, summary.Quantization);
         if (nodes.Contains("Conv", StringComparison.Ordinal)) Assert.AreEqual(36, summary.Parameters);
         Assert.IsNotEmpty(summary.ImportProblems);
-        if (!nodes.StartsWith("Dequantize", StringComparison.Ordinal)) Assert.Contains("quantized to 8-bit integers", summary.ImportProblems[0]);
+        if (!nodes.StartsWith("Dequantize", StringComparison.Ordinal)) Assert.Contains("quantized to 8-bit integers",
+            summary.ImportProblems[0]);
     }
 
     /// <summary>Weights that a node makes are counted without being made.</summary>

@@ -3,7 +3,9 @@ using OnnxLeNet.Onnx;
 
 namespace OnnxLeNet.Numerics.Tests;
 
-/// <summary>Layers and joins of a user's own with what they are in ONNX, each in one place: trained, exported and proved like the others.</summary>
+/// <summary>
+/// Layers and joins of a user's own with what they are in ONNX, each in one place: trained, exported and proved like the others.
+/// </summary>
 [TestClass]
 public sealed class OnnxFormTests
 {
@@ -111,7 +113,8 @@ public sealed class OnnxFormTests
         var network = new Net(new Larger());
         var file = OnnxExporter.Export(network, Sample, "net", options: new ExportOptions { Opset = opset });
         OnnxChecker.Check(file);
-        CollectionAssert.IsSubsetOf(new[] { "swish.product", "swish.gate", "swish", "join" }, file.Graph.Node.Select(node => node.Name).ToArray());
+        CollectionAssert.IsSubsetOf(new[] { "swish.product", "swish.gate", "swish", "join" }, file.Graph.Node.Select(node => node.Name)
+            .ToArray());
         Assert.IsTrue(file.Graph.Initializer.Any(weight => weight.Name == "swish.beta"));
         using var model = OrtModel.Load(file.ToByteArray());
         foreach (var row in Parity.OnRandomInput(network, Sample, model)) Assert.IsTrue(row.Passed, $"{row}");
@@ -156,6 +159,7 @@ public sealed class OnnxFormTests
     public void WithoutAFormTheyAreRefusedByName()
     {
         Failure.Of<OnnxException>(() => OnnxExporter.Export(new Net(new Mean()), Sample, "net"), "join", "Mean", "no form in ONNX");
-        Failure.Of<OnnxException>(() => GradientParity.Gradients(new Net(new ForwardOnly()), Sample), "ForwardOnly", "no backward in ONNX", "BackwardToOnnx");
+        Failure.Of<OnnxException>(() => GradientParity.Gradients(new Net(new ForwardOnly()), Sample), "ForwardOnly", "no backward in ONNX",
+            "BackwardToOnnx");
     }
 }

@@ -7,7 +7,9 @@ using AttributeType = OnnxLeNet.Onnx.Schema.AttributeProto.Types.AttributeType;
 
 namespace OnnxLeNet.Numerics.Tests;
 
-/// <summary>Files made to do harm: each gets an error that names what is wrong, before the engine or ONNX Runtime sees it, and soon.</summary>
+/// <summary>
+/// Files made to do harm: each gets an error that names what is wrong, before the engine or ONNX Runtime sees it, and soon.
+/// </summary>
 [TestClass]
 public sealed class OnnxHostileTests
 {
@@ -55,18 +57,27 @@ public sealed class OnnxHostileTests
         })),
 
         // Attributes
-        ["an attribute of another type than it says"] = ("is of type Int, but holds Ints", m => m.Graph.Node[0].Attribute[0].Type = AttributeType.Int),
+        ["an attribute of another type than it says"] = ("is of type Int, but holds Ints",
+            m => m.Graph.Node[0].Attribute[0].Type = AttributeType.Int),
         ["an attribute twice"] = ("stands twice", m => m.Graph.Node[0].Attribute.Add(m.Graph.Node[0].Attribute[0].Clone())),
         ["an attribute without a name"] = ("no name", m => m.Graph.Node[0].Attribute[0].Name = ""),
         ["graphs inside each other"] = ("levels deep", m => m.Graph.Node[0].Attribute.Add(Nested(20))),
         ["a weight in another file"] = ("lies in ", m => External(m, "weights.bin")),
-        ["a weight in another file, in a function"] = ("lies in ", m => m.Functions.Add(new FunctionProto { Name = "f", Domain = "own", Output = { "y" }, Node = { Constant(m) } })),
-        ["a function's default in another file"] = ("another file", m => m.Functions.Add(new FunctionProto { Name = "f", Domain = "own", AttributeProto = { Constant(m).Attribute[0] } })),
-        ["a function that takes what nobody makes"] = ("'nowhere'", m => m.Functions.Add(new FunctionProto { Name = "f", Node = { new NodeProto { OpType = "Relu", Input = { "nowhere" }, Output = { "y" } } } })),
-        ["a sparse tensor of eight billion bytes"] = ("only whole ones", m => m.Graph.Node[0].Attribute.Add(new AttributeProto { Name = "sparse_value", Type = AttributeType.SparseTensor, SparseTensor = Sparse() })),
+        ["a weight in another file, in a function"] = ("lies in ",
+            m => m.Functions.Add(new FunctionProto { Name = "f", Domain = "own", Output = { "y" }, Node = { Constant(m) } })),
+        ["a function's default in another file"] = ("another file",
+            m => m.Functions.Add(new FunctionProto { Name = "f", Domain = "own", AttributeProto = { Constant(m).Attribute[0] } })),
+        ["a function that takes what nobody makes"] = ("'nowhere'",
+            m => m.Functions.Add(new FunctionProto { Name = "f",
+            Node = { new NodeProto { OpType = "Relu", Input = { "nowhere" }, Output = { "y" } } } })),
+        ["a sparse tensor of eight billion bytes"] = ("only whole ones",
+            m => m.Graph.Node[0].Attribute.Add(new AttributeProto { Name = "sparse_value", Type = AttributeType.SparseTensor,
+            SparseTensor = Sparse() })),
         ["a sparse weight"] = ("only whole ones", m => m.Graph.SparseInitializer.Add(Sparse())),
         ["a weight of too many axes"] = ("100000 axes", m => m.Graph.Initializer[0].Dims.AddRange(Enumerable.Repeat(1L, 99_996))),
-        ["an input of too many axes"] = ("70 axes", m => m.Graph.Input[0].Type.TensorType.Shape.Dim.AddRange(Enumerable.Range(0, 66).Select(_ => new TensorShapeProto.Types.Dimension { DimValue = 1 }))),
+        ["an input of too many axes"] = ("70 axes",
+            m => m.Graph.Input[0].Type.TensorType.Shape.Dim.AddRange(Enumerable.Range(0, 66)
+            .Select(_ => new TensorShapeProto.Types.Dimension { DimValue = 1 }))),
     };
 
     public static IEnumerable<object[]> Cases => All.Select(c => new object[] { c.Key, c.Value.Part });
@@ -131,12 +142,14 @@ public sealed class OnnxHostileTests
         }
         OnnxChecker.Check(wide);
         var shared = Small();
-        for (int i = 0; i < 20_000; i++) shared.Graph.Node.Insert(1, new NodeProto { OpType = "Softsign", Name = $"s{i}", Input = { "conv1" }, Output = { $"s{i}" } });
+        for (int i = 0; i < 20_000; i++) shared.Graph.Node.Insert(1,
+            new NodeProto { OpType = "Softsign", Name = $"s{i}", Input = { "conv1" }, Output = { $"s{i}" } });
         OnnxImporter.Import(shared);
         var chain = Small();
         chain.Graph.Node.RemoveAt(4);
         string value = chain.Graph.Node[3].Output[0];
-        for (int i = 0; i < 20_000; i++, value = $"r{i - 1}") chain.Graph.Node.Add(new NodeProto { OpType = "Relu", Name = $"r{i}", Input = { value }, Output = { $"r{i}" } });
+        for (int i = 0; i < 20_000; i++, value = $"r{i - 1}") chain.Graph.Node.Add(new NodeProto { OpType = "Relu", Name = $"r{i}",
+            Input = { value }, Output = { $"r{i}" } });
         (chain.Graph.Output[0].Name, chain.Graph.Output[0].Type) = (value, null);
         Failure.Of<OnnxException>(() => OnnxImporter.Import(chain), "20004 layers");
         foreach (var node in chain.Graph.Node.Skip(4)) node.OpType = "Softsign";
@@ -155,7 +168,8 @@ public sealed class OnnxHostileTests
         for (int i = 0; i < 5000; i++, value = $"u{i - 1}")
         {
             var axes = new AttributeProto { Name = "axes", Type = AttributeType.Ints, Ints = { 0, 1, 2, 3, 4, 5, 6, 7 } };
-            tower.Graph.Node.Insert(i, new NodeProto { OpType = "Unsqueeze", Input = { value }, Output = { $"u{i}" }, Attribute = { axes } });
+            tower.Graph.Node.Insert(i, new NodeProto { OpType = "Unsqueeze", Input = { value }, Output = { $"u{i}" },
+                Attribute = { axes } });
         }
         tower.OpsetImport[0].Version = 11;
         tower.Graph.Node[^1].Input[2] = value;
@@ -163,14 +177,17 @@ public sealed class OnnxHostileTests
 
         // Each would be another copy.
         var turned = Small();
-        turned.Graph.Initializer.Add(new TensorProto { Name = "t", DataType = (int)TensorProto.Types.DataType.Int64, Dims = { 500, 1000 }, RawData = ByteString.CopyFrom(new byte[4_000_000]) });
+        turned.Graph.Initializer.Add(new TensorProto { Name = "t", DataType = (int)TensorProto.Types.DataType.Int64, Dims = { 500, 1000 },
+            RawData = ByteString.CopyFrom(new byte[4_000_000]) });
         value = "t";
-        for (int i = 0; i < 2000; i++, value = $"t{i - 1}") turned.Graph.Node.Insert(i, new NodeProto { OpType = "Transpose", Input = { value }, Output = { $"t{i}" } });
+        for (int i = 0; i < 2000; i++, value = $"t{i - 1}") turned.Graph.Node.Insert(i,
+            new NodeProto { OpType = "Transpose", Input = { value }, Output = { $"t{i}" } });
         turned.Graph.Node[^1].Input[2] = value;
         Failure.Of<OnnxException>(() => OnnxImporter.Import(turned), "Transpose", "at most 64");
 
         // Two billion rows of nothing.
-        var empty = Cut(new TensorProto { DataType = (int)TensorProto.Types.DataType.Int64, Dims = { 2_000_000_000, 0 } }, 0, int.MaxValue, 1);
+        var empty = Cut(new TensorProto { DataType = (int)TensorProto.Types.DataType.Int64, Dims = { 2_000_000_000, 0 } }, 0, int.MaxValue,
+            1);
         Failure.Of<OnnxException>(() => OnnxImporter.Import(empty), "Slice", "first axis");
         Assert.IsLessThan(TimeSpan.FromSeconds(10), watch.Elapsed);
         Assert.IsLessThan(200_000_000, GC.GetAllocatedBytesForCurrentThread() - before);
@@ -198,7 +215,8 @@ public sealed class OnnxHostileTests
     public void WeightsThatManyLayersShareAreRefusedBeforeTheyFillMemory()
     {
         var lines = Enumerable.Range(0, 70).Select(i => $"Gemm {(i == 0 ? "x" : $"y{i - 1}")} w -> y{i} transB=1 alpha={i + 1}.0");
-        var model = Graphs.Of(13, new Shape(4096), $"ConstantOfShape sizes -> w\n{string.Join('\n', lines)}").WithIntegers("sizes", 4096, 4096);
+        var model = Graphs.Of(13, new Shape(4096), $"ConstantOfShape sizes -> w\n{string.Join('\n', lines)}")
+            .WithIntegers("sizes", 4096, 4096);
         var error = Assert.ThrowsExactly<OnnxException>(() => OnnxImporter.Import(model));
         Assert.Contains("'w' [4096, 4096]", error.Message);
         Assert.Contains("4 GiB, the memory budget", error.Message);
@@ -210,7 +228,8 @@ public sealed class OnnxHostileTests
     [DataRow(true)]
     public void AnImportPeaksAtFourTimesTheFile(bool transposed)
     {
-        var net = new Sequential("Net") { new Linear(1700, 1500, generator: new Generator(1)), new Linear(1500, 11, generator: new Generator(2)) };
+        var net = new Sequential("Net") { new Linear(1700, 1500, generator: new Generator(1)),
+            new Linear(1500, 11, generator: new Generator(2)) };
         var model = OnnxExporter.Export(net, new Shape(1700), "large");
         if (transposed)
             foreach (var node in model.Graph.Node)
@@ -247,13 +266,18 @@ public sealed class OnnxHostileTests
         var x = OnnxNetworks.Random(OnnxNetworks.SmallSample.Prepend(3), 5);
         using var runtime = OrtModel.Load(folder["model.onnx"]);
         OnnxNetworks.AssertAgree("weights beside the model", imported.Network.Forward(x), runtime.Run(x), 1e-5);
-        Assert.Contains(node => node.Weights.Contains("float[3, 2, 2, 1]") || node.Weights.Any(weight => weight.StartsWith("float[", StringComparison.Ordinal)), ModelSummary.Read(folder["model.onnx"]).Nodes);
+        Assert.Contains(node => node.Weights.Contains("float[3, 2, 2, 1]")
+            || node.Weights.Any(weight => weight.StartsWith("float[", StringComparison.Ordinal)), ModelSummary.Read(folder["model.onnx"])
+            .Nodes);
         // In memory there is no folder to look in.
         Failure.Of<OnnxException>(() => OnnxFile.Parse(model.ToByteArray(), "m"), "'conv1.weight'", "another file");
         Failure.Of<OnnxException>(() => OrtModel.Load(model.ToByteArray()), "'conv1.weight'", "another file");
     }
 
-    /// <summary>The model that a PyTorch of 2025 writes has its weights in a file of its own name; a sparse one of gigabytes is read for the bytes that are asked for.</summary>
+    /// <summary>
+    /// The model that a PyTorch of 2025 writes has its weights in a file of its own name; a sparse one of gigabytes is read for the bytes
+    /// that are asked for.
+    /// </summary>
     [TestMethod]
     public void OfALargeFileOnlyTheWeightsAreRead()
     {
@@ -355,7 +379,8 @@ public sealed class OnnxHostileTests
         data.Name = "data";
         model.Graph.Initializer.Add(data);
         foreach (var (name, number) in new[] { ("start", start), ("end", end), ("step", step) })
-            model.Graph.Initializer.Add(new TensorProto { Name = name, DataType = (int)TensorProto.Types.DataType.Int64, Dims = { 1 }, Int64Data = { number } });
+            model.Graph.Initializer.Add(new TensorProto { Name = name, DataType = (int)TensorProto.Types.DataType.Int64, Dims = { 1 },
+                Int64Data = { number } });
         var flatten = model.Graph.Node.Single(n => n.OpType == "Flatten");
         (flatten.OpType, model.OpsetImport[0].Version) = ("Reshape", 11);
         flatten.Attribute.Clear();

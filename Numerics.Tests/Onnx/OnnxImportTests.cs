@@ -65,17 +65,21 @@ public sealed class OnnxImportTests
     [TestMethod]
     public void NumbersAreReadAsTheyWereWritten()
     {
-        var network = new Sequential("Net") { new BatchNorm2d(3, eps: 1e-3, momentum: 0.03), new LeakyReLU(0.2), new BatchNorm2d(3, momentum: null) };
+        var network = new Sequential("Net") { new BatchNorm2d(3, eps: 1e-3, momentum: 0.03), new LeakyReLU(0.2),
+            new BatchNorm2d(3, momentum: null) };
         var model = OnnxExporter.Export(network, new Shape(3, 4, 5), "numbers");
-        model.Graph.Node.Insert(1, new NodeProto { OpType = "Dropout", Name = "drop", Input = { model.Graph.Node[0].Output[0], "ratio" }, Output = { "dropped" } });
+        model.Graph.Node.Insert(1, new NodeProto { OpType = "Dropout", Name = "drop", Input = { model.Graph.Node[0].Output[0], "ratio" },
+            Output = { "dropped" } });
         model.Graph.Node[2].Input[0] = "dropped";
-        model.Graph.Initializer.Add(new TensorProto { Name = "ratio", DataType = (int)TensorProto.Types.DataType.Float, FloatData = { 0.3f } });
+        model.Graph.Initializer.Add(new TensorProto { Name = "ratio", DataType = (int)TensorProto.Types.DataType.Float,
+            FloatData = { 0.3f } });
         model.ProducerName = "another";
         var layers = OnnxImporter.Import(model).Layers.Select(layer => layer.Layer).Select(layer => layer.ToString()).ToArray();
         CollectionAssert.AreEqual(
             new[]
             {
-                "BatchNorm2d(3, eps=0.001, momentum=0.03, affine=True, track_running_stats=True)", "Dropout(p=0.3, inplace=False)", "LeakyReLU(negative_slope=0.2)",
+                "BatchNorm2d(3, eps=0.001, momentum=0.03, affine=True, track_running_stats=True)", "Dropout(p=0.3, inplace=False)",
+                    "LeakyReLU(negative_slope=0.2)",
                 "BatchNorm2d(3, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True)",
             },
             layers);
@@ -88,8 +92,10 @@ public sealed class OnnxImportTests
     public void WhatPicksAClassAtTheEndIsLeftOff(bool logitsToo)
     {
         var model = Small();
-        model.Graph.Node.Add(new NodeProto { OpType = "ArgMax", Name = "argmax", Input = { "logits" }, Output = { "number" }, Attribute = { GraphWriter.Int("axis", 1) } });
-        model.Graph.Node.Add(new NodeProto { OpType = "Cast", Name = "cast", Input = { "number" }, Output = { "label" }, Attribute = { GraphWriter.Int("to", 6) } });
+        model.Graph.Node.Add(new NodeProto { OpType = "ArgMax", Name = "argmax", Input = { "logits" }, Output = { "number" },
+            Attribute = { GraphWriter.Int("axis", 1) } });
+        model.Graph.Node.Add(new NodeProto { OpType = "Cast", Name = "cast", Input = { "number" }, Output = { "label" },
+            Attribute = { GraphWriter.Int("to", 6) } });
         if (!logitsToo) model.Graph.Output.Clear();
         model.Graph.Output.Add(new ValueInfoProto { Name = "label" });
         var imported = OnnxImporter.Import(model);
@@ -107,7 +113,8 @@ public sealed class OnnxImportTests
     {
         var model = Small();
         model.Graph.Input[0].Type.TensorType.ElemType = (int)TensorProto.Types.DataType.Uint8;
-        model.Graph.Node.Insert(0, new NodeProto { OpType = "Cast", Name = "cast", Input = { "input" }, Output = { "floats" }, Attribute = { GraphWriter.Int("to", 1) } });
+        model.Graph.Node.Insert(0, new NodeProto { OpType = "Cast", Name = "cast", Input = { "input" }, Output = { "floats" },
+            Attribute = { GraphWriter.Int("to", 1) } });
         Node(model, "conv1").Input[0] = "floats";
         AssertSmall(OnnxImporter.Import(model));
         model.Graph.Node[0].Attribute[0].I = (int)TensorProto.Types.DataType.Int32;
@@ -140,7 +147,8 @@ public sealed class OnnxImportTests
     public void NamesThatAreNoTreeAreFlattened(string first, string second, string third)
     {
         var g = new Generator(4);
-        var network = new Sequential("Net") { new Linear(3, 4, generator: g), new Linear(4, 5, generator: g), new Linear(5, 2, generator: g) };
+        var network = new Sequential("Net") { new Linear(3, 4, generator: g), new Linear(4, 5, generator: g),
+            new Linear(5, 2, generator: g) };
         var model = OnnxExporter.Export(network, new Shape(3), "names");
         string[] names = [first, second, third];
         for (int i = 0; i < 3; i++)
@@ -250,7 +258,9 @@ public sealed class OnnxImportTests
         Assert.DoesNotContain("conv1", error.Message);
     }
 
-    /// <summary>Also where some are known operators in a form that is not read, and what comes into the later ones is then unknown.</summary>
+    /// <summary>
+    /// Also where some are known operators in a form that is not read, and what comes into the later ones is then unknown.
+    /// </summary>
     [TestMethod]
     public void AllNodesThatCannotBeReadStandInOneMessage()
     {
@@ -304,7 +314,9 @@ public sealed class OnnxImportTests
         ["axis -5"] = ("'flatten1'", m => Attribute(m, "flatten1", "axis").I = -5),
         ["axis 0"] = ("'flatten1'", m => Attribute(m, "flatten1", "axis").I = 0),
         ["ceil_mode 2"] = ("'maxpool1'", m => Attribute(m, "maxpool1", "ceil_mode").I = 2),
-        ["ceil_mode of another type"] = ("'maxpool1'", m => Replace(m, "maxpool1", new AttributeProto { Name = "ceil_mode", Type = AttributeProto.Types.AttributeType.Ints, Ints = { 1 } })),
+        ["ceil_mode of another type"] = ("'maxpool1'",
+            m => Replace(m, "maxpool1", new AttributeProto { Name = "ceil_mode", Type = AttributeProto.Types.AttributeType.Ints,
+            Ints = { 1 } })),
         ["storage_order 2"] = ("'maxpool1'", m => Attribute(m, "maxpool1", "storage_order").I = 2),
         ["an unknown attribute"] = ("'relu1'", m => Node(m, "relu1").Attribute.Add(Text("shape_hint", "x"))),
         ["an attribute of another operator"] = ("'conv1'", m => Node(m, "conv1").Attribute.Add(Attribute(m, "fc1", "alpha").Clone())),
@@ -313,7 +325,8 @@ public sealed class OnnxImportTests
         // Geometry without sense
         ["kernel_shape of one number"] = ("'conv1'", m => Ints(m, "conv1", "kernel_shape", 3)),
         ["kernel_shape of no number"] = ("'maxpool1'", m => Ints(m, "maxpool1", "kernel_shape")),
-        ["kernel_shape left out of a pool"] = ("'maxpool1'", m => Node(m, "maxpool1").Attribute.Remove(Attribute(m, "maxpool1", "kernel_shape"))),
+        ["kernel_shape left out of a pool"] = ("'maxpool1'",
+            m => Node(m, "maxpool1").Attribute.Remove(Attribute(m, "maxpool1", "kernel_shape"))),
         ["kernel_shape that is not the weight's"] = ("'conv1'", m => Ints(m, "conv1", "kernel_shape", 2, 3)),
         ["strides of three"] = ("'conv1'", m => Ints(m, "conv1", "strides", 1, 1, 1)),
         ["stride 0"] = ("'conv1'", m => Ints(m, "conv1", "strides", 1, 0)),
@@ -337,14 +350,19 @@ public sealed class OnnxImportTests
         ["an axis too few"] = ("'conv1.weight'", m => Initializer(m, "conv1.weight").Dims.RemoveAt(3)),
         ["an axis of 0"] = ("'fc1.weight'", m => Initializer(m, "fc1.weight").Dims[0] = 0),
         ["an axis below 0"] = ("'fc1.weight'", m => Initializer(m, "fc1.weight").Dims[0] = -3),
-        ["axes beyond any memory"] = ("'fc1.weight'", m => (Initializer(m, "fc1.weight").Dims[0], Initializer(m, "fc1.weight").Dims[1]) = (1L << 31, 1L << 33)),
+        ["axes beyond any memory"] = ("'fc1.weight'",
+            m => (Initializer(m, "fc1.weight").Dims[0], Initializer(m, "fc1.weight").Dims[1]) = (1L << 31, 1L << 33)),
         ["a bias of another length"] = ("'conv1'", m => Bias(m, "conv1.bias", 3)),
         ["a bias of two axes"] = ("'conv1'", m => Initializer(m, "conv1.bias").Dims.Insert(0, 1)),
-        ["weights of doubles with the data of floats"] = ("'conv1.weight'", m => Initializer(m, "conv1.weight").DataType = (int)TensorProto.Types.DataType.Double),
-        ["weights of halves with the data of floats"] = ("'fc1.bias'", m => Initializer(m, "fc1.bias").DataType = (int)TensorProto.Types.DataType.Float16),
+        ["weights of doubles with the data of floats"] = ("'conv1.weight'", m => Initializer(m, "conv1.weight")
+            .DataType = (int)TensorProto.Types.DataType.Double),
+        ["weights of halves with the data of floats"] = ("'fc1.bias'",
+            m => Initializer(m, "fc1.bias").DataType = (int)TensorProto.Types.DataType.Float16),
         ["weights of an unknown type"] = ("'fc1.bias'", m => Initializer(m, "fc1.bias").DataType = 999),
-        ["external data"] = ("'fc1.weight'", m => Initializer(m, "fc1.weight").ExternalData.Add(new StringStringEntryProto { Key = "location", Value = "weights.bin" })),
-        ["external data by its location alone"] = ("'fc1.weight'", m => Initializer(m, "fc1.weight").DataLocation = TensorProto.Types.DataLocation.External),
+        ["external data"] = ("'fc1.weight'", m => Initializer(m, "fc1.weight")
+            .ExternalData.Add(new StringStringEntryProto { Key = "location", Value = "weights.bin" })),
+        ["external data by its location alone"] = ("'fc1.weight'",
+            m => Initializer(m, "fc1.weight").DataLocation = TensorProto.Types.DataLocation.External),
         ["a weight's name twice"] = ("'fc1.bias'", m => m.Graph.Initializer.Add(Initializer(m, "fc1.bias").Clone())),
 
         // Graphs that are no chain
@@ -389,13 +407,15 @@ public sealed class OnnxImportTests
 
     private static string[] Parameters(Module network) => [.. network.NamedParameters().Select(p => $"{p.Name} {p.Parameter.Value.Shape}")];
 
-    private static float[] Floats(TensorProto tensor) => System.Runtime.InteropServices.MemoryMarshal.Cast<byte, float>(tensor.RawData.Span).ToArray();
+    private static float[] Floats(TensorProto tensor) => System.Runtime.InteropServices.MemoryMarshal.Cast<byte,
+        float>(tensor.RawData.Span).ToArray();
 
     private static NodeProto Node(ModelProto model, string name) => model.Graph.Node.Single(n => n.Name == name);
 
     private static TensorProto Initializer(ModelProto model, string name) => model.Graph.Initializer.Single(t => t.Name == name);
 
-    private static AttributeProto Attribute(ModelProto model, string node, string name) => Node(model, node).Attribute.Single(a => a.Name == name);
+    private static AttributeProto Attribute(ModelProto model, string node, string name) =>
+        Node(model, node).Attribute.Single(a => a.Name == name);
 
     private static Google.Protobuf.Collections.RepeatedField<TensorShapeProto.Types.Dimension> Dims(ModelProto model) =>
         model.Graph.Input[0].Type.TensorType.Shape.Dim;
@@ -403,7 +423,8 @@ public sealed class OnnxImportTests
     private static AttributeProto Text(string name, string value) =>
         new() { Name = name, Type = AttributeProto.Types.AttributeType.String, S = ByteString.CopyFromUtf8(value) };
 
-    private static ByteString Cut(ModelProto model, string name, int bytes) => ByteString.CopyFrom(Initializer(model, name).RawData.Span[..^bytes]);
+    private static ByteString Cut(ModelProto model, string name, int bytes) =>
+        ByteString.CopyFrom(Initializer(model, name).RawData.Span[..^bytes]);
 
     private static void Ints(ModelProto model, string node, string name, params long[] values)
     {

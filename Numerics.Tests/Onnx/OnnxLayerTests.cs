@@ -4,7 +4,10 @@ using OnnxLeNet.Onnx.Schema;
 
 namespace OnnxLeNet.Numerics.Tests;
 
-/// <summary>Every layer of the project alone through ONNX: ONNX Runtime computes the same, the import gives the same bits, and its export the same bytes.</summary>
+/// <summary>
+/// Every layer of the project alone through ONNX: ONNX Runtime computes the same, the import gives the same bits, and its export the same
+/// bytes.
+/// </summary>
 [TestClass]
 public sealed class OnnxLayerTests
 {
@@ -51,7 +54,8 @@ public sealed class OnnxLayerTests
 
     private static (Module Layer, Shape Sample) Make(string name)
     {
-        var (layer, sample) = More.TryGetValue(name, out var more) ? (more.Make(), more.Sample) : (LayerCases.Make(name), LayerCases.Sample(name));
+        var (layer, sample) = More.TryGetValue(name, out var more) ? (more.Make(), more.Sample)
+            : (LayerCases.Make(name), LayerCases.Sample(name));
         layer.Eval();
         return (layer is Dropout ? new Sequential { new Tanh(), layer } : layer, sample);
     }

@@ -89,7 +89,8 @@ public sealed class OrtTrainerTests
         var start = diverged.StateDict().Clone();
         var result = Fit(diverged, null, learningRate: 1e12);
         Assert.AreEqual(TrainingOutcome.Diverged, result.Outcome);
-        foreach (var (name, tensor) in diverged.StateDict()) Close.AssertSameBits(name, start[name].AsTensor().Data, tensor.AsTensor().Data);
+        foreach (var (name, tensor) in diverged.StateDict()) Close.AssertSameBits(name, start[name].AsTensor().Data,
+            tensor.AsTensor().Data);
     }
 
     [TestMethod]
@@ -115,8 +116,10 @@ public sealed class OrtTrainerTests
         var cost = new CrossEntropyLoss();
         Close.Assert("loss", [cost.Forward(own.Forward(Batch.FromTensor(x)), labels)], [loss], 1e-6, 0);
         own.Backward(cost.Backward());
-        foreach (var (name, parameter) in own.NamedParameters()) Close.AssertRelative(name, parameter.Grad!.Data.ToDouble(), trainer.Gradient(name), 1e-5);
-        foreach (int label in new[] { -1, 10, int.MaxValue, int.MinValue }) Failure.Of<OnnxException>(() => trainer.Step(x.Data, [0, label, 1]), $"label 1 is {label}", "0 to 9");
+        foreach (var (name, parameter) in own.NamedParameters()) Close.AssertRelative(name, parameter.Grad!.Data.ToDouble(),
+            trainer.Gradient(name), 1e-5);
+        foreach (int label in new[] { -1, 10, int.MaxValue, int.MinValue }) Failure.Of<OnnxException>(() => trainer.Step(x.Data,
+            [0, label, 1]), $"label 1 is {label}", "0 to 9");
     }
 
     [TestMethod]
@@ -135,7 +138,8 @@ public sealed class OrtTrainerTests
                 ["learning_rate"] = OrtValue.CreateTensorValueFromMemory(new[] { 0.1f }, []),
             };
             foreach (var (name, parameter) in network.NamedParameters())
-                values.Add(name, OrtValue.CreateTensorValueFromMemory(parameter.Value.Data, [.. parameter.Value.Shape.Sizes.ToArray().Select(size => (long)size)]));
+                values.Add(name, OrtValue.CreateTensorValueFromMemory(parameter.Value.Data,
+                    [.. parameter.Value.Shape.Sizes.ToArray().Select(size => (long)size)]));
             using var run = new RunOptions();
             using var results = session.Run(run, values, ["loss", "conv1.weight.next", "fc3.bias.next"]);
             float[] all = [.. results.SelectMany(result => result.GetTensorDataAsSpan<float>().ToArray())];
@@ -143,7 +147,8 @@ public sealed class OrtTrainerTests
             return all;
         }
         float[] expected = Loss([3]);
-        foreach (long label in new[] { -1L, -10, 10, long.MaxValue, long.MinValue }) Close.Assert($"label {label}", expected, Loss([3, label]), 1e-5, 1e-7);
+        foreach (long label in new[] { -1L, -10, 10, long.MaxValue, long.MinValue }) Close.Assert($"label {label}", expected,
+            Loss([3, label]), 1e-5, 1e-7);
     }
 
     [TestMethod]
@@ -152,7 +157,8 @@ public sealed class OrtTrainerTests
         using var folder = new TemporaryFolder();
         var network = Networks.LeNet5(11);
         SGD Sgd() => new(network.Parameters(), 0.1, 0.9);
-        OnnxFile.Write(TrainingExporter.Export(network, Sample, "step", Sgd(), new TrainingGraphOptions { BatchSize = 8 }), folder["step.onnx"]);
+        OnnxFile.Write(TrainingExporter.Export(network, Sample, "step", Sgd(), new TrainingGraphOptions { BatchSize = 8 }),
+            folder["step.onnx"]);
         using (var trainer = OrtTrainer.Load(folder["step.onnx"], network, Sgd()))
         {
             Assert.AreEqual(8, trainer.BatchSize);
@@ -166,13 +172,19 @@ public sealed class OrtTrainerTests
         OnnxFile.Write(OnnxExporter.Export(network, Sample, "net"), folder["net.onnx"]);
         Failure.Of<OnnxException>(() => OrtTrainer.Load(folder["net.onnx"], network, Sgd()), "no training step");
         Failure.Of<OnnxException>(() => OrtTrainer.Load(folder["nowhere.onnx"], network, Sgd()), "there is no file");
-        Failure.Of<OnnxException>(() => OrtTrainer.Load(folder["step.onnx"], network, new Adam(network.Parameters())), "step of SGD", "Adam");
-        Failure.Of<OnnxException>(() => OrtTrainer.Load(folder["step.onnx"], network, new SGD(network.Parameters(), 0.1, 0.5)), "0.9", "0.5");
-        Failure.Of<OnnxException>(() => OrtTrainer.Load(folder["step.onnx"], network, new SGD(network.Parameters(), 0.1)), "another network or optimizer", "momentum_buffer");
+        Failure.Of<OnnxException>(() => OrtTrainer.Load(folder["step.onnx"], network, new Adam(network.Parameters())), "step of SGD",
+            "Adam");
+        Failure.Of<OnnxException>(() => OrtTrainer.Load(folder["step.onnx"], network, new SGD(network.Parameters(), 0.1, 0.5)), "0.9",
+            "0.5");
+        Failure.Of<OnnxException>(() => OrtTrainer.Load(folder["step.onnx"], network, new SGD(network.Parameters(), 0.1)),
+            "another network or optimizer", "momentum_buffer");
         var small = OnnxNetworks.Small();
-        Failure.Of<OnnxException>(() => OrtTrainer.Load(folder["step.onnx"], small, new SGD(small.Parameters(), 0.1, 0.9)), "another network", "conv1.weight");
-        Failure.Of<OnnxException>(() => OrtTrainer.Create(network, Sample, Sgd(), options: new OrtOptions { CudaOptions = new Dictionary<string, string> { ["no_such"] = "1" } }), "no_such");
-        Failure.Of<OnnxException>(() => OrtTrainer.Create(network, Sample, Sgd(), options: new OrtOptions { Device = OrtDevice.Cuda(), CudaGraph = true }), "a CUDA graph needs a fixed one");
+        Failure.Of<OnnxException>(() => OrtTrainer.Load(folder["step.onnx"], small, new SGD(small.Parameters(), 0.1, 0.9)),
+            "another network", "conv1.weight");
+        Failure.Of<OnnxException>(() => OrtTrainer.Create(network, Sample, Sgd(),
+            options: new OrtOptions { CudaOptions = new Dictionary<string, string> { ["no_such"] = "1" } }), "no_such");
+        Failure.Of<OnnxException>(() => OrtTrainer.Create(network, Sample, Sgd(),
+            options: new OrtOptions { Device = OrtDevice.Cuda(), CudaGraph = true }), "a CUDA graph needs a fixed one");
     }
 
     [TestMethod]
@@ -180,7 +192,8 @@ public sealed class OrtTrainerTests
     {
         if (OrtRuntime.Describe().Cuda.IsComplete) Assert.Inconclusive("this machine has a GPU and all it needs");
         var network = Networks.LeNet5(12);
-        Failure.Of<MissingDeviceException>(() => OrtTrainer.Create(network, Sample, new SGD(network.Parameters(), 0.1), options: new OrtOptions { Device = OrtDevice.Cuda() }), "cuda:0", "missing");
+        Failure.Of<MissingDeviceException>(() => OrtTrainer.Create(network, Sample, new SGD(network.Parameters(), 0.1),
+            options: new OrtOptions { Device = OrtDevice.Cuda() }), "cuda:0", "missing");
     }
 
     [TestMethod]
@@ -190,7 +203,8 @@ public sealed class OrtTrainerTests
         var optimizer = new Adam(network.Parameters(), 1e-3);
         using var trainer = OrtTrainer.Create(network, Sample, optimizer);
         trainer.Store();
-        Assert.AreEqual(new Shape(0), ((TensorEntry)optimizer.State().Entries.Single(entry => entry.Name == "state.0.exp_avg")).Value.Shape, "no step, no state");
+        Assert.AreEqual(new Shape(0), ((TensorEntry)optimizer.State().Entries.Single(entry => entry.Name == "state.0.exp_avg")).Value.Shape,
+            "no step, no state");
         for (int step = 0; step < 3; step++) trainer.Step(Images, [step, step + 1]);
         trainer.Store();
         Assert.AreEqual(3, ((CountEntry)optimizer.State().Entries.Single(entry => entry.Name == "state.9.step")).Value);
@@ -198,7 +212,8 @@ public sealed class OrtTrainerTests
         network.ZeroGrad();
         var only = new Adam(network.Parameters(), 1e-3);
         var state = optimizer.State();
-        only.LoadState(state with { Entries = [.. state.Entries.Select(entry => entry.Name == "state.2.step" ? new CountEntry(entry.Name, 7) : entry)] });
+        only.LoadState(state with { Entries = [.. state.Entries.Select(entry => entry.Name == "state.2.step" ? new CountEntry(entry.Name,
+            7) : entry)] });
         Failure.Of<OnnxException>(() => OrtTrainer.Create(network, Sample, only), "3 and 7 steps");
     }
 
@@ -214,6 +229,7 @@ public sealed class OrtTrainerTests
 
     private static void AssertSame(Sequential expected, Sequential actual)
     {
-        foreach (var (name, tensor) in expected.StateDict()) Close.Assert(name, tensor.AsTensor().Data, actual.StateDict()[name].AsTensor().Data, 0, 1e-6);
+        foreach (var (name, tensor) in expected.StateDict()) Close.Assert(name, tensor.AsTensor().Data, actual.StateDict()[name].AsTensor()
+            .Data, 0, 1e-6);
     }
 }

@@ -5,7 +5,9 @@ using OnnxLeNet.Onnx.Schema;
 
 namespace OnnxLeNet.Numerics.Tests;
 
-/// <summary>The layer-by-layer proof: it passes where both sides agree, and names the layer with the fault where the file differs from the network.</summary>
+/// <summary>
+/// The layer-by-layer proof: it passes where both sides agree, and names the layer with the fault where the file differs from the network.
+/// </summary>
 [TestClass]
 public sealed class ParityValidationTests
 {
@@ -53,7 +55,8 @@ public sealed class ParityValidationTests
     {
         var layers = Validate(Nested()).Devices.Single().Layers;
         CollectionAssert.AreEqual(
-            (string[])["features.0", "features.1", "features.2", "features.3", "relu1", "classifier.0", "classifier.1", "classifier.2", "classifier.3"], layers.Select(l => l.Name).ToArray());
+            (string[])["features.0", "features.1", "features.2", "features.3", "relu1", "classifier.0", "classifier.1", "classifier.2",
+                "classifier.3"], layers.Select(l => l.Name).ToArray());
         Assert.AreEqual("Conv2d(4, 7, kernel_size=(2, 3), stride=(1, 1))", layers[3].Layer);
         Assert.AreEqual(new Shape(7, 4, 3), layers[3].Sample);
         Assert.AreEqual(84L * (1 + 7) * SimdWidths * 4, layers[3].Ulps.Total);
@@ -101,7 +104,8 @@ public sealed class ParityValidationTests
     {
         for (int k = 0; k < weights.Length; k += 9)
             for (int h = 0; h < 3; h++)
-                for (int w = 0; w < h; w++) (weights[k + 3 * h + w], weights[k + 3 * w + h]) = (weights[k + 3 * w + h], weights[k + 3 * h + w]);
+                for (int w = 0; w < h; w++) (weights[k + 3 * h + w], weights[k + 3 * w + h]) = (weights[k + 3 * w + h],
+                    weights[k + 3 * h + w]);
     }));
 
     /// <summary>On a square image, padding of height and width exchanged gives as many features: only the numbers tell.</summary>
@@ -115,7 +119,8 @@ public sealed class ParityValidationTests
     });
 
     [TestMethod]
-    public void AWeightThatIsNoNumberNeverPasses() => AssertFoundInSecond(file => Change(file, "1.weight", weights => weights[17] = float.NaN));
+    public void AWeightThatIsNoNumberNeverPasses() =>
+        AssertFoundInSecond(file => Change(file, "1.weight", weights => weights[17] = float.NaN));
 
     [TestMethod]
     [DataRow(float.NaN)]
@@ -144,7 +149,8 @@ public sealed class ParityValidationTests
     [TestMethod]
     public void AnotherSizeIsNamed()
     {
-        var own = OnnxExporter.Export(new Sequential { new Conv2d(1, 2, 3, generator: new Generator(1)), new ReLU() }, new Shape(1, 6, 7), "own");
+        var own = OnnxExporter.Export(new Sequential { new Conv2d(1, 2, 3, generator: new Generator(1)), new ReLU() }, new Shape(1, 6, 7),
+            "own");
         var file = own.Clone();
         file.Graph.Node[0].Attribute.Single(a => a.Name == "pads").Ints[1] = 1;
         file.Graph.Output[0].Type.TensorType.Shape.Dim[3].DimValue = 6;
@@ -171,7 +177,8 @@ public sealed class ParityValidationTests
     public void AFixedBatchIsTheOnlyOne()
     {
         var file = Nested();
-        foreach (var value in (ValueInfoProto[])[file.Graph.Input[0], file.Graph.Output[0]]) value.Type.TensorType.Shape.Dim[0].DimValue = 3;
+        foreach (var value in (ValueInfoProto[])[file.Graph.Input[0],
+            file.Graph.Output[0]]) value.Type.TensorType.Shape.Dim[0].DimValue = 3;
         var report = Validate(file, file);
         CollectionAssert.AreEqual((int[])[3], report.BatchSizes.ToArray());
         Assert.IsTrue(report.Passed);
@@ -186,7 +193,9 @@ public sealed class ParityValidationTests
         Assert.IsTrue(paths.All(p => p.Row.Passed));
     }
 
-    /// <summary>A file that ends in the class's number: the logits before it are compared, layer by layer, as a whole and over a data set.</summary>
+    /// <summary>
+    /// A file that ends in the class's number: the logits before it are compared, layer by layer, as a whole and over a data set.
+    /// </summary>
     [TestMethod]
     public void AFileThatEndsInTheClassIsComparedBeforeIt()
     {
@@ -200,7 +209,8 @@ public sealed class ParityValidationTests
             Attribute = { new AttributeProto { Name = "axis", I = 1, Type = AttributeProto.Types.AttributeType.Int } }
         });
         file.Graph.Output.Clear();
-        file.Graph.Output.Add(new ValueInfoProto { Name = "label", Type = new TypeProto { TensorType = new() { ElemType = (int)TensorProto.Types.DataType.Int64 } } });
+        file.Graph.Output.Add(new ValueInfoProto { Name = "label",
+            Type = new TypeProto { TensorType = new() { ElemType = (int)TensorProto.Types.DataType.Int64 } } });
         var report = Validate(file);
         Assert.IsTrue(report.Passed);
         Assert.AreEqual("logits", report.Devices.Single().Layers[^1].Value);
@@ -215,7 +225,8 @@ public sealed class ParityValidationTests
     {
         var file = Padded();
         file.Graph.Node[0].OpType = "NoSuchOperator";
-        Failure.Of<OnnxException>(() => ParityValidation.Run(OnnxImporter.Import(Padded()), file, Quick, "mine.onnx"), "mine.onnx", "NoSuchOperator");
+        Failure.Of<OnnxException>(() => ParityValidation.Run(OnnxImporter.Import(Padded()), file, Quick, "mine.onnx"), "mine.onnx",
+            "NoSuchOperator");
     }
 
     [TestMethod]
@@ -239,12 +250,14 @@ public sealed class ParityValidationTests
         var comparison = new LayerComparison("a", "A()", "v", new Shape(2, 3), 0.3);
         float next = MathF.BitIncrement(4);
         comparison.Add(new Tensor(new Shape(1, 2, 3), [1, 2, 3, 4, 5, 8]), [1, 2, 3, next, 5, 8], "e1", "r1");
-        comparison.Add(new Tensor(new Shape(2, 2, 3), [1, 1, 1, 1, 1, 1, 1, 1, 1, 1.5f, 1, 1]), [1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 1, 1], "e2", "r2");
+        comparison.Add(new Tensor(new Shape(2, 2, 3), [1, 1, 1, 1, 1, 1, 1, 1, 1, 1.5f, 1, 1]), [1, 1, 1, 1, 1, 1, 1, 1, 1, 2, 1, 1], "e2",
+            "r2");
         comparison.Add(new Tensor(new Shape(1, 2, 3), [90, 0, 0, 0, 0, 0]), [100, 0, 0, 0, 0, 0], "e3", "r3");
         var result = comparison.Result();
         Assert.AreEqual(10, result.MaxAbs);
         Assert.AreEqual(0.25, result.MaxRel, "each tensor by its own largest value");
-        Assert.AreEqual((2, 1, "e2", "r2", 1.5f, 2f), (result.Worst!.Batch, result.Worst.Sample, result.Worst.Engine, result.Worst.Runtime, result.Worst.Own, result.Worst.Reference));
+        Assert.AreEqual((2, 1, "e2", "r2", 1.5f, 2f), (result.Worst!.Batch, result.Worst.Sample, result.Worst.Engine, result.Worst.Runtime,
+            result.Worst.Own, result.Worst.Reference));
         CollectionAssert.AreEqual((int[])[1, 0], result.Worst.Place.ToArray());
         Assert.AreEqual((21, 1, 24), (result.Ulps.Counts[0], result.Ulps.Counts[1], result.Ulps.Total));
         Assert.IsTrue(result.Passed);
@@ -300,7 +313,8 @@ public sealed class ParityValidationTests
     private static ModelProto Padded()
     {
         var g = new Generator(21);
-        Sequential network = [new Conv2d(1, 2, (2, 1), generator: g), new Conv2d(2, 2, 3, padding: (1, 0), generator: g), new ReLU(), new Flatten(), new Linear(96, 4, generator: g)];
+        Sequential network = [new Conv2d(1, 2, (2, 1), generator: g), new Conv2d(2, 2, 3, padding: (1, 0), generator: g), new ReLU(),
+            new Flatten(), new Linear(96, 4, generator: g)];
         return OnnxExporter.Export(network, new Shape(1, 9, 8), "padded");
     }
 

@@ -3,8 +3,8 @@ using OnnxLeNet.Onnx;
 namespace OnnxLeNet.Numerics.Tests;
 
 /// <summary>
-/// The provers told lies: a layer that computes one thing in the engine and, by a thousandth, another in ONNX. A prover that compared a side with
-/// itself would find nothing.
+/// The provers told lies: a layer that computes one thing in the engine and, by a thousandth, another in ONNX. A prover that compared a
+/// side with itself would find nothing.
 /// </summary>
 [TestClass]
 public sealed class ProverLiesTests
@@ -83,7 +83,8 @@ public sealed class ProverLiesTests
         {
             var (network, sample) = Net(lie, large);
             var rows = GradientParity.Gradients(network, sample);
-            Assert.AreEqual(lie == Lie.None, GradientParity.Passed(rows), $"{lie}, large {large}: {rows.FirstOrDefault(row => !row.Passed)}");
+            Assert.AreEqual(lie == Lie.None, GradientParity.Passed(rows),
+                $"{lie}, large {large}: {rows.FirstOrDefault(row => !row.Passed)}");
             Assert.AreEqual(large, rows.Any(row => row.Input.Contains("whole against its nodes", StringComparison.Ordinal)));
             if (lie == Lie.None) continue;
             Assert.AreEqual(GradientParity.MostTries, rows.Max(row => row.Try), $"{lie}: every try is reported");
@@ -145,7 +146,8 @@ public sealed class ProverLiesTests
         var before = network.StateDict().Clone();
         Assert.IsNotEmpty(GradientParity.Gradients(network, new Shape(4)));
         CollectionAssert.AreEqual(new[] { true, true, true, false, false },
-            new[] { network.Training, inner.Training, inner.Chain[0].Training, inner.Chain[1].Training, network.Children[1].Module.Training });
+            new[] { network.Training, inner.Training, inner.Chain[0].Training, inner.Chain[1].Training,
+                network.Children[1].Module.Training });
         foreach (var (key, tensor) in network.StateDict())
             if (tensor.Type == ElementType.Float32) Close.AssertSameBits(key, before[key].AsTensor().Data, tensor.AsTensor().Data);
     }

@@ -4,15 +4,16 @@ using OnnxLeNet.Onnx.Schema;
 namespace OnnxLeNet.Numerics.Tests;
 
 /// <summary>
-/// What PyTorch exports of random networks of LeNet's kind: it is imported, computes what PyTorch computed, is trained on, and exported again. Some files are
-/// committed, with the script that made them; where PyTorch is at hand, it makes new ones too.
+/// What PyTorch exports of random networks of LeNet's kind: it is imported, computes what PyTorch computed, is trained on, and exported
+/// again. Some files are committed, with the script that made them; where PyTorch is at hand, it makes new ones too.
 /// </summary>
 [TestClass]
 public sealed class PyTorchExportTests
 {
     private static readonly string Folder = Path.Combine(Repository.Root, "Numerics.Tests", "Reference", "pytorch_exports");
 
-    public static IEnumerable<object[]> Committed => Directory.EnumerateDirectories(Folder).Order(StringComparer.Ordinal).Select(f => new object[] { Path.GetFileName(f) });
+    public static IEnumerable<object[]> Committed => Directory.EnumerateDirectories(Folder).Order(StringComparer.Ordinal)
+        .Select(f => new object[] { Path.GetFileName(f) });
 
     [TestMethod]
     [DynamicData(nameof(Committed))]
@@ -26,7 +27,8 @@ public sealed class PyTorchExportTests
         int count = int.TryParse(Environment.GetEnvironmentVariable("ONNXLENET_SEEDS"), out int asked) ? asked : 6;
         using var folder = new ModelFolder();
         string[] seeds = [.. Enumerable.Range(1000, count).Select(seed => $"{seed}"), "parts-13", "parts-14"];
-        var (code, _, error) = PyTorchTests.Run([Path.Combine(Repository.Root, "Numerics.Tests", "Reference", "pytorch_exports.py"), folder.Path, .. seeds]);
+        var (code, _, error) = PyTorchTests.Run([Path.Combine(Repository.Root, "Numerics.Tests", "Reference", "pytorch_exports.py"),
+            folder.Path, .. seeds]);
         Assert.AreEqual(0, code, error);
         Assert.HasCount(seeds.Length, folder.Entries);
         foreach (string name in folder.Entries) Check(folder[name]);
@@ -40,7 +42,8 @@ public sealed class PyTorchExportTests
         OnnxNetworks.AssertAgree(name, y, Inference.Run(imported.Network, Batch.FromTensor(x)).ToTensor(), 1e-5);
 
         var again = OnnxImporter.Import(OnnxExporter.Export(imported.Network, imported.Sample, name));
-        OnnxNetworks.AssertAgree($"{name}, exported and imported again", y, Inference.Run(again.Network, Batch.FromTensor(x)).ToTensor(), 1e-5);
+        OnnxNetworks.AssertAgree($"{name}, exported and imported again", y, Inference.Run(again.Network, Batch.FromTensor(x)).ToTensor(),
+            1e-5);
 
         // Targets near what comes out, so that any network can learn them a little.
         var target = new Tensor(y.Shape);

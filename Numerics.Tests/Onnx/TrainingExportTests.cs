@@ -11,7 +11,8 @@ public sealed class TrainingExportTests
 {
     private static readonly Shape LeNetSample = new(1, 32, 32);
 
-    public static IEnumerable<int> Opsets => Enumerable.Range(ExportOptions.OldestOpset, TrainingGraphOptions.NewestOpset - ExportOptions.OldestOpset + 1);
+    public static IEnumerable<int> Opsets => Enumerable.Range(ExportOptions.OldestOpset,
+        TrainingGraphOptions.NewestOpset - ExportOptions.OldestOpset + 1);
 
     public static IEnumerable<string> Names => TrainingNetworks.Names;
 
@@ -20,7 +21,8 @@ public sealed class TrainingExportTests
     {
         var network = Networks.LeNet5(1);
         foreach (int? batch in new int?[] { null, 64 })
-            Assert.IsLessThan(100, TrainingExporter.Export(network, LeNetSample, "lenet5", new SGD(network.Parameters(), 0.03), new TrainingGraphOptions { BatchSize = batch }).Graph.Node.Count);
+            Assert.IsLessThan(100, TrainingExporter.Export(network, LeNetSample, "lenet5", new SGD(network.Parameters(), 0.03),
+                new TrainingGraphOptions { BatchSize = batch }).Graph.Node.Count);
     }
 
     [TestMethod]
@@ -38,8 +40,10 @@ public sealed class TrainingExportTests
     {
         var network = Networks.LeNet5(4);
         var optimizer = new Adam(network.Parameters(), 1e-3);
-        using var trainer = OrtTrainer.Create(network, LeNetSample, optimizer, new TrainingGraphOptions { Opset = opset, BatchSize = 8, ClipNorm = 1, Gradients = true });
-        for (int step = 0; step < 3; step++) Assert.IsTrue(double.IsFinite(trainer.Step(Repository.Mnist.Train, [.. Enumerable.Range(8 * step, 8)])));
+        using var trainer = OrtTrainer.Create(network, LeNetSample, optimizer,
+            new TrainingGraphOptions { Opset = opset, BatchSize = 8, ClipNorm = 1, Gradients = true });
+        for (int step = 0; step < 3; step++) Assert.IsTrue(double.IsFinite(trainer.Step(Repository.Mnist.Train,
+            [.. Enumerable.Range(8 * step, 8)])));
         trainer.Store();
         return [.. network.NamedParameters().Select(named => (named.Name, named.Parameter.Value))];
     }
@@ -54,17 +58,20 @@ public sealed class TrainingExportTests
             {
                 var (network, sample) = TrainingNetworks.Get(name);
                 var loss = GradientParity.LossFor(network, sample);
-                using var trainer = OrtTrainer.Create(network, sample, new SGD(network.Parameters(), 0.1, 0.9), new TrainingGraphOptions { Loss = loss, BatchSize = size });
+                using var trainer = OrtTrainer.Create(network, sample, new SGD(network.Parameters(), 0.1, 0.9),
+                    new TrainingGraphOptions { Loss = loss, BatchSize = size });
                 var x = OnnxNetworks.Random(sample.Prepend(6), 5);
                 double value = 0;
                 for (int step = 0; step < 2; step++)
-                    value = loss == TrainingLoss.CrossEntropy ? trainer.Step(x.Data, [0, 1, 2, 0, 1, 2]) : trainer.Step(x.Data, OnnxNetworks.Random(trainer.OutputSample.Prepend(6), 6).Data);
+                    value = loss == TrainingLoss.CrossEntropy ? trainer.Step(x.Data, [0, 1, 2, 0, 1, 2])
+                        : trainer.Step(x.Data, OnnxNetworks.Random(trainer.OutputSample.Prepend(6), 6).Data);
                 trainer.Store();
                 results.Add((value, network.StateDict()));
             }
             Close.Assert(name, [results[0].Loss], [results[1].Loss], 1e-6, 0);
             foreach (var (key, tensor) in results[0].State)
-                if (tensor.Type == ElementType.Float32) OnnxNetworks.AssertAgree($"{name}: {key}", tensor.AsTensor(), results[1].State[key].AsTensor(), 2e-6);
+                if (tensor.Type == ElementType.Float32) OnnxNetworks.AssertAgree($"{name}: {key}", tensor.AsTensor(),
+                    results[1].State[key].AsTensor(), 2e-6);
         }
     }
 
@@ -72,7 +79,8 @@ public sealed class TrainingExportTests
     public void OnnxsOwnCheckerPassesThem()
     {
         const string Python = "/usr/bin/python3";
-        if (!File.Exists(Python) || Tool.Run(Python, Repository.Root, "-c", "import onnx").Code != 0) Assert.Inconclusive($"{Python} with the package onnx is not on this machine");
+        if (!File.Exists(Python) || Tool.Run(Python, Repository.Root, "-c", "import onnx")
+            .Code != 0) Assert.Inconclusive($"{Python} with the package onnx is not on this machine");
         using var folder = new TemporaryFolder();
         foreach (string name in Names)
         {
@@ -104,7 +112,8 @@ public sealed class TrainingExportTests
         }
         string[] files = folder.Files;
         Assert.IsGreaterThan(150, files.Length);
-        var (code, output, errors) = Tool.Run(Python, folder.Path, [Path.Combine(Repository.Root, "Numerics.Tests", "Reference", "onnx_check.py"), .. files]);
+        var (code, output, errors) = Tool.Run(Python, folder.Path,
+            [Path.Combine(Repository.Root, "Numerics.Tests", "Reference", "onnx_check.py"), .. files]);
         Assert.AreEqual(0, code, errors);
         string[] lines = output.Split('\n', StringSplitOptions.RemoveEmptyEntries);
         Assert.AreEqual(files.Length, lines.Length);
@@ -130,7 +139,8 @@ public sealed class TrainingExportTests
         Assert.AreEqual("step", updates["step.next"]);
         Assert.AreEqual(10 + 6 + 1, updates.Count);
         foreach (var (output, input) in updates) Assert.AreEqual(inputs[input].Type, outputs[output].Type, output);
-        CollectionAssert.AreEquivalent(inputs.Keys.Except(updates.Values).ToArray(), new[] { "input", "labels", "learning_rate.0", "learning_rate.1" });
+        CollectionAssert.AreEquivalent(inputs.Keys.Except(updates.Values).ToArray(),
+            new[] { "input", "labels", "learning_rate.0", "learning_rate.1" });
         CollectionAssert.AreEquivalent(outputs.Keys.Except(updates.Keys).ToArray(), new[] { "loss", "logits" });
         Assert.AreEqual("SGD", metadata[TrainingNames.Optimizer]);
         Assert.AreEqual("CrossEntropyLoss", metadata[TrainingNames.LossKind]);
@@ -139,7 +149,8 @@ public sealed class TrainingExportTests
         var described = JsonDocument.Parse(metadata[TrainingNames.Groups]).RootElement;
         Assert.AreEqual("conv2.bias", described[0].GetProperty("params")[3].GetString());
         Assert.AreEqual(0.5, described[1].GetProperty("momentum").GetDouble());
-        Assert.IsEmpty(model.Graph.Initializer.Where(weight => weight.Name.Contains("conv", StringComparison.Ordinal)), "weights are inputs, and in the file nowhere else");
+        Assert.IsEmpty(model.Graph.Initializer.Where(weight => weight.Name.Contains("conv", StringComparison.Ordinal)),
+            "weights are inputs, and in the file nowhere else");
         var again = TrainingExporter.Export(network, LeNetSample, "lenet5", Optimizer(), new TrainingGraphOptions { ClipNorm = 2 });
         CollectionAssert.AreEqual(model.ToByteArray(), again.ToByteArray());
     }
@@ -148,17 +159,20 @@ public sealed class TrainingExportTests
     public void WhatIsFrozenStaysAndWhatLiesBeforeItHasNoBackward()
     {
         var network = Networks.LeNet5(1);
-        foreach (var (name, parameter) in network.NamedParameters()) parameter.RequiresGrad = name.StartsWith("fc", StringComparison.Ordinal);
+        foreach (var (name, parameter) in network.NamedParameters()) parameter.RequiresGrad = name.StartsWith("fc",
+            StringComparison.Ordinal);
         var optimizer = new SGD(network.Parameters(), 0.1, 0.9);
         var model = TrainingExporter.Export(network, LeNetSample, "lenet5", optimizer);
-        Assert.IsFalse(model.Graph.Node.Any(node => node.OpType is "ConvTranspose" or "ScatterElements"), "the convolutions need no gradient");
+        Assert.IsFalse(model.Graph.Node.Any(node => node.OpType is "ConvTranspose" or "ScatterElements"),
+            "the convolutions need no gradient");
         Assert.IsFalse(model.Graph.Output.Any(output => output.Name.StartsWith("conv", StringComparison.Ordinal)));
         var before = network.StateDict().Clone();
         using var trainer = OrtTrainer.Load(model, network, optimizer);
         for (int step = 0; step < 3; step++) trainer.Step(Repository.Mnist.Train, [1, 2, 3]);
         trainer.Store();
         foreach (var (name, tensor) in network.StateDict())
-            Assert.AreEqual(name.StartsWith("conv", StringComparison.Ordinal), before[name].AsTensor().Data.SequenceEqual(tensor.AsTensor().Data), name);
+            Assert.AreEqual(name.StartsWith("conv", StringComparison.Ordinal),
+                before[name].AsTensor().Data.SequenceEqual(tensor.AsTensor().Data), name);
     }
 
     [TestMethod]
@@ -168,7 +182,8 @@ public sealed class TrainingExportTests
         Sequential network = [new Linear(4, 50, generator: g), new Dropout(0.4), new Linear(50, 3, generator: g)];
         var model = TrainingExporter.Export(network, new Shape(4), "dropout", new SGD(network.Parameters(), 0.1));
         Assert.IsTrue(model.Graph.Input.Any(input => input.Name == "1.mask"));
-        using var trainer = OrtTrainer.Create(network, new Shape(4), new SGD(network.Parameters(), 0.1), new TrainingGraphOptions { Gradients = true }, random: new Generator(8));
+        using var trainer = OrtTrainer.Create(network, new Shape(4), new SGD(network.Parameters(), 0.1),
+            new TrainingGraphOptions { Gradients = true }, random: new Generator(8));
         var x = OnnxNetworks.Random(new Shape(2, 4), 9);
         double loss = trainer.Step(x.Data, [0, 2]);
         // The same by hand, with the mask that the generator gives.
@@ -198,9 +213,11 @@ public sealed class TrainingExportTests
         var updates = JsonSerializer.Deserialize<Dictionary<string, string>>(OnnxFile.Metadata(step)[TrainingNames.Updates])!;
         CollectionAssert.AreEquivalent(updates.Values.ToArray(), initial.Graph.Output.Select(output => output.Name).ToArray());
         Assert.IsEmpty(initial.Graph.Input);
-        foreach (var output in initial.Graph.Output) Assert.AreEqual(step.Graph.Input.Single(input => input.Name == output.Name).Type, output.Type, output.Name);
+        foreach (var output in initial.Graph.Output) Assert.AreEqual(step.Graph.Input.Single(input => input.Name == output.Name).Type,
+            output.Type, output.Name);
         var weight = initial.Graph.Initializer.Single(tensor => tensor.Name == "0.weight.initial");
-        CollectionAssert.AreEqual(((Conv2d)network.Chain[0]).Weight.Value.Data, System.Runtime.InteropServices.MemoryMarshal.Cast<byte, float>(weight.RawData.Span).ToArray());
+        CollectionAssert.AreEqual(((Conv2d)network.Chain[0]).Weight.Value.Data, System.Runtime.InteropServices.MemoryMarshal.Cast<byte,
+            float>(weight.RawData.Span).ToArray());
     }
 
     [TestMethod]
@@ -221,7 +238,8 @@ public sealed class TrainingExportTests
         Failure.Of<OnnxException>(() => Export(image, sample, new SGD(image.Parameters(), 0.1)), "cross-entropy", "mean squared error");
 
         var (overlapping, small) = TrainingNetworks.Get("max pools that overlap");
-        Failure.Of<OnnxException>(() => Export(overlapping, small, new SGD(overlapping.Parameters(), 0.1), new TrainingGraphOptions { Opset = 15 }), "2:", "MaxPool2d", "overlap", "opset 16");
+        Failure.Of<OnnxException>(() => Export(overlapping, small, new SGD(overlapping.Parameters(), 0.1),
+            new TrainingGraphOptions { Opset = 15 }), "2:", "MaxPool2d", "overlap", "opset 16");
 
         Sequential unknown = [new Linear(3, 3), new Doubling(), new Linear(3, 2)];
         Failure.Of<OnnxException>(() => Export(unknown, new Shape(3), new SGD(unknown.Parameters(), 0.1)), "Doubling");

@@ -39,7 +39,8 @@ public sealed class TrainingGoldenTests
             double scale = Math.Max(dx.Max(Math.Abs), 0.01 * dy.Max(Math.Abs));
             Close.Assert("dx", dx, trainer.Gradient("input"), 0, 1e-5 * scale);
             foreach (var ((parameter, _), expected) in layer.NamedParameters().Zip(step.GetProperty("gradients").EnumerateArray()))
-                Close.AssertRelative(parameter, [.. expected.EnumerateArray().Select(number => number.GetDouble())], trainer.Gradient($"layer.{parameter}"), 1e-5);
+                Close.AssertRelative(parameter, [.. expected.EnumerateArray().Select(number => number.GetDouble())],
+                    trainer.Gradient($"layer.{parameter}"), 1e-5);
             trainer.Store();
             foreach (var (buffer, expected) in TorchNn.State(step.GetProperty("buffers")))
             {

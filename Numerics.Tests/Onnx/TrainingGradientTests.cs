@@ -2,7 +2,9 @@ using OnnxLeNet.Onnx;
 
 namespace OnnxLeNet.Numerics.Tests;
 
-/// <summary>The engine's gradients against those of the training step in ONNX Runtime: two implementations of every backward, one for each.</summary>
+/// <summary>
+/// The engine's gradients against those of the training step in ONNX Runtime: two implementations of every backward, one for each.
+/// </summary>
 [TestClass]
 public sealed class TrainingGradientTests
 {

@@ -1,22 +1,42 @@
 namespace OnnxLeNet.Numerics.Tests;
 
-/// <summary>Networks with every layer that a training step can have, beside those of <see cref="OnnxNetworks"/>: no size is its neighbour's.</summary>
+/// <summary>
+/// Networks with every layer that a training step can have, beside those of <see cref="OnnxNetworks"/>: no size is its neighbour's.
+/// </summary>
 internal static class TrainingNetworks
 {
     private static readonly Dictionary<string, (Func<Generator, Module[]> Build, Shape Sample)> All = new()
     {
-        ["borders of different width"] = (g => [new Conv2d(2, 3, (3, 2), (2, 1), (2, 0), generator: g, paddingEnd: (1, 2)), new ReLU(), new Flatten(), new Linear(3 * 5 * 9, 4, generator: g)], new Shape(2, 8, 8)),
-        ["strides that leave a rest"] = (g => [new Conv2d(1, 2, (2, 3), (3, 4), (1, 0), generator: g), new Tanh(), new Conv2d(2, 3, 2, 2, dilation: (1, 2), bias: false, generator: g), new Flatten(), new Linear(3 * 2 * 1, 3, generator: g)], new Shape(1, 12, 17)),
-        ["groups with strides and dilation"] = (g => [new Conv2d(4, 6, (3, 2), (2, 1), (1, 2), (1, 3), groups: 2, generator: g), new Sigmoid(), new Conv2d(6, 6, (2, 3), (1, 2), groups: 6, generator: g), new Flatten(), new Linear(6 * 4 * 4, 5, generator: g)], new Shape(4, 9, 8)),
-        ["average pools"] = (g => [new Conv2d(1, 3, 3, padding: 1, generator: g), new AvgPool2d((3, 2), (2, 1), (1, 1)), new AvgPool2d((2, 3), (1, 2), (0, 1), countIncludePad: false), new Flatten(), new Linear(3 * 3 * 4, 3, generator: g)], new Shape(1, 7, 6)),
-        ["average pools rounded up"] = (g => [new Conv2d(1, 2, 2, generator: g), new AvgPool2d((3, 2), (2, 2), ceilMode: true), new AvgPool2d(2, 2, 1, ceilMode: true), new Flatten(), new Linear(2 * 3 * 3, 3, generator: g)], new Shape(1, 9, 10)),
-        ["adaptive pools"] = (g => [new Conv2d(1, 4, 2, generator: g), new AdaptiveAvgPool2d((3, 4)), new LeakyReLU(0.2), new AdaptiveAvgPool2d(1), new Flatten(), new Linear(4, 3, generator: g)], new Shape(1, 7, 9)),
-        ["max pools that overlap"] = (g => [new Conv2d(2, 3, 2, generator: g), new MaxPool2d((3, 2), (1, 2), (1, 0)), new MaxPool2d(2, 1, dilation: (2, 1)), new Flatten(), new Linear(3 * 4 * 3, 4, generator: g)], new Shape(2, 7, 9)),
-        ["max pools rounded up"] = (g => [new Conv2d(2, 3, 2, generator: g), new ReLU(), new MaxPool2d((2, 3), (2, 3), ceilMode: true), new Flatten(), new Linear(3 * 4 * 3, 4, generator: g)], new Shape(2, 8, 10)),
-        ["batch normalization"] = (g => [new Conv2d(2, 3, 2, generator: g), new BatchNorm2d(3, momentum: 0.3), new ReLU(), new Flatten(), new Linear(3 * 4 * 5, 6, generator: g), new BatchNorm1d(6, 1e-3, momentum: null), new Tanh(), new BatchNorm1d(6, affine: false), new Linear(6, 3, generator: g)], new Shape(2, 5, 6)),
-        ["gelu and softmax"] = (g => [new Linear(5, 7, generator: g), new GELU(), new Linear(7, 4, generator: g), new Softmax(-1), new Linear(4, 3, generator: g), new LogSoftmax(1)], new Shape(5)),
-        ["softmax over channels"] = (g => [new Conv2d(2, 3, 2, generator: g), new Softmax(1), new Permute(0, 3, 1, 2), new Reshape(new Shape(4, 12)), new LogSoftmax(2), new Flatten(), new Linear(48, 3, generator: g)], new Shape(2, 5, 5)),
-        ["scales and shifts"] = (g => [new ScaleShift(new Shape(1), null), new Conv2d(2, 3, 2, generator: g), new ScaleShift(new Shape(3, 1, 1), new Shape(3, 1, 1)), new Tanh(), new ScaleShift(null, new Shape(3, 4, 4)), new ScaleShift(new Shape(4, 1), new Shape(4)), new Flatten(), new Linear(48, 3, generator: g), new ScaleShift(new Shape(3), null)], new Shape(2, 5, 5)),
+        ["borders of different width"] = (g => [new Conv2d(2, 3, (3, 2), (2, 1), (2, 0), generator: g, paddingEnd: (1, 2)), new ReLU(),
+            new Flatten(), new Linear(3 * 5 * 9, 4, generator: g)], new Shape(2, 8, 8)),
+        ["strides that leave a rest"] = (g => [new Conv2d(1, 2, (2, 3), (3, 4), (1, 0), generator: g), new Tanh(),
+            new Conv2d(2, 3, 2, 2, dilation: (1, 2), bias: false, generator: g), new Flatten(), new Linear(3 * 2 * 1, 3, generator: g)],
+            new Shape(1, 12, 17)),
+        ["groups with strides and dilation"] = (g => [new Conv2d(4, 6, (3, 2), (2, 1), (1, 2), (1, 3), groups: 2, generator: g),
+            new Sigmoid(), new Conv2d(6, 6, (2, 3), (1, 2), groups: 6, generator: g), new Flatten(),
+            new Linear(6 * 4 * 4, 5, generator: g)], new Shape(4, 9, 8)),
+        ["average pools"] = (g => [new Conv2d(1, 3, 3, padding: 1, generator: g), new AvgPool2d((3, 2), (2, 1), (1, 1)),
+            new AvgPool2d((2, 3), (1, 2), (0, 1), countIncludePad: false), new Flatten(), new Linear(3 * 3 * 4, 3, generator: g)],
+            new Shape(1, 7, 6)),
+        ["average pools rounded up"] = (g => [new Conv2d(1, 2, 2, generator: g), new AvgPool2d((3, 2), (2, 2), ceilMode: true),
+            new AvgPool2d(2, 2, 1, ceilMode: true), new Flatten(), new Linear(2 * 3 * 3, 3, generator: g)], new Shape(1, 9, 10)),
+        ["adaptive pools"] = (g => [new Conv2d(1, 4, 2, generator: g), new AdaptiveAvgPool2d((3, 4)), new LeakyReLU(0.2),
+            new AdaptiveAvgPool2d(1), new Flatten(), new Linear(4, 3, generator: g)], new Shape(1, 7, 9)),
+        ["max pools that overlap"] = (g => [new Conv2d(2, 3, 2, generator: g), new MaxPool2d((3, 2), (1, 2), (1, 0)),
+            new MaxPool2d(2, 1, dilation: (2, 1)), new Flatten(), new Linear(3 * 4 * 3, 4, generator: g)], new Shape(2, 7, 9)),
+        ["max pools rounded up"] = (g => [new Conv2d(2, 3, 2, generator: g), new ReLU(), new MaxPool2d((2, 3), (2, 3), ceilMode: true),
+            new Flatten(), new Linear(3 * 4 * 3, 4, generator: g)], new Shape(2, 8, 10)),
+        ["batch normalization"] = (g => [new Conv2d(2, 3, 2, generator: g), new BatchNorm2d(3, momentum: 0.3), new ReLU(), new Flatten(),
+            new Linear(3 * 4 * 5, 6, generator: g), new BatchNorm1d(6, 1e-3, momentum: null), new Tanh(), new BatchNorm1d(6, affine: false),
+            new Linear(6, 3, generator: g)], new Shape(2, 5, 6)),
+        ["gelu and softmax"] = (g => [new Linear(5, 7, generator: g), new GELU(), new Linear(7, 4, generator: g), new Softmax(-1),
+            new Linear(4, 3, generator: g), new LogSoftmax(1)], new Shape(5)),
+        ["softmax over channels"] = (g => [new Conv2d(2, 3, 2, generator: g), new Softmax(1), new Permute(0, 3, 1, 2),
+            new Reshape(new Shape(4, 12)), new LogSoftmax(2), new Flatten(), new Linear(48, 3, generator: g)], new Shape(2, 5, 5)),
+        ["scales and shifts"] = (g => [new ScaleShift(new Shape(1), null), new Conv2d(2, 3, 2, generator: g),
+            new ScaleShift(new Shape(3, 1, 1), new Shape(3, 1, 1)), new Tanh(), new ScaleShift(null, new Shape(3, 4, 4)),
+            new ScaleShift(new Shape(4, 1), new Shape(4)), new Flatten(), new Linear(48, 3, generator: g),
+            new ScaleShift(new Shape(3), null)], new Shape(2, 5, 5)),
         ["transposed convolutions"] = (g =>
         [
             new ConvTranspose2d(2, 4, (3, 2), (2, 1), (1, 0), (1, 0), groups: 2, generator: g), new Tanh(),
@@ -102,7 +122,8 @@ internal static class TrainingNetworks
             new Conv2d(2, 4, 2, generator: g), new PReLU(4, 0.1), new Conv2d(4, 3, 2, generator: g), new PReLU(init: 0.3), new Flatten(),
             new Linear(18, 7, generator: g), new PReLU(7), new Linear(7, 3, generator: g),
         ], new Shape(2, 4, 5)),
-        ["an image out"] = (g => [new Conv2d(3, 2, (2, 3), padding: (1, 1), generator: g), new ReLU(), new Conv2d(2, 3, 2, generator: g)], new Shape(3, 6, 5)),
+        ["an image out"] = (g => [new Conv2d(3, 2, (2, 3), padding: (1, 1), generator: g), new ReLU(), new Conv2d(2, 3, 2, generator: g)],
+            new Shape(3, 6, 5)),
         ["one number out"] = (g => [new Linear(3, 4, generator: g), new Sigmoid(), new Linear(4, 1, generator: g)], new Shape(3)),
     };
 

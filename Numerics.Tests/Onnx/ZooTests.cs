@@ -5,8 +5,9 @@ using OnnxLeNet.Onnx.Schema;
 namespace OnnxLeNet.Numerics.Tests;
 
 /// <summary>
-/// The nine architectures of the ONNX project's light models, whose weights are constants that the graph makes: read, printed and run; the two that are
-/// quick compared in every node and exported again, and one's training step's gradients compared. From onnx/onnx, onnx/backend/test/data/light; Apache-2.0.
+/// The nine architectures of the ONNX project's light models, whose weights are constants that the graph makes: read, printed and run; the
+/// two that are quick compared in every node and exported again, and one's training step's gradients compared. From onnx/onnx,
+/// onnx/backend/test/data/light; Apache-2.0.
 /// </summary>
 [TestClass]
 public sealed class ZooTests
@@ -68,7 +69,8 @@ public sealed class ZooTests
         long before = GC.GetAllocatedBytesForCurrentThread();
         var imported = OnnxImporter.Import(file);
         Assert.AreEqual(143_667_240, imported.Network.ParameterCount);
-        Assert.IsLessThan(50_000_000, GC.GetAllocatedBytesForCurrentThread() - before, "bytes allocated by the import; the weights are 575 MB");
+        Assert.IsLessThan(50_000_000, GC.GetAllocatedBytesForCurrentThread() - before,
+            "bytes allocated by the import; the weights are 575 MB");
         Assert.AreEqual(1000, imported.Network.Parameters().Last().Value.Data.Length);
     }
 
@@ -81,7 +83,9 @@ public sealed class ZooTests
         var rows = GradientParity.Gradients(imported.Network, imported.Sample);
         Assert.IsTrue(GradientParity.Passed(rows), $"{rows.FirstOrDefault(row => !row.Passed)}");
         var random = new Generator(1);
-        foreach (var weight in imported.Network.Parameters().Where(parameter => parameter.Value.Shape.Rank > 1)) Init.KaimingNormal(weight.Value, random, nonlinearity: Nonlinearity.Linear);
+        foreach (var weight in imported.Network.Parameters()
+            .Where(parameter => parameter.Value.Shape.Rank > 1)) Init.KaimingNormal(weight.Value, random,
+            nonlinearity: Nonlinearity.Linear);
         var file = OnnxExporter.Export(imported.Network, imported.Sample, name);
         Validates(OnnxImporter.Import(file), file);
     }

@@ -9,7 +9,9 @@ using OnnxLeNet.Onnx;
 
 namespace OnnxLeNet.Numerics.Tests;
 
-/// <summary>The packages as a .NET developer meets them: packed, installed into new projects outside the repository, and used there.</summary>
+/// <summary>
+/// The packages as a .NET developer meets them: packed, installed into new projects outside the repository, and used there.
+/// </summary>
 [TestClass]
 public sealed class PackageTests
 {
@@ -41,7 +43,8 @@ public sealed class PackageTests
         Assert.IsNotNull(package.GetEntry($"lib/net10.0/{id}.xml"), "the documentation");
         Assert.IsFalse(package.Entries.Any(entry => entry.FullName.StartsWith("runtimes/", StringComparison.Ordinal)), "native libraries");
         using var image = new PEReader(new MemoryStream(Bytes(package.GetEntry($"lib/net10.0/{id}.dll")!)));
-        Assert.IsTrue(image.ReadDebugDirectory().Any(entry => entry.Type == DebugDirectoryEntryType.Reproducible), "the build is deterministic");
+        Assert.IsTrue(image.ReadDebugDirectory().Any(entry => entry.Type == DebugDirectoryEntryType.Reproducible),
+            "the build is deterministic");
     }
 
     [TestMethod]
@@ -63,16 +66,20 @@ public sealed class PackageTests
         using var package = ZipFile.OpenRead(Path.Combine(packed.Source, $"{id}.{packed.Version}.snupkg"));
         using var provider = MetadataReaderProvider.FromPortablePdbStream(new MemoryStream(Bytes(package.GetEntry($"lib/net10.0/{id}.pdb")!)));
         var reader = provider.GetMetadataReader();
-        var links = reader.CustomDebugInformation.Select(reader.GetCustomDebugInformation).Where(information => reader.GetGuid(information.Kind) == sourceLink)
+        var links = reader.CustomDebugInformation.Select(reader.GetCustomDebugInformation)
+            .Where(information => reader.GetGuid(information.Kind) == sourceLink)
             .Select(information => JsonNode.Parse(reader.GetBlobBytes(information.Value))!["documents"]!.AsObject()).Single();
         var (from, to) = (links.Single().Key.TrimEnd('*'), (string)links.Single().Value!);
         Assert.StartsWith("https://raw.githubusercontent.com/", to);
-        string[] documents = [.. reader.Documents.Select(handle => reader.GetString(reader.GetDocument(handle).Name)).Where(name => !name.Contains("/obj/", StringComparison.Ordinal))];
+        string[] documents = [.. reader.Documents.Select(handle => reader.GetString(reader.GetDocument(handle).Name))
+            .Where(name => !name.Contains("/obj/", StringComparison.Ordinal))];
         Assert.IsGreaterThan(20, documents.Length);
         foreach (string document in documents) Assert.StartsWith(from, document);
     }
 
-    /// <summary>The library's own README, word for word: trains, predicts, writes a state dict; and what came along is Math.NET alone.</summary>
+    /// <summary>
+    /// The library's own README, word for word: trains, predicts, writes a state dict; and what came along is Math.NET alone.
+    /// </summary>
     [TestMethod]
     public void AProjectThatTrains()
     {
@@ -82,7 +89,9 @@ public sealed class PackageTests
         CollectionAssert.AreEquivalent(new[] { "MathNet.Numerics", "OnnxLeNet.Numerics" }, Restored(project));
     }
 
-    /// <summary>Without the native half all but ONNX Runtime works, and the error names the package to add; with it everything does.</summary>
+    /// <summary>
+    /// Without the native half all but ONNX Runtime works, and the error names the package to add; with it everything does.
+    /// </summary>
     [TestMethod]
     public void AProjectThatExportsWithAndWithoutTheNativeHalf()
     {
@@ -106,7 +115,8 @@ public sealed class PackageTests
         CollectionAssert.DoesNotContain(restored, "Grpc.Tools");
         Assert.IsLessThan(60_000_000, Size(without), string.Join(", ", restored));
 
-        string with = packed.NewProject("WithNative", code, ["OnnxLeNet.Onnx", $"Microsoft.ML.OnnxRuntime {Central("Microsoft.ML.OnnxRuntime")}"]);
+        string with = packed.NewProject("WithNative", code,
+            ["OnnxLeNet.Onnx", $"Microsoft.ML.OnnxRuntime {Central("Microsoft.ML.OnnxRuntime")}"]);
         said = packed.DotNet(with, "run");
         Assert.HasCount(4, said.Split('\n').Where(line => line.EndsWith("agrees", StringComparison.Ordinal)), said);
     }
@@ -121,7 +131,8 @@ public sealed class PackageTests
         Assert.AreEqual($"onnxlenet {packed.Version}", Tool.Run(tool, here, "--version").Output.Trim());
         var (code, output, errors) = Tool.Run(tool, here, "train", "--epochs", "1");
         Assert.AreEqual(0, code, $"{output}\n{errors}");
-        CollectionAssert.AreEquivalent(new[] { "lenet5-mnist.md", "lenet5-mnist.onnx" }, Directory.GetFiles(Path.Combine(here, "models")).Select(Path.GetFileName).ToArray());
+        CollectionAssert.AreEquivalent(new[] { "lenet5-mnist.md", "lenet5-mnist.onnx" }, Directory.GetFiles(Path.Combine(here, "models"))
+            .Select(Path.GetFileName).ToArray());
         Assert.Contains("models/lenet5-mnist.onnx", output.Replace('\\', '/'));
         (code, output, errors) = Tool.Run(tool, here, "--help");
         Assert.AreEqual(0, code, $"{output}\n{errors}");
@@ -130,8 +141,8 @@ public sealed class PackageTests
     }
 
     /// <summary>
-    /// Compiled ahead of time, without a warning: a program that loads a model with the engine and predicts, and one that runs it in ONNX Runtime. It is one file of a
-    /// few megabytes (and ONNX Runtime's library), and needs no .NET.
+    /// Compiled ahead of time, without a warning: a program that loads a model with the engine and predicts, and one that runs it in ONNX
+    /// Runtime. It is one file of a few megabytes (and ONNX Runtime's library), and needs no .NET.
     /// </summary>
     [TestMethod]
     [DataRow("Engine", """
@@ -151,8 +162,10 @@ public sealed class PackageTests
     public void AProgramCompiledAheadOfTime(string name, string program)
     {
         if (!OperatingSystem.IsWindows()) Tool.Require("clang", "gcc");
-        string[] packages = name == "Engine" ? ["OnnxLeNet.Onnx"] : ["OnnxLeNet.Onnx", $"Microsoft.ML.OnnxRuntime {Central("Microsoft.ML.OnnxRuntime")}"];
-        string project = packed.NewProject(name, program, packages, "<PublishAot>true</PublishAot><InvariantGlobalization>true</InvariantGlobalization>");
+        string[] packages = name == "Engine" ? ["OnnxLeNet.Onnx"]
+            : ["OnnxLeNet.Onnx", $"Microsoft.ML.OnnxRuntime {Central("Microsoft.ML.OnnxRuntime")}"];
+        string project = packed.NewProject(name, program, packages,
+            "<PublishAot>true</PublishAot><InvariantGlobalization>true</InvariantGlobalization>");
         packed.DotNet(project, "publish", "-c", "Release", "-o", "published");
         string file = Path.Combine(project, "published", OperatingSystem.IsWindows() ? $"{name}.exe" : name);
         Assert.IsLessThan(14_000_000, new FileInfo(file).Length);
@@ -161,7 +174,8 @@ public sealed class PackageTests
         Assert.AreEqual(0, code, $"{output}\n{errors}");
         var imported = OnnxImporter.Import(model);
         float[] expected = Inference.Run(imported.Network, new Batch(1, imported.Sample, requiresGrad: false)).ToTensor().Data;
-        Close.Assert(name, expected.ToDouble(), [.. output.Split(' ').Select(number => double.Parse(number, CultureInfo.InvariantCulture))], 0, 2e-3);
+        Close.Assert(name, expected.ToDouble(), [.. output.Split(' ').Select(number => double.Parse(number, CultureInfo.InvariantCulture))],
+            0, 2e-3);
     }
 
     private static byte[] Bytes(ZipArchiveEntry entry)
@@ -177,9 +191,11 @@ public sealed class PackageTests
         File.ReadAllText(Path.Combine(Repository.Root, project, "README.md")).Split("```csharp\n")[1].Split("```")[0];
 
     /// <summary>A program's statements, without its using directives.</summary>
-    private static string Body(string code) => string.Join('\n', code.Split('\n').Where(line => !line.StartsWith("using OnnxLeNet", StringComparison.Ordinal)));
+    private static string Body(string code) =>
+        string.Join('\n', code.Split('\n').Where(line => !line.StartsWith("using OnnxLeNet", StringComparison.Ordinal)));
 
-    private static string Central(string id) => XDocument.Load(Path.Combine(Repository.Root, "Directory.Packages.props")).Descendants("PackageVersion")
+    private static string Central(string id) => XDocument.Load(Path.Combine(Repository.Root, "Directory.Packages.props"))
+        .Descendants("PackageVersion")
         .Single(package => (string?)package.Attribute("Include") == id).Attribute("Version")!.Value;
 
     private static JsonObject Libraries(string project) =>
@@ -190,8 +206,10 @@ public sealed class PackageTests
     /// <summary>Bytes of the packages that a project restored, unpacked.</summary>
     private static long Size(string project)
     {
-        string[] folders = [.. JsonNode.Parse(File.ReadAllText(Path.Combine(project, "obj", "project.assets.json")))!["packageFolders"]!.AsObject().Select(folder => folder.Key)];
-        return Libraries(project).Sum(library => folders.Select(folder => Path.Combine(folder, (string)library.Value!["path"]!)).Where(Directory.Exists).Take(1)
+        string[] folders = [.. JsonNode.Parse(File.ReadAllText(Path.Combine(project, "obj",
+            "project.assets.json")))!["packageFolders"]!.AsObject().Select(folder => folder.Key)];
+        return Libraries(project).Sum(library => folders.Select(folder => Path.Combine(folder, (string)library.Value!["path"]!))
+            .Where(Directory.Exists).Take(1)
             .Sum(folder => Directory.GetFiles(folder, "*", SearchOption.AllDirectories).Sum(file => new FileInfo(file).Length)));
     }
 }

@@ -5,7 +5,10 @@ using OnnxLeNet.Onnx.Schema;
 
 namespace OnnxLeNet.Numerics.Tests;
 
-/// <summary>Every operator that the import claims, at every version of its schema since operator set 1: operator_versions.py makes the models and says what comes out.</summary>
+/// <summary>
+/// Every operator that the import claims, at every version of its schema since operator set 1: operator_versions.py makes the models and
+/// says what comes out.
+/// </summary>
 [TestClass]
 public sealed class OperatorVersionTests
 {
@@ -28,7 +31,8 @@ public sealed class OperatorVersionTests
         Assert.AreEqual(x.Shape.WithoutFirst(), imported.Sample);
         var y = Inference.Run(imported.Network, Batch.FromTensor(x)).ToTensor();
         AssertIs(name, output, y);
-        CollectionAssert.AreEqual(name.StartsWith("ArgMax", StringComparison.Ordinal) ? new[] { "ArgMax" } : [], imported.Ending.Select(ending => ending.Split(' ')[0]).ToArray());
+        CollectionAssert.AreEqual(name.StartsWith("ArgMax", StringComparison.Ordinal) ? new[] { "ArgMax" } : [],
+            imported.Ending.Select(ending => ending.Split(' ')[0]).ToArray());
         // What was imported is a network of ours: exported and imported again it is the same.
         var again = OnnxImporter.Import(OnnxExporter.Export(imported.Network, imported.Sample, "again"));
         Assert.AreEqual(imported.Network.ToString(), again.Network.ToString());
@@ -52,7 +56,8 @@ public sealed class OperatorVersionTests
     [TestMethod]
     public void EveryVersionOfEveryOperatorHasACase()
     {
-        Assert.AreEqual("", string.Join(", ", Versions.SelectMany(op => op.Value.Select(v => $"{op.Key}-{v}")).Where(pair => !All.Keys.Any(name => name == pair))));
+        Assert.AreEqual("", string.Join(", ", Versions.SelectMany(op => op.Value.Select(v => $"{op.Key}-{v}"))
+            .Where(pair => !All.Keys.Any(name => name == pair))));
         foreach (var (name, (model, _, _)) in All)
         {
             string[] parts = name.Split('-');
@@ -66,11 +71,14 @@ public sealed class OperatorVersionTests
     public void TheListIsThatOfTheImport()
     {
         CollectionAssert.AreEquivalent(OnnxImporter.AllOperators.ToArray(), Versions.Keys.ToArray());
-        Assert.Contains($"up to operator set {OnnxImporter.NewestOpset};", File.ReadLines(Path.Combine(Folder, "operator_versions.txt")).First());
+        Assert.Contains($"up to operator set {OnnxImporter.NewestOpset};", File.ReadLines(Path.Combine(Folder, "operator_versions.txt"))
+            .First());
         foreach (string claimed in Conformance.Claimed) Assert.IsTrue(Versions.ContainsKey(claimed), claimed);
     }
 
-    /// <summary>The versions are those of ONNX's own schemas, where python3-onnx is installed; it knows the operator sets up to its own.</summary>
+    /// <summary>
+    /// The versions are those of ONNX's own schemas, where python3-onnx is installed; it knows the operator sets up to its own.
+    /// </summary>
     [TestMethod]
     public void TheVersionsAreThoseOfTheSchemas()
     {
@@ -94,7 +102,8 @@ public sealed class OperatorVersionTests
         if (expected.DataType == (int)TensorProto.Types.DataType.Int64)
         {
             long[] classes = new Constant(expected).Integers()!;
-            CollectionAssert.AreEqual(classes, Enumerable.Range(0, classes.Length).Select(n => (long)Inference.ArgMax(y)[n]).ToArray(), name);
+            CollectionAssert.AreEqual(classes, Enumerable.Range(0, classes.Length).Select(n => (long)Inference.ArgMax(y)[n]).ToArray(),
+                name);
             return;
         }
         OnnxNetworks.AssertAgree(name, Floats(expected), y, 1e-6);
@@ -112,6 +121,7 @@ public sealed class OperatorVersionTests
         using var file = new GZipStream(File.OpenRead(Path.Combine(Folder, "operator_versions.pb.gz")), CompressionMode.Decompress);
         return TensorProto.Parser.ParseFrom(file).StringData.Chunk(4).ToDictionary(
             fields => fields[0].ToStringUtf8(),
-            fields => (ModelProto.Parser.ParseFrom(fields[1]), TensorProto.Parser.ParseFrom(fields[2]), TensorProto.Parser.ParseFrom(fields[3])));
+            fields => (ModelProto.Parser.ParseFrom(fields[1]), TensorProto.Parser.ParseFrom(fields[2]),
+                TensorProto.Parser.ParseFrom(fields[3])));
     }
 }

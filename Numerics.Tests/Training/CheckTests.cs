@@ -21,7 +21,8 @@ public sealed class CheckTests
             var network = make();
             var before = network.StateDict().Clone();
             int steps = 0;
-            var error = Failure.Of<ShapeException>(() => Fit(network, data, batchSize, () => steps++), "norm", "more than one value per channel", said, $"use a batch size of {cure}");
+            var error = Failure.Of<ShapeException>(() => Fit(network, data, batchSize, () => steps++), "norm",
+                "more than one value per channel", said, $"use a batch size of {cure}");
             Assert.AreEqual(0, steps);
             Assert.AreEqual(images > 2 && batchSize > 1, error.Message.EndsWith(", or leave an image out", StringComparison.Ordinal));
             foreach (var (name, tensor) in network.StateDict())
@@ -30,7 +31,8 @@ public sealed class CheckTests
                 else Close.AssertSameBits(name, before[name].AsTensor().Data, tensor.AsTensor().Data);
             }
             Assert.AreEqual(TrainingOutcome.Completed, Fit(make(), data, cure, () => steps++).Outcome);
-            if (images > 2 && batchSize > 1) Assert.AreEqual(TrainingOutcome.Completed, Fit(make(), data.First(images - 1), batchSize, () => steps++).Outcome);
+            if (images > 2 && batchSize > 1) Assert.AreEqual(TrainingOutcome.Completed,
+                Fit(make(), data.First(images - 1), batchSize, () => steps++).Outcome);
         }
     }
 
@@ -67,7 +69,8 @@ public sealed class CheckTests
     [TestMethod]
     public void MoreClassesThanOutputsAreRefusedAndFewerTrained()
     {
-        static ImageDataset Data(params byte[] labels) => new(new Shape(1, 14, 17), new byte[labels.Length * 14 * 17], labels, new ImageTransform(0, 0.5, 0.5));
+        static ImageDataset Data(params byte[] labels) => new(new Shape(1, 14, 17), new byte[labels.Length * 14 * 17], labels,
+            new ImageTransform(0, 0.5, 0.5));
         Failure.Of<ShapeException>(() => new Recipe().Fit(LayerCases.Chain(), Data(0, 4)), "labels 0 to 4", "[4]");
         Assert.AreEqual(TrainingOutcome.Completed, new Recipe { Epochs = 1 }.Fit(LayerCases.Chain(), Data(0, 2)).Outcome);
     }
@@ -79,7 +82,8 @@ public sealed class CheckTests
         var old = (Linear)net.Children[^1].Module;
         net.Replace("fc3", new Linear(84, 3, generator: new Generator(9)));
         Assert.AreEqual("[3]", net.Forward(new Batch(2, new Shape(1, 32, 32))).Sample.ToString());
-        CollectionAssert.AreEqual(Networks.LeNet5(1).NamedParameters().Select(p => p.Name).ToArray(), net.NamedParameters().Select(p => p.Name).ToArray());
+        CollectionAssert.AreEqual(Networks.LeNet5(1).NamedParameters().Select(p => p.Name).ToArray(),
+            net.NamedParameters().Select(p => p.Name).ToArray());
         Assert.AreEqual("fc3", net.Children[^1].Module.Name);
         Assert.IsNull(old.Name);
         new Sequential().Add("again", old); // free

@@ -183,7 +183,8 @@ public sealed class CheckpointTests
         var g = new Generator(seed);
         return new Sequential
         {
-            new Conv2d(1, 3, 5, stride: 3, generator: g), new BatchNorm2d(3), new ReLU(), new MaxPool2d(2), new Dropout(0.3), new Flatten(), new Linear(75, 10, generator: g),
+            new Conv2d(1, 3, 5, stride: 3, generator: g), new BatchNorm2d(3), new ReLU(), new MaxPool2d(2), new Dropout(0.3), new Flatten(),
+                new Linear(75, 10, generator: g),
         };
     }
 }

@@ -25,6 +25,7 @@ public sealed class LayerTimesTests
             Assert.AreEqual(row.Layer is "gather" or "cross-entropy" or "update", row.BackwardMicroseconds == 0, row.Layer);
         }
         double sum = times.Rows.Sum(row => row.ForwardMicroseconds + row.BackwardMicroseconds);
-        Assert.IsInRange(0.5 * times.StepMicroseconds, times.StepMicroseconds, sum, "on one thread the parts are within the step, and most of it");
+        Assert.IsInRange(0.5 * times.StepMicroseconds, times.StepMicroseconds, sum,
+            "on one thread the parts are within the step, and most of it");
     }
 }

@@ -13,7 +13,8 @@ public sealed class PredictorTests
         foreach (var (name, network, sample) in new[]
         {
             ("chain", LayerCases.Chain(), new Shape(1, 14, 17)), ("LeNet-5", Networks.LeNet5(2), new Shape(1, 32, 32)),
-            ("nested", LayerCases.Make("nested chain"), LayerCases.Sample("nested chain")), ("linear", LayerCases.Make("linear, long"), new Shape(300)),
+            ("nested", LayerCases.Make("nested chain"), LayerCases.Sample("nested chain")),
+                ("linear", LayerCases.Make("linear, long"), new Shape(300)),
             ("normalized", LayerCases.Make("normalized chain"), LayerCases.Sample("normalized chain")), // in evaluation, whatever its mode
         })
         {
@@ -61,7 +62,9 @@ public sealed class PredictorTests
             F.Relu(bn2.Forward(conv2.Forward(F.Relu(bn1.Forward(conv1.Forward(x))))) + bn3.Forward(shortcut.Forward(x)));
     }
 
-    /// <summary>A batch norm goes into the weights before it, a skip and a ReLU into the same step; the weights may change between two runs.</summary>
+    /// <summary>
+    /// A batch norm goes into the weights before it, a skip and a ReLU into the same step; the weights may change between two runs.
+    /// </summary>
     [TestMethod]
     [DynamicData(nameof(Widths))]
     public void BatchNormsSkipsAndReluAreFolded(int bits)
@@ -121,7 +124,8 @@ public sealed class PredictorTests
                 {
                     long before = threads == 1 ? GC.GetAllocatedBytesForCurrentThread() : GC.GetTotalAllocatedBytes(precise: true);
                     for (int run = 0; run < 4; run++) predictor.Run(x, y);
-                    least = Math.Min(least, (threads == 1 ? GC.GetAllocatedBytesForCurrentThread() : GC.GetTotalAllocatedBytes(precise: true)) - before);
+                    least = Math.Min(least, (threads == 1 ? GC.GetAllocatedBytesForCurrentThread()
+                        : GC.GetTotalAllocatedBytes(precise: true)) - before);
                 }
                 Assert.AreEqual(0, least, $"bytes in 4 runs of {samples} samples on {threads} threads");
             }
@@ -137,7 +141,8 @@ public sealed class PredictorTests
         Failure.Of<ShapeException>(() => predictor.Run([], []), "got 0");
         Failure.Of<ShapeException>(() => predictor.Run(new float[2048], new float[10]), "2 samples", "room for 10");
         Failure.Of<ShapeException>(() => _ = new Predictor(network, new Shape(3, 32, 32)), "conv1", "1 input channel");
-        Failure.Of<ArgumentException>(() => _ = new Predictor(new BatchNorm2d(2, trackRunningStats: false), new Shape(2, 3, 3)), "BatchNorm2d", "Inference.Run");
+        Failure.Of<ArgumentException>(() => _ = new Predictor(new BatchNorm2d(2, trackRunningStats: false), new Shape(2, 3, 3)),
+            "BatchNorm2d", "Inference.Run");
     }
 
     /// <summary>A chain that has grown since returns samples of another size than the caller's memory was checked for.</summary>

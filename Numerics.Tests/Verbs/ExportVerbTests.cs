@@ -15,10 +15,13 @@ public sealed class ExportVerbTests
     private static void AssertSame(StateDict expected, StateDict actual)
     {
         CollectionAssert.AreEqual(expected.Names.ToArray(), actual.Names.ToArray());
-        foreach (var (name, tensor) in expected.Where(entry => entry.Value.Type == ElementType.Float32)) Close.AssertSameBits(name, tensor.AsTensor().Data, actual[name].AsTensor().Data);
+        foreach (var (name, tensor) in expected.Where(entry => entry.Value.Type == ElementType.Float32)) Close.AssertSameBits(name,
+            tensor.AsTensor().Data, actual[name].AsTensor().Data);
     }
 
-    /// <summary>.onnx to .pth to .safetensors to .onnx: the same bits under the same names, and what the file said where the formats can say it.</summary>
+    /// <summary>
+    /// .onnx to .pth to .safetensors to .onnx: the same bits under the same names, and what the file said where the formats can say it.
+    /// </summary>
     [TestMethod]
     public void WeightsGoRoundThroughEveryFormat()
     {
@@ -36,7 +39,8 @@ public sealed class ExportVerbTests
         var json = folder.Json("run.json");
         Assert.IsTrue((bool)json["passed"]!);
         Assert.AreEqual((double)json["floatAccuracy"]!, (double)json["testAccuracy"]!);
-        Program.Run("export", folder["a.pth"], "--to", folder["c.onnx"], "--model", "lenet5", "--data", "none", "--softmax", "--opset", "21").MustExit(0);
+        Program.Run("export", folder["a.pth"], "--to", folder["c.onnx"], "--model", "lenet5", "--data", "none", "--softmax", "--opset",
+            "21").MustExit(0);
         using var model = OrtModel.Load(folder["c.onnx"]);
         Assert.AreEqual("probabilities", model.Output.Name);
         Assert.AreEqual(21, model.Metadata.Opset);
@@ -60,7 +64,8 @@ public sealed class ExportVerbTests
             Assert.Contains((string)json["sha256"]!, card);
             Assert.Contains($"ONNX Runtime, {form}", run.Output);
             // The file says its own accuracy, not that of what it was made from.
-            Assert.AreEqual((double)json["testAccuracy"]!, double.Parse(OnnxFile.Metadata(OnnxFile.Read(file))["test.accuracy"], System.Globalization.CultureInfo.InvariantCulture));
+            Assert.AreEqual((double)json["testAccuracy"]!, double.Parse(OnnxFile.Metadata(OnnxFile.Read(file))["test.accuracy"],
+                System.Globalization.CultureInfo.InvariantCulture));
         }
     }
 
@@ -85,8 +90,10 @@ public sealed class ExportVerbTests
     public void ACheckpointFromElsewhereIsAModelToo()
     {
         using var folder = new TemporaryFolder();
-        string lightning = Path.Combine(Kinds, "lightning.ckpt"), several = Path.Combine(Kinds, "several.pth"), nan = Path.Combine(Kinds, "nan.pth");
-        var run = Program.Run("export", lightning, "--model", "bn-sequential", "--to", folder["a.onnx"]).MustExit(0).MustSay("under 'state_dict'", "'_orig_mod.' (torch.compile)", "'model.'");
+        string lightning = Path.Combine(Kinds, "lightning.ckpt"), several = Path.Combine(Kinds, "several.pth"),
+            nan = Path.Combine(Kinds, "nan.pth");
+        var run = Program.Run("export", lightning, "--model", "bn-sequential", "--to", folder["a.onnx"]).MustExit(0)
+            .MustSay("under 'state_dict'", "'_orig_mod.' (torch.compile)", "'model.'");
         Assert.DoesNotContain("torch.compile", run.Output);
         var net = Networks.BnSequential();
         net.LoadStateDict(PyTorchFile.Read(lightning, new StateReadOptions { Network = net }));
@@ -94,7 +101,8 @@ public sealed class ExportVerbTests
         Program.Run("export", several, "--key", "ema", "--model", "bn-sequential", "--to", folder["b.pth"]).MustExit(0);
         AssertSame(PyTorchFile.Read(several, new StateReadOptions { Key = "ema" }), PyTorchFile.Read(folder["b.pth"]));
         Program.Run("export", nan, "--allow-non-finite", "--model", "bn-sequential", "--to", folder["c.safetensors"]).MustExit(0);
-        Assert.IsTrue(float.IsNaN(SafeTensors.Read(folder["c.safetensors"], new StateReadOptions { AllowNonFinite = true })["conv.weight"].AsTensor()[1, 0, 2, 1]));
+        Assert.IsTrue(float.IsNaN(SafeTensors.Read(folder["c.safetensors"],
+            new StateReadOptions { AllowNonFinite = true })["conv.weight"].AsTensor()[1, 0, 2, 1]));
         Program.Run("inspect", several, "--key", "model").MustExit(0);
         Program.Run("inspect", nan).MustExit(2).MustSay("--allow-non-finite");
         Program.Run("inspect", nan, "--allow-non-finite", "--json", folder["run.json"]).MustExit(0).MustSay("under 'model'");
@@ -142,7 +150,8 @@ public sealed class ExportVerbTests
     [DataRow("{1}", "missing argument '--to'")]
     [DataRow("{1} --to {0}/x.pth --key model", "--key is for state dicts", "is an ONNX model")]
     [DataRow("{1} --to {0}/x.pth --allow-non-finite", "--allow-non-finite is for state dicts")]
-    [DataRow("{2}/several.pth --to {0}/x.onnx --model bn-sequential", "2 state dicts that fit: 'ema' of 7 tensors, 'model' of 7 tensors", "--key")]
+    [DataRow("{2}/several.pth --to {0}/x.onnx --model bn-sequential", "2 state dicts that fit: 'ema' of 7 tensors, 'model' of 7 tensors",
+        "--key")]
     [DataRow("{2}/several.pth --to {0}/x.onnx --model bn-sequential --key net", "has no 'net'", "under 'ema' of 7 tensors")]
     [DataRow("{2}/nan.pth --to {0}/x.onnx --model bn-sequential", "'conv.weight' holds NaN at [1, 0, 2, 1]", "--allow-non-finite")]
     [DataRow("{2}/script.pt --to {0}/x.onnx --model bn-sequential", "TorchScript", "torch.jit.load")]
@@ -154,7 +163,8 @@ public sealed class ExportVerbTests
         File.WriteAllText(folder["text"], "no model");
         PyTorchFile.Write(StateOf(LeNet), folder["a.pth"]);
         string[] before = folder.Files;
-        string[] words = [.. command.Split(' ').Select(word => word.Replace("{0}", folder.Path, StringComparison.Ordinal).Replace("{1}", LeNet, StringComparison.Ordinal)
+        string[] words = [.. command.Split(' ').Select(word => word.Replace("{0}", folder.Path, StringComparison.Ordinal)
+            .Replace("{1}", LeNet, StringComparison.Ordinal)
             .Replace("{2}", Kinds, StringComparison.Ordinal))];
         Program.Run(["export", .. words]).MustExit(2).MustSay(said);
         CollectionAssert.AreEqual(before, folder.Files);
@@ -166,7 +176,8 @@ public sealed class ExportVerbTests
     {
         using var folder = new TemporaryFolder();
         File.WriteAllText(folder["there.onnx"], "old");
-        Program.Run("export", LeNet, "--to", folder["there.onnx"], "--int8", "--min-accuracy", "1").MustExit(1).MustSay("is below 100.00%", "was not written");
+        Program.Run("export", LeNet, "--to", folder["there.onnx"], "--int8", "--min-accuracy", "1").MustExit(1)
+            .MustSay("is below 100.00%", "was not written");
         Assert.AreEqual("old", File.ReadAllText(folder["there.onnx"]));
         CollectionAssert.AreEqual(new[] { "there.onnx" }, folder.Files);
     }
@@ -176,7 +187,8 @@ public sealed class ExportVerbTests
     {
         using var folder = new TemporaryFolder();
         var run = Program.Run("inspect", LeNet, "--json", folder["run.json"]).MustExit(0);
-        foreach (string part in new[] { "conv1", "Gemm", "float[batch, 16, 10, 10]", "61,706", "833,040", "opset, IR version", "17, 8", "metadata classes", "0,1,2,3,4,5,6,7,8,9" })
+        foreach (string part in new[] { "conv1", "Gemm", "float[batch, 16, 10, 10]", "61,706", "833,040", "opset, IR version", "17, 8",
+            "metadata classes", "0,1,2,3,4,5,6,7,8,9" })
             Assert.Contains(part, run.Output);
         var json = folder.Json("run.json");
         Assert.AreEqual(833_040, (long)json["flops"]!);
@@ -212,5 +224,6 @@ public sealed class ExportVerbTests
 
     [TestMethod]
     public void AQuantizedModelIsNotReadBackAndSaysWhy() =>
-        Assert.StartsWith("error: the model is quantized", Program.Run("validate", Path.Combine(Repository.Root, "models", "lenet5-mnist-int8.onnx")).MustExit(2).Errors);
+        Assert.StartsWith("error: the model is quantized",
+            Program.Run("validate", Path.Combine(Repository.Root, "models", "lenet5-mnist-int8.onnx")).MustExit(2).Errors);
 }

@@ -12,7 +12,8 @@ public sealed class TrainingVerbTests
     public void ATrainingStepIsWritten()
     {
         using var folder = new TemporaryFolder();
-        var run = Program.Run("export", Model, "--training", "--to", folder["x-train.onnx"], "--optimizer", "adam", "--gradients", "--clip-norm", "1", "--json", folder["x.json"]).MustExit(0);
+        var run = Program.Run("export", Model, "--training", "--to", folder["x-train.onnx"], "--optimizer", "adam", "--gradients",
+            "--clip-norm", "1", "--json", folder["x.json"]).MustExit(0);
         Assert.Contains("nodes, opset 17, Adam", run.Output, StringComparison.Ordinal);
         CollectionAssert.AreEqual(new[] { "x-train-init.onnx", "x-train.onnx", "x.json" }, folder.Files);
         Assert.AreEqual(22, folder.Json("x.json")["gradients"]!.AsArray().Count);
@@ -74,7 +75,8 @@ public sealed class TrainingVerbTests
         var notes = new Dictionary<string, string> { ["model"] = "lenet5", ["engine"] = "the engine, simd" };
         var writer = new CheckpointWriter(checkpoint) { Notes = notes };
         new Recipe { Epochs = 2 }.Fit(Networks.LeNet5(1), images, writer);
-        var run = Program.Run("--resume", checkpoint, "--engine", "onnxruntime", "--data", data, "--out", folder["resumed"]).MustExit(0).MustSay("the checkpoint was made with engine");
+        var run = Program.Run("--resume", checkpoint, "--engine", "onnxruntime", "--data", data, "--out", folder["resumed"]).MustExit(0)
+            .MustSay("the checkpoint was made with engine");
         Assert.Contains("epoch  2/2", run.Output, StringComparison.Ordinal);
         Assert.DoesNotContain("epoch  1/2", run.Output, StringComparison.Ordinal);
         var whole = OnnxImporter.Import(folder["whole/lenet5-small.onnx"]).Network.StateDict();

@@ -18,15 +18,18 @@ public sealed record ImageTransform
     /// <param name="padding">Pixels added on each side.</param>
     /// <param name="mean">Of each channel, or one for all.</param>
     /// <param name="std">As many.</param>
-    /// <exception cref="DataException">No mean, another count of deviations, a deviation of 0 or less, what is no number, or a padding below 0.</exception>
+    /// <exception cref="DataException">No mean, another count of deviations, a deviation of 0 or less, what is no number, or a padding
+    /// below 0.</exception>
     public ImageTransform(int padding, IReadOnlyList<double> mean, IReadOnlyList<double> std)
     {
         ArgumentNullException.ThrowIfNull(mean);
         ArgumentNullException.ThrowIfNull(std);
         if (padding < 0) throw new DataException($"a padding is 0 or more, got {padding}");
-        if (mean.Count == 0 || mean.Count != std.Count) throw new DataException($"there are {mean.Count} means and {std.Count} standard deviations: expected one of each for every channel, or for all");
+        if (mean.Count == 0 || mean.Count != std.Count)
+            throw new DataException($"there are {mean.Count} means and {std.Count} standard deviations: expected one of each for every channel, or for all");
         if (!mean.All(double.IsFinite)) throw new DataException($"a mean is a finite number, got {Text(mean)}");
-        if (!std.All(value => double.IsFinite(value) && value > 0)) throw new DataException($"a standard deviation is more than 0, got {Text(std)}");
+        if (!std.All(value => double.IsFinite(value) && value > 0))
+            throw new DataException($"a standard deviation is more than 0, got {Text(std)}");
         (Padding, Mean, Std) = (padding, mean, std);
     }
 
@@ -64,14 +67,17 @@ public sealed record ImageTransform
 
     /// <inheritdoc/>
     public bool Equals(ImageTransform? other) =>
-        other is not null && Padding == other.Padding && Range == other.Range && Mean.SequenceEqual(other.Mean) && Std.SequenceEqual(other.Std);
+        other is not null && Padding == other.Padding && Range == other.Range && Mean.SequenceEqual(other.Mean)
+            && Std.SequenceEqual(other.Std);
 
     /// <inheritdoc/>
     public override int GetHashCode() => HashCode.Combine(Padding, Range, Mean[0], Std[0], Mean.Count);
 
     /// <summary>As <c>ImageTransform { Padding = 2, Mean = 0.1307, Std = 0.3081 }</c>: what a checkpoint knows its data by.</summary>
     public override string ToString() =>
-        string.Create(CultureInfo.InvariantCulture, $"ImageTransform {{ Padding = {Padding}, Mean = {Text(Mean)}, Std = {Text(Std)}{(Range == 255 ? "" : $", Range = {Range}")} }}");
+        string.Create(CultureInfo.InvariantCulture,
+            $"ImageTransform {{ Padding = {Padding}, Mean = {Text(Mean)}, Std = {Text(Std)}{(Range == 255 ? "" : $", Range = {Range}")} }}");
 
-    private static string Text(IEnumerable<double> numbers) => string.Join(", ", numbers.Select(number => number.ToString(CultureInfo.InvariantCulture)));
+    private static string Text(IEnumerable<double> numbers) =>
+        string.Join(", ", numbers.Select(number => number.ToString(CultureInfo.InvariantCulture)));
 }

@@ -1,9 +1,9 @@
 namespace OnnxLeNet.Numerics;
 
 /// <summary>
-/// How a window of taps moves over an image: validated once, then passed to forward and backward alike.
-/// Output sizes are floor((in + padding before + padding behind − dilation·(kernel − 1) − 1) / stride + 1), for height and width each on its own;
-/// rounded up in ceil mode.
+/// How a window of taps moves over an image: validated once, then passed to forward and backward alike. Output sizes are floor((in +
+/// padding before + padding behind − dilation·(kernel − 1) − 1) / stride + 1), for height and width each on its own; rounded up in ceil
+/// mode.
 /// </summary>
 public sealed record WindowGeometry
 {
@@ -36,8 +36,8 @@ public sealed record WindowGeometry
         Pool((1, kernel), (1, stride ?? kernel), (0, padding ?? 0), (1, dilation ?? 1), ceilMode, paddingEnd is { } end ? (0, end) : null);
 
     /// <summary>
-    /// A pool's window: the stride is the kernel unless given, and the padding at most half the kernel, as in PyTorch; where its end is given on its
-    /// own, less than the kernel, as in ONNX.
+    /// A pool's window: the stride is the kernel unless given, and the padding at most half the kernel, as in PyTorch; where its end is
+    /// given on its own, less than the kernel, as in ONNX.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">A size out of range.</exception>
     internal static WindowGeometry Pool(Size2 kernel, Size2? stride, Size2? padding, Size2? dilation, bool ceilMode, Size2? paddingEnd)
@@ -46,7 +46,8 @@ public sealed record WindowGeometry
         Size2 widest = (Math.Max(g.Padding.H, g.PaddingEnd.H), Math.Max(g.Padding.W, g.PaddingEnd.W));
         Size2 most = paddingEnd is null ? (kernel.H / 2, kernel.W / 2) : (kernel.H - 1, kernel.W - 1);
         if (widest.H > most.H || widest.W > most.W)
-            throw new ArgumentOutOfRangeException(nameof(padding), widest, $"the padding is {(paddingEnd is null ? "at most half" : "less than")} the kernel, {kernel}");
+            throw new ArgumentOutOfRangeException(nameof(padding), widest,
+                $"the padding is {(paddingEnd is null ? "at most half" : "less than")} the kernel, {kernel}");
         return g;
     }
 

@@ -30,7 +30,8 @@ public enum FanMode
 }
 
 /// <summary>
-/// Fills tensors with starting values: <c>torch.nn.init</c>. A weight is (out, in, …), its fans are in and out times the size of the kernel.
+/// Fills tensors with starting values: <c>torch.nn.init</c>. A weight is (out, in, …), its fans are in and out times the size of the
+/// kernel.
 /// </summary>
 public static class Init
 {
@@ -48,7 +49,8 @@ public static class Init
     public static void Normal(Tensor tensor, double mean, double std, Generator generator)
     {
         if (!double.IsFinite(mean)) throw new ArgumentOutOfRangeException(nameof(mean), mean, "the mean is a finite number");
-        if (!(std >= 0 && double.IsFinite(std))) throw new ArgumentOutOfRangeException(nameof(std), std, "the standard deviation is a finite number of 0 or more");
+        if (!(std >= 0 && double.IsFinite(std))) throw new ArgumentOutOfRangeException(nameof(std), std,
+            "the standard deviation is a finite number of 0 or more");
         Fill(tensor, generator, g => mean + std * g.NextNormal());
     }
 
@@ -75,7 +77,8 @@ public static class Init
 
     /// <summary>Normal with mean 0 and standard deviation gain·√(2/(fanIn + fanOut)) (Glorot and Bengio 2010).</summary>
     /// <exception cref="ShapeException">Fewer than two axes.</exception>
-    public static void XavierNormal(Tensor tensor, double gain, Generator generator) => Normal(tensor, 0, XavierStd(tensor, gain), generator);
+    public static void XavierNormal(Tensor tensor, double gain, Generator generator) =>
+        Normal(tensor, 0, XavierStd(tensor, gain), generator);
 
     /// <summary>Uniform in ±gain·√(3/fan) with the activation's gain (He et al. 2015).</summary>
     /// <param name="tensor">The weight.</param>
@@ -84,7 +87,8 @@ public static class Init
     /// <param name="mode">Which fan.</param>
     /// <param name="nonlinearity">What follows the weight.</param>
     /// <exception cref="ShapeException">Fewer than two axes.</exception>
-    public static void KaimingUniform(Tensor tensor, Generator generator, double a = 0, FanMode mode = FanMode.FanIn, Nonlinearity nonlinearity = Nonlinearity.LeakyReLU)
+    public static void KaimingUniform(Tensor tensor, Generator generator, double a = 0, FanMode mode = FanMode.FanIn,
+        Nonlinearity nonlinearity = Nonlinearity.LeakyReLU)
     {
         double bound = Math.Sqrt(3) * KaimingStd(tensor, a, mode, nonlinearity);
         Uniform(tensor, -bound, bound, generator);
@@ -92,7 +96,8 @@ public static class Init
 
     /// <summary>Normal with mean 0 and standard deviation gain/√fan with the activation's gain (He et al. 2015).</summary>
     /// <inheritdoc cref="KaimingUniform"/>
-    public static void KaimingNormal(Tensor tensor, Generator generator, double a = 0, FanMode mode = FanMode.FanIn, Nonlinearity nonlinearity = Nonlinearity.LeakyReLU) =>
+    public static void KaimingNormal(Tensor tensor, Generator generator, double a = 0, FanMode mode = FanMode.FanIn,
+        Nonlinearity nonlinearity = Nonlinearity.LeakyReLU) =>
         Normal(tensor, 0, KaimingStd(tensor, a, mode, nonlinearity), generator);
 
     /// <summary>
@@ -161,7 +166,8 @@ public static class Init
 
     private static void RequireTwoAxes(Tensor tensor)
     {
-        if (tensor.Shape.Rank < 2 || tensor.Shape.Count == 0) throw new ShapeException($"a weight has two axes or more, (out, in, …), got {tensor.Shape}");
+        if (tensor.Shape.Rank < 2 || tensor.Shape.Count == 0)
+            throw new ShapeException($"a weight has two axes or more, (out, in, …), got {tensor.Shape}");
     }
 
     private static void Fill(Tensor tensor, Generator generator, Func<Generator, double> draw)

@@ -47,7 +47,8 @@ internal static unsafe class Elementwise
     {
         RequireSameLength(y.Length, dx.Length);
         RequireSameLength(dy.Length, dx.Length);
-        fixed (float* py = y, pdy = dy, pdx = dx) VectorKernel.Run(new ReluBackwardKernel { Y = py, Dy = pdy, Dx = pdx, Count = dx.Length });
+        fixed (float* py = y, pdy = dy, pdx = dx) VectorKernel.Run(new ReluBackwardKernel { Y = py, Dy = pdy, Dx = pdx,
+            Count = dx.Length });
     }
 
     /// <summary>y ← 1/(1 + e⁻ˣ).</summary>

@@ -16,20 +16,24 @@ internal static unsafe class MaxPooling
     /// <param name="x">[N × C·H·W].</param>
     /// <param name="y">[N × C·oH·oW].</param>
     /// <param name="argmax">[N × C·oH·oW]; a float, so that one mask selects both.</param>
-    public static void Forward(WindowGeometry g, int samples, Shape input, (int H, int W) output, ReadOnlySpan<float> x, Span<float> y, Span<float> argmax)
+    public static void Forward(WindowGeometry g, int samples, Shape input, (int H, int W) output, ReadOnlySpan<float> x, Span<float> y,
+        Span<float> argmax)
     {
         Check(samples, input, output, x.Length, y.Length, argmax.Length);
         fixed (float* px = x, py = y, pa = argmax)
-            VectorKernel.Run(new ForwardKernel { G = g, Samples = samples, C = input[0], H = input[1], W = input[2], Output = output, X = px, Y = py, Argmax = pa });
+            VectorKernel.Run(new ForwardKernel { G = g, Samples = samples, C = input[0], H = input[1], W = input[2], Output = output,
+                X = px, Y = py, Argmax = pa });
     }
 
     /// <summary>dx[the winning tap] += dy. Adds, so that windows may overlap.</summary>
     /// <inheritdoc cref="Forward"/>
-    public static void Backward(WindowGeometry g, int samples, Shape input, (int H, int W) output, ReadOnlySpan<float> dy, ReadOnlySpan<float> argmax, Span<float> dx)
+    public static void Backward(WindowGeometry g, int samples, Shape input, (int H, int W) output, ReadOnlySpan<float> dy,
+        ReadOnlySpan<float> argmax, Span<float> dx)
     {
         Check(samples, input, output, dx.Length, dy.Length, argmax.Length);
         fixed (float* pdx = dx, pdy = dy, pa = argmax)
-            VectorKernel.Run(new BackwardKernel { G = g, Samples = samples, C = input[0], H = input[1], W = input[2], Output = output, Dx = pdx, Dy = pdy, Argmax = pa });
+            VectorKernel.Run(new BackwardKernel { G = g, Samples = samples, C = input[0], H = input[1], W = input[2], Output = output,
+                Dx = pdx, Dy = pdy, Argmax = pa });
     }
 
     /// <summary>Where x is larger than the best so far, it becomes the best, and its number the winner; a NaN does so always.</summary>
@@ -75,11 +79,13 @@ internal static unsafe class MaxPooling
             for (int c = 0; c < C; c++)
                 for (int oh = 0; oh < Output.H; oh++)
                     for (int ow = 0; ow < Output.W; ow++, at += Samples)
-                        Window<S, V>(X + (nint)c * H * W * Samples, oh * G.Stride.H - G.Padding.H, ow * G.Stride.W - G.Padding.W, Y + at, Argmax + at);
+                        Window<S, V>(X + (nint)c * H * W * Samples, oh * G.Stride.H - G.Padding.H, ow * G.Stride.W - G.Padding.W, Y + at,
+                            Argmax + at);
         }
 
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        private readonly void Window<S, V>(float* plane, int h0, int w0, float* y, float* argmax) where S : struct, ISimd<V, float> where V : struct
+        private readonly void Window<S, V>(float* plane, int h0, int w0, float* y, float* argmax) where S : struct, ISimd<V, float> where V
+            : struct
         {
             int n = 0;
             for (; n <= Samples - S.Count; n += S.Count)
@@ -129,11 +135,13 @@ internal static unsafe class MaxPooling
             for (int c = 0; c < C; c++)
                 for (int oh = 0; oh < Output.H; oh++)
                     for (int ow = 0; ow < Output.W; ow++, at += Samples)
-                        Window<S, V>(Dx + (nint)c * H * W * Samples, oh * G.Stride.H - G.Padding.H, ow * G.Stride.W - G.Padding.W, Dy + at, Argmax + at);
+                        Window<S, V>(Dx + (nint)c * H * W * Samples, oh * G.Stride.H - G.Padding.H, ow * G.Stride.W - G.Padding.W, Dy + at,
+                            Argmax + at);
         }
 
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        private readonly void Window<S, V>(float* plane, int h0, int w0, float* dy, float* argmax) where S : struct, ISimd<V, float> where V : struct
+        private readonly void Window<S, V>(float* plane, int h0, int w0, float* dy, float* argmax) where S : struct, ISimd<V, float> where V
+            : struct
         {
             for (int kh = 0, ih = h0; kh < G.Kernel.H; kh++, ih += G.Dilation.H)
                 if ((uint)ih < (uint)H)

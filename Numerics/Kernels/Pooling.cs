@@ -9,7 +9,8 @@ internal static class Pooling
     private const int MostOnStack = 4096;
 
     /// <summary>y += the mean of each window. Adds.</summary>
-    public static void AverageForward(WindowGeometry g, bool countIncludePad, int samples, Shape input, (int H, int W) output, ReadOnlySpan<float> x, Span<float> y)
+    public static void AverageForward(WindowGeometry g, bool countIncludePad, int samples, Shape input, (int H, int W) output,
+        ReadOnlySpan<float> x, Span<float> y)
     {
         Span<float> row = samples <= MostOnStack ? stackalloc float[samples] : new float[samples];
         for (int c = 0, to = 0; c < input[0]; c++)
@@ -32,7 +33,8 @@ internal static class Pooling
     }
 
     /// <summary>dx += dy, shared equally among each window's places. Adds.</summary>
-    public static void AverageBackward(WindowGeometry g, bool countIncludePad, int samples, Shape input, (int H, int W) output, ReadOnlySpan<float> dy, Span<float> dx)
+    public static void AverageBackward(WindowGeometry g, bool countIncludePad, int samples, Shape input, (int H, int W) output,
+        ReadOnlySpan<float> dy, Span<float> dx)
     {
         for (int c = 0, from = 0; c < input[0]; c++)
             for (int oh = 0; oh < output.H; oh++)
@@ -41,12 +43,14 @@ internal static class Pooling
                     var (h, w, factor) = Window(g, countIncludePad, input, oh, ow);
                     for (int ih = h.From; ih < h.To; ih++)
                         for (int iw = w.From; iw < w.To; iw++)
-                            Elementwise.AddScaled(factor, dy.Slice(from, samples), dx.Slice(((c * input[1] + ih) * input[2] + iw) * samples, samples));
+                            Elementwise.AddScaled(factor, dy.Slice(from, samples),
+                                dx.Slice(((c * input[1] + ih) * input[2] + iw) * samples, samples));
                 }
     }
 
     /// <summary>The part of a window inside the input, and one over the number of places that count.</summary>
-    private static ((int From, int To) H, (int From, int To) W, float Factor) Window(WindowGeometry g, bool countIncludePad, Shape input, int oh, int ow)
+    private static ((int From, int To) H, (int From, int To) W, float Factor) Window(WindowGeometry g, bool countIncludePad, Shape input,
+        int oh, int ow)
     {
         var (h, paddedH) = Span(oh * g.Stride.H - g.Padding.H, g.Kernel.H, input[1], g.PaddingEnd.H);
         var (w, paddedW) = Span(ow * g.Stride.W - g.Padding.W, g.Kernel.W, input[2], g.PaddingEnd.W);

@@ -31,7 +31,8 @@ internal sealed class ConvPool(Conv2d conv, ReLU? relu, MaxPool2d pool) : Layer
     protected internal override BackwardReads BackwardReads => BackwardReads.Input;
 
     /// <summary>The layers' printed forms.</summary>
-    public override string ToString() => string.Join(" + ", new Module?[] { conv, relu, pool }.OfType<Module>().Select(layer => layer.Label));
+    public override string ToString() => string.Join(" + ", new Module?[] { conv, relu, pool }.OfType<Module>()
+        .Select(layer => layer.Label));
 
     public override Shape OutputShape(Shape sample) => pool.OutputShape(conv.OutputShape(sample));
 

@@ -28,11 +28,13 @@ public static class F
     public static Batch LogSoftmax(Batch x, int dim = 1) => Inference.Run(new LogSoftmax(dim), x);
 
     /// <summary>As <see cref="Numerics.MaxPool2d"/>.</summary>
-    public static Batch MaxPool2d(Batch x, Size2 kernelSize, Size2? stride = null, Size2? padding = null, Size2? dilation = null, bool ceilMode = false) =>
+    public static Batch MaxPool2d(Batch x, Size2 kernelSize, Size2? stride = null, Size2? padding = null, Size2? dilation = null,
+        bool ceilMode = false) =>
         Inference.Run(new MaxPool2d(kernelSize, stride, padding, dilation, ceilMode), x);
 
     /// <summary>As <see cref="Numerics.AvgPool2d"/>.</summary>
-    public static Batch AvgPool2d(Batch x, Size2 kernelSize, Size2? stride = null, Size2? padding = null, bool ceilMode = false, bool countIncludePad = true) =>
+    public static Batch AvgPool2d(Batch x, Size2 kernelSize, Size2? stride = null, Size2? padding = null, bool ceilMode = false,
+        bool countIncludePad = true) =>
         Inference.Run(new AvgPool2d(kernelSize, stride, padding, ceilMode, countIncludePad), x);
 
     /// <summary>As <see cref="Numerics.AdaptiveAvgPool2d"/>.</summary>

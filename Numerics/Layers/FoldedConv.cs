@@ -1,9 +1,9 @@
 namespace OnnxLeNet.Numerics;
 
 /// <summary>
-/// A convolution with what stands behind it in inference, as one step: a batch norm, whose factors go into the weights, the sum with a skip, and a
-/// ReLU; at least one of them. What comes out of the registers is the result. A plan puts it in place of the layers. With
-/// f = γ/√(σ² + ε) of each channel, f·(W·x + b − μ) + β is a convolution with the weight f·W and the bias f·(b − μ) + β; both are computed in
+/// A convolution with what stands behind it in inference, as one step: a batch norm, whose factors go into the weights, the sum with a
+/// skip, and a ReLU; at least one of them. What comes out of the registers is the result. A plan puts it in place of the layers. With f =
+/// γ/√(σ² + ε) of each channel, f·(W·x + b − μ) + β is a convolution with the weight f·W and the bias f·(b − μ) + β; both are computed in
 /// double and rounded once. They are made anew for each block, which is little beside the block's own products, so that a predictor follows
 /// its network's weights.
 /// </summary>
@@ -32,7 +32,8 @@ internal sealed class FoldedConv(Conv2d conv, BatchNorm? norm, Add? add, ReLU? r
         var state = context.State<State>();
         state.Direct = conv.Direct(state.Direct, x[0].Count, x[0].Sample, context)!;
         var (weight, bias) = norm is null ? (conv.Weight.Value.Data, conv.Bias?.Value.Data) : Fold(norm);
-        state.Direct.Forward(x[0].Values, weight.AsSpan(0, conv.Weight.Value.Shape.Count), bias is null ? default : bias.AsSpan(0, conv.OutChannels),
+        state.Direct.Forward(x[0].Values, weight.AsSpan(0, conv.Weight.Value.Shape.Count),
+            bias is null ? default : bias.AsSpan(0, conv.OutChannels),
             y.Values, add is null ? default : x[1].Values, relu is not null);
     }
 

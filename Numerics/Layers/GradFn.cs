@@ -27,7 +27,8 @@ public sealed record GradFn(string Name, object? Module, IReadOnlyList<GradFn?> 
     /// <summary>The steps from here along the data, leaves left out: the loss, then the layers from the last to the first.</summary>
     public IEnumerable<GradFn> Walk()
     {
-        for (GradFn? step = this; step is not null; step = step.NextFunctions.FirstOrDefault(next => next is { Parameter: null, Module: not null }))
+        for (GradFn? step = this; step is not null; step = step.NextFunctions.FirstOrDefault(next => next is { Parameter: null,
+            Module: not null }))
             yield return step;
     }
 

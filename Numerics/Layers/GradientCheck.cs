@@ -9,7 +9,8 @@ namespace OnnxLeNet.Numerics;
 /// </param>
 /// <param name="Worst">Where: the element's offset, its gradient by the backward formula and by finite differences.</param>
 /// <param name="Tolerance">What <see cref="MaxRel"/> must stay under.</param>
-public sealed record GradientCheckRow(string Name, int Checked, double MaxRel, (int Offset, double Backward, double Difference) Worst, double Tolerance)
+public sealed record GradientCheckRow(string Name, int Checked, double MaxRel, (int Offset, double Backward, double Difference) Worst,
+    double Tolerance)
 {
     /// <summary>
     /// Elements looked at and left out since there is a kink (ReLU at 0, equal values in a max pool): no difference is the slope there.

@@ -97,7 +97,8 @@ public sealed class GraphModule : Module
         ArgumentNullException.ThrowIfNull(module);
         var old = NamedModules().FirstOrDefault(named => named.Name == name && calls.Exists(call => call.Module == named.Module)).Module
             ?? throw new ArgumentException($"{typeName} has no layer '{name}': its layers are "
-                + string.Join(", ", NamedModules().Where(named => calls.Exists(call => call.Module == named.Module)).Select(named => named.Name)),
+                + string.Join(", ", NamedModules().Where(named => calls.Exists(call => call.Module == named.Module))
+                    .Select(named => named.Name)),
                 nameof(name));
         var scope = root;
         string[] names = name.Split('.');

@@ -14,7 +14,9 @@ internal static class Python
     {
         if (!double.IsFinite(value)) return double.IsNaN(value) ? "nan" : value > 0 ? "inf" : "-inf";
         double size = Math.Abs(value);
-        if (size != 0 && (size < 1e-4 || size >= 1e16)) return value.ToString("0.################e-00", CultureInfo.InvariantCulture).Replace("e", size < 1 ? "e" : "e+", StringComparison.Ordinal);
+        if (size != 0 && (size < 1e-4 || size >= 1e16))
+            return value.ToString("0.################e-00", CultureInfo.InvariantCulture).Replace("e", size < 1 ? "e" : "e+",
+            StringComparison.Ordinal);
         string text = value.ToString("R", CultureInfo.InvariantCulture);
         return text.Contains('.', StringComparison.Ordinal) ? text : text + ".0";
     }

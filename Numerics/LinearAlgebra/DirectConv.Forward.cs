@@ -23,7 +23,8 @@ internal sealed unsafe partial class DirectConv<S, V>
         {
             for (int g = 0; g < s.Groups; g++)
             {
-                float* xg = px + g * s.C * PlaneStep, wg = pw + (nint)g * s.M * s.K, bg = pb is null ? null : pb + g * s.M, yg = py + g * s.M * OutputStep;
+                float* xg = px + g * s.C * PlaneStep, wg = pw + (nint)g * s.M * s.K, bg = pb is null ? null : pb + g * s.M,
+                    yg = py + g * s.M * OutputStep;
                 if (IsWhole)
                 {
                     ForwardWhole(xg, pt, wg, bg, yg, ps is null ? null : ps + g * s.M * OutputStep, rectified);
@@ -36,7 +37,8 @@ internal sealed unsafe partial class DirectConv<S, V>
                     for (int m = 0; m < s.M; m++)
                     {
                         for (int oh = 0; oh < s.oH; oh++)
-                            new ReadOnlySpan<float>(flat + m * WideStep + (nint)oh * s.W * s.N, kept).CopyTo(new Span<float>(yg + m * OutputStep + (nint)oh * kept, kept));
+                            new ReadOnlySpan<float>(flat + m * WideStep + (nint)oh * s.W * s.N, kept)
+                                .CopyTo(new Span<float>(yg + m * OutputStep + (nint)oh * kept, kept));
                         var filter = new Span<float>(yg + m * OutputStep, (int)OutputStep);
                         if (!skip.IsEmpty) Elementwise.Add(skip.Slice((int)((g * s.M + m) * OutputStep), filter.Length), filter);
                         if (rectified) Elementwise.ReluForward(filter, filter);
@@ -71,7 +73,8 @@ internal sealed unsafe partial class DirectConv<S, V>
                 var (first, count) = FilterTile(f);
                 nint to = first * OutputStep + (nint)t * S.Count;
                 float* weights = w + (nint)first * s.K, biases = bias is null ? null : bias + first;
-                if (skip is null && !rectified) RunTaps(height, count, at, pt, weights, biases, new PlainOutput { Y = y + to, Step = OutputStep });
+                if (skip is null && !rectified) RunTaps(height, count, at, pt, weights, biases,
+                    new PlainOutput { Y = y + to, Step = OutputStep });
                 else
                     RunTaps(height, count, at, pt, weights, biases,
                         new SkipOutput { Y = y + to, Skip = skip is null ? null : skip + to, Step = OutputStep, Rectified = rectified });
@@ -107,11 +110,14 @@ internal sealed unsafe partial class DirectConv<S, V>
         return to;
     }
 
-    /// <summary>From one filter to the next in the wide buffer; the pool reads two vectors from the start of its last row at most.</summary>
+    /// <summary>
+    /// From one filter to the next in the wide buffer; the pool reads two vectors from the start of its last row at most.
+    /// </summary>
     private int WideStep => s.Flat + 2 * S.Count;
 
     /// <inheritdoc/>
-    public override void ForwardPool(ReadOnlySpan<float> x, ReadOnlySpan<float> weight, ReadOnlySpan<float> bias, Size2 pool, bool rectified,
+    public override void ForwardPool(ReadOnlySpan<float> x, ReadOnlySpan<float> weight, ReadOnlySpan<float> bias, Size2 pool,
+        bool rectified,
         Span<float> y, Span<float> argmax)
     {
         int pH = s.oH / pool.H, pW = s.oW / pool.W;
@@ -210,7 +216,8 @@ internal sealed unsafe partial class DirectConv<S, V>
         }
     }
 
-    private void RunTaps<O>(int height, int filters, float** x, nint* pt, float* w, float* bias, O output) where O : struct, Tiles<S, V, float>.IOutput
+    private void RunTaps<O>(int height, int filters, float** x, nint* pt, float* w, float* bias, O output) where O : struct, Tiles<S, V,
+        float>.IOutput
     {
         if (s.K > DepthBlock) RunDeepTaps(height, filters, x, pt, w, bias, output);
         else RunTaps(height, filters, x, pt, w, s.K, bias, output);

@@ -28,7 +28,8 @@ internal abstract unsafe class DirectConv
     /// <param name="filters">M.</param>
     /// <param name="groups">Equal parts of C and of M that do not see each other.</param>
     /// <param name="forwardOnly">Whether forward is all that is wanted.</param>
-    public static DirectConv? For(DirectConv? present, WindowGeometry g, int samples, Shape input, int filters, int groups, bool forwardOnly)
+    public static DirectConv? For(DirectConv? present, WindowGeometry g, int samples, Shape input, int filters, int groups,
+        bool forwardOnly)
     {
         int width = Width(g, samples, input, filters, groups, forwardOnly);
         if (width == 0) return null;
@@ -106,7 +107,8 @@ internal abstract unsafe class DirectConv
     /// <param name="rectified">Whether a ReLU comes before the pool.</param>
     /// <param name="y">[N × M·pH·pW].</param>
     /// <param name="argmax">[N × M·pH·pW], the winning tap or −1 where the gradient is zero; empty if not wanted.</param>
-    public abstract void ForwardPool(ReadOnlySpan<float> x, ReadOnlySpan<float> weight, ReadOnlySpan<float> bias, Size2 pool, bool rectified,
+    public abstract void ForwardPool(ReadOnlySpan<float> x, ReadOnlySpan<float> weight, ReadOnlySpan<float> bias, Size2 pool,
+        bool rectified,
         Span<float> y, Span<float> argmax);
 
     /// <summary>The backward of <see cref="Forward"/> for the same x. Overwrites dx, adds to dWeight times β.</summary>
@@ -116,7 +118,8 @@ internal abstract unsafe class DirectConv
     /// <param name="dx">[N × C·H·W], or empty if not wanted.</param>
     /// <param name="dWeight">Of the weight's shape, or empty if not wanted.</param>
     /// <param name="beta">Factor of what is in dWeight: 0 or 1.</param>
-    public abstract void Backward(ReadOnlySpan<float> x, ReadOnlySpan<float> weight, ReadOnlySpan<float> dy, Span<float> dx, Span<float> dWeight, float beta);
+    public abstract void Backward(ReadOnlySpan<float> x, ReadOnlySpan<float> weight, ReadOnlySpan<float> dy, Span<float> dx,
+        Span<float> dWeight, float beta);
 
     /// <summary>The backward of <see cref="ForwardPool"/> for the same x. Each gradient goes to its window's winner: no scatter, since
     /// windows do not overlap.</summary>
@@ -130,7 +133,8 @@ internal abstract unsafe class DirectConv
     /// <param name="beta">Factor of what is in dWeight: 0 or 1.</param>
     /// <param name="dBias">(M), or empty if not wanted.</param>
     /// <param name="biasBeta">Factor of what is in dBias: 0 or 1.</param>
-    public abstract void BackwardPool(ReadOnlySpan<float> x, ReadOnlySpan<float> weight, Size2 pool, ReadOnlySpan<float> dy, ReadOnlySpan<float> argmax,
+    public abstract void BackwardPool(ReadOnlySpan<float> x, ReadOnlySpan<float> weight, Size2 pool, ReadOnlySpan<float> dy,
+        ReadOnlySpan<float> argmax,
         Span<float> dx, Span<float> dWeight, float beta, Span<float> dBias, float biasBeta);
 
     /// <summary>The sizes of a convolution of one block.</summary>

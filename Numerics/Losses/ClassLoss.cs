@@ -10,7 +10,8 @@ public abstract class ClassLoss : Loss
     {
         foreach (float w in weight ?? [])
         {
-            if (!(w >= 0 && float.IsFinite(w))) throw new ArgumentOutOfRangeException(nameof(weight), w, "a class weight is a finite number of 0 or more");
+            if (!(w >= 0 && float.IsFinite(w))) throw new ArgumentOutOfRangeException(nameof(weight), w,
+                "a class weight is a finite number of 0 or more");
         }
         (Weight, IgnoreIndex) = (weight, ignoreIndex);
     }

@@ -15,7 +15,8 @@ public sealed class CrossEntropyLoss : ClassLoss
     /// <param name="reduction">Mean by default.</param>
     /// <param name="labelSmoothing">ε, 0 to 1: how much of the target is spread over all classes.</param>
     /// <exception cref="ArgumentOutOfRangeException">A smoothing outside 0 to 1, or a weight that is negative or not finite.</exception>
-    public CrossEntropyLoss(float[]? weight = null, int ignoreIndex = DefaultIgnoreIndex, Reduction reduction = Reduction.Mean, double labelSmoothing = 0)
+    public CrossEntropyLoss(float[]? weight = null, int ignoreIndex = DefaultIgnoreIndex, Reduction reduction = Reduction.Mean,
+        double labelSmoothing = 0)
         : base(weight, ignoreIndex, reduction)
     {
         if (!(labelSmoothing >= 0 && labelSmoothing <= 1))
@@ -76,7 +77,8 @@ public sealed class NLLLoss : ClassLoss
     /// <param name="ignoreIndex">The label of samples to leave out.</param>
     /// <param name="reduction">Mean by default.</param>
     /// <exception cref="ArgumentOutOfRangeException">A weight that is negative or not finite.</exception>
-    public NLLLoss(float[]? weight = null, int ignoreIndex = DefaultIgnoreIndex, Reduction reduction = Reduction.Mean) : base(weight, ignoreIndex, reduction) { }
+    public NLLLoss(float[]? weight = null, int ignoreIndex = DefaultIgnoreIndex, Reduction reduction = Reduction.Mean)
+        : base(weight, ignoreIndex, reduction) { }
 
     private protected override string GradFnName => "NllLossBackward0";
 

@@ -160,7 +160,8 @@ public sealed class SmoothL1Loss : ElementwiseLoss
     /// <exception cref="ArgumentOutOfRangeException">A β that is negative or not finite.</exception>
     public SmoothL1Loss(Reduction reduction = Reduction.Mean, double beta = 1) : base(reduction, "SmoothL1LossBackward0")
     {
-        if (!(beta >= 0 && double.IsFinite(beta))) throw new ArgumentOutOfRangeException(nameof(beta), beta, "beta is a finite number of 0 or more");
+        if (!(beta >= 0 && double.IsFinite(beta)))
+            throw new ArgumentOutOfRangeException(nameof(beta), beta, "beta is a finite number of 0 or more");
         Beta = beta;
     }
 
@@ -204,7 +205,9 @@ public sealed class BCEWithLogitsLoss : ElementwiseLoss
     }
 }
 
-/// <summary>−(t·log x + (1 − t)·log(1 − x)) of probabilities x; the logarithms end at −100, as in PyTorch. Inputs and targets are 0 to 1.</summary>
+/// <summary>
+/// −(t·log x + (1 − t)·log(1 − x)) of probabilities x; the logarithms end at −100, as in PyTorch. Inputs and targets are 0 to 1.
+/// </summary>
 /// <param name="reduction">Mean over all elements by default.</param>
 public sealed class BCELoss(Reduction reduction = Reduction.Mean) : ElementwiseLoss(reduction, "BinaryCrossEntropyBackward0")
 {
@@ -216,7 +219,8 @@ public sealed class BCELoss(Reduction reduction = Reduction.Mean) : ElementwiseL
 
     /// <inheritdoc/>
     protected override (double Loss, double Derivative) Each(float x, float target, int feature) =>
-        (-(target * Math.Max(Math.Log(x), -100) + (1 - target) * Math.Max(Math.Log(1.0 - x), -100)), (x - target) / Math.Max((1.0 - x) * x, 1e-12));
+        (-(target * Math.Max(Math.Log(x), -100) + (1 - target) * Math.Max(Math.Log(1.0 - x), -100)),
+            (x - target) / Math.Max((1.0 - x) * x, 1e-12));
 }
 
 internal static class Probabilities
@@ -225,7 +229,8 @@ internal static class Probabilities
     {
         foreach (float value in values.Values)
         {
-            if (!(value >= 0 && value <= 1)) throw new ArgumentOutOfRangeException(nameof(values), value, $"{owner} takes probabilities, 0 to 1, got {value}");
+            if (!(value >= 0 && value <= 1)) throw new ArgumentOutOfRangeException(nameof(values), value,
+                $"{owner} takes probabilities, 0 to 1, got {value}");
         }
     }
 }

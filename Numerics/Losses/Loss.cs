@@ -24,7 +24,8 @@ public abstract class Loss : Module
 
     private protected Loss(Reduction reduction)
     {
-        if (!Enum.IsDefined(reduction)) throw new ArgumentOutOfRangeException(nameof(reduction), reduction, "the reduction is Mean, Sum or None");
+        if (!Enum.IsDefined(reduction)) throw new ArgumentOutOfRangeException(nameof(reduction), reduction,
+            "the reduction is Mean, Sum or None");
         Reduction = reduction;
     }
 
@@ -36,7 +37,8 @@ public abstract class Loss : Module
 
     /// <summary>The gradient of the last forward's loss, once.</summary>
     /// <returns>Of the input's shape.</returns>
-    /// <exception cref="InvalidOperationException">No forward before it, a second backward of the same, or losses that were not reduced.</exception>
+    /// <exception cref="InvalidOperationException">No forward before it, a second backward of the same, or losses that were not
+    /// reduced.</exception>
     public Batch Backward()
     {
         if (Reduction == Reduction.None) throw new InvalidOperationException($"{this}: without a reduction, Backward needs a gradient for every loss");
@@ -90,8 +92,10 @@ public abstract class Loss : Module
 
     private protected void RequireReduction(bool reduced)
     {
-        if (reduced && Reduction == Reduction.None) throw new InvalidOperationException($"{this} has no reduction: ForwardEach returns the single losses");
-        if (!reduced && Reduction != Reduction.None) throw new InvalidOperationException($"{this} has the reduction {Reduction}: Forward returns the one loss");
+        if (reduced && Reduction == Reduction.None)
+            throw new InvalidOperationException($"{this} has no reduction: ForwardEach returns the single losses");
+        if (!reduced && Reduction != Reduction.None)
+            throw new InvalidOperationException($"{this} has the reduction {Reduction}: Forward returns the one loss");
     }
 }
 

@@ -1,8 +1,8 @@
 namespace OnnxLeNet.Numerics;
 
 /// <summary>
-/// Changes parameters by their gradients. The parameters come in groups, each with a rate and hyper-parameters of its own; where an optimizer
-/// is made of parameters alone, they are one group.
+/// Changes parameters by their gradients. The parameters come in groups, each with a rate and hyper-parameters of its own; where an
+/// optimizer is made of parameters alone, they are one group.
 /// </summary>
 public abstract class Optimizer : IStateful
 {
@@ -40,7 +40,8 @@ public abstract class Optimizer : IStateful
     public IReadOnlyList<Parameter> Parameters => parameters;
 
     /// <summary>
-    /// The learning rate: reads the first group's, sets every group's. A group added later without a rate takes the one the optimizer was made with.
+    /// The learning rate: reads the first group's, sets every group's. A group added later without a rate takes the one the optimizer was
+    /// made with.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">A rate that is negative or not finite.</exception>
     public double LearningRate
@@ -52,7 +53,9 @@ public abstract class Optimizer : IStateful
         }
     }
 
-    /// <summary>Adds a group, the layers that are trained from now on say. It takes the optimizer's defaults for what it has not got.</summary>
+    /// <summary>
+    /// Adds a group, the layers that are trained from now on say. It takes the optimizer's defaults for what it has not got.
+    /// </summary>
     /// <exception cref="ArgumentException">
     /// A parameter that is in another group, a group of another optimizer, or one with a hyper-parameter that this optimizer has not.
     /// </exception>
@@ -71,8 +74,8 @@ public abstract class Optimizer : IStateful
     }
 
     /// <summary>
-    /// One update of every parameter that has a gradient and is not frozen; the others stay as they are. One pass over memory: each piece of a
-    /// gradient is added up from the shards' shares and used while it is in the cache, the pieces on all threads.
+    /// One update of every parameter that has a gradient and is not frozen; the others stay as they are. One pass over memory: each piece
+    /// of a gradient is added up from the shards' shares and used while it is in the cache, the pieces on all threads.
     /// </summary>
     public void Step()
     {
@@ -148,8 +151,10 @@ public abstract class Optimizer : IStateful
             var group = groups[g];
             yield return StateField.Fixed($"param_groups.{g}.params", group.Parameters.Count);
             foreach (var (hyper, _) in defaults)
-                yield return StateField.Number($"param_groups.{g}.{hyper.Key()}", () => group[hyper], value => group[hyper] = value, value => hyper.Allows(value), hyper.Range());
-            yield return StateField.Number($"param_groups.{g}.initial_lr", () => group.InitialLearningRate ?? -1, value => group.InitialLearningRate = value < 0 ? null : value,
+                yield return StateField.Number($"param_groups.{g}.{hyper.Key()}", () => group[hyper], value => group[hyper] = value,
+                    value => hyper.Allows(value), hyper.Range());
+            yield return StateField.Number($"param_groups.{g}.initial_lr", () => group.InitialLearningRate ?? -1,
+                value => group.InitialLearningRate = value < 0 ? null : value,
                 value => value == -1 || Hyper.LearningRate.Allows(value), "a finite number of 0 or more, or -1 for none");
         }
         for (int i = 0; i < parameters.Count; i++)
@@ -159,7 +164,8 @@ public abstract class Optimizer : IStateful
             for (int b = 0; b < buffers.Length; b++)
             {
                 int buffer = b;
-                yield return StateField.Tensor($"state.{i}.{buffers[b]}", shape, () => state.Buffers[buffer], value => state.Buffers[buffer] = value);
+                yield return StateField.Tensor($"state.{i}.{buffers[b]}", shape, () => state.Buffers[buffer],
+                    value => state.Buffers[buffer] = value);
             }
         }
     }

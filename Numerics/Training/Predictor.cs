@@ -57,7 +57,8 @@ public sealed class Predictor
     public unsafe void Run(ReadOnlySpan<float> x, Span<float> y)
     {
         int samples = x.Length / Sample.Count;
-        if (samples == 0 || x.Length != (long)samples * Sample.Count) throw new ShapeException($"samples of {Sample} have {Sample.Count} elements each, got {x.Length} in all");
+        if (samples == 0 || x.Length != (long)samples * Sample.Count)
+            throw new ShapeException($"samples of {Sample} have {Sample.Count} elements each, got {x.Length} in all");
         if (y.Length != (long)samples * Outputs) throw new ShapeException($"{samples} samples have {samples}·{Outputs} outputs, got room for {y.Length}");
         if (network.Version != version) RequireSame();
         var call = Take();

@@ -24,17 +24,19 @@ internal enum ConformanceOutcome
 /// <param name="Outcome">How it ended.</param>
 /// <param name="Reason">Why it did not pass; empty where it did.</param>
 /// <param name="Exception">Why it need not pass, from the list of exceptions; null where it is not there.</param>
-internal sealed record ConformanceRow(string Test, string Operators, bool Claimed, ConformanceOutcome Outcome, string Reason, string? Exception)
+internal sealed record ConformanceRow(string Test, string Operators, bool Claimed, ConformanceOutcome Outcome, string Reason,
+    string? Exception)
 {
     /// <summary>
-    /// Whether this is an error: a test of claimed operators that does not pass and is no exception, or an exception that passes and so is none.
+    /// Whether this is an error: a test of claimed operators that does not pass and is no exception, or an exception that passes and so is
+    /// none.
     /// </summary>
     public bool Unexpected => Outcome == ConformanceOutcome.Passed ? Exception is not null : Claimed && Exception is null;
 }
 
 /// <summary>
-/// Runs ONNX's backend node tests through the engine by import: a folder for each test, with a model, and input and output tensors beside it. Weights that come as
-/// inputs are made the model's own. Compared as the suite does: |y − expected| ≤ 1e-7 + 1e-3·|expected|.
+/// Runs ONNX's backend node tests through the engine by import: a folder for each test, with a model, and input and output tensors beside
+/// it. Weights that come as inputs are made the model's own. Compared as the suite does: |y − expected| ≤ 1e-7 + 1e-3·|expected|.
 /// </summary>
 internal static class Conformance
 {
@@ -45,8 +47,8 @@ internal static class Conformance
     public const double Relative = 1e-3;
 
     /// <summary>
-    /// The operators that the engine claims whole. Others (Reshape, Transpose, Pad, Cast and so on) are read where they leave a chain of layers, which a test of
-    /// theirs alone seldom does.
+    /// The operators that the engine claims whole. Others (Reshape, Transpose, Pad, Cast and so on) are read where they leave a chain of
+    /// layers, which a test of theirs alone seldom does.
     /// </summary>
     public static IReadOnlySet<string> Claimed { get; } = new HashSet<string>
     {
@@ -66,7 +68,8 @@ internal static class Conformance
     {
         ArgumentException.ThrowIfNullOrEmpty(folder);
         if (!Directory.Exists(folder)) throw new OnnxException($"there is no folder {folder}");
-        string[] tests = [.. Directory.EnumerateFiles(folder, "model.onnx", SearchOption.AllDirectories).Select(f => Path.GetDirectoryName(f)!).Order(StringComparer.Ordinal)];
+        string[] tests = [.. Directory.EnumerateFiles(folder, "model.onnx", SearchOption.AllDirectories)
+            .Select(f => Path.GetDirectoryName(f)!).Order(StringComparer.Ordinal)];
         if (tests.Length == 0) throw new OnnxException($"{folder} holds no tests: a test is a folder with model.onnx and test_data_set_0");
         return tests.Select(RunTest);
     }
@@ -86,7 +89,8 @@ internal static class Conformance
             string[] sets = [.. Directory.EnumerateDirectories(folder, "test_data_set_*").Order(StringComparer.Ordinal)];
             if (sets.Length == 0) throw new OnnxException("there is no test_data_set_0 beside the model");
             foreach (string set in sets)
-                if (Differs(model.Clone(), set) is { } difference) return new(test, operators, claimed, ConformanceOutcome.Failed, difference, exception);
+                if (Differs(model.Clone(), set) is { } difference)
+                    return new(test, operators, claimed, ConformanceOutcome.Failed, difference, exception);
             return new(test, operators, claimed, ConformanceOutcome.Passed, "", exception);
         }
         catch (OnnxException error) { return new(test, operators, claimed, ConformanceOutcome.NotSupported, error.Message, exception); }
@@ -100,7 +104,8 @@ internal static class Conformance
         var inputs = model.Graph.Input.Where(i => !stored.Contains(i.Name)).ToList();
         if (inputs.Count == 0) throw new OnnxException("the model takes no input; a layer takes one");
         foreach (var value in inputs.Concat(model.Graph.Output))
-            if (value.Type?.ValueCase != TypeProto.ValueOneofCase.TensorType) throw new OnnxException($"'{value.Name}' is no tensor; layers take and return tensors");
+            if (value.Type?.ValueCase != TypeProto.ValueOneofCase.TensorType)
+                throw new OnnxException($"'{value.Name}' is no tensor; layers take and return tensors");
         var tensors = inputs.Select((input, i) => ReadTensor(set, $"input_{i}.pb")).ToList();
         var (network, taken) = Import(model, inputs, tensors);
         if (model.Graph.Output.Count != 1)
@@ -113,7 +118,8 @@ internal static class Conformance
             if (x[i].Shape.Rank == 0 || x[i].Shape.WithoutFirst() != network.Samples[i])
                 throw new OnnxException($"the input has the shape {x[i].Shape}, the model takes samples of {network.Samples[i]}");
         }
-        if (x.Select(tensor => tensor.Shape[0]).Distinct().Count() > 1) throw new OnnxException("its inputs have different numbers of samples");
+        if (x.Select(tensor => tensor.Shape[0]).Distinct().Count() > 1)
+            throw new OnnxException("its inputs have different numbers of samples");
         var y = Inference.Run(network.Network, [.. x.Select(tensor => Batch.FromTensor(tensor))])[0].ToTensor();
         if (y.Shape != expected.Shape) return $"the output has the shape {y.Shape}, expected {expected.Shape}";
         for (int i = 0; i < y.Data.Length; i++)
@@ -126,8 +132,8 @@ internal static class Conformance
     }
 
     /// <summary>
-    /// The network, and how many of the inputs are its own. The first is the samples; what else comes in is weights, and the model's own from here on;
-    /// or, where a network cannot be made so, samples too, as a sum of two values takes them.
+    /// The network, and how many of the inputs are its own. The first is the samples; what else comes in is weights, and the model's own
+    /// from here on; or, where a network cannot be made so, samples too, as a sum of two values takes them.
     /// </summary>
     private static (ImportedModel Network, int Inputs) Import(ModelProto model, List<ValueInfoProto> inputs, List<TensorProto> tensors)
     {

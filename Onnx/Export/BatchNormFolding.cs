@@ -4,8 +4,8 @@ using DataType = OnnxLeNet.Onnx.Schema.TensorProto.Types.DataType;
 namespace OnnxLeNet.Onnx;
 
 /// <summary>
-/// BatchNormalization right behind a Conv or Gemm whose weights are its alone becomes part of it. With f = γ/√(σ² + ε) per output channel, f·(W·x + b − μ) + β is a layer with the
-/// weight f·W and the bias f·(b − μ) + β; both are computed in double and rounded once.
+/// BatchNormalization right behind a Conv or Gemm whose weights are its alone becomes part of it. With f = γ/√(σ² + ε) per output channel,
+/// f·(W·x + b − μ) + β is a layer with the weight f·W and the bias f·(b − μ) + β; both are computed in double and rounded once.
 /// </summary>
 internal static class BatchNormFolding
 {
@@ -17,7 +17,8 @@ internal static class BatchNormFolding
         var replaced = new Dictionary<string, string>();
         foreach (var norm in graph.Node.Where(node => node.OpType == "BatchNormalization").ToList())
         {
-            if (editor.Producer(norm.Input[0]) is not { OpType: "Conv" or "Gemm" } layer || editor.Consumers(norm.Input[0]).Count() != 1) continue;
+            if (editor.Producer(norm.Input[0]) is not { OpType: "Conv" or "Gemm" } layer || editor.Consumers(norm.Input[0])
+                .Count() != 1) continue;
             if (layer.Input.Skip(1).Any(weight => editor.Consumers(weight).Count() > 1)) continue; // others take it as it is
             Fold(editor, layer, norm);
             graph.Node.Remove(norm);
@@ -34,7 +35,8 @@ internal static class BatchNormFolding
         double epsilon = norm.Attribute.Single(attribute => attribute.Name == "epsilon").F;
         var weight = editor.Weight(layer.Input[1])!;
         var old = layer.Input.Count > 2 ? editor.Weight(layer.Input[2])! : null;
-        float[] folded = GraphEditor.Floats(weight).ToArray(), bias = old is null ? new float[gamma.Length] : GraphEditor.Floats(old).ToArray();
+        float[] folded = GraphEditor.Floats(weight).ToArray(), bias = old is null ? new float[gamma.Length]
+            : GraphEditor.Floats(old).ToArray();
         int taps = folded.Length / bias.Length; // of one output channel, which is the outermost axis
         for (int channel = 0; channel < bias.Length; channel++)
         {

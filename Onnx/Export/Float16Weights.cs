@@ -4,8 +4,8 @@ using DataType = OnnxLeNet.Onnx.Schema.TensorProto.Types.DataType;
 namespace OnnxLeNet.Onnx;
 
 /// <summary>
-/// Weights as float16 (11 bits of mantissa): half the file. A Cast before the node that takes one makes it float32 again, so the arithmetic is that of
-/// float32 and only the rounding of the weights is left. What belongs to a formula, and single numbers, stay as they are.
+/// Weights as float16 (11 bits of mantissa): half the file. A Cast before the node that takes one makes it float32 again, so the arithmetic
+/// is that of float32 and only the rounding of the weights is left. What belongs to a formula, and single numbers, stay as they are.
 /// </summary>
 internal static class Float16Weights
 {

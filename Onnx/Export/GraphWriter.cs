@@ -61,17 +61,20 @@ internal sealed class GraphWriter(string name, IEnumerable<string> layers, int o
         Initializer(name, TensorProto.Types.DataType.Float, value.Shape.Sizes, MemoryMarshal.AsBytes(value.Data.AsSpan()));
 
     /// <summary>Adds a single number and returns its name.</summary>
-    public string Scalar(string name, float value) => Initializer(name, TensorProto.Types.DataType.Float, [], MemoryMarshal.AsBytes([value]));
+    public string Scalar(string name, float value) =>
+        Initializer(name, TensorProto.Types.DataType.Float, [], MemoryMarshal.AsBytes([value]));
 
     /// <summary>Adds a single number in double precision and returns its name.</summary>
-    public string Double(string name, double value) => Initializer(name, TensorProto.Types.DataType.Double, [], MemoryMarshal.AsBytes([value]));
+    public string Double(string name, double value) =>
+        Initializer(name, TensorProto.Types.DataType.Double, [], MemoryMarshal.AsBytes([value]));
 
     /// <summary>Adds a row of whole numbers, such as a shape, and returns its name.</summary>
     public string Integers(string name, params ReadOnlySpan<long> values) =>
         Initializer(name, TensorProto.Types.DataType.Int64, [values.Length], MemoryMarshal.AsBytes(values));
 
     /// <summary>Adds a single whole number and returns its name.</summary>
-    public string Integer(string name, long value) => Initializer(name, TensorProto.Types.DataType.Int64, [], MemoryMarshal.AsBytes([value]));
+    public string Integer(string name, long value) =>
+        Initializer(name, TensorProto.Types.DataType.Int64, [], MemoryMarshal.AsBytes([value]));
 
     private string Initializer(string name, TensorProto.Types.DataType type, ReadOnlySpan<int> dims, ReadOnlySpan<byte> data)
     {
@@ -121,9 +124,11 @@ internal sealed class GraphWriter(string name, IEnumerable<string> layers, int o
         }
     }
 
-    public static AttributeProto Int(string name, long value) => new() { Name = name, Type = AttributeProto.Types.AttributeType.Int, I = value };
+    public static AttributeProto Int(string name, long value) => new() { Name = name, Type = AttributeProto.Types.AttributeType.Int,
+        I = value };
 
-    public static AttributeProto Float(string name, float value) => new() { Name = name, Type = AttributeProto.Types.AttributeType.Float, F = value };
+    public static AttributeProto Float(string name, float value) => new() { Name = name, Type = AttributeProto.Types.AttributeType.Float,
+        F = value };
 
     public static AttributeProto Text(string name, string value) =>
         new() { Name = name, Type = AttributeProto.Types.AttributeType.String, S = ByteString.CopyFromUtf8(value) };
@@ -143,7 +148,8 @@ internal sealed class GraphWriter(string name, IEnumerable<string> layers, int o
         return new ValueInfoProto
         {
             Name = name,
-            Type = new TypeProto { TensorType = new TypeProto.Types.Tensor { ElemType = (int)TensorProto.Types.DataType.Float, Shape = shape } },
+            Type = new TypeProto { TensorType = new TypeProto.Types.Tensor { ElemType = (int)TensorProto.Types.DataType.Float,
+                Shape = shape } },
         };
     }
 }

@@ -4,8 +4,8 @@ using OnnxLeNet.Onnx.Schema;
 namespace OnnxLeNet.Onnx;
 
 /// <summary>
-/// What a layer or join of one's own is in ONNX, given where its forward and backward are: with it a network that has the layer is exported, its
-/// training step is, and both are proved like any other. Without it the export refuses the layer by name.
+/// What a layer or join of one's own is in ONNX, given where its forward and backward are: with it a network that has the layer is
+/// exported, its training step is, and both are proved like any other. Without it the export refuses the layer by name.
 /// </summary>
 public interface IOnnxForm
 {
@@ -13,7 +13,8 @@ public interface IOnnxForm
     string ToOnnx(OnnxNodes nodes);
 
     /// <summary>
-    /// Adds the nodes of the backward, and the parameters' gradients by <see cref="OnnxNodes.Gradient"/>. Returns the gradient of each input.
+    /// Adds the nodes of the backward, and the parameters' gradients by <see cref="OnnxNodes.Gradient"/>. Returns the gradient of each
+    /// input.
     /// </summary>
     /// <param name="nodes">As the forward's.</param>
     /// <param name="dy">The gradient of the result.</param>
@@ -29,7 +30,8 @@ public sealed class OnnxNodes
     private readonly string last;
     private readonly HashSet<string> used = [];
 
-    internal OnnxNodes(GraphWriter graph, TrainingWriter? training, Leaf layer, string name, string[] inputs, Shape[] samples, string? output)
+    internal OnnxNodes(GraphWriter graph, TrainingWriter? training, Leaf layer, string name, string[] inputs, Shape[] samples,
+        string? output)
     {
         (this.graph, this.training, Layer, Name, Inputs, Samples, Output) = (graph, training, layer, name, inputs, samples, output);
         last = output is null ? name : $"{name}.dx";
@@ -55,7 +57,8 @@ public sealed class OnnxNodes
 
     /// <summary>Adds a node that is named as the layer, and returns its value.</summary>
     /// <inheritdoc cref="Inner"/>
-    public string Node(string opType, string[] inputs, params (string Name, object Value)[] attributes) => Add(last, opType, inputs, attributes);
+    public string Node(string opType, string[] inputs, params (string Name, object Value)[] attributes) =>
+        Add(last, opType, inputs, attributes);
 
     /// <summary>Adds a node with a name of its own behind the layer's, and returns its value.</summary>
     /// <param name="name">What stands behind the layer's name and a dot.</param>
@@ -67,16 +70,20 @@ public sealed class OnnxNodes
         Add(Output is null ? $"{Name}.{name}" : $"{Name}.d_{name}", opType, inputs, attributes);
 
     /// <summary>A parameter of the layer as a value.</summary>
-    public string Weight(Parameter parameter) => training is null ? graph.Weight(FullName(parameter), parameter) : training.NameOf(parameter);
+    public string Weight(Parameter parameter) => training is null ? graph.Weight(FullName(parameter), parameter)
+        : training.NameOf(parameter);
 
     /// <summary>A number as a value without axes.</summary>
-    public string Number(double value) => training is null ? graph.Scalar(graph.FreeName($"{Name}.number"), (float)value) : training.Number(value);
+    public string Number(double value) => training is null ? graph.Scalar(graph.FreeName($"{Name}.number"), (float)value)
+        : training.Number(value);
 
     /// <summary>A row of integers as a value, such as axes.</summary>
     public string Integers(params long[] values) =>
         training is null ? graph.Integers(graph.FreeName($"{Name}.integers"), values) : training.Integers(values);
 
-    /// <summary>In the backward, says what a parameter's gradient is: a value of its shape. Nothing is written where it is frozen.</summary>
+    /// <summary>
+    /// In the backward, says what a parameter's gradient is: a value of its shape. Nothing is written where it is frozen.
+    /// </summary>
     /// <param name="parameter">A parameter of the layer.</param>
     /// <param name="opType">The operator whose result it is.</param>
     /// <param name="inputs">What that takes.</param>
@@ -85,7 +92,8 @@ public sealed class OnnxNodes
         (training ?? throw new InvalidOperationException("gradients are written in the backward"))
         .Gradient(parameter, name => training.Node(opType, name, inputs, [.. attributes.Select(Attribute)]));
 
-    private string FullName(Parameter parameter) => Layer.NamedParameters().FirstOrDefault(named => named.Parameter == parameter) is { Name: { } own }
+    private string FullName(Parameter parameter) =>
+        Layer.NamedParameters().FirstOrDefault(named => named.Parameter == parameter) is { Name: { } own }
         ? $"{Name}.{own}"
         : throw new ArgumentException($"{Layer} has no such parameter: register it", nameof(parameter));
 

@@ -35,7 +35,8 @@ public static class OnnxExporter
     /// <exception cref="OnnxException">A layer has no form in ONNX, a key stands twice, or an option does not fit.</exception>
     /// <exception cref="ShapeException">The network does not take such samples.</exception>
     public static ModelProto Export(
-        Module network, Shape sample, string name, IEnumerable<KeyValuePair<string, string>>? metadata = null, ExportOptions? options = null) =>
+        Module network, Shape sample, string name, IEnumerable<KeyValuePair<string, string>>? metadata = null,
+            ExportOptions? options = null) =>
         ExportTraced(network, sample, name, metadata, options).Model;
 
     /// <summary>The same, with the layers in the order they run and what each returns.</summary>
@@ -106,7 +107,8 @@ public static class OnnxExporter
             if (!keys.Add(key)) throw new OnnxException($"the metadata key '{key}' stands twice");
             model.MetadataProps.Add(new StringStringEntryProto { Key = key, Value = key == ModelMetadata.WeightsHash ? hash : value });
         }
-        if (keys.Add(ModelMetadata.WeightsHash)) model.MetadataProps.Add(new StringStringEntryProto { Key = ModelMetadata.WeightsHash, Value = hash });
+        if (keys.Add(ModelMetadata.WeightsHash)) model.MetadataProps.Add(new StringStringEntryProto { Key = ModelMetadata.WeightsHash,
+            Value = hash });
     }
 
     /// <summary>The full names of a module's children, and theirs.</summary>
@@ -127,7 +129,8 @@ public static class OnnxExporter
 
     /// <summary>What a layer or join is in ONNX.</summary>
     /// <exception cref="OnnxException">It has no form there.</exception>
-    internal static LayerForm Form(Leaf layer) => OperatorTable.Find(layer) ?? throw new OnnxException($"{layer.Label} has no form in ONNX");
+    internal static LayerForm Form(Leaf layer) => OperatorTable.Find(layer)
+        ?? throw new OnnxException($"{layer.Label} has no form in ONNX");
 
     /// <summary>The stem and the first number that makes a name of it that is not taken.</summary>
     internal static string FreeName(string stem, Func<string, bool> taken)

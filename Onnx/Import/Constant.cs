@@ -8,8 +8,9 @@ using DataType = OnnxLeNet.Onnx.Schema.TensorProto.Types.DataType;
 namespace OnnxLeNet.Onnx;
 
 /// <summary>
-/// A value that is known before the graph runs: a tensor of the file, perhaps with its axes in another order, or a row of whole numbers that was
-/// computed from shapes. A weight stays as it lies in the file until a layer's parameter takes it, so that importing holds it once, not twice.
+/// A value that is known before the graph runs: a tensor of the file, perhaps with its axes in another order, or a row of whole numbers
+/// that was computed from shapes. A weight stays as it lies in the file until a layer's parameter takes it, so that importing holds it
+/// once, not twice.
 /// </summary>
 internal sealed class Constant
 {
@@ -31,7 +32,8 @@ internal sealed class Constant
     public static Constant Repeated(string name, TensorProto number, int[] dims) => new(name, number, dims, null) { repeated = true };
 
     /// <summary>Whole numbers that were computed, row-major.</summary>
-    public Constant(string name, long[] integers, params int[] dims) => (Name, this.integers, Dims, Type) = (name, integers, dims, DataType.Int64);
+    public Constant(string name, long[] integers, params int[] dims) =>
+        (Name, this.integers, Dims, Type) = (name, integers, dims, DataType.Int64);
 
     public string Name { get; }
 
@@ -43,7 +45,8 @@ internal sealed class Constant
     public object Storage => (object?)tensor ?? integers!;
 
     /// <summary>Whether the axes of two constants of one tensor are in the same order.</summary>
-    public bool SameOrder(Constant other) => order is null ? other.order is null : other.order is not null && order.SequenceEqual(other.order);
+    public bool SameOrder(Constant other) => order is null ? other.order is null : other.order is not null
+        && order.SequenceEqual(other.order);
 
     /// <summary>Whether one number of the file stands for all.</summary>
     public bool IsRepeated => repeated;
@@ -125,7 +128,8 @@ internal sealed class Constant
 
     /// <summary>The same value under another name.</summary>
     public Constant Named(string name) =>
-        integers is not null ? new Constant(name, integers, Dims) : new Constant(name, tensor!, Dims, order) { Source = Source, repeated = repeated };
+        integers is not null ? new Constant(name, integers, Dims)
+            : new Constant(name, tensor!, Dims, order) { Source = Source, repeated = repeated };
 
     /// <summary>The tensor's own sizes, where the axes have another order.</summary>
     private int[]? Source { get; init; }
@@ -178,12 +182,15 @@ internal sealed class Constant
     private float Element(ReadOnlySpan<byte> raw, int i) => Type switch
     {
         DataType.Float => raw.Length > 0 ? BinaryPrimitives.ReadSingleLittleEndian(raw[(i * sizeof(float))..]) : tensor!.FloatData[i],
-        DataType.Double => (float)(raw.Length > 0 ? BinaryPrimitives.ReadDoubleLittleEndian(raw[(i * sizeof(double))..]) : tensor!.DoubleData[i]),
+        DataType.Double => (float)(raw.Length > 0 ? BinaryPrimitives.ReadDoubleLittleEndian(raw[(i * sizeof(double))..])
+            : tensor!.DoubleData[i]),
         // The upper half of a float.
         DataType.Bfloat16 =>
-            BitConverter.Int32BitsToSingle((raw.Length > 0 ? BinaryPrimitives.ReadInt16LittleEndian(raw[(i * sizeof(short))..]) : tensor!.Int32Data[i]) << 16),
+            BitConverter.Int32BitsToSingle((raw.Length > 0 ? BinaryPrimitives.ReadInt16LittleEndian(raw[(i * sizeof(short))..])
+                : tensor!.Int32Data[i]) << 16),
         // Typed data holds the sixteen bits of a half in an int.
-        _ => (float)(raw.Length > 0 ? BinaryPrimitives.ReadHalfLittleEndian(raw[(i * sizeof(short))..]) : BitConverter.UInt16BitsToHalf((ushort)tensor!.Int32Data[i])),
+        _ => (float)(raw.Length > 0 ? BinaryPrimitives.ReadHalfLittleEndian(raw[(i * sizeof(short))..])
+            : BitConverter.UInt16BitsToHalf((ushort)tensor!.Int32Data[i])),
     };
 
     /// <summary>For errors: 'fc.weight' [10, 84].</summary>

@@ -6,8 +6,9 @@ using DataType = OnnxLeNet.Onnx.Schema.TensorProto.Types.DataType;
 namespace OnnxLeNet.Onnx;
 
 /// <summary>
-/// Computes what is known before the graph runs: constants of every kind, weights seen another way, and the arithmetic on shapes that exporters write, such
-/// as PyTorch's <c>x.view(-1, num_flat_features(x))</c>. Whole numbers only, and the number of samples stays open where the file leaves it so.
+/// Computes what is known before the graph runs: constants of every kind, weights seen another way, and the arithmetic on shapes that
+/// exporters write, such as PyTorch's <c>x.view(-1, num_flat_features(x))</c>. Whole numbers only, and the number of samples stays open
+/// where the file leaves it so.
 /// </summary>
 internal static class ConstantFolder
 {
@@ -46,7 +47,8 @@ internal static class ConstantFolder
     public static Constant Fold(NodeReader node)
     {
         node.RequireArity(int.MaxValue);
-        if (!Operators.TryGetValue(node.Node.OpType, out var fold)) throw node.Refuse("all its inputs are constants, and this operator is not computed");
+        if (!Operators.TryGetValue(node.Node.OpType, out var fold))
+            throw node.Refuse("all its inputs are constants, and this operator is not computed");
         try { return fold(node, node.Node.Output[0]); }
         catch (Exception error) when (error is OverflowException or DivideByZeroException) { throw node.Refuse(error.Message); }
     }
@@ -73,7 +75,8 @@ internal static class ConstantFolder
             throw node.Refuse("it repeats a value that is no number");
         var repeated = new Constant(value);
         // Models of the zoo that were made small have their weights so.
-        if (repeated.IsFloat && dims.All(d => d is >= 0 and <= int.MaxValue) && dims.Aggregate(1.0, (n, d) => n * d) * sizeof(float) <= OnnxImporter.MemoryBudget)
+        if (repeated.IsFloat && dims.All(d => d is >= 0 and <= int.MaxValue)
+            && dims.Aggregate(1.0, (n, d) => n * d) * sizeof(float) <= OnnxImporter.MemoryBudget)
             return Onnx.Constant.Repeated(name, value, [.. dims.Select(d => (int)d)]);
         if (repeated.Integers() is not [var number])
             throw node.Refuse($"it makes the shape [{string.Join(", ", dims)}] of a value that is neither float nor whole number, or too many of it");
@@ -129,7 +132,8 @@ internal static class ConstantFolder
         var x = Input(node, 0);
         if (!x.IsFloat && x.Count > MostNumbers) throw node.Refuse($"it turns the constant {x} of type {x.Type}; at most {MostNumbers} numbers are computed, and weights are floats");
         long[] perm = node.Longs("perm") ?? [.. Enumerable.Range(0, x.Dims.Length).Reverse().Select(i => (long)i)];
-        if (!perm.Order().SequenceEqual(Enumerable.Range(0, x.Dims.Length).Select(i => (long)i))) throw node.Refuse($"attribute 'perm' is [{string.Join(", ", perm)}] for the constant {x}");
+        if (!perm.Order().SequenceEqual(Enumerable.Range(0, x.Dims.Length).Select(i => (long)i)))
+            throw node.Refuse($"attribute 'perm' is [{string.Join(", ", perm)}] for the constant {x}");
         return x.Transpose(name, [.. perm.Select(p => (int)p)]);
     }
 
@@ -147,7 +151,8 @@ internal static class ConstantFolder
             if (known < 0) break;
         }
         if (target.Count(d => d == -1) is var open && open == 1 && known > 0) target[Array.IndexOf(target, -1L)] = x.Count / known;
-        if (open > 1 || known < 0 || target.Any(d => d is < 0 or > int.MaxValue) || target.Aggregate(1L, (count, d) => Math.Min(count * d, 1L << 32)) != x.Count)
+        if (open > 1 || known < 0 || target.Any(d => d is < 0 or > int.MaxValue)
+            || target.Aggregate(1L, (count, d) => Math.Min(count * d, 1L << 32)) != x.Count)
             throw node.Refuse($"the constant {x} cannot be given the shape [{string.Join(", ", target)}]");
         return x.Reshape(name, [.. target.Select(d => (int)d)]);
     }
@@ -173,7 +178,8 @@ internal static class ConstantFolder
     {
         long[] data = Row(node, 0), indices = Integers(node, 1);
         if (node.Int("axis", 0) is not (0 or -1)) throw node.Refuse("it gathers along another axis than the only one");
-        if (indices.Any(i => i < -data.Length || i >= data.Length)) throw node.Refuse($"it takes numbers [{string.Join(", ", indices)}] of {data.Length}");
+        if (indices.Any(i => i < -data.Length || i >= data.Length))
+            throw node.Refuse($"it takes numbers [{string.Join(", ", indices)}] of {data.Length}");
         return new Constant(name, [.. indices.Select(i => data[i < 0 ? i + data.Length : i])], Input(node, 1).Dims);
     }
 
@@ -184,15 +190,20 @@ internal static class ConstantFolder
         long[] data = Integers(node, 0);
         long[]? starts, ends, axes, steps;
         if (node.Opset < 10) (starts, ends, axes, steps) = (node.Longs("starts"), node.Longs("ends"), node.Longs("axes"), null);
-        else (starts, ends, axes, steps) = (Integers(node, 1), Integers(node, 2), node.Has(3) ? Integers(node, 3) : null, node.Has(4) ? Integers(node, 4) : null);
-        if (x.Dims.Length == 0 || x.Dims[0] > MostNumbers || starts?.Length != 1 || ends?.Length != 1 || (axes is not null && !axes.SequenceEqual([0L]) && !axes.SequenceEqual([-(long)x.Dims.Length])) || steps is not (null or [not 0]))
+        else (starts, ends, axes, steps) = (Integers(node, 1), Integers(node, 2), node.Has(3) ? Integers(node, 3) : null,
+            node.Has(4) ? Integers(node, 4) : null);
+        if (x.Dims.Length == 0 || x.Dims[0] > MostNumbers || starts?.Length != 1 || ends?.Length != 1
+            || (axes is not null && !axes.SequenceEqual([0L]) && !axes.SequenceEqual([-(long)x.Dims.Length]))
+            || steps is not (null or [not 0]))
             throw node.Refuse("only numbers along the first axis are cut out");
         // A step beyond the end cuts out one, however long it is.
-        long size = x.Dims[0], step = Math.Clamp(steps?[0] ?? 1, -MostNumbers, MostNumbers), low = step > 0 ? 0 : -1, high = step > 0 ? size : size - 1;
+        long size = x.Dims[0], step = Math.Clamp(steps?[0] ?? 1, -MostNumbers, MostNumbers), low = step > 0 ? 0 : -1, high = step > 0 ? size
+            : size - 1;
         long At(long at) => Math.Clamp(at < 0 ? at + size : at, low, high);
         int row = size == 0 ? 0 : data.Length / (int)size;
         var cut = new List<long>();
-        for (long at = At(starts[0]), end = At(ends[0]); step > 0 ? at < end : at > end; at += step) cut.AddRange(data.AsSpan((int)at * row, row));
+        for (long at = At(starts[0]), end = At(ends[0]); step > 0 ? at < end : at > end; at += step) cut.AddRange(data.AsSpan((int)at * row,
+            row));
         int[] dims = [.. x.Dims];
         dims[0] = row == 0 ? 0 : cut.Count / row;
         return new Constant(name, [.. cut], dims);
@@ -206,7 +217,8 @@ internal static class ConstantFolder
             return Floats(name, [parts.Sum(part => part.Count)],
                 [.. parts.SelectMany(part => part.Floats())]); // such as the scales of a Resize
         long[] all = [.. Enumerable.Range(0, node.Node.Input.Count).SelectMany(i => Row(node, i))];
-        return all.Length <= MostNumbers ? new Constant(name, all, all.Length) : throw node.Refuse($"it joins {all.Length} numbers; a shape has fewer");
+        return all.Length <= MostNumbers ? new Constant(name, all, all.Length)
+            : throw node.Refuse($"it joins {all.Length} numbers; a shape has fewer");
     }
 
     private static Constant ReduceProd(NodeReader node, string name)
@@ -214,25 +226,31 @@ internal static class ConstantFolder
         long[] data = Row(node, 0);
         bool keep = node.Int("keepdims", 1) == 1;
         long[]? axes = node.Opset < 18 ? node.Longs("axes") : node.Has(1) ? Integers(node, 1) : null;
-        if (axes is not (null or [0] or [-1]) || data.Contains(Onnx.Constant.AnyBatch)) throw node.Refuse("its result depends on the number of samples, or goes along another axis than the only one");
+        if (axes is not (null or [0] or [-1]) || data.Contains(Onnx.Constant.AnyBatch))
+            throw node.Refuse("its result depends on the number of samples, or goes along another axis than the only one");
         return new Constant(name, [data.Aggregate(1L, (a, b) => checked(a * b))], keep ? [1] : []);
     }
 
     private static Constant Arithmetic(NodeReader node, string name, Func<long, long, long> f)
     {
         long[] a = Integers(node, 0), b = Integers(node, 1);
-        if (a.Length != b.Length && a.Length != 1 && b.Length != 1) throw node.Refuse($"it computes with {a.Length} and {b.Length} numbers");
-        if (a.Contains(Onnx.Constant.AnyBatch) || b.Contains(Onnx.Constant.AnyBatch)) throw node.Refuse("it computes with the number of samples, which is open");
-        var dims = a.Length >= b.Length && Input(node, 0).Dims.Length >= Input(node, 1).Dims.Length ? Input(node, 0).Dims : Input(node, 1).Dims;
+        if (a.Length != b.Length && a.Length != 1 && b.Length != 1)
+            throw node.Refuse($"it computes with {a.Length} and {b.Length} numbers");
+        if (a.Contains(Onnx.Constant.AnyBatch) || b.Contains(Onnx.Constant.AnyBatch))
+            throw node.Refuse("it computes with the number of samples, which is open");
+        var dims = a.Length >= b.Length && Input(node, 0).Dims.Length >= Input(node, 1).Dims.Length ? Input(node, 0).Dims
+            : Input(node, 1).Dims;
         int count = Math.Max(a.Length, b.Length);
-        if (dims.Aggregate(1, (n, d) => n * d) != count) throw node.Refuse($"it computes with numbers of shapes {Input(node, 0).Shape} and {Input(node, 1).Shape}");
+        if (dims.Aggregate(1, (n, d) => n * d) != count)
+            throw node.Refuse($"it computes with numbers of shapes {Input(node, 0).Shape} and {Input(node, 1).Shape}");
         return new Constant(name, [.. Enumerable.Range(0, count).Select(i => f(a[a.Length == 1 ? 0 : i], b[b.Length == 1 ? 0 : i]))], dims);
     }
 
     private static Constant Floats(string name, int[] dims, IEnumerable<float> values) =>
         new(new TensorProto { Name = name, DataType = (int)DataType.Float, Dims = { dims.Select(d => (long)d) }, FloatData = { values } });
 
-    private static Constant Input(NodeReader node, int index) => node.Constant(index) ?? throw node.Refuse($"input {index} is missing or no constant");
+    private static Constant Input(NodeReader node, int index) => node.Constant(index)
+        ?? throw node.Refuse($"input {index} is missing or no constant");
 
     private static long[] Integers(NodeReader node, int index)
     {
@@ -244,6 +262,7 @@ internal static class ConstantFolder
     private static long[] Row(NodeReader node, int index)
     {
         long[] values = Integers(node, index);
-        return Input(node, index).Dims.Length == 1 ? values : throw node.Refuse($"it takes the constant {Input(node, index)}, expected a row of numbers");
+        return Input(node, index).Dims.Length == 1 ? values
+            : throw node.Refuse($"it takes the constant {Input(node, index)}, expected a row of numbers");
     }
 }

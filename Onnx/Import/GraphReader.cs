@@ -3,7 +3,9 @@ using OnnxLeNet.Onnx.Schema;
 
 namespace OnnxLeNet.Onnx;
 
-/// <summary>What is known of a graph while its nodes are read in order: the constants, the shapes of the values computed so far, and who takes what.</summary>
+/// <summary>
+/// What is known of a graph while its nodes are read in order: the constants, the shapes of the values computed so far, and who takes what.
+/// </summary>
 internal sealed class GraphReader
 {
     private readonly Dictionary<string, Constant> constants = [];

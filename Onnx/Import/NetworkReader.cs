@@ -13,9 +13,9 @@ namespace OnnxLeNet.Onnx;
 internal sealed record ImportedCall(Module Layer, int[] Inputs, NodeReader Node, string? Value);
 
 /// <summary>
-/// Walks a checked graph in order and makes a list of calls of it, by a dictionary from the file's names of values to their numbers. What it
-/// cannot read it notes and goes on, so that one message names every node; a node behind such a one is judged as far as that goes without
-/// knowing what comes in.
+/// Walks a checked graph in order and makes a list of calls of it, by a dictionary from the file's names of values to their numbers. What
+/// it cannot read it notes and goes on, so that one message names every node; a node behind such a one is judged as far as that goes
+/// without knowing what comes in.
 /// </summary>
 internal sealed class NetworkReader
 {
@@ -94,7 +94,10 @@ internal sealed class NetworkReader
                 finally { done.UnionWith(reader.Nodes); }
             }
             catch (OnnxException error) { Leave(node, error.Message); }
-            catch (Exception error) when (error is ArgumentException or ShapeException) { Leave(node, $"{NodeReader.Label(node)}: {error.Message}"); }
+            catch (Exception error) when (error is ArgumentException or ShapeException)
+            {
+                Leave(node, $"{NodeReader.Label(node)}: {error.Message}");
+            }
             catch (UnknownShapeException) { Leave(node, null); }
         }
         if (unknown.Count > 0) refused.Insert(0, $"the engine has no layers for {Unknown()}; it reads {string.Join(", ", OperatorTable.Readers.Keys)}");
@@ -147,7 +150,8 @@ internal sealed class NetworkReader
         var proto = node.Node;
         bool standard = proto.Domain is "" or "ai.onnx";
         // Computed from what is not known: not this node's fault.
-        if (standard && proto.Input.Any(dropped.Contains) && (ConstantFolder.Knows(proto.OpType) || OperatorTable.Readers.ContainsKey(proto.OpType))) throw new UnknownShapeException();
+        if (standard && proto.Input.Any(dropped.Contains)
+            && (ConstantFolder.Knows(proto.OpType) || OperatorTable.Readers.ContainsKey(proto.OpType))) throw new UnknownShapeException();
         if (Folds(proto))
         {
             Fold(node);
@@ -190,7 +194,8 @@ internal sealed class NetworkReader
     }
 
     /// <summary>Whether a node's result is known before the graph runs.</summary>
-    private bool Folds(NodeProto node) => node.Domain is "" or "ai.onnx" && ConstantFolder.Knows(node.OpType) && node.Input.All(i => i.Length == 0 || graph.Constant(i) is not null);
+    private bool Folds(NodeProto node) => node.Domain is "" or "ai.onnx" && ConstantFolder.Knows(node.OpType)
+        && node.Input.All(i => i.Length == 0 || graph.Constant(i) is not null);
 
     private void Fold(NodeReader node)
     {
@@ -201,7 +206,8 @@ internal sealed class NetworkReader
     /// <summary>ArgMax picks a class, and a Cast to anything but a float ends the computing.</summary>
     private static bool EndsHere(NodeProto node) => node.OpType == "ArgMax"
         || (node.OpType == "Cast"
-            && NodeReader.TypeOf(node.Attribute.FirstOrDefault(a => a.Name == "to")) is not (DataType.Float or DataType.Float16 or DataType.Double));
+            && NodeReader.TypeOf(node.Attribute.FirstOrDefault(a => a.Name == "to"))
+                is not (DataType.Float or DataType.Float16 or DataType.Double));
 
     /// <summary>
     /// A node's calls. Where a layer's last view is undone by the first of the next, as between two layers of images with one spatial axis,
@@ -210,12 +216,14 @@ internal sealed class NetworkReader
     private void Add(ImportedLayer layer, NodeReader node, string x, string output)
     {
         int before = numbers.GetValueOrDefault(x, -1), first = 0;
-        if (layer.Inputs is null && layer.Layers is [Reshape undo, _, Reshape] && views.TryGetValue(before, out var view) && view.Inner == undo.Sample)
+        if (layer.Inputs is null && layer.Layers is [Reshape undo, _, Reshape] && views.TryGetValue(before, out var view)
+            && view.Inner == undo.Sample)
             (before, first) = (view.Before, 1);
         int start = before;
         for (int i = first; i < layer.Layers.Length; i++)
         {
-            int[] taken = layer.Inputs is null ? [before] : Array.ConvertAll(layer.Inputs[i], name => name is null ? before : numbers[name]);
+            int[] taken = layer.Inputs is null ? [before]
+                : Array.ConvertAll(layer.Inputs[i], name => name is null ? before : numbers[name]);
             if (i == layer.Layers.Length - 1) start = before;
             calls.Add(new ImportedCall(layer.Layers[i], taken, node, i == layer.Layers.Length - 1 ? output : null));
             before = inputs.Count + calls.Count - 1;
@@ -248,7 +256,9 @@ internal sealed class NetworkReader
     private static Constant[] Weights(GraphReader graph, NodeReader node) =>
         [.. node.Nodes.SelectMany(n => n.Input).Distinct().Select(graph.Constant).OfType<Constant>().Where(constant => constant.IsFloat)];
 
-    /// <summary>The layer of an earlier node that is the same operator with the same weights: one layer, called twice, as siamese networks have it.</summary>
+    /// <summary>
+    /// The layer of an earlier node that is the same operator with the same weights: one layer, called twice, as siamese networks have it.
+    /// </summary>
     private ImportedLayer Shared(NodeReader node, ImportedLayer layer)
     {
         if (!layer.Layers.Any(l => l.Parameters().Any())) return layer;
@@ -263,7 +273,8 @@ internal sealed class NetworkReader
     }
 
     /// <summary>Whether two nodes do the same: an operator with the same attributes and the same constants at the same places.</summary>
-    private bool Same(NodeProto a, NodeProto b) => a.OpType == b.OpType && a.Attribute.SequenceEqual(b.Attribute) && a.Input.Count == b.Input.Count
+    private bool Same(NodeProto a, NodeProto b) => a.OpType == b.OpType && a.Attribute.SequenceEqual(b.Attribute)
+        && a.Input.Count == b.Input.Count
         && Enumerable.Range(0, a.Input.Count).All(i => SameConstant(graph.Constant(a.Input[i]), graph.Constant(b.Input[i])));
 
     /// <summary>Two constants that are the same tensor of the file, seen in the same way; or both none.</summary>
@@ -316,7 +327,8 @@ internal sealed class NetworkReader
     private void RequireDeclaredShape(ValueInfoProto output)
     {
         if (output.Type?.TensorType?.Shape?.Dim is not { } dims || graph.Samples[output.Name] is not { } sample) return;
-        if (dims.Count != sample.Rank + 1 || Enumerable.Range(0, sample.Rank).Any(i => dims[i + 1].HasDimValue && dims[i + 1].DimValue != sample[i]))
+        if (dims.Count != sample.Rank + 1 || Enumerable.Range(0, sample.Rank)
+            .Any(i => dims[i + 1].HasDimValue && dims[i + 1].DimValue != sample[i]))
             throw new OnnxException($"the graph's output '{output.Name}' is declared as [{string.Join(", ", dims.Select(d => d.HasDimValue ? $"{d.DimValue}" : d.HasDimParam ? d.DimParam : "?"))}], "
                 + $"its last node returns samples of shape {sample}");
     }

@@ -5,8 +5,8 @@ using DataType = OnnxLeNet.Onnx.Schema.TensorProto.Types.DataType;
 namespace OnnxLeNet.Onnx;
 
 /// <summary>
-/// A node as an operator reads it: its attributes, each checked off, since one that nobody asked for is an error, not ignored; its weights; and the
-/// shape of the samples that come in.
+/// A node as an operator reads it: its attributes, each checked off, since one that nobody asked for is an error, not ignored; its weights;
+/// and the shape of the samples that come in.
 /// </summary>
 internal sealed class NodeReader
 {
@@ -18,7 +18,8 @@ internal sealed class NodeReader
         (this.graph, Node) = (graph, node);
         foreach (var attribute in node.Attribute)
             // Until operator set 6, which inputs may be overwritten: says nothing of what is computed.
-            if ((graph.Opset >= 6 || attribute.Name != "consumed_inputs") && !attributes.TryAdd(attribute.Name, attribute)) throw Refuse($"attribute '{attribute.Name}' stands twice");
+            if ((graph.Opset >= 6 || attribute.Name != "consumed_inputs") && !attributes.TryAdd(attribute.Name, attribute))
+                throw Refuse($"attribute '{attribute.Name}' stands twice");
     }
 
     public NodeProto Node { get; }
@@ -63,7 +64,8 @@ internal sealed class NodeReader
     public Constant Weight(int index)
     {
         if (!Has(index)) throw Refuse($"input {index} is missing");
-        var constant = graph.Constant(Node.Input[index]) ?? throw Refuse($"input {index}, '{Node.Input[index]}', is no weight stored in the file");
+        var constant = graph.Constant(Node.Input[index])
+            ?? throw Refuse($"input {index}, '{Node.Input[index]}', is no weight stored in the file");
         if (!constant.IsFloat)
             throw Refuse($"weight '{constant.Name}' is of type {constant.Type}; Float, Float16, Bfloat16 and Double are read");
         if (constant.Count == 0) throw Refuse($"weight '{constant.Name}' has no elements, its shape is {constant.Shape}");
@@ -79,7 +81,8 @@ internal sealed class NodeReader
     }
 
     /// <summary>
-    /// Only consumer of what this node (with its followers) returns, where it is of the given operator: it is then read together with this node.
+    /// Only consumer of what this node (with its followers) returns, where it is of the given operator: it is then read together with this
+    /// node.
     /// </summary>
     public NodeReader? Follow(string opType)
     {
@@ -129,16 +132,19 @@ internal sealed class NodeReader
 
     /// <summary>The double of fewest digits that is this float.</summary>
     public static double Shortest(float value) =>
-        double.Parse(value.ToString("R", System.Globalization.CultureInfo.InvariantCulture), System.Globalization.CultureInfo.InvariantCulture);
+        double.Parse(value.ToString("R", System.Globalization.CultureInfo.InvariantCulture),
+            System.Globalization.CultureInfo.InvariantCulture);
 
-    public string Text(string name, string defaultValue) => Take(name, AttributeProto.Types.AttributeType.String)?.S.ToStringUtf8() ?? defaultValue;
+    public string Text(string name, string defaultValue) => Take(name, AttributeProto.Types.AttributeType.String)?.S.ToStringUtf8()
+        ?? defaultValue;
 
     /// <summary>An attribute that names a type: by its number, in operator sets before 6 by its name.</summary>
     public DataType Type(string name)
     {
         if (!attributes.Remove(name, out var attribute)) throw Refuse($"attribute '{name}' is missing");
         string said = attribute.HasS ? $"'{attribute.S.ToStringUtf8()}'" : $"{attribute.I}";
-        return TypeOf(attribute) is not DataType.Undefined and var type ? type : throw Refuse($"attribute '{name}' is {said}, expected a type such as FLOAT");
+        return TypeOf(attribute) is not DataType.Undefined and var type ? type
+            : throw Refuse($"attribute '{name}' is {said}, expected a type such as FLOAT");
     }
 
     /// <summary>The type that an attribute names, undefined for none.</summary>
@@ -161,12 +167,15 @@ internal sealed class NodeReader
     public int[] Ints(string name, params int[] defaultValue)
     {
         if (Longs(name) is not { } values) return defaultValue;
-        if (values.Length != defaultValue.Length) throw Refuse($"attribute '{name}' has {values.Length} numbers, expected {defaultValue.Length}");
+        if (values.Length != defaultValue.Length)
+            throw Refuse($"attribute '{name}' has {values.Length} numbers, expected {defaultValue.Length}");
         if (values.Any(i => i is < 0 or > int.MaxValue)) throw Refuse($"attribute '{name}' has a number out of range");
         return [.. values.Select(i => (int)i)];
     }
 
-    /// <summary>An axis as an attribute, counted from the end where it is negative, made one of 0 to the rank; the samples' axis counts.</summary>
+    /// <summary>
+    /// An axis as an attribute, counted from the end where it is negative, made one of 0 to the rank; the samples' axis counts.
+    /// </summary>
     public int Axis(string name, long defaultValue, int rank)
     {
         long axis = Int(name, defaultValue);
@@ -177,13 +186,15 @@ internal sealed class NodeReader
     /// <summary>An attribute that must have one value.</summary>
     public void Require<T>(string name, T actual, T expected)
     {
-        if (!EqualityComparer<T>.Default.Equals(actual, expected)) throw Refuse($"attribute '{name}' is {actual}, only {expected} is supported");
+        if (!EqualityComparer<T>.Default.Equals(actual, expected))
+            throw Refuse($"attribute '{name}' is {actual}, only {expected} is supported");
     }
 
     /// <summary>Copies a weight of the file into a parameter of the layer made for it, times a factor.</summary>
     public void Fill(Parameter parameter, Constant weight, float factor = 1)
     {
-        if (parameter.Value.Shape.Count != weight.Count) throw Refuse($"weight '{weight.Name}' has the shape {weight.Shape}, expected {parameter.Value.Shape}");
+        if (parameter.Value.Shape.Count != weight.Count)
+            throw Refuse($"weight '{weight.Name}' has the shape {weight.Shape}, expected {parameter.Value.Shape}");
         if (weight.Repeats is { } number)
         {
             parameter.Value.Fill(number * factor); // and not made before it is needed
@@ -241,10 +252,14 @@ internal sealed class NodeReader
         $"node '{(node.Name.Length > 0 ? node.Name : node.Output.FirstOrDefault(o => o.Length > 0) ?? "")}' ({node.OpType})";
 }
 
-/// <summary>A node's samples have no known shape, because a node before it was refused: it is then left out of the reading, not refused itself.</summary>
+/// <summary>
+/// A node's samples have no known shape, because a node before it was refused: it is then left out of the reading, not refused itself.
+/// </summary>
 internal sealed class UnknownShapeException : Exception;
 
-/// <summary>What a node becomes: its layers in the order they run (none for one that changes nothing), and the shape of a sample of the result.</summary>
+/// <summary>
+/// What a node becomes: its layers in the order they run (none for one that changes nothing), and the shape of a sample of the result.
+/// </summary>
 internal sealed record ImportedLayer(Shape Output, params Module[] Layers)
 {
     /// <summary>Where the last layer is a view of what the node's own layer returns, the shape of that.</summary>

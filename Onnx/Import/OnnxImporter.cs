@@ -22,14 +22,14 @@ public sealed record ImportedModel(Module Network, IReadOnlyList<Shape> Samples,
     public required IReadOnlyList<string> Outputs { get; init; }
 
     /// <summary>
-    /// The layers in the order they run, each with the name of the graph's value that it returns; null where the graph has no such value, inside a node
-    /// that is several layers. They are the nodes of the network's <see cref="Graph"/>, in its order.
+    /// The layers in the order they run, each with the name of the graph's value that it returns; null where the graph has no such value,
+    /// inside a node that is several layers. They are the nodes of the network's <see cref="Graph"/>, in its order.
     /// </summary>
     public required IReadOnlyList<(Module Layer, string? Value)> Layers { get; init; }
 
     /// <summary>
-    /// Nodes at the model's end that only pick from the network's result, such as ArgMax, each by operator and name. The network ends before them, so that it
-    /// can be trained.
+    /// Nodes at the model's end that only pick from the network's result, such as ArgMax, each by operator and name. The network ends
+    /// before them, so that it can be trained.
     /// </summary>
     public IReadOnlyList<string> Ending { get; init; } = [];
 
@@ -59,9 +59,10 @@ public sealed record ImportedModel(Module Network, IReadOnlyList<Shape> Samples,
 }
 
 /// <summary>
-/// Reads an ONNX model as a network that runs and trains in the engine: a graph of layers and joins. Constants and shape arithmetic are computed, the Add of a
-/// bias becomes part of its layer, zeros around an image a convolution's padding. The samples lie along the first axis of every input, of a
-/// size that is open or fixed. Weights of float16, bfloat16 and double become float32. Operators are read at every version of their schemas.
+/// Reads an ONNX model as a network that runs and trains in the engine: a graph of layers and joins. Constants and shape arithmetic are
+/// computed, the Add of a bias becomes part of its layer, zeros around an image a convolution's padding. The samples lie along the first
+/// axis of every input, of a size that is open or fixed. Weights of float16, bfloat16 and double become float32. Operators are read at
+/// every version of their schemas.
 /// </summary>
 public static class OnnxImporter
 {
@@ -72,8 +73,8 @@ public static class OnnxImporter
     public const int NewestOpset = 26;
 
     /// <summary>
-    /// What a model may ask for beyond what its file holds, in bytes: numbers that stand in the file once and in the network often, and a block
-    /// of 32 samples before and behind any layer.
+    /// What a model may ask for beyond what its file holds, in bytes: numbers that stand in the file once and in the network often, and a
+    /// block of 32 samples before and behind any layer.
     /// </summary>
     public const long MemoryBudget = 4L << 30;
 
@@ -94,7 +95,8 @@ public static class OnnxImporter
     /// <summary>
     /// All operators that are read: as layers, as what is computed before the graph runs, and as what only picks from its result.
     /// </summary>
-    internal static IEnumerable<string> AllOperators => LayerOperators.Concat(ConstantFolder.Known).Concat(NetworkReader.Endings).Distinct();
+    internal static IEnumerable<string> AllOperators => LayerOperators.Concat(ConstantFolder.Known).Concat(NetworkReader.Endings)
+        .Distinct();
 
     /// <summary>Reads a model file.</summary>
     /// <param name="path">The file.</param>
@@ -102,7 +104,8 @@ public static class OnnxImporter
     public static ImportedModel Import(string path) => Import(OnnxFile.Read(path));
 
     /// <summary>Reads a model.</summary>
-    /// <exception cref="OnnxException">An operator, attribute or form of graph that is not supported: all such nodes in one message.</exception>
+    /// <exception cref="OnnxException">An operator, attribute or form of graph that is not supported: all such nodes in one
+    /// message.</exception>
     public static ImportedModel Import(ModelProto model)
     {
         OnnxChecker.Check(model);
@@ -111,7 +114,8 @@ public static class OnnxImporter
 
     /// <summary>Whether a model can be imported, tried out without ONNX Runtime.</summary>
     /// <returns>Why not, none if it can; what to know of it; and a sample's shape of each value that is known.</returns>
-    internal static (IReadOnlyList<string> Problems, IReadOnlyList<string> Notes, IReadOnlyDictionary<string, Shape?> Samples) Try(ModelProto model)
+    internal static (IReadOnlyList<string> Problems, IReadOnlyList<string> Notes, IReadOnlyDictionary<string,
+        Shape?> Samples) Try(ModelProto model)
     {
         NetworkReader? reader = null;
         try
@@ -135,7 +139,8 @@ public static class OnnxImporter
             && calls.Select((call, i) => call.Inputs is [var taken] && taken == i).All(follows => follows)
             && calls.Select(call => call.Layer).Distinct().Count() == calls.Count;
         var values = calls.Select(call => call.Value ?? "").ToList();
-        var inputs = model.Graph.Input.Select(input => input.Name).Where(name => !model.Graph.Initializer.Any(weight => weight.Name == name)).ToList();
+        var inputs = model.Graph.Input.Select(input => input.Name)
+            .Where(name => !model.Graph.Initializer.Any(weight => weight.Name == name)).ToList();
         return new ImportedModel(isChain ? Chain(model, calls) : GraphOf(model, reader, calls), reader.Samples, OnnxFile.Metadata(model))
         {
             Layers = [.. calls.Select(call => (call.Layer, call.Value))],
@@ -179,7 +184,8 @@ public static class OnnxImporter
                 network.Call(call.Layer, call.Inputs);
                 continue;
             }
-            if (path.Count(c => c == '.') >= MostLevels) throw call.Node.Refuse($"its name has {path.Count(c => c == '.') + 1} levels, at most {MostLevels} are read");
+            if (path.Count(c => c == '.') >= MostLevels)
+                throw call.Node.Refuse($"its name has {path.Count(c => c == '.') + 1} levels, at most {MostLevels} are read");
             string name = path;
             if (!network.IsFree(name)) name = path.Replace('.', '_');
             for (int number = 2; !network.IsFree(name); number++) name = $"{path.Replace('.', '_')}_{number}";

@@ -19,7 +19,8 @@ internal static class AveragePool
         }
         if (Window.Unambiguous(layer, full, sample) is (var floor, false) && floor.PaddingEnd == full.PaddingEnd)
             return Node(graph, name, x, floor, axes, ceilMode: false, countIncludePad: true);
-        // What lies between border and window's end counts in some readers. So the border becomes part of the image, and what ceil mode adds a border that does not count.
+        // What lies between border and window's end counts in some readers. So the border becomes part of the image, and what ceil mode
+        // adds a border that does not count.
         var (height, width) = Images.Places(sample);
         var (h, w) = full.Output(height, width);
         (height, width) = (height + full.Padding.H + full.PaddingEnd.H, width + full.Padding.W + full.PaddingEnd.W);
@@ -90,7 +91,8 @@ internal static class AveragePool
         int channels = at.XSample[0];
         var ones = new Tensor(new Shape([channels, 1, .. g.Kernel.Sizes(at.XSample.Rank - 1)]));
         ones.Data.AsSpan().Fill(factor);
-        return Window.Transposed(graph, $"{at.Name}.dx", dy, graph.Graph.Initializer($"{at.Name}.window", ones), g, channels, at.XSample, at.YSample);
+        return Window.Transposed(graph, $"{at.Name}.dx", dy, graph.Graph.Initializer($"{at.Name}.window", ones), g, channels, at.XSample,
+            at.YSample);
     }
 
     public static ImportedLayer Import(NodeReader node) => Import(node, pads: null)!;
@@ -116,15 +118,16 @@ internal static class AveragePool
     }
 
     /// <summary>
-    /// The layer that counts its border, which a Pad has made part of the image. A border of the pool's own, or its ceil mode, does not count and reaches as far
-    /// behind as ceil mode does.
+    /// The layer that counts its border, which a Pad has made part of the image. A border of the pool's own, or its ceil mode, does not
+    /// count and reaches as far behind as ceil mode does.
     /// </summary>
     private static ImportedLayer? ImportBordered(NodeReader node, WindowGeometry own, int[] pads, bool counts)
     {
         bool widened = own.PaddingEnd != 0;
         if (own.Padding != 0 || (widened && counts)) return null;
         var x = node.Sample;
-        var axes = new Window.Axes([own.Kernel.H, own.Kernel.W], [own.Stride.H, own.Stride.W], x.Rank == 3 ? pads[..2] : [0, pads[0]], x.Rank == 3 ? pads[2..] : [0, pads[1]], [1, 1]);
+        var axes = new Window.Axes([own.Kernel.H, own.Kernel.W], [own.Stride.H, own.Stride.W], x.Rank == 3 ? pads[..2] : [0, pads[0]],
+            x.Rank == 3 ? pads[2..] : [0, pads[1]], [1, 1]);
         var g = Window.Geometry(node, axes, own.CeilMode || widened);
         AvgPoolNd layer;
         try { layer = Make(g, countIncludePad: true, rows: x.Rank == 2); }

@@ -82,13 +82,15 @@ internal static class Conv
         if (pads is not null)
         {
             int count = axes.Begin.Length;
-            axes = axes with { Begin = [.. axes.Begin.Zip(pads[..count], (a, b) => checked(a + b))], End = [.. axes.End.Zip(pads[count..], (a, b) => checked(a + b))] };
+            axes = axes with { Begin = [.. axes.Begin.Zip(pads[..count], (a, b) => checked(a + b))],
+                End = [.. axes.End.Zip(pads[count..], (a, b) => checked(a + b))] };
         }
         var g = Window.Geometry(node, axes);
         int channels = weight.Dims[1] * (int)groups;
         if (node.Sample[0] != channels) throw node.Refuse($"it takes {channels} channels, samples of shape {node.Sample} come");
         int filters = weight.Dims[0];
-        Action<Parameter>? fill = bias is not null ? parameter => node.Fill(parameter, bias) : Arithmetic.Bias(node, Window.Output(node, g, filters));
+        Action<Parameter>? fill = bias is not null ? parameter => node.Fill(parameter, bias)
+            : Arithmetic.Bias(node, Window.Output(node, g, filters));
         ConvNd layer = node.Sample.Rank == 2
             ? new Conv1d(channels, filters, g.Kernel.W, g.Stride.W, g.Padding.W, g.Dilation.W, (int)groups, fill is not null,
                 Generator.None, g.PaddingEnd.W)

@@ -1,7 +1,8 @@
 namespace OnnxLeNet.Onnx.Operators;
 
 /// <summary>
-/// Dropout → <see cref="Numerics.Dropout"/>, which does nothing in evaluation and drops when the network is trained on. The export leaves it out.
+/// Dropout → <see cref="Numerics.Dropout"/>, which does nothing in evaluation and drops when the network is trained on. The export leaves
+/// it out.
 /// </summary>
 internal static class Dropout
 {
@@ -33,8 +34,10 @@ internal static class Dropout
         else
         {
             if (node.HasAttribute("seed")) node.Int("seed", 0);
-            ratio = node.Has(1) ? NodeReader.Shortest(node.Constant(1)?.Single ?? throw node.Refuse($"its ratio '{node.Node.Input[1]}' is no constant number")) : 0.5;
-            if (ratio != 0 && node.Has(2) && node.Constant(2)?.Boolean is not false) throw node.Refuse("its training_mode is on, or no constant: only dropout that rests is read");
+            ratio = node.Has(1) ? NodeReader.Shortest(node.Constant(1)?.Single
+                ?? throw node.Refuse($"its ratio '{node.Node.Input[1]}' is no constant number")) : 0.5;
+            if (ratio != 0 && node.Has(2) && node.Constant(2)?.Boolean is not false)
+                throw node.Refuse("its training_mode is on, or no constant: only dropout that rests is read");
             node.RequireArity(3, "the mask");
         }
         if (!(ratio is >= 0 and < 1)) throw node.Refuse($"its ratio is {ratio}, expected 0 to less than 1");

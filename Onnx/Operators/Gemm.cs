@@ -13,7 +13,8 @@ internal static class Gemm
         string[] inputs = layer.Bias is null
             ? [x, graph.Weight($"{name}.weight", layer.Weight)]
             : [x, graph.Weight($"{name}.weight", layer.Weight), graph.Weight($"{name}.bias", layer.Bias)];
-        return graph.Node("Gemm", name, inputs, GraphWriter.Float("alpha", 1), GraphWriter.Float("beta", 1), GraphWriter.Int("transA", 0), GraphWriter.Int("transB", 1));
+        return graph.Node("Gemm", name, inputs, GraphWriter.Float("alpha", 1), GraphWriter.Float("beta", 1), GraphWriter.Int("transA", 0),
+            GraphWriter.Int("transB", 1));
     }
 
     /// <summary>dX = dY·W, dW = dYᵀ·X, db = sums of dY over the samples.</summary>

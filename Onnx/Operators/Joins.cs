@@ -40,8 +40,9 @@ internal static class Joins
     }
 
     /// <summary>
-    /// Add, Sub, Mul and Div of two computed values. Their samples lie along the first axis, and axes are matched from the last one on: so both
-    /// have as many. Before operator set 7 the second was broadcast only where <c>broadcast</c> said so, from the axis that <c>axis</c> named.
+    /// Add, Sub, Mul and Div of two computed values. Their samples lie along the first axis, and axes are matched from the last one on: so
+    /// both have as many. Before operator set 7 the second was broadcast only where <c>broadcast</c> said so, from the axis that
+    /// <c>axis</c> named.
     /// </summary>
     public static ImportedLayer Import(NodeReader node)
     {
@@ -58,7 +59,8 @@ internal static class Joins
             {
                 // The second's axes are the first's first ones: behind them it has 1.
                 var view = new Shape([.. b.Sizes, .. Enumerable.Repeat(1, a.Rank - b.Rank)]);
-                return new ImportedLayer(join.OutputShape([a, view]), new Numerics.Reshape(view), join) { Inputs = [[right], [left, null]] };
+                return new ImportedLayer(join.OutputShape([a, view]), new Numerics.Reshape(view),
+                    join) { Inputs = [[right], [left, null]] };
             }
         }
         if (a.Rank != b.Rank)

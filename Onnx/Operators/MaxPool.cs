@@ -69,8 +69,8 @@ internal static class MaxPool
         Backward(graph, at, dy, layer.Geometry, layer);
 
     /// <summary>
-    /// dx: each element of dy at the place its window's largest came from, added up where windows overlap. ONNX counts these places through the whole
-    /// batch. By the places and not by comparing x with y: of equal elements only the first has the gradient.
+    /// dx: each element of dy at the place its window's largest came from, added up where windows overlap. ONNX counts these places through
+    /// the whole batch. By the places and not by comparing x with y: of equal elements only the first has the gradient.
     /// </summary>
     private static string Backward(TrainingWriter graph, TrainingLayer at, string dy, WindowGeometry g, Layer layer)
     {
@@ -81,7 +81,8 @@ internal static class MaxPool
             throw new OnnxException($"{at.Name}: the windows of {layer} overlap, and opset {graph.Graph.Opset} cannot add up their gradients: write the training step for opset 16 or above");
         string places = graph.Graph.SecondOutput(at.Y, $"{at.Name}.places");
         string zeros;
-        if (graph.Options.BatchSize is { } count) zeros = graph.Node("ConstantOfShape", $"{at.Name}.zeros", [graph.Integers((long)count * at.XSample.Count)]);
+        if (graph.Options.BatchSize is { } count) zeros = graph.Node("ConstantOfShape", $"{at.Name}.zeros",
+            [graph.Integers((long)count * at.XSample.Count)]);
         else
         {
             string flat = graph.Reshape($"{at.Name}.x_flat", at.X, -1);
@@ -89,7 +90,8 @@ internal static class MaxPool
         }
         string[] inputs = [zeros, graph.Reshape($"{at.Name}.places_flat", places, -1), graph.Reshape($"{at.Name}.dy_flat", dy, -1)];
         string scattered = graph.Graph.Opset >= 16
-            ? graph.Node("ScatterElements", $"{at.Name}.dx_flat", inputs, GraphWriter.Int("axis", 0), GraphWriter.Text("reduction", overlap ? "add" : "none"))
+            ? graph.Node("ScatterElements", $"{at.Name}.dx_flat", inputs, GraphWriter.Int("axis", 0),
+                GraphWriter.Text("reduction", overlap ? "add" : "none"))
             : graph.Node("ScatterElements", $"{at.Name}.dx_flat", inputs, GraphWriter.Int("axis", 0));
         return graph.Reshape($"{at.Name}.dx", scattered, TrainingWriter.Sizes(at.XSample));
     }

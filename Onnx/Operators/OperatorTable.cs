@@ -110,7 +110,9 @@ internal static class OperatorTable
             ["Cast"] = Shapes.ImportCast,
         };
 
-    /// <summary>The form of a layer or join: its own, that of its class, or of the nearest base that has one; null where there is none.</summary>
+    /// <summary>
+    /// The form of a layer or join: its own, that of its class, or of the nearest base that has one; null where there is none.
+    /// </summary>
     public static LayerForm? Find(Leaf layer)
     {
         if (layer is IOnnxForm own) return LayerForm.OfUser(own);
@@ -122,7 +124,8 @@ internal static class OperatorTable
     }
 
     /// <summary>What the names of layers of this kind begin with where they have none of their own.</summary>
-    public static string Stem(Module module) => (module is Leaf layer ? Find(layer)?.Stem : null) ?? module.GetType().Name.ToLowerInvariant();
+    public static string Stem(Module module) => (module is Leaf layer ? Find(layer)?.Stem : null)
+        ?? module.GetType().Name.ToLowerInvariant();
 }
 
 /// <summary>What a layer or join is in ONNX.</summary>

@@ -82,7 +82,8 @@ internal static class Pad
         }
         if (pads is null || pads.Length != 2 * rank || pads.Any(p => Math.Abs(p) > int.MaxValue / 4))
             throw node.Refuse($"its pads are [{(pads is null ? "" : string.Join(", ", pads))}], expected {2 * rank} constants");
-        if (pads[0] != 0 || pads[1] != 0 || pads[rank] != 0 || pads[rank + 1] != 0) throw node.Refuse("it adds samples or channels; only borders around the images are read");
+        if (pads[0] != 0 || pads[1] != 0 || pads[rank] != 0 || pads[rank + 1] != 0)
+            throw node.Refuse("it adds samples or channels; only borders around the images are read");
         int[] border = [.. pads[2..rank].Concat(pads[(rank + 2)..]).Select(p => (int)p)];
         if (border.All(p => p == 0)) return new ImportedLayer(node.Sample);
         if (mode == "constant" && value == 0 && border.All(p => p >= 0) && PartOfNext(node, border) is { } next) return next;
@@ -109,7 +110,8 @@ internal static class Pad
     /// <summary>Pads of the axes that the fourth input names, since operator set 18: those of the others are 0.</summary>
     private static long[]? OfAllAxes(NodeReader node, long[]? pads, int rank)
     {
-        if (node.Constant(3)?.Integers() is not { } axes || pads is null || pads.Length != 2 * axes.Length || axes.Any(a => a < -rank || a >= rank))
+        if (node.Constant(3)?.Integers() is not { } axes || pads is null || pads.Length != 2 * axes.Length
+            || axes.Any(a => a < -rank || a >= rank))
             throw node.Refuse("its axes are no constants, or not those of its pads");
         var all = new long[2 * rank];
         for (int i = 0; i < axes.Length; i++)

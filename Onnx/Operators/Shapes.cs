@@ -9,10 +9,12 @@ namespace OnnxLeNet.Onnx.Operators;
 /// </summary>
 internal static class Shapes
 {
-    public static string Export(GraphWriter graph, string name, string x, Numerics.Flatten _) => graph.Node("Flatten", name, [x], GraphWriter.Int("axis", 1));
+    public static string Export(GraphWriter graph, string name, string x, Numerics.Flatten _) =>
+        graph.Node("Flatten", name, [x], GraphWriter.Int("axis", 1));
 
     /// <summary>Flatten and Reshape: dx is dy in x's shape.</summary>
-    public static string Backward(TrainingWriter graph, TrainingLayer at, string dy, View _) => graph.Reshape($"{at.Name}.dx", dy, TrainingWriter.Sizes(at.XSample));
+    public static string Backward(TrainingWriter graph, TrainingLayer at, string dy, View _) =>
+        graph.Reshape($"{at.Name}.dx", dy, TrainingWriter.Sizes(at.XSample));
 
     public static ImportedLayer ImportFlatten(NodeReader node)
     {
@@ -30,7 +32,8 @@ internal static class Shapes
     public static string Export(GraphWriter graph, string name, string x, Numerics.Reshape layer)
     {
         string shape = graph.Integers($"{name}.shape", [0, .. layer.Sample.Sizes.ToArray().Select(size => (long)size)]);
-        return graph.Opset >= 14 ? graph.Node("Reshape", name, [x, shape], GraphWriter.Int("allowzero", 0)) : graph.Node("Reshape", name, [x, shape]);
+        return graph.Opset >= 14 ? graph.Node("Reshape", name, [x, shape], GraphWriter.Int("allowzero", 0))
+            : graph.Node("Reshape", name, [x, shape]);
     }
 
     public static ImportedLayer ImportReshape(NodeReader node)
@@ -43,11 +46,13 @@ internal static class Shapes
             ?? throw node.Refuse($"its shape '{(node.Has(1) ? node.Node.Input[1] : "")}' is no constant and does not follow from the input's");
         var x = node.Sample;
         if (target.Length == 0) throw node.Refuse("its shape has no axes");
-        if (target.Count(d => d == -1) > 1 || target.Any(d => d < -1 && d != Constant.AnyBatch)) throw node.Refuse($"its shape is {Text(target)}");
+        if (target.Count(d => d == -1) > 1 || target.Any(d => d < -1 && d != Constant.AnyBatch))
+            throw node.Refuse($"its shape is {Text(target)}");
         // What 0 stands for, then what the rest of the samples' elements must be.
         long[] sizes = [.. target];
         for (int i = 0; i < sizes.Length; i++)
-            if (sizes[i] == 0 && !zeroIsZero) sizes[i] = i == 0 ? Constant.AnyBatch : i <= x.Rank ? x[i - 1] : throw node.Refuse($"its shape is {Text(target)}, the input has {x.Rank + 1} axes");
+            if (sizes[i] == 0 && !zeroIsZero) sizes[i] = i == 0 ? Constant.AnyBatch : i <= x.Rank ? x[i - 1]
+                : throw node.Refuse($"its shape is {Text(target)}, the input has {x.Rank + 1} axes");
         bool keepsBatch = sizes[0] == Constant.AnyBatch || sizes[0] == node.Batch;
         long known = 1;
         foreach (long size in sizes.Skip(1).Where(s => s != -1))
@@ -66,7 +71,8 @@ internal static class Shapes
     {
         var x = node.Sample;
         var axes = Axes(node, x.Rank + 1) ?? [.. Enumerable.Range(1, x.Rank).Where(axis => x[axis - 1] == 1)];
-        if (axes.Any(axis => axis == 0 || x[axis - 1] != 1)) throw node.Refuse($"it takes axes {string.Join(", ", axes)} off samples of shape {x}; only axes of size 1 behind the samples' can go");
+        if (axes.Any(axis => axis == 0 || x[axis - 1] != 1))
+            throw node.Refuse($"it takes axes {string.Join(", ", axes)} off samples of shape {x}; only axes of size 1 behind the samples' can go");
         return Viewed(x, new Shape([.. Enumerable.Range(1, x.Rank).Where(axis => !axes.Contains(axis)).Select(axis => x[axis - 1])]));
     }
 
@@ -85,7 +91,8 @@ internal static class Shapes
 
     /// <summary>dx is dy with its axes back in their order.</summary>
     public static string Backward(TrainingWriter graph, TrainingLayer at, string dy, Permute layer) =>
-        graph.Transpose($"{at.Name}.dx", dy, [.. Enumerable.Range(0, layer.Dims.Count).Select(axis => (long)layer.Dims.ToList().IndexOf(axis))]);
+        graph.Transpose($"{at.Name}.dx", dy, [.. Enumerable.Range(0, layer.Dims.Count)
+            .Select(axis => (long)layer.Dims.ToList().IndexOf(axis))]);
 
     public static ImportedLayer ImportTranspose(NodeReader node)
     {
@@ -102,7 +109,8 @@ internal static class Shapes
     /// <summary>How many axes an Unsqueeze adds.</summary>
     internal static int AxesGiven(NodeReader node)
     {
-        int count = (node.Opset < 13 ? node.Node.Attribute.FirstOrDefault(a => a.Name == "axes")?.Ints.Count : node.Constant(1)?.Count) ?? 0;
+        int count = (node.Opset < 13 ? node.Node.Attribute.FirstOrDefault(a => a.Name == "axes")?.Ints.Count : node.Constant(1)?.Count)
+            ?? 0;
         return count is > 0 and <= 8 ? count : throw node.Refuse("its axes are no constants, or too many");
     }
 
@@ -112,11 +120,13 @@ internal static class Shapes
     {
         node.RequireArity(node.Opset < 13 ? 1 : 2);
         if (rank > OnnxChecker.MostAxes) throw node.Refuse($"its result or input has {rank} axes, at most {OnnxChecker.MostAxes} are read");
-        long[]? axes = node.Opset < 13 ? node.Longs("axes") : node.Has(1) ? node.Constant(1)?.Integers() ?? throw node.Refuse($"its axes '{node.Node.Input[1]}' are no constants") : null;
+        long[]? axes = node.Opset < 13 ? node.Longs("axes") : node.Has(1) ? node.Constant(1)?.Integers()
+            ?? throw node.Refuse($"its axes '{node.Node.Input[1]}' are no constants") : null;
         if (axes is null) return null;
         if (axes.Any(a => a < -rank || a >= rank)) throw node.Refuse($"its axes are [{string.Join(", ", axes)}] of {rank}");
         int[] result = [.. axes.Select(a => (int)(a < 0 ? a + rank : a))];
-        return result.Distinct().Count() == result.Length ? result : throw node.Refuse($"its axes are [{string.Join(", ", axes)}], one of them twice");
+        return result.Distinct().Count() == result.Length ? result
+            : throw node.Refuse($"its axes are [{string.Join(", ", axes)}], one of them twice");
     }
 
     public static ImportedLayer ImportIdentity(NodeReader node)

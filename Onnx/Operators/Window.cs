@@ -24,9 +24,9 @@ internal static class Window
     public static AttributeProto Dilations(WindowGeometry g, int axes) => Ints("dilations", axes, g.Dilation);
 
     /// <summary>
-    /// A pool's window as every reader of the file takes it. In ceil mode readers differ where a last window would begin in the border: older ones keep
-    /// it, PyTorch, the engine and newer ones drop it. So ceil mode is written only where it makes a difference and none is dropped; where one
-    /// axis drops its window and the other needs the rounding, the border behind is widened by what the rounding takes.
+    /// A pool's window as every reader of the file takes it. In ceil mode readers differ where a last window would begin in the border:
+    /// older ones keep it, PyTorch, the engine and newer ones drop it. So ceil mode is written only where it makes a difference and none is
+    /// dropped; where one axis drops its window and the other needs the rounding, the border behind is widened by what the rounding takes.
     /// </summary>
     public static (WindowGeometry Geometry, bool CeilMode) Unambiguous(Module layer, WindowGeometry g, Shape sample)
     {
@@ -35,7 +35,8 @@ internal static class Window
         if (!g.CeilMode) return (g, false);
         int beyondH = Beyond(h, g.Stride.H, g.Kernel.H, g.Dilation.H, height + g.Padding.H + g.PaddingEnd.H);
         int beyondW = Beyond(w, g.Stride.W, g.Kernel.W, g.Dilation.W, width + g.Padding.W + g.PaddingEnd.W);
-        if (beyondH <= 0 && beyondW <= 0) return (new WindowGeometry(g.Kernel, g.Stride, g.Padding, g.Dilation, false, g.PaddingEnd), false);
+        if (beyondH <= 0 && beyondW <= 0) return (new WindowGeometry(g.Kernel, g.Stride, g.Padding, g.Dilation, false, g.PaddingEnd),
+            false);
         bool Keeps(int output, int size, int kernel, int stride, int padding, int paddingEnd, int dilation) =>
             (size + padding + paddingEnd - (dilation * (kernel - 1) + 1) + stride - 1) / stride + 1 == output;
         if (Keeps(h, height, g.Kernel.H, g.Stride.H, g.Padding.H, g.PaddingEnd.H, g.Dilation.H)
@@ -47,8 +48,8 @@ internal static class Window
     }
 
     /// <summary>
-    /// The windows of dY back to the image's places, weighted and added up where they overlap: ConvTranspose. Places behind, which no window reaches, are
-    /// zeros. Borders that differ are cut off by a node of their own, as GPUs want it.
+    /// The windows of dY back to the image's places, weighted and added up where they overlap: ConvTranspose. Places behind, which no
+    /// window reaches, are zeros. Borders that differ are cut off by a node of their own, as GPUs want it.
     /// </summary>
     /// <param name="graph">Where to.</param>
     /// <param name="name">The result's name.</param>
@@ -58,7 +59,8 @@ internal static class Window
     /// <param name="groups">The forward's groups.</param>
     /// <param name="x">The image's shape.</param>
     /// <param name="y">The shape of a sample of dY.</param>
-    public static string Transposed(TrainingWriter graph, string name, string dy, string weight, WindowGeometry g, int groups, Shape x, Shape y)
+    public static string Transposed(TrainingWriter graph, string name, string dy, string weight, WindowGeometry g, int groups, Shape x,
+        Shape y)
     {
         int axes = x.Rank - 1;
         var ((xH, xW), (yH, yW)) = (Images.Places(x), Images.Places(y));
@@ -93,14 +95,17 @@ internal static class Window
     public static Axes Read(NodeReader node, int[]? kernel, bool dilated)
     {
         int axes = SpatialAxes(node, kernel is null ? 3 : 2);
-        if (kernel is not null && kernel.Length != axes) throw node.Refuse($"its weight has {kernel.Length} spatial axes, its input {axes}");
+        if (kernel is not null && kernel.Length != axes)
+            throw node.Refuse($"its weight has {kernel.Length} spatial axes, its input {axes}");
         int[] ones = [.. Enumerable.Repeat(1, axes)];
         int[] shape = node.Ints("kernel_shape", kernel ?? new int[axes]), strides = node.Ints("strides", ones);
         int[] dilations = dilated ? node.Ints("dilations", ones) : ones;
-        if (kernel is not null && !shape.SequenceEqual(kernel)) throw node.Refuse($"kernel_shape is [{string.Join(", ", shape)}], the weight's [{string.Join(", ", kernel)}]");
+        if (kernel is not null && !shape.SequenceEqual(kernel))
+            throw node.Refuse($"kernel_shape is [{string.Join(", ", shape)}], the weight's [{string.Join(", ", kernel)}]");
         string auto = node.Text("auto_pad", "NOTSET");
         int[] border = node.Ints("pads", new int[2 * axes]);
-        if (auto is not ("NOTSET" or "VALID" or "SAME_UPPER" or "SAME_LOWER")) throw node.Refuse($"auto_pad is '{auto}'; NOTSET, VALID, SAME_UPPER and SAME_LOWER are read");
+        if (auto is not ("NOTSET" or "VALID" or "SAME_UPPER" or "SAME_LOWER"))
+            throw node.Refuse($"auto_pad is '{auto}'; NOTSET, VALID, SAME_UPPER and SAME_LOWER are read");
         if (auto != "NOTSET" && border.Any(p => p != 0)) throw node.Refuse($"it has auto_pad {auto} and pads as well");
         for (int axis = 0; axis < axes && auto.StartsWith("SAME", StringComparison.Ordinal); axis++)
         {
@@ -118,7 +123,8 @@ internal static class Window
     public static WindowGeometry Geometry(NodeReader node, Axes axes, bool ceilMode = false)
     {
         Size2 Last(int[] values, int height) => values.Length == 1 ? (height, values[0]) : Size(values[^2], values[^1]);
-        try { return new WindowGeometry(Last(axes.Kernel, 1), Last(axes.Strides, 1), Last(axes.Begin, 0), Last(axes.Dilations, 1), ceilMode, Last(axes.End, 0)); }
+        try { return new WindowGeometry(Last(axes.Kernel, 1), Last(axes.Strides, 1), Last(axes.Begin, 0), Last(axes.Dilations, 1), ceilMode,
+            Last(axes.End, 0)); }
         catch (ArgumentOutOfRangeException error) { throw node.Refuse(error.Message); }
     }
 
@@ -139,11 +145,13 @@ internal static class Window
         }
         var plane = Geometry(node, axes, ceilMode);
         if (x.Rank < 4) return new ImportedLayer(Output(node, plane, x[0]), Make(plane));
-        var depth = new WindowGeometry((axes.Kernel[0], 1), (axes.Strides[0], 1), (axes.Begin[0], 0), (axes.Dilations[0], 1), ceilMode, (axes.End[0], 0));
+        var depth = new WindowGeometry((axes.Kernel[0], 1), (axes.Strides[0], 1), (axes.Begin[0], 0), (axes.Dilations[0], 1), ceilMode,
+            (axes.End[0], 0));
         var (d, _) = Output(node, depth, x[1], 1);
         var (h, w) = Output(node, plane, x[2], x[3]);
         var output = new Shape(x[0], d, h, w);
-        return new ImportedLayer(output, new Numerics.Reshape(new Shape(x[0] * x[1], x[2], x[3])), Make(plane), new Numerics.Reshape(new Shape(x[0], x[1], h * w)), Make(depth), new Numerics.Reshape(output));
+        return new ImportedLayer(output, new Numerics.Reshape(new Shape(x[0] * x[1], x[2], x[3])), Make(plane),
+            new Numerics.Reshape(new Shape(x[0], x[1], h * w)), Make(depth), new Numerics.Reshape(output));
     }
 
     /// <summary>The window of an adaptive pool whose windows are equally large and equally far apart; null for another.</summary>
@@ -204,5 +212,6 @@ internal static class Window
     private static Size2 Size(int h, int w) => h == w ? h : (h, w);
 
     /// <summary>How far the last window reaches past the padded input.</summary>
-    private static int Beyond(int output, int stride, int kernel, int dilation, int padded) => (output - 1) * stride + dilation * (kernel - 1) + 1 - padded;
+    private static int Beyond(int output, int stride, int kernel, int dilation, int padded) => (output - 1) * stride
+        + dilation * (kernel - 1) + 1 - padded;
 }

@@ -4,8 +4,8 @@ using OnnxLeNet.Numerics;
 namespace OnnxLeNet.Onnx;
 
 /// <summary>
-/// What it costs to run a network: by this, not by a clock, the proofs choose how much they go through, so that a network is judged alike on
-/// every machine. Seconds are those of a small one: two cores that make 20 GFLOP/s each.
+/// What it costs to run a network: by this, not by a clock, the proofs choose how much they go through, so that a network is judged alike
+/// on every machine. Seconds are those of a small one: two cores that make 20 GFLOP/s each.
 /// </summary>
 /// <param name="MultiplyAdds">Of a sample's forward: those of convolutions and products.</param>
 /// <param name="Elements">Numbers of a sample in all of the network's values.</param>
@@ -24,7 +24,8 @@ internal sealed record NetworkCost(double MultiplyAdds, double Elements, double 
         foreach (var node in graph.Nodes)
         {
             // A weight of two axes or more is used once at each place of the result.
-            multiplyAdds += (double)node.Output.Sample.Count / node.Output.Sample[0] * node.Layer.Parameters().Where(parameter => parameter.Value.Shape.Rank > 1).Sum(parameter => (double)parameter.Value.Shape.Count);
+            multiplyAdds += (double)node.Output.Sample.Count / node.Output.Sample[0] * node.Layer.Parameters()
+                .Where(parameter => parameter.Value.Shape.Rank > 1).Sum(parameter => (double)parameter.Value.Shape.Count);
         }
         return new NetworkCost(multiplyAdds, graph.Values.Sum(value => (double)value.Sample.Count),
             graph.Nodes.SelectMany(node => node.Layer.Parameters()).Distinct().Sum(parameter => (double)parameter.Value.Shape.Count));
@@ -39,7 +40,8 @@ internal sealed record NetworkCost(double MultiplyAdds, double Elements, double 
     /// <summary>As "4.1 billion multiply-adds a sample".</summary>
     public override string ToString()
     {
-        var (number, unit) = MultiplyAdds >= 1e9 ? (MultiplyAdds / 1e9, "billion") : MultiplyAdds >= 1e6 ? (MultiplyAdds / 1e6, "million") : (MultiplyAdds / 1e3, "thousand");
+        var (number, unit) = MultiplyAdds >= 1e9 ? (MultiplyAdds / 1e9, "billion") : MultiplyAdds >= 1e6 ? (MultiplyAdds / 1e6, "million")
+            : (MultiplyAdds / 1e3, "thousand");
         return string.Create(CultureInfo.InvariantCulture, $"{number:0.#} {unit} multiply-adds a sample");
     }
 }

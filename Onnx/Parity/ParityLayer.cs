@@ -4,8 +4,8 @@ using OnnxLeNet.Numerics;
 namespace OnnxLeNet.Onnx;
 
 /// <summary>
-/// Elements by how many units in the last place they lie apart: how many steps there are from one float32 to the other. Near zero steps are tiny, and
-/// many of them mean nothing; <see cref="LayerParity.MaxRel"/> judges.
+/// Elements by how many units in the last place they lie apart: how many steps there are from one float32 to the other. Near zero steps are
+/// tiny, and many of them mean nothing; <see cref="LayerParity.MaxRel"/> judges.
 /// </summary>
 /// <param name="Counts">[0] elements that are equal; [k] those with 2^(k−1) steps or more and less than 2^k.</param>
 /// <param name="NotFinite">Elements where a side is infinite or not a number.</param>
@@ -49,17 +49,20 @@ public sealed record ParityPlace(string Engine, string Runtime, int Batch, int S
 /// <param name="Value">The name of the graph's value.</param>
 /// <param name="Sample">The shape of a sample of it.</param>
 /// <param name="MaxAbs">Largest absolute difference.</param>
-/// <param name="MaxRel">Largest relative error: of each tensor the largest difference over the largest absolute value of the reference.</param>
-/// <param name="Tolerance">What <see cref="MaxRel"/> must stay under, but for ways whose own rounding may be more: see <see cref="OfAllowed"/>.</param>
+/// <param name="MaxRel">Largest relative error: of each tensor the largest difference over the largest absolute value of the
+/// reference.</param>
+/// <param name="Tolerance">What <see cref="MaxRel"/> must stay under, but for ways whose own rounding may be more: see
+/// <see cref="OfAllowed"/>.</param>
 /// <param name="Ulps">All elements by their distance.</param>
 /// <param name="Worst">Where <see cref="MaxRel"/> is from; null where nothing differs, or nothing could be compared.</param>
 /// <param name="Problem">Why there was nothing to compare; null where there was.</param>
 public sealed record LayerParity(
-    string Name, string Layer, string Value, Shape Sample, double MaxAbs, double MaxRel, double Tolerance, UlpHistogram Ulps, ParityPlace? Worst, string? Problem)
+    string Name, string Layer, string Value, Shape Sample, double MaxAbs, double MaxRel, double Tolerance, UlpHistogram Ulps,
+        ParityPlace? Worst, string? Problem)
 {
     /// <summary>
-    /// The relative error over what is allowed, the largest of all ways. That is <see cref="Tolerance"/>; for Math.NET's managed product, which adds up
-    /// one term after the other, half a unit in the last place for each where that is more.
+    /// The relative error over what is allowed, the largest of all ways. That is <see cref="Tolerance"/>; for Math.NET's managed product,
+    /// which adds up one term after the other, half a unit in the last place for each where that is more.
     /// </summary>
     public required double OfAllowed { get; init; }
 
@@ -107,12 +110,14 @@ internal sealed class LayerComparison(string name, string layer, string value, S
         double relative = largest == 0 && double.IsFinite(scale) ? 0 : largest / scale;
         ofAllowed = Math.Max(ofAllowed, relative / Math.Max(tolerance, error));
         if (largest != 0 && (worst is null || !(relative <= maxRel)) && !double.IsNaN(maxRel))
-            worst = new ParityPlace(engine, runtime, own.Shape[0], at / sample.Count, Indices(at % sample.Count), own.Data[at], reference[at]);
+            worst = new ParityPlace(engine, runtime, own.Shape[0], at / sample.Count, Indices(at % sample.Count), own.Data[at],
+                reference[at]);
         maxAbs = Math.Max(maxAbs, largest);
         maxRel = Math.Max(maxRel, relative);
     }
 
-    public LayerParity Result() => new(name, layer, value, sample, maxAbs, maxRel, tolerance, new UlpHistogram(counts, notFinite), worst, problem) { OfAllowed = ofAllowed };
+    public LayerParity Result() => new(name, layer, value, sample, maxAbs, maxRel, tolerance, new UlpHistogram(counts, notFinite), worst,
+        problem) { OfAllowed = ofAllowed };
 
     private int[] Indices(int place)
     {

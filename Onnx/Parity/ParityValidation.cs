@@ -10,8 +10,8 @@ namespace OnnxLeNet.Onnx;
 public sealed record ValidationOptions
 {
     /// <summary>
-    /// Samples of each batch of random input; for a file that fixes the number, that is taken instead. Null leaves the choice to the cost of the
-    /// network: of <see cref="Parity.BatchSizes"/> those that take about a minute, and so with the ways to compute.
+    /// Samples of each batch of random input; for a file that fixes the number, that is taken instead. Null leaves the choice to the cost
+    /// of the network: of <see cref="Parity.BatchSizes"/> those that take about a minute, and so with the ways to compute.
     /// </summary>
     public IReadOnlyList<int>? BatchSizes { get; init; }
 
@@ -42,7 +42,8 @@ public sealed record PathParity(string Engine, string Runtime, ParityRow Row);
 /// <param name="Layers">Every layer's output, in the order they run.</param>
 /// <param name="Paths">The network as a whole: every way of the engine, every way of ONNX Runtime, every batch.</param>
 public sealed record DeviceValidation(
-    string Device, IReadOnlyList<string> Runtimes, IReadOnlyList<OrtPlacement> Placement, IReadOnlyList<LayerParity> Layers, IReadOnlyList<PathParity> Paths)
+    string Device, IReadOnlyList<string> Runtimes, IReadOnlyList<OrtPlacement> Placement, IReadOnlyList<LayerParity> Layers,
+        IReadOnlyList<PathParity> Paths)
 {
     /// <summary>The first layer that does not agree: where the fault is. Null if all do.</summary>
     public LayerParity? FirstFailing => Layers.FirstOrDefault(layer => !layer.Passed);
@@ -67,9 +68,9 @@ public sealed record ValidationReport(
 }
 
 /// <summary>
-/// Compares the engine with ONNX Runtime on a model: every layer's output, the engine running one layer at a time on what ONNX Runtime has before it; and the network as a
-/// whole, on every provider and vector width against ONNX Runtime with one thread and with all, on the graph as written and as ONNX Runtime
-/// rewrites it.
+/// Compares the engine with ONNX Runtime on a model: every layer's output, the engine running one layer at a time on what ONNX Runtime has
+/// before it; and the network as a whole, on every provider and vector width against ONNX Runtime with one thread and with all, on the
+/// graph as written and as ONNX Runtime rewrites it.
 /// </summary>
 public static class ParityValidation
 {
@@ -97,9 +98,11 @@ public static class ParityValidation
         {
             var graph = Numerics.Graph.Trace(own.Network, own.Sample);
             IReadOnlyList<int> batchSizes = sides[0].FixedBatch is { } batch ? [batch] : options.BatchSizes ?? Parity.BatchSizes;
-            string? choice = options.All ? null : Choose(NetworkCost.Of(graph), ref batchSizes, options.BatchSizes is null, engines, options.Providers.Count == 0, leftOut);
+            string? choice = options.All ? null : Choose(NetworkCost.Of(graph), ref batchSizes, options.BatchSizes is null, engines,
+                options.Providers.Count == 0, leftOut);
             foreach (var x in Parity.RandomInput(own.Sample, batchSizes, options.Seed)) Compare(own, graph, x, engines, sides);
-            return new ValidationReport(batchSizes, [.. engines.Select(e => e.ToString())], leftOut, [.. sides.Select(side => side.Result(batchSizes[0]))])
+            return new ValidationReport(batchSizes, [.. engines.Select(e => e.ToString())], leftOut,
+                [.. sides.Select(side => side.Result(batchSizes[0]))])
             {
                 Choice = choice,
             };
@@ -132,23 +135,27 @@ public static class ParityValidation
         if (file.Graph.Output is [{ Type.TensorType.ElemType: (int)DataType.Float or (int)DataType.Float16 or (int)DataType.Double }]
             || own.Outputs is not [{ Length: > 0 } last]) return file;
         var copy = file.Clone();
-        var batch = file.Graph.Input.Select(input => input.Type?.TensorType?.Shape?.Dim.FirstOrDefault()?.DimParam).FirstOrDefault(name => !string.IsNullOrEmpty(name));
+        var batch = file.Graph.Input.Select(input => input.Type?.TensorType?.Shape?.Dim.FirstOrDefault()?.DimParam)
+            .FirstOrDefault(name => !string.IsNullOrEmpty(name));
         copy.Graph.Output.Clear();
-        copy.Graph.Output.Add(GraphWriter.FloatValue(last, batch ?? OnnxExporter.BatchAxis, Inference.Run(own.Network, new Batch(1, own.Sample, requiresGrad: false)).Sample));
+        copy.Graph.Output.Add(GraphWriter.FloatValue(last, batch ?? OnnxExporter.BatchAxis,
+            Inference.Run(own.Network, new Batch(1, own.Sample, requiresGrad: false)).Sample));
         return copy;
     }
 
     /// <summary>
-    /// Takes off what costs more than the budget: the large batches, then ways that take many times as long as the others, then the rest from
-    /// the slowest and largest on. One batch and one way stay. Returns what was chosen, in words; null where all is.
+    /// Takes off what costs more than the budget: the large batches, then ways that take many times as long as the others, then the rest
+    /// from the slowest and largest on. One batch and one way stay. Returns what was chosen, in words; null where all is.
     /// </summary>
-    private static string? Choose(NetworkCost cost, ref IReadOnlyList<int> batchSizes, bool chooseBatches, List<EngineSide> engines, bool chooseWays, List<string> leftOut)
+    private static string? Choose(NetworkCost cost, ref IReadOnlyList<int> batchSizes, bool chooseBatches, List<EngineSide> engines,
+        bool chooseWays, List<string> leftOut)
     {
         var sizes = batchSizes.Order().ToList();
         string asked = string.Join(", ", batchSizes);
         int ways = engines.Count;
         // ONNX Runtime's four ways run twice. The engine runs three times as a whole, and layer by layer beside each of the four.
-        double Seconds() => sizes.Sum(n => 8 * cost.Forward(n) + engines.Sum(engine => 7 * cost.Forward(n) * engine.Slowness + 4 * n * cost.Elements / 3e7));
+        double Seconds() => sizes.Sum(n => 8 * cost.Forward(n)
+            + engines.Sum(engine => 7 * cost.Forward(n) * engine.Slowness + 4 * n * cost.Elements / 3e7));
         bool Fits() => Seconds() <= NetworkCost.Budget && 4 * sizeof(float) * cost.Elements * sizes[^1] <= MostValues;
         bool DropBatch(int above)
         {
@@ -248,8 +255,8 @@ public static class ParityValidation
         };
 
         /// <summary>
-        /// Relative error that each term of a sum may add: Math.NET's managed product adds all one after the other, half a unit in the last place
-        /// each. Sums of the others are made of short ones.
+        /// Relative error that each term of a sum may add: Math.NET's managed product adds all one after the other, half a unit in the last
+        /// place each. Sums of the others are made of short ones.
         /// </summary>
         public double Error => Provider == "managed" ? 1.0 / (1 << 24) : 0;
 
@@ -315,7 +322,8 @@ public static class ParityValidation
         {
             long[] shape = [.. x.Shape.Sizes.ToArray().Select(size => (long)size)];
             string[] wanted = [.. values.OfType<string>().Distinct()];
-            return new Computed([.. ways.Select(way => (way.Name, wanted.Length == 0 ? new Dictionary<string, float[]>() : way.Layers.RunOutputs(x.Data, shape, wanted),
+            return new Computed([.. ways.Select(way => (way.Name, wanted.Length == 0 ? new Dictionary<string,
+                float[]>() : way.Layers.RunOutputs(x.Data, shape, wanted),
                 way.Whole.RunOutputs(x.Data, shape, [way.Whole.Output.Name])[way.Whole.Output.Name]))]);
         }
 
@@ -324,7 +332,8 @@ public static class ParityValidation
         {
             if (own.Layers[i] is not (var layer, { } value)) return null; // inside a node
             var comparison = layers[i] ??= new LayerComparison(
-                own.Network.NamedModules().FirstOrDefault(named => named.Module == layer).Name ?? value, layer.ToString(), value, tensor.Shape.WithoutFirst(), Parity.Tolerance(ways[0].Whole));
+                own.Network.NamedModules().FirstOrDefault(named => named.Module == layer).Name ?? value, layer.ToString(), value,
+                    tensor.Shape.WithoutFirst(), Parity.Tolerance(ways[0].Whole));
             float[]? reference = values[i] is null ? null : outputs[value];
             comparison.Add(tensor, reference, engine, way, error * Terms(layer));
             return reference?.Length == tensor.Data.Length ? new Tensor(tensor.Shape, reference) : null;
@@ -348,7 +357,8 @@ public static class ParityValidation
             {
                 var row = reference.Length != tensor.Data.Length
                     ? new ParityRow(input, samples, double.NaN, double.NaN, 0, Parity.Tolerance(ways[0].Whole))
-                    : Parity.Compare(input, tensor.Reshape(reference.Length / classes, classes), new Tensor(new Shape(reference.Length / classes, classes), reference), Parity.Tolerance(ways[0].Whole));
+                    : Parity.Compare(input, tensor.Reshape(reference.Length / classes, classes),
+                        new Tensor(new Shape(reference.Length / classes, classes), reference), Parity.Tolerance(ways[0].Whole));
                 paths.Add(new PathParity(engine, way, Parity.Judged(row, ways[0].Whole) with { Samples = samples }));
             }
         }

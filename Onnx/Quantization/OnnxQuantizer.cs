@@ -25,7 +25,8 @@ public static class OnnxQuantizer
     /// wrong.</exception>
     /// <exception cref="ShapeException">The network does not take these images.</exception>
     public static ModelProto Export(
-        Module network, ImageDataset training, string name, IEnumerable<KeyValuePair<string, string>>? metadata = null, ExportOptions? options = null,
+        Module network, ImageDataset training, string name, IEnumerable<KeyValuePair<string, string>>? metadata = null,
+            ExportOptions? options = null,
         QuantizationOptions? quantization = null)
     {
         ArgumentNullException.ThrowIfNull(network);
@@ -36,9 +37,11 @@ public static class OnnxQuantizer
         if (options.Float16) throw new OnnxException("weights are either int8 or float16: leave one out");
         int count = Math.Min(quantization.CalibrationImages, training.Count);
         string how = $"int8 weights, uint8 activations; ranges of {count} training images";
-        var (model, layers) = OnnxExporter.ExportTraced(network, training.Sample, name, [.. metadata ?? [], new(ModelMetadata.Quantization, how)], options with { FoldBatchNorm = true });
+        var (model, layers) = OnnxExporter.ExportTraced(network, training.Sample, name,
+            [.. metadata ?? [], new(ModelMetadata.Quantization, how)], options with { FoldBatchNorm = true });
         var images = Enumerable.Range(0, (count + CalibrationBatch - 1) / CalibrationBatch)
-            .Select(i => training.Take([.. Enumerable.Range(i * CalibrationBatch, Math.Min(CalibrationBatch, count - i * CalibrationBatch))]).Images);
+            .Select(i => training.Take([.. Enumerable.Range(i * CalibrationBatch,
+                Math.Min(CalibrationBatch, count - i * CalibrationBatch))]).Images);
         var ranges = ActivationRange.Observe(OnnxExporter.Input, layers, images);
         new Rewriter(model.Graph, ranges, quantization.ReduceRange ? 64 : 127, options.DocStrings).Run();
         return model;
@@ -87,7 +90,9 @@ public static class OnnxQuantizer
             graph.Node.Add(written);
         }
 
-        /// <summary>What a concatenation joins has one scale, so that its integers are only copied; and so has what keeps its range in front of it.</summary>
+        /// <summary>
+        /// What a concatenation joins has one scale, so that its integers are only copied; and so has what keeps its range in front of it.
+        /// </summary>
         private void ShareScales(List<NodeProto> nodes, HashSet<string> feeding)
         {
             var shared = new HashSet<string>();
@@ -113,7 +118,8 @@ public static class OnnxQuantizer
                 {
                     if (taken.Add(node.Input[i])) continue;
                     var weight = editor.Weight(node.Input[i])!;
-                    node.Input[i] = editor.Add<float>($"{node.Name}.{(i == 1 ? "weight" : "bias")}", DataType.Float, [.. weight.Dims.Select(size => (int)size)],
+                    node.Input[i] = editor.Add<float>($"{node.Name}.{(i == 1 ? "weight" : "bias")}", DataType.Float,
+                        [.. weight.Dims.Select(size => (int)size)],
                         GraphEditor.Floats(weight).ToArray(), behind: weight).Name;
                     taken.Add(node.Input[i]);
                 }
@@ -162,7 +168,8 @@ public static class OnnxQuantizer
             if (bias is null) return;
             GraphEditor.Set<int>(bias, DataType.Int32, biases);
             float[] products = [.. scales.Select(s => inputScale * s)];
-            node.Input[2] = Dequantize(bias, editor.Add<float>($"{bias.Name}.scale", DataType.Float, [channels], products, behind: bias), null);
+            node.Input[2] = Dequantize(bias, editor.Add<float>($"{bias.Name}.scale", DataType.Float, [channels], products, behind: bias),
+                null);
         }
 
         private string Dequantize(TensorProto weight, TensorProto scale, TensorProto? zero)

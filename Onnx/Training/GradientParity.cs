@@ -73,8 +73,9 @@ public static class GradientParity
     private const float Noise = 0.1f;
 
     /// <summary>
-    /// The verdict on all tries: of every input some batch has all gradients right. Where two elements of a pool's window, or one before a ReLU and
-    /// zero, are nearer than rounding, either side may choose otherwise than the other, and both are right; a wrong formula differs on every batch.
+    /// The verdict on all tries: of every input some batch has all gradients right. Where two elements of a pool's window, or one before a
+    /// ReLU and zero, are nearer than rounding, either side may choose otherwise than the other, and both are right; a wrong formula
+    /// differs on every batch.
     /// </summary>
     public static bool Passed(IEnumerable<GradientRow> rows)
     {
@@ -115,10 +116,10 @@ public static class GradientParity
 
     /// <summary>
     /// Every parameter's gradient and the input's, on standard normal batches with random labels or targets, and on images of a data set
-    /// where one is given. Of the batch sizes those that the network's cost lets finish within about a minute, the smallest at least. A batch that
-    /// differs is followed by others; every try is in the result, <see cref="Passed(IEnumerable{GradientRow})"/> judges. A network with a million
-    /// values or more in a batch is compared node by node, and the engine's whole backward with that of its nodes. Dropout rests, and weights that
-    /// are all alike, by which gradients would be zero but for rounding, are drawn anew meanwhile.
+    /// where one is given. Of the batch sizes those that the network's cost lets finish within about a minute, the smallest at least. A
+    /// batch that differs is followed by others; every try is in the result, <see cref="Passed(IEnumerable{GradientRow})"/> judges. A
+    /// network with a million values or more in a batch is compared node by node, and the engine's whole backward with that of its nodes.
+    /// Dropout rests, and weights that are all alike, by which gradients would be zero but for rounding, are drawn anew meanwhile.
     /// </summary>
     /// <param name="network">A network whose layers and joins have a backward in ONNX.</param>
     /// <param name="sample">The shape of one input sample.</param>
@@ -129,7 +130,8 @@ public static class GradientParity
     /// <param name="all">All batch sizes, whatever they cost.</param>
     /// <exception cref="OnnxException">A layer has no backward in ONNX.</exception>
     public static IReadOnlyList<GradientRow> Gradients(
-        Module network, Shape sample, ImageDataset? data = null, string name = "data", OrtOptions? options = null, long seed = 1, bool all = false)
+        Module network, Shape sample, ImageDataset? data = null, string name = "data", OrtOptions? options = null, long seed = 1,
+            bool all = false)
     {
         ArgumentNullException.ThrowIfNull(network);
         options ??= new OrtOptions();
@@ -140,7 +142,8 @@ public static class GradientParity
         List<TracedBackward>? backwards = cost.Elements * BatchSizes[0] > NodeGradients.MostWhole ? [] : null;
         var graph = new TrainingGraphOptions { Loss = loss, Gradients = true, InputGradient = true };
         var still = new SGD(network.Parameters(), 0);
-        using var trainer = OrtTrainer.Load(TrainingExporter.Export(network, sample, "training", still, graph, null, backwards), network, still, options, random);
+        using var trainer = OrtTrainer.Load(TrainingExporter.Export(network, sample, "training", still, graph, null, backwards), network,
+            still, options, random);
         var rows = new List<GradientRow>();
         int dataBatch = data is null ? 0 : Math.Min(backwards is null ? DataBatch : BatchSizes[0], data.Count), samples = dataBatch;
         foreach (int size in BatchSizes)
@@ -148,9 +151,11 @@ public static class GradientParity
             samples += size;
             if (!all && size > BatchSizes[0] && 2 * cost.Step(samples) > NetworkCost.Budget) break;
             if (backwards is not null && size > BatchSizes[0]) break; // every value of every node: a small batch has enough
-            rows.AddRange(Tried($"random, batch {size}", input => Compare(network, trainer, input, Task.Random(trainer, size, random), options.Device, backwards)));
+            rows.AddRange(Tried($"random, batch {size}", input => Compare(network, trainer, input, Task.Random(trainer, size, random),
+                options.Device, backwards)));
         }
-        if (backwards is not null) rows.AddRange(NodeGradients.Whole(network, Task.Random(trainer, BatchSizes[0], random).X, seed, $"random, batch {BatchSizes[0]}"));
+        if (backwards is not null) rows.AddRange(NodeGradients.Whole(network, Task.Random(trainer, BatchSizes[0], random).X, seed,
+            $"random, batch {BatchSizes[0]}"));
         if (data is null) return rows;
         bool noisy = options.Device.Type != OrtDeviceType.Cpu;
         rows.AddRange(Tried($"{name}{(noisy ? " with noise" : "")}, batch {dataBatch}", input =>
@@ -181,8 +186,9 @@ public static class GradientParity
     }
 
     /// <summary>
-    /// Some steps of every optimizer in both, from the same weights on the same batches: SGD, Adam, AdamW and RMSprop with what they can be given.
-    /// A large network takes fewer steps of smaller batches, and where these take longer than a minute fewer optimizers, at least SGD with momentum.
+    /// Some steps of every optimizer in both, from the same weights on the same batches: SGD, Adam, AdamW and RMSprop with what they can be
+    /// given. A large network takes fewer steps of smaller batches, and where these take longer than a minute fewer optimizers, at least
+    /// SGD with momentum.
     /// </summary>
     /// <inheritdoc cref="Gradients"/>
     public static IReadOnlyList<OptimizerRow> Optimizers(
@@ -205,7 +211,8 @@ public static class GradientParity
         {
             for (int number = 1; number <= MostTries; number++)
             {
-                rows.Add(Compare(network, sample, contender, data, options ?? new OrtOptions(), seed + number - 1, steps, batch) with { Try = number });
+                rows.Add(Compare(network, sample, contender, data, options ?? new OrtOptions(), seed + number - 1, steps,
+                    batch) with { Try = number });
                 if (rows[^1].Passed) break;
             }
         }
@@ -213,7 +220,8 @@ public static class GradientParity
     }
 
     // Where there is time for a few only, those of the lowest rank are compared.
-    private sealed record Contender(string Name, Func<Optimizer> Make, double Tolerance, double? ClipNorm = null, double? ClipValue = null, int Rank = 2);
+    private sealed record Contender(string Name, Func<Optimizer> Make, double Tolerance, double? ClipNorm = null, double? ClipValue = null,
+        int Rank = 2);
 
     /// <summary>
     /// The optimizers, each with numbers that let every part of its formula count. Those that divide by the gradients' size would make
@@ -226,21 +234,27 @@ public static class GradientParity
         ParameterGroup[] Groups()
         {
             var all = Parameters().ToList();
-            return [new ParameterGroup(all.Take(all.Count / 2), lr: 6e-3) { WeightDecay = 1e-3 }, new ParameterGroup(all.Skip(all.Count / 2))];
+            return [new ParameterGroup(all.Take(all.Count / 2), lr: 6e-3) { WeightDecay = 1e-3 },
+                new ParameterGroup(all.Skip(all.Count / 2))];
         }
         const double Descent = 3e-3, Rate = 1e-3, Mean = 1e-4, Eps = 1e-3;
         yield return new("SGD", () => new SGD(Parameters(), Descent), WeightTolerance);
         yield return new("SGD, momentum", () => new SGD(Parameters(), Descent, momentum: 0.9), WeightTolerance, Rank: 0);
         yield return new("SGD, momentum, dampening", () => new SGD(Parameters(), Descent, momentum: 0.9, dampening: 0.5), WeightTolerance);
-        yield return new("SGD, Nesterov, weight decay", () => new SGD(Parameters(), Descent, momentum: 0.9, weightDecay: 1e-2, nesterov: true), WeightTolerance);
+        yield return new("SGD, Nesterov, weight decay", () => new SGD(Parameters(), Descent, momentum: 0.9, weightDecay: 1e-2,
+            nesterov: true), WeightTolerance);
         yield return new("SGD, momentum, two groups", () => new SGD(Groups(), Descent, momentum: 0.9), WeightTolerance);
-        yield return new("SGD, momentum, clipped by norm", () => new SGD(Parameters(), Descent, momentum: 0.9), WeightTolerance, ClipNorm: 0.5);
-        yield return new("SGD, momentum, clipped by value", () => new SGD(Parameters(), Descent, momentum: 0.9), WeightTolerance, ClipValue: 0.01);
+        yield return new("SGD, momentum, clipped by norm", () => new SGD(Parameters(), Descent, momentum: 0.9), WeightTolerance,
+            ClipNorm: 0.5);
+        yield return new("SGD, momentum, clipped by value", () => new SGD(Parameters(), Descent, momentum: 0.9), WeightTolerance,
+            ClipValue: 0.01);
         yield return new("Adam", () => new Adam(Parameters(), Rate, eps: Eps), NormalizedTolerance, Rank: 1);
-        yield return new("Adam, amsgrad, weight decay", () => new Adam(Parameters(), Rate, eps: Eps, weightDecay: 1e-2, amsgrad: true), NormalizedTolerance);
+        yield return new("Adam, amsgrad, weight decay", () => new Adam(Parameters(), Rate, eps: Eps, weightDecay: 1e-2, amsgrad: true),
+            NormalizedTolerance);
         yield return new("AdamW", () => new AdamW(Parameters(), Rate, eps: Eps, weightDecay: 0.1), NormalizedTolerance);
         yield return new("RMSprop", () => new RMSprop(Parameters(), Mean, eps: Eps), NormalizedTolerance);
-        yield return new("RMSprop, centered, momentum, weight decay", () => new RMSprop(Parameters(), Mean, momentum: 0.5, weightDecay: 1e-2, centered: true, eps: Eps), NormalizedTolerance);
+        yield return new("RMSprop, centered, momentum, weight decay",
+            () => new RMSprop(Parameters(), Mean, momentum: 0.5, weightDecay: 1e-2, centered: true, eps: Eps), NormalizedTolerance);
     }
 
     private static OptimizerRow Compare(
@@ -275,7 +289,8 @@ public static class GradientParity
             double scale = Math.Max(1, Largest(other));
             for (int i = 0; i < own.Length; i++) maxAbs = Math.Max(maxAbs, Math.Abs((double)own[i] - other[i]) / scale);
         }
-        return new OptimizerRow(contender.Name, steps, lossMaxAbs, maxAbs, contender.Tolerance * (options.Device.Type == OrtDeviceType.Cpu ? 1 : 10));
+        return new OptimizerRow(contender.Name, steps, lossMaxAbs, maxAbs,
+            contender.Tolerance * (options.Device.Type == OrtDeviceType.Cpu ? 1 : 10));
     }
 
     private static IEnumerable<GradientRow> Compare(
@@ -285,11 +300,13 @@ public static class GradientParity
         network.ZeroGrad();
         Tensor? dx = null;
         if (backwards is null) task.Engine(network, out dx);
-        if (!double.IsFinite(task.Step(trainer))) throw new OnnxException($"{input}: the loss is not finite, and there is nothing to compare");
+        if (!double.IsFinite(task.Step(trainer)))
+            throw new OnnxException($"{input}: the loss is not finite, and there is nothing to compare");
         var sums = new Dictionary<Parameter, double>();
         if (backwards is not null)
         {
-            foreach (var row in NodeGradients.Compare(network, trainer, backwards, task.X, sums, (name, own, other) => Row(name, own, other, null)))
+            foreach (var row in NodeGradients.Compare(network, trainer, backwards, task.X, sums,
+                (name, own, other) => Row(name, own, other, null)))
                 yield return row;
         }
         var names = network.NamedParameters().ToDictionary(named => named.Parameter, named => named.Name);
@@ -307,7 +324,8 @@ public static class GradientParity
         {
             double maxAbs = 0, largest = Largest(other);
             for (int i = 0; i < own.Length; i++) maxAbs = Math.Max(maxAbs, Math.Abs((double)own[i] - other[i]));
-            return new GradientRow(input, task.X.Shape[0], name, maxAbs, largest, maxAbs == 0 && double.IsFinite(largest) ? 0 : maxAbs / (scale ?? largest), tolerance);
+            return new GradientRow(input, task.X.Shape[0], name, maxAbs, largest, maxAbs == 0
+                && double.IsFinite(largest) ? 0 : maxAbs / (scale ?? largest), tolerance);
         }
     }
 
@@ -380,8 +398,8 @@ public static class GradientParity
     }
 
     /// <summary>
-    /// Makes a network ready to be compared, and at the end what it was: in training mode, but for dropout, whose masks either side would draw for
-    /// itself; with weights that are not all alike.
+    /// Makes a network ready to be compared, and at the end what it was: in training mode, but for dropout, whose masks either side would
+    /// draw for itself; with weights that are not all alike.
     /// </summary>
     private sealed class Unchanged : IDisposable
     {

@@ -10,25 +10,26 @@ namespace OnnxLeNet.Onnx;
 internal sealed record TracedBackward(int Node, int? Before, string Dy, string?[] Dx);
 
 /// <summary>
-/// Compares the gradients of a large network node by node: the engine's backward of each on what the training step in ONNX Runtime has before
-/// and behind it. Of so many values some always lie nearer to a ReLU's kink than rounding, and over many layers one that falls to the other side
-/// changes every gradient before it; a node alone has none of that. That the engine's whole backward is that of its nodes, one after the other,
-/// is a second comparison, on one set of values.
+/// Compares the gradients of a large network node by node: the engine's backward of each on what the training step in ONNX Runtime has
+/// before and behind it. Of so many values some always lie nearer to a ReLU's kink than rounding, and over many layers one that falls to
+/// the other side changes every gradient before it; a node alone has none of that. That the engine's whole backward is that of its nodes,
+/// one after the other, is a second comparison, on one set of values.
 /// </summary>
 internal static class NodeGradients
 {
     /// <summary>Numbers of a batch in all of a network's values, from which on some fall to another side nearly every time.</summary>
     public const double MostWhole = 1e6;
 
-    /// <summary>The rows of each node that has a gradient to pass on: its result in training, and its gradients. Adds up those of the parameters.</summary>
+    /// <summary>
+    /// The rows of each node that has a gradient to pass on: its result in training, and its gradients. Adds up those of the parameters.
+    /// </summary>
     /// <param name="network">In training mode.</param>
     /// <param name="trainer">After a step of the batch.</param>
     /// <param name="backwards">What the step was written with.</param>
     /// <param name="x">The batch.</param>
     /// <param name="sums">
-    /// Gets for each parameter of one axis, whose gradient is a sum of dy over samples and places, the Euclidean norm of a sum's terms: the size that it
-    /// has where their signs are random. What is left of them where they cancel is rounding.
-    /// </param>
+    /// Gets for each parameter of one axis, whose gradient is a sum of dy over samples and places, the Euclidean norm of a sum's terms: the
+    /// size that it has where their signs are random. What is left of them where they cancel is rounding. </param>
     /// <param name="row">Makes a row of a name, the engine's gradient and ONNX Runtime's.</param>
     public static IEnumerable<GradientRow> Compare(Module network, OrtTrainer trainer, IReadOnlyList<TracedBackward> backwards, Tensor x,
         Dictionary<Parameter, double> sums, Func<string, float[], float[], GradientRow> row)
@@ -56,7 +57,8 @@ internal static class NodeGradients
             for (int i = 0; i < dx.Length; i++)
             {
                 if (backward.Dx[i] is { } name && dx[i] is { } own)
-                    yield return row($"{Label(node)} dx{(dx.Length > 1 ? $"[{i}]" : "")}", own.ToTensor().Data, trainer.Value(name).ToArray());
+                    yield return row($"{Label(node)} dx{(dx.Length > 1 ? $"[{i}]" : "")}", own.ToTensor().Data,
+                        trainer.Value(name).ToArray());
             }
         }
 
@@ -71,7 +73,8 @@ internal static class NodeGradients
         List<GradientCheckRow> rows = [.. network.NamedParameters().Where(named => named.Parameter.RequiresGrad).Select(named => named.Name)
             .Prepend(OnnxExporter.Input).Select(name => new GradientCheckRow(name, 1, 0, default, GradientCheck.Tolerance))];
         foreach (var found in Composition.Compare(network, Batch.FromTensor(x), new Generator(seed), rows, GradientParity.CpuTolerance))
-            yield return new GradientRow($"{input}, the whole against its nodes", x.Shape[0], found.Name, found.MaxRel * Math.Abs(found.Worst.Difference),
+            yield return new GradientRow($"{input}, the whole against its nodes", x.Shape[0], found.Name,
+                found.MaxRel * Math.Abs(found.Worst.Difference),
                 Math.Abs(found.Worst.Difference), found.MaxRel, GradientParity.CpuTolerance);
     }
 

@@ -36,7 +36,8 @@ public sealed class OrtTrainer : ITrainingSteps, IDisposable
 
     private OrtTrainer(ModelProto model, string source, Module network, Optimizer optimizer, OrtOptions options, Generator? random)
     {
-        (this.model, this.source, this.network, this.optimizer, this.options, this.random) = (model, source, network, optimizer, options, random ?? Generator.Default);
+        (this.model, this.source, this.network, this.optimizer, this.options, this.random) = (model, source, network, optimizer, options,
+            random ?? Generator.Default);
         layout = TrainingLayout.Of(network, optimizer);
         var metadata = OnnxFile.Metadata(model);
         updates = RequireFit(metadata);
@@ -44,8 +45,10 @@ public sealed class OrtTrainer : ITrainingSteps, IDisposable
         Sample = new Shape([.. input.Type.TensorType.Shape.Dim.Skip(1).Select(dim => (int)dim.DimValue)]);
         BatchSize = input.Type.TensorType.Shape.Dim[0] is { HasDimValue: true } fixedSize ? (int)fixedSize.DimValue : null;
         Loss = metadata[TrainingNames.LossKind] == nameof(CrossEntropyLoss) ? TrainingLoss.CrossEntropy : TrainingLoss.MeanSquaredError;
-        OutputSample = new Shape([.. model.Graph.Output.Single(o => o.Name == OnnxExporter.Output).Type.TensorType.Shape.Dim.Skip(1).Select(dim => (int)dim.DimValue)]);
-        if (options.CudaGraph && BatchSize is null) throw new OnnxException($"{source} takes batches of any size, and a CUDA graph needs a fixed one: write the training step for one size, or set CudaGraph to false");
+        OutputSample = new Shape([.. model.Graph.Output.Single(o => o.Name == OnnxExporter.Output).Type.TensorType.Shape.Dim.Skip(1)
+            .Select(dim => (int)dim.DimValue)]);
+        if (options.CudaGraph && BatchSize is null)
+            throw new OnnxException($"{source} takes batches of any size, and a CUDA graph needs a fixed one: write the training step for one size, or set CudaGraph to false");
         var layers = Graph.Trace(network, Sample).Nodes.Select(node => node.Layer).ToList();
         dropouts = [.. model.Graph.Input.Select(i => i.Name).Where(name => name.EndsWith(TrainingNames.Mask, StringComparison.Ordinal))
             .Zip(layers.OfType<Dropout>(), (mask, dropout) => (mask, dropout))];
@@ -75,7 +78,8 @@ public sealed class OrtTrainer : ITrainingSteps, IDisposable
     /// <param name="random">Where dropout draws from; <see cref="Generator.Default"/> if left out.</param>
     /// <exception cref="OnnxException">The step cannot be written or run.</exception>
     /// <exception cref="MissingDeviceException">The device, or a part that it needs, is not there.</exception>
-    public static OrtTrainer Create(Module network, Shape sample, Optimizer optimizer, TrainingGraphOptions? graph = null, OrtOptions? options = null, Generator? random = null) =>
+    public static OrtTrainer Create(Module network, Shape sample, Optimizer optimizer, TrainingGraphOptions? graph = null,
+        OrtOptions? options = null, Generator? random = null) =>
         Load(TrainingExporter.Export(network, sample, "training", optimizer, graph), network, optimizer, options, random);
 
     /// <summary>A trainer by a training step in a file.</summary>
@@ -97,7 +101,8 @@ public sealed class OrtTrainer : ITrainingSteps, IDisposable
     /// <param name="random">Where dropout draws from; <see cref="Generator.Default"/> if left out.</param>
     /// <param name="source">What to call the step in messages.</param>
     /// <inheritdoc cref="Load(string, Module, Optimizer, OrtOptions, Generator)"/>
-    public static OrtTrainer Load(ModelProto model, Module network, Optimizer optimizer, OrtOptions? options = null, Generator? random = null, string source = "the training step")
+    public static OrtTrainer Load(ModelProto model, Module network, Optimizer optimizer, OrtOptions? options = null,
+        Generator? random = null, string source = "the training step")
     {
         ArgumentNullException.ThrowIfNull(network);
         ArgumentNullException.ThrowIfNull(optimizer);
@@ -244,7 +249,8 @@ public sealed class OrtTrainer : ITrainingSteps, IDisposable
     /// <exception cref="OnnxException">The step does not return it.</exception>
     public ReadOnlySpan<float> Gradient(string name)
     {
-        if (!Last().Returned.TryGetValue(name + TrainingNames.Gradient, out var gradient)) throw new OnnxException($"{source} does not return the gradient of '{name}': write it with gradients");
+        if (!Last().Returned.TryGetValue(name + TrainingNames.Gradient, out var gradient))
+            throw new OnnxException($"{source} does not return the gradient of '{name}': write it with gradients");
         gradient.FromDevice();
         return gradient.Elements;
     }
@@ -277,7 +283,8 @@ public sealed class OrtTrainer : ITrainingSteps, IDisposable
             }
             var elements = set.Floats(tensor.Name).Elements;
             // A state that is not there yet begins at zero.
-            float[] from = tensor.Parameter?.Value.Data ?? tensor.Buffer?.AsTensor().Data ?? ((TensorEntry)state[tensor.StateEntry!]).Value.Data;
+            float[] from = tensor.Parameter?.Value.Data ?? tensor.Buffer?.AsTensor().Data ?? ((TensorEntry)state[tensor.StateEntry!])
+                .Value.Data;
             if (from.Length == 0) elements.Clear();
             else from.CopyTo(elements);
         }
@@ -308,7 +315,8 @@ public sealed class OrtTrainer : ITrainingSteps, IDisposable
         optimizer.LoadState(before with
         {
             Entries = [.. before.Entries.Select(entry => counts.Contains(entry.Name) ? new CountEntry(entry.Name, Steps)
-                : Steps > 0 && kept.TryGetValue(entry.Name, out var tensor) ? new TensorEntry(entry.Name, new Numerics.Tensor(tensor.Shape, set.Floats(tensor.Name).Elements.ToArray()))
+                : Steps > 0 && kept.TryGetValue(entry.Name, out var tensor)
+                    ? new TensorEntry(entry.Name, new Numerics.Tensor(tensor.Shape, set.Floats(tensor.Name).Elements.ToArray()))
                 : entry)],
         });
     }
@@ -365,7 +373,9 @@ public sealed class OrtTrainer : ITrainingSteps, IDisposable
     /// <summary>The file must be a training step, and one of this network and such an optimizer.</summary>
     private Dictionary<string, string> RequireFit(IReadOnlyDictionary<string, string> metadata)
     {
-        if (!metadata.TryGetValue(TrainingNames.Updates, out string? updated) || !metadata.TryGetValue(TrainingNames.Optimizer, out string? kind) || !metadata.TryGetValue(TrainingNames.Groups, out string? groups)
+        if (!metadata.TryGetValue(TrainingNames.Updates, out string? updated)
+            || !metadata.TryGetValue(TrainingNames.Optimizer, out string? kind)
+            || !metadata.TryGetValue(TrainingNames.Groups, out string? groups)
             || !metadata.ContainsKey(TrainingNames.LossKind))
             throw new OnnxException($"{source} is no training step: export one with --training");
         if (kind != layout.Optimizer) throw new OnnxException($"{source} is a training step of {kind}, the optimizer is {layout.Optimizer}");
@@ -373,23 +383,29 @@ public sealed class OrtTrainer : ITrainingSteps, IDisposable
         foreach (var tensor in layout.Tensors)
         {
             string expected = tensor.Shape.ToString();
-            if (!inputs.TryGetValue(tensor.Name, out string? shape)) throw new OnnxException($"{source} is a training step of another network: it has no '{tensor.Name}' {expected}");
+            if (!inputs.TryGetValue(tensor.Name, out string? shape))
+                throw new OnnxException($"{source} is a training step of another network: it has no '{tensor.Name}' {expected}");
             if (shape != expected) throw new OnnxException($"{source} is a training step of another network: its '{tensor.Name}' is {shape}, the network's {expected}");
         }
         var known = layout.Tensors.Select(tensor => tensor.Name).Concat(layout.LearningRates.Select(rate => rate.Name)).ToHashSet();
-        if (inputs.Keys.FirstOrDefault(name => !known.Contains(name) && name is not (OnnxExporter.Input or TrainingNames.Labels or TrainingNames.Target) && !name.EndsWith(TrainingNames.Mask, StringComparison.Ordinal)) is { } extra)
+        if (inputs.Keys.FirstOrDefault(name => !known.Contains(name)
+            && name is not (OnnxExporter.Input or TrainingNames.Labels or TrainingNames.Target)
+            && !name.EndsWith(TrainingNames.Mask, StringComparison.Ordinal)) is { } extra)
             throw new OnnxException($"{source} is a training step of another network or optimizer: it takes '{extra}', which these have not");
         if (groups != layout.Groups) throw new OnnxException($"{source} is a training step of {kind} with {groups}, the optimizer has {layout.Groups}");
         Dictionary<string, string>? result;
         try { result = JsonSerializer.Deserialize(updated, TrainingJson.Default.DictionaryStringString); }
         catch (JsonException error) { throw new OnnxException($"{source} is damaged: its '{TrainingNames.Updates}' is no JSON object: {error.Message}", error); }
-        var replaced = layout.Tensors.Where(tensor => tensor.Parameter is null || layout.Trained.Contains(tensor.Parameter)).Select(tensor => tensor.Name).ToHashSet();
+        var replaced = layout.Tensors.Where(tensor => tensor.Parameter is null || layout.Trained.Contains(tensor.Parameter))
+            .Select(tensor => tensor.Name).ToHashSet();
         var outputs = model.Graph.Output.Select(output => output.Name).ToHashSet();
-        if (result is null || !replaced.SetEquals(result.Values) || result.Keys.FirstOrDefault(output => !outputs.Contains(output)) is not null)
+        if (result is null || !replaced.SetEquals(result.Values)
+            || result.Keys.FirstOrDefault(output => !outputs.Contains(output)) is not null)
             throw new OnnxException($"{source} is a training step of another network: it replaces {(result is null ? "nothing" : string.Join(", ", result.Values))}, expected {string.Join(", ", replaced)}");
         return result;
 
-        static string Shape(ValueInfoProto value) => $"[{string.Join(", ", value.Type.TensorType.Shape.Dim.Select(dim => dim.HasDimValue ? $"{dim.DimValue}" : dim.DimParam))}]";
+        static string Shape(ValueInfoProto value) =>
+            $"[{string.Join(", ", value.Type.TensorType.Shape.Dim.Select(dim => dim.HasDimValue ? $"{dim.DimValue}" : dim.DimParam))}]";
     }
 
     /// <summary>The memory of batches of one size, bound in both directions between the two sets.</summary>
@@ -402,12 +418,14 @@ public sealed class OrtTrainer : ITrainingSteps, IDisposable
             try
             {
                 Input = Add(new DeviceTensor<float>(owner.Device, TensorElementType.Float, ShapeOf(samples, owner.Sample)));
-                if (owner.Loss == TrainingLoss.CrossEntropy) Labels = Add(new DeviceTensor<long>(owner.Device, TensorElementType.Int64, [samples]));
+                if (owner.Loss == TrainingLoss.CrossEntropy) Labels = Add(new DeviceTensor<long>(owner.Device, TensorElementType.Int64,
+                    [samples]));
                 else Target = Add(new DeviceTensor<float>(owner.Device, TensorElementType.Float, ShapeOf(samples, owner.OutputSample)));
                 Masks = [.. owner.dropouts.Select(dropout => Float(owner.model.Graph.Input.Single(input => input.Name == dropout.Name)))];
                 Loss = Add(new DeviceTensor<float>(owner.Device, TensorElementType.Float, []));
                 Logits = Add(new DeviceTensor<float>(owner.Device, TensorElementType.Float, ShapeOf(samples, owner.OutputSample)));
-                foreach (var output in owner.model.Graph.Output.Where(output => output.Name.EndsWith(TrainingNames.Gradient, StringComparison.Ordinal)
+                foreach (var output in owner.model.Graph.Output.Where(output => output.Name.EndsWith(TrainingNames.Gradient,
+                    StringComparison.Ordinal)
                     || output.Name.EndsWith(TrainingNames.Value, StringComparison.Ordinal))) Returned.Add(output.Name, Float(output));
                 for (int from = 0; from < 2; from++)
                 {
@@ -416,7 +434,8 @@ public sealed class OrtTrainer : ITrainingSteps, IDisposable
                     if (Labels is not null) binding.BindInput(TrainingNames.Labels, Labels.Value);
                     if (Target is not null) binding.BindInput(TrainingNames.Target, Target.Value);
                     for (int i = 0; i < Masks.Length; i++) binding.BindInput(owner.dropouts[i].Name, Masks[i].Value);
-                    for (int g = 0; g < owner.rates.Length; g++) binding.BindInput(owner.layout.LearningRates[g].Name, owner.rates[g].Value);
+                    for (int g = 0; g < owner.rates.Length; g++) binding.BindInput(owner.layout.LearningRates[g].Name,
+                        owner.rates[g].Value);
                     foreach (var tensor in owner.layout.Tensors) binding.BindInput(tensor.Name, owner.sets[from].Value(tensor.Name));
                     binding.BindOutput(TrainingNames.Loss, Loss.Value);
                     binding.BindOutput(OnnxExporter.Output, Logits.Value);
@@ -426,14 +445,16 @@ public sealed class OrtTrainer : ITrainingSteps, IDisposable
                     // A graph for each direction. What is captured runs more than once, which changes nothing: a step does not write what
                     // it reads.
                     var run = Add(new RunOptions { LogSeverityLevel = OrtLoggingLevel.ORT_LOGGING_LEVEL_ERROR });
-                    if (owner.options.CudaGraph) run.AddRunConfigEntry("gpu_graph_id", (++owner.cudaGraphs).ToString(CultureInfo.InvariantCulture));
+                    if (owner.options.CudaGraph) run.AddRunConfigEntry("gpu_graph_id",
+                        (++owner.cudaGraphs).ToString(CultureInfo.InvariantCulture));
                     RunOptions[from] = run;
                 }
             }
             catch (OnnxRuntimeException error)
             {
                 Dispose();
-                throw new OnnxException($"{owner.source} cannot be bound on device {owner.DeviceName}: {OnnxException.OneLine(error)}", error);
+                throw new OnnxException($"{owner.source} cannot be bound on device {owner.DeviceName}: {OnnxException.OneLine(error)}",
+                    error);
             }
             catch
             {
@@ -442,7 +463,8 @@ public sealed class OrtTrainer : ITrainingSteps, IDisposable
             }
 
             DeviceTensor<float> Float(ValueInfoProto value) =>
-                Add(new DeviceTensor<float>(owner.Device, TensorElementType.Float, [.. value.Type.TensorType.Shape.Dim.Select(dim => dim.HasDimValue ? dim.DimValue : samples)]));
+                Add(new DeviceTensor<float>(owner.Device, TensorElementType.Float,
+                    [.. value.Type.TensorType.Shape.Dim.Select(dim => dim.HasDimValue ? dim.DimValue : samples)]));
         }
 
         public DeviceTensor<float> Input { get; }

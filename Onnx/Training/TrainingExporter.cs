@@ -44,7 +44,8 @@ public static class TrainingExporter
         options.Validate();
         var layout = TrainingLayout.Of(network, optimizer);
         var writer = new GraphWriter(name, OnnxExporter.Names(network, ""), options.Opset);
-        foreach (string value in layout.Names.Concat([TrainingNames.Labels, TrainingNames.Target, TrainingNames.Loss, TrainingNames.Step])) writer.Reserve(value);
+        foreach (string value in layout.Names.Concat([TrainingNames.Labels, TrainingNames.Target, TrainingNames.Loss,
+            TrainingNames.Step])) writer.Reserve(value);
         var graph = new TrainingWriter(writer, options, layout.ParameterNames, layout.Trained);
         var proto = writer.Graph;
 
@@ -80,7 +81,8 @@ public static class TrainingExporter
         if (options.Gradients)
         {
             foreach (var parameter in layout.Trained)
-                proto.Output.Add(TrainingWriter.Value(layout.ParameterNames[parameter] + TrainingNames.Gradient, DataType.Float, parameter.Value.Shape.Sizes));
+                proto.Output.Add(TrainingWriter.Value(layout.ParameterNames[parameter] + TrainingNames.Gradient, DataType.Float,
+                    parameter.Value.Shape.Sizes));
         }
         if (options.InputGradient)
         {
@@ -94,7 +96,8 @@ public static class TrainingExporter
     /// <summary>Makes every node's value an output too.</summary>
     private static void AddValues(TrainingWriter graph, Graph traced, List<TrainingNode> nodes)
     {
-        foreach (var node in traced.Nodes) AddOutput(graph, TrainingNames.ValueOf(node.Output.Index), nodes[node.Index].Y, node.Output.Sample);
+        foreach (var node in traced.Nodes) AddOutput(graph, TrainingNames.ValueOf(node.Output.Index), nodes[node.Index].Y,
+            node.Output.Sample);
     }
 
     private static string AddOutput(TrainingWriter graph, string name, string value, Shape sample)
@@ -122,7 +125,8 @@ public static class TrainingExporter
         {
             string initial = tensor.Type == ElementType.Int64
                 ? writer.Integer($"{tensor.Name}.initial", tensor.Buffer?.AsInt64()[0] ?? 0)
-                : writer.Initializer($"{tensor.Name}.initial", tensor.Parameter?.Value ?? tensor.Buffer?.AsTensor() ?? new Tensor(tensor.Shape));
+                : writer.Initializer($"{tensor.Name}.initial", tensor.Parameter?.Value ?? tensor.Buffer?.AsTensor()
+                    ?? new Tensor(tensor.Shape));
             writer.Node("Identity", tensor.Name, [initial]);
             writer.Graph.Output.Add(TrainingWriter.Value(tensor.Name, TypeOf(tensor), tensor.Shape.Sizes));
         }
@@ -157,7 +161,8 @@ public static class TrainingExporter
 
     /// <summary>The nodes from the last to the first; a value's gradient is the sum over its uses. Returns the input's, if it was
     /// wanted.</summary>
-    private static string? Backward(TrainingWriter graph, Graph traced, List<TrainingNode> nodes, string dy, List<TracedBackward>? backwards)
+    private static string? Backward(TrainingWriter graph, Graph traced, List<TrainingNode> nodes, string dy,
+        List<TracedBackward>? backwards)
     {
         var contributions = traced.Values.Select(_ => new List<string>()).ToArray();
         contributions[traced.Output.Index].Add(dy);
@@ -207,7 +212,8 @@ public static class TrainingExporter
 
     private static DataType TypeOf(TrainingTensor tensor) => tensor.Type == ElementType.Int64 ? DataType.Int64 : DataType.Float;
 
-    private static ModelProto Model(GraphProto graph, TrainingLayout layout, TrainingWriter writer, IEnumerable<KeyValuePair<string, string>> metadata)
+    private static ModelProto Model(GraphProto graph, TrainingLayout layout, TrainingWriter writer, IEnumerable<KeyValuePair<string,
+        string>> metadata)
     {
         var options = writer.Options;
         string loss = options.Loss == TrainingLoss.CrossEntropy ? nameof(CrossEntropyLoss) : nameof(MSELoss);
@@ -222,7 +228,8 @@ public static class TrainingExporter
             new(TrainingNames.LossKind, loss),
             new(TrainingNames.Optimizer, layout.Optimizer),
             new(TrainingNames.Groups, layout.Groups),
-            new(TrainingNames.LearningRates, string.Join(',', layout.LearningRates.Select(rate => rate.Value.ToString("R", CultureInfo.InvariantCulture)))),
+            new(TrainingNames.LearningRates, string.Join(',',
+                layout.LearningRates.Select(rate => rate.Value.ToString("R", CultureInfo.InvariantCulture)))),
             .. clipping.Count > 0 ? (KeyValuePair<string, string>[])[new(TrainingNames.Clipping, clipping.ToJsonString())] : [],
             new(TrainingNames.Updates, JsonSerializer.Serialize(
                 writer.Updates.ToDictionary(update => update.Output, update => update.Input), TrainingJson.Default.DictionaryStringString)),

@@ -1,8 +1,8 @@
 namespace OnnxLeNet.Onnx;
 
 /// <summary>
-/// Names in a training step's graph. What a step replaces is an input, and the same name with <see cref="Next"/> the output: <c>conv1.weight</c> and
-/// <c>conv1.weight.next</c>, <c>conv1.weight.momentum_buffer</c> and <c>conv1.weight.momentum_buffer.next</c>.
+/// Names in a training step's graph. What a step replaces is an input, and the same name with <see cref="Next"/> the output:
+/// <c>conv1.weight</c> and <c>conv1.weight.next</c>, <c>conv1.weight.momentum_buffer</c> and <c>conv1.weight.momentum_buffer.next</c>.
 /// </summary>
 public static class TrainingNames
 {
@@ -27,7 +27,9 @@ public static class TrainingNames
     /// <summary>Ends the name of a gradient.</summary>
     public const string Gradient = ".grad";
 
-    /// <summary>Ends the name of a dropout's mask, an input of the layer's shape: 0 where an element is dropped, 1/(1 − p) elsewhere.</summary>
+    /// <summary>
+    /// Ends the name of a dropout's mask, an input of the layer's shape: 0 where an element is dropped, 1/(1 − p) elsewhere.
+    /// </summary>
     public const string Mask = ".mask";
 
     /// <summary>Metadata: a JSON object, for each output that is the next step's input that input's name.</summary>
@@ -39,7 +41,9 @@ public static class TrainingNames
     /// <summary>Metadata: the optimizer by PyTorch's name.</summary>
     public const string Optimizer = "training.optimizer";
 
-    /// <summary>Metadata: a JSON array of the parameter groups, each with its parameters' names and its numbers, the learning rate left out.</summary>
+    /// <summary>
+    /// Metadata: a JSON array of the parameter groups, each with its parameters' names and its numbers, the learning rate left out.
+    /// </summary>
     public const string Groups = "training.groups";
 
     /// <summary>Metadata: the learning rates that training began with, one for each group, separated by commas.</summary>

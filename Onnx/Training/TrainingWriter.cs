@@ -40,7 +40,8 @@ internal sealed class TrainingWriter
     private readonly Dictionary<string, string> constants = [], kept = [];
     private string? samples;
 
-    public TrainingWriter(GraphWriter graph, TrainingGraphOptions options, Dictionary<Parameter, string> names, IEnumerable<Parameter> trained) =>
+    public TrainingWriter(GraphWriter graph, TrainingGraphOptions options, Dictionary<Parameter, string> names,
+        IEnumerable<Parameter> trained) =>
         (Graph, Options, this.names, this.trained) = (graph, options, names, [.. trained]);
 
     public GraphWriter Graph { get; }
@@ -86,7 +87,8 @@ internal sealed class TrainingWriter
     /// <summary>How many nodes take each parameter.</summary>
     public Dictionary<Parameter, int> Uses { get; } = [];
 
-    public string Node(string opType, string name, string[] inputs, params AttributeProto[] attributes) => Graph.Node(opType, name, inputs, attributes);
+    public string Node(string opType, string name, string[] inputs, params AttributeProto[] attributes) =>
+        Graph.Node(opType, name, inputs, attributes);
 
     /// <summary>Remembers a value of a layer's forward for its backward.</summary>
     public string Keep(string key, string value) => kept[key] = value;
@@ -104,7 +106,8 @@ internal sealed class TrainingWriter
     public void Update(string input, string opType, params string[] inputs)
     {
         string output = Node(opType, input + TrainingNames.Next, inputs);
-        if (output != input + TrainingNames.Next) throw new OnnxException($"a layer is named '{input + TrainingNames.Next}', as what the step makes of '{input}' is: name it otherwise");
+        if (output != input + TrainingNames.Next)
+            throw new OnnxException($"a layer is named '{input + TrainingNames.Next}', as what the step makes of '{input}' is: name it otherwise");
         Updates.Add((output, input));
     }
 
@@ -112,20 +115,24 @@ internal sealed class TrainingWriter
     public string Number(double value)
     {
         float single = (float)value;
-        return Constant($"number {single.ToString("R", CultureInfo.InvariantCulture)}", () => Graph.Scalar(Graph.FreeName("number"), single));
+        return Constant($"number {single.ToString("R", CultureInfo.InvariantCulture)}",
+            () => Graph.Scalar(Graph.FreeName("number"), single));
     }
 
     /// <summary>A whole number without axes.</summary>
     public string Integer(long value) => Constant($"integer {value}", () => Graph.Integer(Graph.FreeName("integer"), value));
 
     /// <summary>A row of whole numbers.</summary>
-    public string Integers(params long[] values) => Constant($"integers {string.Join(' ', values)}", () => Graph.Integers(Graph.FreeName("integers"), values));
+    public string Integers(params long[] values) =>
+        Constant($"integers {string.Join(' ', values)}", () => Graph.Integers(Graph.FreeName("integers"), values));
 
     public string Sum(string name, string x, long[] axes, bool keepAxes = false) =>
-        Node("ReduceSum", name, [x, Integers(axes)], GraphWriter.Int("keepdims", keepAxes ? 1 : 0), GraphWriter.Int("noop_with_empty_axes", 0));
+        Node("ReduceSum", name, [x, Integers(axes)], GraphWriter.Int("keepdims", keepAxes ? 1 : 0),
+            GraphWriter.Int("noop_with_empty_axes", 0));
 
     /// <summary>Over everything.</summary>
-    public string Sum(string name, string x) => Node("ReduceSum", name, [x], GraphWriter.Int("keepdims", 0), GraphWriter.Int("noop_with_empty_axes", 0));
+    public string Sum(string name, string x) =>
+        Node("ReduceSum", name, [x], GraphWriter.Int("keepdims", 0), GraphWriter.Int("noop_with_empty_axes", 0));
 
     public string Mean(string name, string x, long[] axes) => Graph.Opset >= 18
         ? Node("ReduceMean", name, [x, Integers(axes)], GraphWriter.Int("keepdims", 1), GraphWriter.Int("noop_with_empty_axes", 0))
@@ -162,7 +169,8 @@ internal sealed class TrainingWriter
     {
         var shape = new TensorShapeProto();
         foreach (int size in sizes) shape.Dim.Add(new TensorShapeProto.Types.Dimension { DimValue = size });
-        return new ValueInfoProto { Name = name, Type = new TypeProto { TensorType = new TypeProto.Types.Tensor { ElemType = (int)type, Shape = shape } } };
+        return new ValueInfoProto { Name = name, Type = new TypeProto { TensorType = new TypeProto.Types.Tensor { ElemType = (int)type,
+            Shape = shape } } };
     }
 
     private string Constant(string key, Func<string> make)
