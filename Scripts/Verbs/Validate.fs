@@ -187,6 +187,11 @@ let private gradientProof (args: ParseResults<ValidateArgs>) out (imported: Impo
         let gradients = GradientParity.Gradients(imported.Network, imported.Sample, images, name, ort, seed, all)
         let optimizers = GradientParity.Optimizers(imported.Network, imported.Sample, images, ort, seed, all)
         line out ""
+        let compared = optimizers |> Seq.distinctBy _.Optimizer |> Seq.length
+        if compared < GradientParity.OptimizerCount || optimizers |> Seq.exists (fun row -> row.Steps < GradientParity.OptimizerSteps) then
+            line
+                out
+                $"chosen by cost: {compared} of {GradientParity.OptimizerCount} optimizers, {(Seq.head optimizers).Steps} of {GradientParity.OptimizerSteps} steps; --all for more"
         line out "gradients: the engine's against those of the training step in ONNX Runtime"
         gradientTable out gradients
         line out ""

@@ -1,0 +1,153 @@
+using System.Runtime.CompilerServices;
+
+namespace OnnxLeNet.Numerics;
+
+/// <summary>What becomes of a tile's sums when they leave the registers.</summary>
+internal sealed unsafe partial class DirectConv<S, V>
+{
+    /// <summary>Adds up what a stretch of the taps gives, filter by filter.</summary>
+    private struct SumOutput : Tiles<S, V, float>.IOutput
+    {
+        public const int Rows = 4;
+
+        public float* Sums;
+        public bool First;
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public readonly void Column<R>(int filter, V c0, V c1, V c2, V c3) where R : struct, ICount
+        {
+            float* sums = Sums + filter * Rows * S.Count;
+            Add(sums, c0);
+            if (R.Value > 1) Add(sums + S.Count, c1);
+            if (R.Value > 2) Add(sums + 2 * S.Count, c2);
+            if (R.Value > 3) Add(sums + 3 * S.Count, c3);
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private readonly void Add(float* sum, V value) => S.Store(sum, First ? value : S.Add(S.Load(sum), value));
+    }
+
+    /// <summary>Adds the last stretch, and hands the whole sum on.</summary>
+    private struct LastOutput<O> : Tiles<S, V, float>.IOutput where O : struct, Tiles<S, V, float>.IOutput
+    {
+        public float* Sums;
+        public O Output;
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public readonly void Column<R>(int filter, V c0, V c1, V c2, V c3) where R : struct, ICount
+        {
+            float* sums = Sums + filter * SumOutput.Rows * S.Count;
+            c0 = S.Add(S.Load(sums), c0);
+            if (R.Value > 1) c1 = S.Add(S.Load(sums + S.Count), c1);
+            if (R.Value > 2) c2 = S.Add(S.Load(sums + 2 * S.Count), c2);
+            if (R.Value > 3) c3 = S.Add(S.Load(sums + 3 * S.Count), c3);
+            Output.Column<R>(filter, c0, c1, c2, c3);
+        }
+    }
+
+    private struct PlainOutput : Tiles<S, V, float>.IOutput
+    {
+        public float* Y;
+        public nint Step;
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public readonly void Column<R>(int filter, V c0, V c1, V c2, V c3) where R : struct, ICount
+        {
+            float* y = Y + filter * Step;
+            S.Store(y, c0);
+            if (R.Value > 1) S.Store(y + S.Count, c1);
+            if (R.Value > 2) S.Store(y + 2 * S.Count, c2);
+            if (R.Value > 3) S.Store(y + 3 * S.Count, c3);
+        }
+    }
+
+    /// <summary>The same with the sum with a skip and a ReLU, where there are any.</summary>
+    private struct SkipOutput : Tiles<S, V, float>.IOutput
+    {
+        public float* Y, Skip;
+        public nint Step;
+        public bool Rectified;
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public readonly void Column<R>(int filter, V c0, V c1, V c2, V c3) where R : struct, ICount
+        {
+            nint at = filter * Step;
+            Put(at, c0);
+            if (R.Value > 1) Put(at + S.Count, c1);
+            if (R.Value > 2) Put(at + 2 * S.Count, c2);
+            if (R.Value > 3) Put(at + 3 * S.Count, c3);
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private readonly void Put(nint at, V value)
+        {
+            V zero = default;
+            if (Skip is not null) value = S.Add(value, S.Load(Skip + at));
+            S.Store(Y + at, Rectified ? S.Max(value, zero) : value);
+        }
+    }
+
+    /// <summary>The same as the first, with a last vector that may overlap the one before it.</summary>
+    private struct FlatOutput : Tiles<S, V, float>.IOutput
+    {
+        public float* Y;
+        public nint Step, Last;
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public readonly void Column<R>(int filter, V c0, V c1, V c2, V c3) where R : struct, ICount
+        {
+            float* y = Y + filter * Step;
+            if (R.Value > 1) S.Store(y, c0);
+            if (R.Value > 2) S.Store(y + S.Count, c1);
+            if (R.Value > 3) S.Store(y + 2 * S.Count, c2);
+            S.Store(y + Last, R.Value == 1 ? c0 : R.Value == 2 ? c1 : R.Value == 3 ? c2 : c3);
+        }
+    }
+
+    /// <summary>The largest of a window's vectors, in its taps' order: of equal ones the first wins, and a NaN over all.</summary>
+    private struct PoolOutput : Tiles<S, V, float>.IOutput
+    {
+        public float* Y, Argmax;
+        public nint Step;
+        public int Tap;
+        public bool First, Rectified;
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public readonly void Column<R>(int filter, V c0, V c1, V c2, V c3) where R : struct, ICount
+        {
+            V best = c0, zero = default;
+            float* y = Y + filter * Step;
+            if (Argmax is null)
+            {
+                if (R.Value > 1) best = S.Max(best, c1);
+                if (R.Value > 2) best = S.Max(best, c2);
+                if (R.Value > 3) best = S.Max(best, c3);
+                if (!First) best = S.Max(S.Load(y), best);
+            }
+            else
+            {
+                float* argmax = Argmax + filter * Step;
+                V winner = S.Create((float)Tap);
+                if (!First)
+                {
+                    (best, winner) = (S.Load(y), S.Load(argmax));
+                    Compare(ref best, ref winner, c0, Tap);
+                }
+                if (R.Value > 1) Compare(ref best, ref winner, c1, Tap + 1);
+                if (R.Value > 2) Compare(ref best, ref winner, c2, Tap + 2);
+                if (R.Value > 3) Compare(ref best, ref winner, c3, Tap + 3);
+                if (Rectified) winner = S.Select(S.GreaterThan(best, zero), winner, S.Create(-1f));
+                S.Store(argmax, winner);
+            }
+            S.Store(y, Rectified ? S.Max(best, zero) : best);
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private static void Compare(ref V best, ref V winner, V value, int tap)
+        {
+            V wins = S.Or(S.GreaterThan(value, best), S.IsNaN(value));
+            best = S.Select(wins, value, best);
+            winner = S.Select(wins, S.Create((float)tap), winner);
+        }
+    }
+}
