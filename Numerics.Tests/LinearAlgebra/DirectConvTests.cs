@@ -51,6 +51,26 @@ public sealed class DirectConvTests
         }
     }
 
+    /// <summary>Constant images, in whose windows all values are equal: the first has the gradient, as by the columns.</summary>
+    [TestMethod]
+    [DynamicData(nameof(Widths))]
+    public void OfEqualValuesTheFirstHasTheGradient(int bits)
+    {
+        foreach (bool rectified in new[] { false, true })
+            foreach (float value in new[] { 1f, 0f, -1f })
+            {
+                var sample = new Shape(2, 9, 8);
+                var net = new Sequential { new Conv2d(2, 5, 3, generator: new Generator(4)) };
+                if (rectified) net.AddFunction(new ReLU());
+                net.AddFunction(new MaxPool2d(2));
+                var x = new Batch(32, sample);
+                x.Values.AsSpan().Fill(value);
+                var expected = Run(net, x, bits, "managed");
+                Agree($"images of {value}, rectified {rectified}", expected, Run(net, x, bits, "simd"));
+                Assert.IsTrue(expected.Single(e => e.Name == "dx, time 1").Values.Any(gradient => gradient != 0), $"{value}");
+            }
+    }
+
     /// <summary>So many channels or filters that a tile's number times theirs is beyond 32 bits.</summary>
     [TestMethod]
     [DynamicData(nameof(Widths))]
