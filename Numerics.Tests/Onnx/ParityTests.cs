@@ -82,6 +82,15 @@ public sealed class ParityTests
     }
 
     [TestMethod]
+    public void OfEquallyLargeElementsEitherIsTheLargest()
+    {
+        float less = MathF.BitDecrement(1), more = MathF.BitIncrement(1);
+        var row = Parity.Compare("one side", Rows(3, 1, 1, less, 1, 1, 1), Rows(3, less, 1, less, less, 1, more), 1e-5);
+        Assert.AreEqual(1, row.Top1Agreement);
+        Assert.AreEqual(0, Parity.Compare("another", Rows(3, 1, 1, less), Rows(3, less, less, 1), 1e-5).Top1Agreement);
+    }
+
+    [TestMethod]
     public void AReportPassesIfThereAreRowsAndAllPass()
     {
         ParityRow good = new("good", 1, 0, 0, 1, 1e-5), bad = good with { Input = "bad", MaxRel = 1 };
