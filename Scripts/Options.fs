@@ -318,6 +318,7 @@ type GpuCheckArgs =
     | [<Unique; EqualsAssignmentOrSpaced>] Data of DIR: string
     | [<Unique; EqualsAssignmentOrSpaced>] Threads of N: int
     | [<Unique; EqualsAssignmentOrSpaced>] Python of PATH: string
+    | [<Unique; EqualsAssignmentOrSpaced>] Only of GROUPS: string
     | [<Unique>] Quick
     | [<Unique; CustomCommandLine "--no-bench">] NoBench
     | [<Unique>] Rehearse
@@ -327,10 +328,12 @@ type GpuCheckArgs =
     interface IArgParserTemplate with
         member arg.Usage =
             match arg with
-            | Models _ -> "the folder of the models to check (default: the finished ones)."
+            | Models _ ->
+                "the folder of the models to check (default: the finished ones); those of other images than MNIST's are given random input."
             | Data _ -> "a folder of IDX or CIFAR files, gzipped or not (default: MNIST, which comes with the project)."
             | Threads _ -> "threads of the engine (default: one per core)."
             | Python _ -> "the python that has PyTorch for the GPU (default: the first of the usual ones that has it)."
+            | Only _ -> "these groups of checks alone, with commas: graphs,inference,gradients,training,cublas,speed,bench."
             | Quick -> "few images, small sizes, one round: whether it works, not how fast it is."
             | NoBench -> "leave out the processor's own benchmarks."
             | Rehearse -> "run the checks with ONNX Runtime on the processor: whether they work; proves nothing about a GPU."

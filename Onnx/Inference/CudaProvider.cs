@@ -15,7 +15,7 @@ internal static class CudaProvider
     private static readonly Lock Gate = new();
     private static bool registered;
 
-    /// <summary>Puts the CUDA provider in charge of a session, and allows no node to run elsewhere.</summary>
+    /// <summary>Puts the CUDA provider in charge of a session, and allows no node to run elsewhere, unless the options say so.</summary>
     /// <exception cref="MissingDeviceException">A part is missing, or the GPU of that number.</exception>
     /// <exception cref="OnnxRuntimeException">ONNX Runtime refuses.</exception>
     /// <returns>The name of the GPU.</returns>
@@ -24,7 +24,7 @@ internal static class CudaProvider
         var diagnosis = CudaDiagnosis.Probe();
         diagnosis.Require(options.Device, convolutions);
 
-        session.AddSessionConfigEntry("session.disable_cpu_ep_fallback", "1");
+        if (!options.ProcessorToo) session.AddSessionConfigEntry("session.disable_cpu_ep_fallback", "1");
         var settings = options.CudaProviderOptions();
         var index = options.Device.Index.ToString(CultureInfo.InvariantCulture);
         if (IsBuiltIn)

@@ -93,6 +93,9 @@ public sealed record OrtOptions
     /// <summary>Where ONNX Runtime writes its profile, the start of a file name; null for none.</summary>
     internal string? ProfilePrefix { get; init; }
 
+    /// <summary>Whether nodes that the device has no kernel for may run on the processor: to find out which they are.</summary>
+    internal bool ProcessorToo { get; init; }
+
     private static readonly FrozenDictionary<string, string[]> AllowedCudaOptions = new Dictionary<string, string[]>
     {
         ["arena_extend_strategy"] = ["kNextPowerOfTwo", "kSameAsRequested"],

@@ -1,4 +1,7 @@
 using System.Text.Json;
+using Google.Protobuf;
+using Microsoft.ML.OnnxRuntime;
+using OnnxLeNet.Onnx.Schema;
 
 namespace OnnxLeNet.Onnx;
 
@@ -23,13 +26,55 @@ public sealed record OrtPlacement(string Node, string OpType, string Provider)
         {
             using var profiled = OrtModel.Load(model, (options ?? new OrtOptions()) with { ProfilePrefix = Path.Combine(folder.FullName, "run") }, source);
             profiled.WarmUp(batch);
-            using var profile = JsonDocument.Parse(File.ReadAllBytes(profiled.Session.EndProfiling()));
-            return [.. Nodes(profile.RootElement).DistinctBy(placement => placement.Node)];
+            return Read(profiled.Session.EndProfiling());
         }
         finally
         {
             folder.Delete(recursive: true);
         }
+    }
+
+    /// <summary>
+    /// Where the nodes of any model run where the processor may help out, a training step's among them: open sizes are 2, the input zeros.
+    /// </summary>
+    /// <exception cref="OnnxRuntimeException">The model cannot be run so.</exception>
+    internal static IReadOnlyList<OrtPlacement> WithTheProcessor(ModelProto model, string source, OrtOptions options)
+    {
+        var folder = Directory.CreateTempSubdirectory("onnxlenet-profile-");
+        try
+        {
+            options = options with { ProfilePrefix = Path.Combine(folder.FullName, "run"), ProcessorToo = true, CudaGraph = false };
+            byte[] bytes = model.ToByteArray();
+            using var session = OrtSession.Open(model, source, options, settings => new InferenceSession(bytes, settings)).Session;
+            using var run = new RunOptions();
+            var inputs = new List<OrtValue>();
+            try
+            {
+                foreach (string name in session.InputNames)
+                {
+                    var input = session.InputMetadata[name];
+                    long[] shape = [.. input.Dimensions.Select(size => size < 0 ? 2L : size)];
+                    inputs.Add(OrtValue.CreateAllocatedTensorValue(OrtAllocator.DefaultInstance, input.ElementDataType, shape));
+                    inputs[^1].GetTensorMutableRawData().Clear();
+                }
+                session.Run(run, session.InputNames, inputs, session.OutputNames).Dispose();
+            }
+            finally
+            {
+                foreach (var input in inputs) input.Dispose();
+            }
+            return Read(session.EndProfiling());
+        }
+        finally
+        {
+            folder.Delete(recursive: true);
+        }
+    }
+
+    private static IReadOnlyList<OrtPlacement> Read(string profile)
+    {
+        using var json = JsonDocument.Parse(File.ReadAllBytes(profile));
+        return [.. Nodes(json.RootElement).DistinctBy(placement => placement.Node)];
     }
 
     // An event for each node: {"cat": "Node", "name": "conv1_kernel_time", "args": {"provider": …, "op_name": "Conv", …}, …}.

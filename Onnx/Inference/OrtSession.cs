@@ -45,10 +45,29 @@ internal static class OrtSession
         catch (OnnxRuntimeException e)
         {
             var opset = proto.OpsetImport.FirstOrDefault(import => import.Domain is "" or "ai.onnx")?.Version;
-            var hint = !e.Message.Contains("fallback to CPU", StringComparison.Ordinal) ? ""
-                : opset >= 22 ? $" It is of opset {opset}, and from 22 on CUDA has no kernel for MaxPool and others: export with opset 21 or below."
-                : " Some of its operators have no CUDA kernel: OrtPlacement.Of says on the processor which they are.";
+            var hint = "";
+            if (e.Message.Contains("fallback to CPU", StringComparison.Ordinal))
+            {
+                hint = WithoutKernel(proto, source, options);
+                if (opset >= 22) hint += $" It is of opset {opset}, and from 22 on CUDA has no kernel for some: export with opset 21 or below.";
+            }
             throw new OnnxException($"{source} cannot be run on device {options.Device}: {OnnxException.OneLine(e)}{hint}", e);
         }
+    }
+
+    /// <summary>The operators that ONNX Runtime gives to the processor where it may; it does not name them when it refuses.</summary>
+    private static string WithoutKernel(ModelProto proto, string source, OrtOptions options)
+    {
+        try
+        {
+            var nodes = OrtPlacement.WithTheProcessor(proto, source, options).Where(node => node.Provider == "CPUExecutionProvider");
+            string names = string.Join(", ", nodes.GroupBy(node => node.OpType).Select(same => $"{same.Key} ({same.First().Node})"));
+            if (names.Length > 0) return $" It would run on the processor: {names}.";
+        }
+        catch (Exception e) when (e is OnnxRuntimeException or OnnxException)
+        {
+            // It does not run so either: the first error stands.
+        }
+        return " Some of its operators have no CUDA kernel.";
     }
 }

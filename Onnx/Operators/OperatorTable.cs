@@ -113,10 +113,12 @@ internal static class OperatorTable
     /// <summary>
     /// The form of a layer or join: its own, that of its class, or of the nearest base that has one; null where there is none.
     /// </summary>
-    public static LayerForm? Find(Leaf layer)
+    public static LayerForm? Find(Leaf layer) => layer is IOnnxForm own ? LayerForm.OfUser(own) : Find(layer.GetType());
+
+    /// <summary>The form of the layers or joins of a class, or of the nearest base that has one; null where there is none.</summary>
+    public static LayerForm? Find(Type layer)
     {
-        if (layer is IOnnxForm own) return LayerForm.OfUser(own);
-        for (var type = layer.GetType(); type is not null; type = type.BaseType)
+        for (var type = layer; type is not null; type = type.BaseType)
         {
             if (ByLayer.TryGetValue(type, out var form)) return form;
         }

@@ -9,6 +9,7 @@ open OnnxLeNet.Onnx
 open OnnxLeNet.Scripts.Bench.Measure
 open OnnxLeNet.Scripts.Gpu.Checks
 open OnnxLeNet.Scripts.Terminal
+open OnnxLeNet.Scripts.Verbs
 open OnnxLeNet.Scripts.Verbs.Common
 
 /// TF32 keeps 10 bits of each factor: what it may change of the largest value, and the share of images that must keep their class.
@@ -19,18 +20,65 @@ let private quantizedTolerance, private quantizedAgreement = 5e-2, 0.995
 
 let private isQuantized (proto: Schema.ModelProto) = proto.Graph.Node |> Seq.exists (fun node -> node.OpType = "QuantizeLinear")
 
-let private metadata (proto: Schema.ModelProto) = dict [ for entry in proto.MetadataProps -> entry.Key, entry.Value ]
+/// What goes into a model: test images where it takes MNIST's, else a batch of random numbers.
+type private Given =
+    | Images of ImageDataset
+    | Random of Tensor
 
-let private images (s: Setup) (proto: Schema.ModelProto) = s.TestImages(Collections.Generic.Dictionary(metadata proto), None)
+/// The batch sizes that a model takes: the one that its file fixes, else those that a small machine goes through in a second, one at least.
+let private batchSizes (file: string) (model: OrtModel) (sizes: int seq) =
+    match Option.ofNullable model.BatchSize with
+    | Some size -> [ size ]
+    | None ->
+        match Option.ofNullable (ModelSummary.Read file).Flops with
+        | Some flops -> [ for size in sizes do if size = 1 || float size * float flops <= 40e9 then size ]
+        | None -> [ 1 ]
 
-/// The device's logits of the test images against the processor's.
-let private againstProcessor (s: Setup) (options: OrtOptions) file (data: ImageDataset) tolerance =
+/// Random numbers as a model takes them, one large batch.
+let private randomBatch file (model: OrtModel) (sample: Shape) =
+    let x = Tensor(sample.Prepend(batchSizes file model Parity.BatchSizes |> List.max))
+    let random = Generator 5L
+    for i in 0 .. x.Data.Length - 1 do
+        x.Data[i] <- float32 (random.NextNormal())
+    x
+
+let private inputOf (s: Setup) file (model: OrtModel) =
+    let sample =
+        match Input.sampleOf model.Input with
+        | Some sample -> sample
+        | None -> raise (ShapeException $"{file} takes {model.Input}: the sizes of a sample have to be in the file")
+    let images =
+        try
+            let data = s.TestImages(model.Metadata.Properties, Some sample)
+            if data.Sample = sample then Some data else None
+        with :? ShapeException ->
+            None
+    match images with
+    | Some data -> Images data
+    | None -> Random(randomBatch file model sample)
+
+let private nameOf input =
+    match input with
+    | Images _ -> "test images"
+    | Random _ -> "random samples"
+
+/// A model's results for an input, a sample in each row.
+let private logits (model: OrtModel) input =
+    match input with
+    | Images data -> Parity.Logits(model, data)
+    | Random x ->
+        let y = model.Run x
+        y.Reshape(x.Shape[0], y.Shape.Count / x.Shape[0])
+
+/// The device's results against the processor's.
+let private againstProcessor (s: Setup) (options: OrtOptions) file tolerance =
     use processor = OrtModel.Load(file: string)
     use device = OrtModel.Load(file, options)
-    let expected = Parity.Logits(processor, data)
-    Parity.Compare("test images", Parity.Logits(device, data), expected, tolerance)
+    let input = inputOf s file processor
+    Parity.Compare(nameOf input, logits device input, logits processor input, tolerance)
 
-let private rowDetail (row: ParityRow) = $"{row.Samples} images: max rel {scientific row.MaxRel}, same class {percent row.Top1Agreement}"
+let private rowDetail (row: ParityRow) =
+    $"{row.Samples} {row.Input}: max rel {scientific row.MaxRel}, same class {percent row.Top1Agreement}"
 
 let private rowData (row: ParityRow) more =
     json (
@@ -46,7 +94,7 @@ let private rowData (row: ParityRow) more =
 let private parity (s: Setup) (file: string) () =
     let proto = OnnxFile.Read file
     if isQuantized proto then
-        let row = againstProcessor s (s.Options false) file (images s proto) quantizedTolerance
+        let row = againstProcessor s (s.Options false) file quantizedTolerance
         passedIf
             (row.MaxRel < quantizedTolerance && row.Top1Agreement >= quantizedAgreement)
             ("against ONNX Runtime on the processor, " + rowDetail row)
@@ -58,8 +106,12 @@ let private parity (s: Setup) (file: string) () =
         let paths = ParityRow.Worst("random", Seq.sum report.BatchSizes, asked.Paths |> Seq.map _.Row)
         let layers = asked.Layers |> Seq.map _.MaxRel |> Seq.max
         use model = ParityValidation.Load(imported, proto, s.Options false, file)
-        let data = images s proto
-        let struct (row, _) = Parity.OnData("test images", Inference.Logits(imported.Network, data), data, model)
+        let row =
+            match inputOf s file model with
+            | Images data ->
+                let struct (row, _) = Parity.OnData("test images", Inference.Logits(imported.Network, data), data, model)
+                row
+            | Random _ -> ParityRow.Worst("random samples", paths.Samples, [ paths ])
         let first =
             match asked.FirstFailing with
             | null -> ""
@@ -72,17 +124,24 @@ let private parity (s: Setup) (file: string) () =
 let private tf32 (s: Setup) (file: string) () =
     let proto = OnnxFile.Read file
     let tolerance, agreement = if isQuantized proto then quantizedTolerance, quantizedAgreement else tf32Tolerance, tf32Agreement
-    let row = againstProcessor s (OrtOptions(Device = s.Device, UseTf32 = true)) file (images s proto) tolerance
+    let row = againstProcessor s (OrtOptions(Device = s.Device, UseTf32 = true)) file tolerance
     passedIf (row.MaxRel < tolerance && row.Top1Agreement >= agreement) (rowDetail row) (rowData row [])
 
+/// The nodes that did not run where they must, in words; nothing where all did.
+let elsewhere (s: Setup) (nodes: OrtPlacement seq) =
+    nodes
+    |> Seq.filter (fun node -> node.Provider <> s.Provider)
+    |> Seq.map (fun node -> $"{node.OpType} {node.Node} on {node.Provider}")
+    |> String.concat ", "
+
 let private placement (s: Setup) (file: string) () =
-    let nodes = OrtPlacement.Of(File.ReadAllBytes file, s.Options false, file, 8)
-    let elsewhere = nodes |> Seq.filter (fun node -> node.Provider <> s.Provider) |> List.ofSeq
-    let named = elsewhere |> List.map (fun node -> $"{node.OpType} {node.Node} on {node.Provider}") |> String.concat ", "
+    use model = OrtModel.Load file
+    let nodes = OrtPlacement.Of(File.ReadAllBytes file, s.Options false, file, defaultArg (Option.ofNullable model.BatchSize) 8)
+    let elsewhere = elsewhere s nodes
     passedIf
-        (nodes.Count > 0 && elsewhere.IsEmpty)
-        (if elsewhere.IsEmpty then $"all {nodes.Count} nodes on {s.Provider}" else $"not on {s.Provider}: {named}")
-        (json [ "nodes", nodes.Count; "elsewhere", elsewhere.Length ])
+        (nodes.Count > 0 && elsewhere = "")
+        (if elsewhere = "" then $"all {nodes.Count} nodes on {s.Provider}" else $"not on {s.Provider}: {elsewhere}")
+        (json [ "nodes", nodes.Count ])
 
 /// A bound run that is recorded once and replayed gives what a plain run gives, whatever is in the input then.
 let private cudaGraph (s: Setup) (file: string) () =
@@ -90,7 +149,7 @@ let private cudaGraph (s: Setup) (file: string) () =
     use recorded = OrtModel.Load(file, s.Options true)
     let random = Generator 7L
     let rows =
-        [ for batch in [ 1; 7; 64 ] do
+        [ for batch in batchSizes file plain [ 1; 7; 64 ] do
               use bound = recorded.Bind batch
               for _ in 1..4 do
                   let x = Array.init bound.Input.Length (fun _ -> float32 (random.NextNormal()))

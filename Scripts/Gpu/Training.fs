@@ -11,6 +11,15 @@ open OnnxLeNet.Scripts.Gpu.Checks
 open OnnxLeNet.Scripts.Terminal
 open OnnxLeNet.Scripts.Verbs.Common
 
+/// The verdict on a network's gradients; what beside random input is among them.
+let gradientRow among (rows: GradientRow seq) =
+    let last = GradientParity.LastTries rows |> List.ofSeq
+    let worst = last |> List.maxBy (fun row -> if Double.IsNaN row.MaxRel then infinity else row.MaxRel)
+    passedIf
+        (GradientParity.Passed rows)
+        $"{last.Length} gradients{among}: largest {scientific worst.MaxRel}, of {worst.Name} ({worst.Input})"
+        (json [ "gradients", last.Length; "maxRel", worst.MaxRel; "worst", worst.Name; "tolerance", worst.Tolerance ])
+
 let private gradients (s: Setup) (model: Models.Model) () =
     let net = model.Build(Generator 1L)
     let data = ImageFolder.Load(s.Data, ImageTransform.Mnist).Train
@@ -20,11 +29,7 @@ let private gradients (s: Setup) (model: Models.Model) () =
             GradientParity.Gradients(net, model.Sample, data, "MNIST", s.Options false)
         else
             GradientParity.Gradients(net, model.Sample, options = s.Options false)
-    let worst = GradientParity.LastTries rows |> Seq.maxBy (fun row -> if Double.IsNaN row.MaxRel then infinity else row.MaxRel)
-    passedIf
-        (GradientParity.Passed rows)
-        $"""{rows.Count} gradients{(if fits then ", MNIST's among them" else "")}: largest {scientific worst.MaxRel}, of {worst.Name} ({worst.Input})"""
-        (json [ "gradients", rows.Count; "maxRel", worst.MaxRel; "worst", worst.Name; "tolerance", worst.Tolerance ])
+    gradientRow (if fits then ", MNIST's among them" else "") rows
 
 let private optimizers (s: Setup) () =
     let net = Models.lenet5.Build(Generator 1L)

@@ -54,15 +54,47 @@ let private bench (s: Setup) (args: ParseResults<GpuCheckArgs>) () =
     finally
         File.Delete file
 
-/// What is run, in this order: a group's name, whether it needs all that ONNX Runtime's CUDA provider needs, and its rows.
-let private groups (s: Setup) (args: ParseResults<GpuCheckArgs>) =
-    [ "inference of every model", true, (fun () -> Inference.checks s)
-      "gradients and optimizers of every network", true, (fun () -> Training.proofs s)
-      "a training run, training speed", true, (fun () -> Training.runs s)
-      "the cuBLAS provider", false, (fun () -> Products.checks s)
-      "inference speed", true, (fun () -> Inference.throughput s)
-      if not (args.Contains GpuCheckArgs.NoBench) then
-          "the processor's bench", false, (fun () -> seq { check "the processor's bench" (bench s args) }) ]
+/// A part of the checks.
+type private Group =
+    {
+        /// What --only calls it.
+        Short: string
+        Name: string
+        /// Whether it needs all that ONNX Runtime's CUDA provider needs.
+        NeedsOrt: bool
+        /// Whether PyTorch is measured beside it.
+        HasPeer: bool
+        Checks: Setup -> ParseResults<GpuCheckArgs> -> Check seq
+    }
+
+/// What is run, in this order.
+let private groups =
+    let group short name needsOrt hasPeer checks = { Short = short; Name = name; NeedsOrt = needsOrt; HasPeer = hasPeer; Checks = checks }
+    [ group "graphs" "networks that branch, and every layer" true false (fun s _ -> Graphs.checks s)
+      group "inference" "inference of every model" true false (fun s _ -> Inference.checks s)
+      group "gradients" "gradients and optimizers of every network" true false (fun s _ -> Training.proofs s)
+      group "training" "a training run, training speed" true true (fun s _ -> Training.runs s)
+      group "cublas" "the cuBLAS provider" false false (fun s _ -> Products.checks s)
+      group "speed" "inference speed" true true (fun s _ -> Inference.throughput s)
+      group "bench" "the processor's bench" false false (fun s args -> seq { check "the processor's bench" (bench s args) }) ]
+
+/// The groups that are wanted.
+let private chosen (args: ParseResults<GpuCheckArgs>) =
+    let names = groups |> List.map _.Short
+    let expected = "one or more of " + String.Join(",", names)
+    let wanted =
+        match args.TryGetResult GpuCheckArgs.Only with
+        | None -> names
+        | Some text ->
+            let wanted = text.Split(',', StringSplitOptions.RemoveEmptyEntries ||| StringSplitOptions.TrimEntries) |> List.ofArray
+            for name in wanted do
+                if not (List.contains name names) then badOption "--only" name expected
+            if wanted.IsEmpty then badOption "--only" "nothing" expected
+            if args.Contains GpuCheckArgs.NoBench && wanted |> List.forall ((=) "bench") then
+                badOption "--only" "bench" "another group: --no-bench leaves this one out"
+            wanted
+    groups
+    |> List.filter (fun group -> List.contains group.Short wanted && not (group.Short = "bench" && args.Contains GpuCheckArgs.NoBench))
 
 let private pytorch (s: Setup) =
     check "PyTorch on the same device" (fun () ->
@@ -70,7 +102,7 @@ let private pytorch (s: Setup) =
         | Ok peer -> Passed, $"PyTorch {peer.Version}, eager, its own settings", json [ "pytorch", peer.About.DeepClone() ]
         | Error why -> raise (MissingPartException why))
 
-let private run' (args: ParseResults<GpuCheckArgs>) out (diagnosis: CudaDiagnosis) rehearse =
+let private run' (args: ParseResults<GpuCheckArgs>) out (groups: Group list) (diagnosis: CudaDiagnosis) rehearse =
     let quick = args.Contains GpuCheckArgs.Quick
     let device = if rehearse then OrtDevice.Cpu else OrtDevice.Cuda()
     let measure: Measure.Setup = { Out = out; Rounds = (if quick then 1 else 5); Quick = quick; Threads = Workers.Threads }
@@ -117,6 +149,7 @@ let private run' (args: ParseResults<GpuCheckArgs>) out (diagnosis: CudaDiagnosi
                             "cores", Environment.ProcessorCount
                             "runtime", RuntimeInformation.FrameworkDescription ]
                       "onnxRuntime", OrtRuntime.Describe().Version
+                      "groups", jsonArray [ for group in groups -> group.Short ]
                       "missing", jsonArray [ for p in missing -> json [ "name", p.Name; "detail", p.Detail; "howToGet", p.HowToGet ] ]
                       "finished", finished
                       "passed", passed
@@ -126,19 +159,21 @@ let private run' (args: ParseResults<GpuCheckArgs>) out (diagnosis: CudaDiagnosi
         rows.Add row
         save false false
     try
-        for name, needsOrt, checks in groups s args do
+        for group in groups do
             if noGpu then
-                show (notRun name "there is no NVIDIA GPU")
-            elif needsOrt && not missing.IsEmpty then
-                show (notRun name (String.Join(", ", [ for part in missing -> part.Name ]) + ": not here"))
+                show (notRun group.Name "there is no NVIDIA GPU")
+            elif group.NeedsOrt && not missing.IsEmpty then
+                show (notRun group.Name (String.Join(", ", [ for part in missing -> part.Name ]) + ": not here"))
             else
-                checks () |> Seq.iter show
+                group.Checks s args |> Seq.iter show
         let passed, failed, couldNotRun = count Passed, count Failed, count CouldNotRun
         let code =
             if failed > 0 then Exit.fallsShort
             elif couldNotRun > 0 then Exit.missingPart
             else Exit.done'
-        show (if noGpu then notRun "PyTorch on the same device" "there is no NVIDIA GPU" else pytorch s) // a peer: its absence proves nothing
+        // A peer: its absence proves nothing.
+        if groups |> List.exists _.HasPeer then
+            show (if noGpu then notRun "PyTorch on the same device" "there is no NVIDIA GPU" else pytorch s)
         save true (code = Exit.done')
         line out ""
         line out $"{passed} passed, {failed} failed, {couldNotRun} could not run"
@@ -161,6 +196,7 @@ let private run' (args: ParseResults<GpuCheckArgs>) out (diagnosis: CudaDiagnosi
 
 let run (args: ParseResults<GpuCheckArgs>) =
     let out = output (args.Contains GpuCheckArgs.Quiet)
+    let groups = chosen args
     configure (args.TryGetResult GpuCheckArgs.Threads) None
     args.TryGetResult GpuCheckArgs.Json |> Option.iter (Workspace.requireWritableFile "--json")
-    run' args out (CudaDiagnosis.Probe()) (args.Contains GpuCheckArgs.Rehearse)
+    run' args out groups (CudaDiagnosis.Probe()) (args.Contains GpuCheckArgs.Rehearse)
