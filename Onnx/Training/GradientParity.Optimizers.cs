@@ -49,6 +49,7 @@ public static partial class GradientParity
         var rows = new List<OptimizerRow>();
         foreach (var contender in contenders)
         {
+            GC.Collect(); // the weights of the last one, three times over
             for (int number = 1; number <= MostTries; number++)
             {
                 rows.Add(Compare(network, sample, contender, data, options ?? new OrtOptions(), seed + number - 1, steps,
