@@ -50,11 +50,11 @@ internal static class SampleNormalization
         string deviation = graph.Node("Sqrt", $"{name}.deviation",
             [graph.Node("Add", $"{name}.variance_eps", [variance, graph.Number(layer.Eps)])]);
         string hat = graph.Node("Div", $"{name}.hat_groups", [centred, deviation]);
-        graph.Keep($"{name}.deviation", deviation);
-        graph.Keep($"{name}.hat_groups", hat);
-        string y = graph.Keep($"{name}.hat", graph.Reshape($"{name}.hat", hat, TrainingWriter.Sizes(sample)));
+        graph.Save($"{name}.deviation", deviation);
+        graph.Save($"{name}.hat_groups", hat);
+        string y = graph.Save($"{name}.hat", graph.Reshape($"{name}.hat", hat, TrainingWriter.Sizes(sample)));
         if (layer.Weight is null) return y;
-        y = graph.Node("Mul", $"{name}.scaled", [y, graph.Keep($"{name}.gamma", Element(layer.Weight, $"{name}.gamma"))]);
+        y = graph.Node("Mul", $"{name}.scaled", [y, graph.Save($"{name}.gamma", Element(layer.Weight, $"{name}.gamma"))]);
         return graph.Node("Add", name, [y, Element(layer.Bias!, $"{name}.beta")]);
 
         string Element(Parameter parameter, string broadcast)
@@ -75,16 +75,16 @@ internal static class SampleNormalization
         long[] summed = layer is LayerNorm ? [.. Enumerable.Range(0, first + 1).Select(axis => (long)axis)]
             : [0, .. Enumerable.Range(2, sample.Rank - 1).Select(axis => (long)axis)];
         graph.Gradient(layer.Weight,
-            name => graph.Sum(name, graph.Node("Mul", $"{at.Name}.dy_hat", [dy, graph.Kept($"{at.Name}.hat")]), summed));
+            name => graph.Sum(name, graph.Node("Mul", $"{at.Name}.dy_hat", [dy, graph.Saved($"{at.Name}.hat")]), summed));
         graph.Gradient(layer.Bias, name => graph.Sum(name, dy, summed));
         if (!at.NeedsDx) return null;
-        if (layer.Weight is not null) dy = graph.Node("Mul", $"{at.Name}.dy_scaled", [dy, graph.Kept($"{at.Name}.gamma")]);
-        string hat = graph.Kept($"{at.Name}.hat_groups"), own = graph.Reshape($"{at.Name}.dy_groups", dy, Groups(layer, sample));
+        if (layer.Weight is not null) dy = graph.Node("Mul", $"{at.Name}.dy_scaled", [dy, graph.Saved($"{at.Name}.gamma")]);
+        string hat = graph.Saved($"{at.Name}.hat_groups"), own = graph.Reshape($"{at.Name}.dy_groups", dy, Groups(layer, sample));
         string product = graph.Node("Mul", $"{at.Name}.dy_product", [own, hat]);
         string alike = graph.Node("Sub", $"{at.Name}.dy_centred", [own, graph.Mean($"{at.Name}.dy_mean", own, [2])]);
         string along = graph.Node("Mul", $"{at.Name}.dy_along", [hat, graph.Mean($"{at.Name}.dy_product_mean", product, [2])]);
         string rest = graph.Node("Sub", $"{at.Name}.dy_rest", [alike, along]);
-        string dx = graph.Node("Div", $"{at.Name}.dx_groups", [rest, graph.Kept($"{at.Name}.deviation")]);
+        string dx = graph.Node("Div", $"{at.Name}.dx_groups", [rest, graph.Saved($"{at.Name}.deviation")]);
         return graph.Reshape($"{at.Name}.dx", dx, TrainingWriter.Sizes(sample));
     }
 
