@@ -1,6 +1,6 @@
 namespace OnnxLeNet.Numerics.Tests;
 
-/// <summary>Shape, Tensor and Batch: the types at the door.</summary>
+/// <summary>Shape, Tensor and Batch: the types at the public API boundary.</summary>
 [TestClass]
 public sealed class TensorTests
 {

@@ -55,8 +55,14 @@ public sealed class Batch
     {
         ArgumentNullException.ThrowIfNull(tensor);
         if (tensor.Shape.Rank == 0) throw new ShapeException("a batch needs an axis for its samples, got a scalar");
-        var batch = new Batch(tensor.Shape[0], tensor.Shape.WithoutFirst(), requiresGrad);
-        Transpose(tensor.Data, batch.Values, batch.Count, batch.Sample.Count);
+        return FromRows(tensor.Data, tensor.Shape[0], tensor.Shape.WithoutFirst(), requiresGrad);
+    }
+
+    /// <summary>From samples in row-major order, one after the other. Copies.</summary>
+    internal static Batch FromRows(ReadOnlySpan<float> rows, int count, Shape sample, bool requiresGrad = true)
+    {
+        var batch = new Batch(count, sample, requiresGrad);
+        Transpose(rows, batch.Values, count, sample.Count);
         return batch;
     }
 
@@ -92,13 +98,13 @@ public sealed class Batch
         return new DenseMatrix(count, sample.Count);
     }
 
-    private static void Transpose(float[] source, float[] destination, int rows, int columns)
+    private static unsafe void Transpose(ReadOnlySpan<float> source, Span<float> destination, int rows, int columns)
     {
-        const int Tile = 16; // both sides stay in the first-level cache
-        for (int r0 = 0; r0 < rows; r0 += Tile)
-            for (int c0 = 0; c0 < columns; c0 += Tile)
-                for (int r = r0; r < Math.Min(r0 + Tile, rows); r++)
-                    for (int c = c0; c < Math.Min(c0 + Tile, columns); c++)
-                        destination[c * rows + r] = source[r * columns + c];
+        if (rows == 1 || columns == 1)
+        {
+            source.CopyTo(destination);
+            return;
+        }
+        fixed (float* from = source, to = destination) Transposition.Run(from, columns, rows, columns, to, rows);
     }
 }

@@ -39,14 +39,14 @@ public sealed class WindowGeometryTests
     }
 
     [TestMethod]
-    public void BordersOfDifferentWidthAddUp()
+    public void PaddingsOfDifferentWidthAddUp()
     {
         var g = new WindowGeometry((2, 3), (3, 1), (1, 0), (2, 1), paddingEnd: (0, 4));
         Assert.AreEqual(((7 + 1 - 3) / 3 + 1, 5 + 4 - 3 + 1), g.Output(7, 5));
         Assert.IsFalse(g.IsSymmetric);
         Assert.IsTrue(new WindowGeometry(3, 1, (1, 2), 1).IsSymmetric);
         Failure.Of<ArgumentOutOfRangeException>(() => _ = new WindowGeometry(3, 1, 0, 1, paddingEnd: (0, -1)), "padding");
-        // In ceil mode a window that would begin in the border behind is dropped, however wide that border is.
+        // In ceil mode a window that would begin in the padding behind is dropped, however wide that padding is.
         Assert.AreEqual((2, 3), new WindowGeometry(2, 2, 0, 1, ceilMode: true, paddingEnd: (1, 1)).Output(4, 5));
     }
 
@@ -76,7 +76,7 @@ public sealed class WindowGeometryTests
         Failure.Of<ArgumentOutOfRangeException>(() => _ = new WindowGeometry(3, 1, 0, (0, 1)), "dilation");
     }
 
-    /// <summary>Puts the window down from the left border on until it sticks out on the right.</summary>
+    /// <summary>Puts the window down from the left padding on until it sticks out on the right.</summary>
     private static int Positions(int input, int kernel, int stride, int padding, int dilation)
     {
         int count = 0;

@@ -419,7 +419,7 @@ internal static class GraphNetworks
         }
     }
 
-    /// <summary>Channels that are split, joined and shuffled; images that get smaller and larger, with borders and without.</summary>
+    /// <summary>Channels that are split, joined and shuffled; images that get smaller and larger, with padding and without.</summary>
     private sealed class Parts : Module
     {
         private readonly Module conv, up, fc;

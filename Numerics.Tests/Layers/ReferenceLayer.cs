@@ -95,7 +95,7 @@ internal abstract class ReferenceLayer
             Windows(w, g.Kernel.W, g.Stride.W, g.Padding.W, g.PaddingEnd.W, g.Dilation.W, g.CeilMode));
 
     /// <summary>
-    /// Windows are counted while they fit; in ceil mode one more, if something is left for it and it begins before the right-hand border.
+    /// Windows are counted while they fit; in ceil mode one more, if something is left for it and it begins before the right-hand padding.
     /// </summary>
     private static int Windows(int size, int kernel, int stride, int padding, int paddingEnd, int dilation, bool ceilMode)
     {
@@ -440,12 +440,12 @@ internal abstract class ReferenceLayer
             ForEachTap(g, size.N, size.C, size.H, size.W, (n, c, p, _, place) =>
             {
                 // Places that count: inside the image, or inside its padding too, but never beyond that.
-                int border = countIncludePad ? 1 : 0, count = 0;
+                int counted = countIncludePad ? 1 : 0, count = 0;
                 for (int tap = 0; tap < g.Taps; tap++)
                 {
                     int h = p / oW * g.Stride.H - g.Padding.H + tap / g.Kernel.W, w = p % oW * g.Stride.W - g.Padding.W + tap % g.Kernel.W;
-                    bool inH = h >= -border * g.Padding.H && h < size.H + border * g.PaddingEnd.H, inW = w >= -border * g.Padding.W
-                        && w < size.W + border * g.PaddingEnd.W;
+                    bool inH = h >= -counted * g.Padding.H && h < size.H + counted * g.PaddingEnd.H, inW = w >= -counted * g.Padding.W
+                        && w < size.W + counted * g.PaddingEnd.W;
                     if (inH && inW) count++;
                 }
                 term(place, (n * size.C + c) * oH * oW + p, count);

@@ -1,6 +1,6 @@
 namespace OnnxLeNet.Numerics.Tests;
 
-/// <summary>Parts, borders and sizes of images, and what they refuse: the layers whose numbers LayerCases.cs and torch_nn.py
+/// <summary>Parts, paddings and sizes of images, and what they refuse: the layers whose numbers LayerCases.cs and torch_nn.py
 /// hold.</summary>
 [TestClass]
 public sealed class SelectionTests

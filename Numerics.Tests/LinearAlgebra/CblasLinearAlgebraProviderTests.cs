@@ -50,7 +50,7 @@ public sealed class CblasLinearAlgebraProviderTests
     }
 
     [TestMethod]
-    public void TheDoorIsCheckedAsTheSimdProvidersIs()
+    public void ArgumentsAreCheckedAsTheSimdProvidersIs()
     {
         using var _ = Implementations.Use("cblas");
         ILinearAlgebraProvider<float> provider = Products.Provider;

@@ -104,7 +104,7 @@ public sealed class CudaLinearAlgebraProviderTests
     }
 
     [TestMethod]
-    public void TheDoorIsCheckedAsTheSimdProvidersIs()
+    public void ArgumentsAreCheckedAsTheSimdProvidersIs()
     {
         var (stub, provider) = OnStub();
         ILinearAlgebraProvider<float> single = provider;

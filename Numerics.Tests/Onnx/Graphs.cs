@@ -36,7 +36,7 @@ internal static class Graphs
         return model;
     }
 
-    /// <summary>Adds whole numbers as a weight.</summary>
+    /// <summary>Adds integers as a weight.</summary>
     public static ModelProto WithIntegers(this ModelProto model, string name, params long[] values)
     {
         model.Graph.Initializer.Add(new TensorProto { Name = name, DataType = (int)TensorProto.Types.DataType.Int64,

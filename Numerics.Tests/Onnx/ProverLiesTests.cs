@@ -106,6 +106,38 @@ public sealed class ProverLiesTests
         }
     }
 
+    /// <summary>A number of an optimizer that differs a little in the engine: the rows of those that use it fail, the others do not.</summary>
+    [TestMethod]
+    [DataRow("LearningRate", 1.01)]
+    [DataRow("Momentum", 0.99)]
+    [DataRow("Dampening", 0.99)]
+    [DataRow("WeightDecay", 1.1)]
+    [DataRow("Beta1", 0.999)]
+    [DataRow("Beta2", 0.99)]
+    [DataRow("Eps", 1.1)]
+    [DataRow("Alpha", 0.999)]
+    [DataRow("Nesterov", 0)]
+    [DataRow("Amsgrad", 0)]
+    [DataRow("Centered", 0)]
+    public void NudgedUpdatesAreFoundOut(string number, double factor)
+    {
+        var hyper = Enum.Parse<Hyper>(number);
+        var (network, sample) = Net(Lie.None, large: false);
+        var nudged = new List<(Optimizer Optimizer, bool Changed)>(); // one for each row, in order
+        var rows = GradientParity.Optimizers(network, sample, null, null, 1, all: true, optimizer =>
+        {
+            var groups = optimizer.ParameterGroups.Where(group => group.Has(hyper)).ToList();
+            double[] before = [.. groups.Select(group => group[hyper])];
+            foreach (var group in groups) group[hyper] *= factor;
+            if (nudged.Count == 0 || nudged[^1].Optimizer != optimizer) nudged.Add((optimizer, before.Any(value => value != 0)));
+            optimizer.Step();
+            for (int i = 0; i < before.Length; i++) groups[i][hyper] = before[i];
+        });
+        Assert.HasCount(nudged.Count, rows);
+        Assert.IsTrue(nudged.Any(of => of.Changed), "no optimizer has this number");
+        for (int i = 0; i < rows.Count; i++) Assert.AreEqual(!nudged[i].Changed, rows[i].Passed, $"{number}: {rows[i]}");
+    }
+
     [TestMethod]
     public void TheForwardIsFoundOut()
     {

@@ -26,7 +26,7 @@ public sealed class PyTorchExportTests
         PyTorchTests.Require("onnx", "torch");
         int count = int.TryParse(Environment.GetEnvironmentVariable("ONNXLENET_SEEDS"), out int asked) ? asked : 6;
         using var folder = new ModelFolder();
-        string[] seeds = [.. Enumerable.Range(1000, count).Select(seed => $"{seed}"), "parts-13", "parts-14"];
+        string[] seeds = [.. Enumerable.Range(1000, count).Select(seed => $"{seed}"), "parts-13", "parts-14", "norms-13", "norms-14"];
         var (code, _, error) = PyTorchTests.Run([Path.Combine(Repository.Root, "Numerics.Tests", "Reference", "pytorch_exports.py"),
             folder.Path, .. seeds]);
         Assert.AreEqual(0, code, error);

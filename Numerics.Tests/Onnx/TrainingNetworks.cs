@@ -7,7 +7,7 @@ internal static class TrainingNetworks
 {
     private static readonly Dictionary<string, (Func<Generator, Module[]> Build, Shape Sample)> All = new()
     {
-        ["borders of different width"] = (g => [new Conv2d(2, 3, (3, 2), (2, 1), (2, 0), generator: g, paddingEnd: (1, 2)), new ReLU(),
+        ["paddings of different width"] = (g => [new Conv2d(2, 3, (3, 2), (2, 1), (2, 0), generator: g, paddingEnd: (1, 2)), new ReLU(),
             new Flatten(), new Linear(3 * 5 * 9, 4, generator: g)], new Shape(2, 8, 8)),
         ["strides that leave a rest"] = (g => [new Conv2d(1, 2, (2, 3), (3, 4), (1, 0), generator: g), new Tanh(),
             new Conv2d(2, 3, 2, 2, dilation: (1, 2), bias: false, generator: g), new Flatten(), new Linear(3 * 2 * 1, 3, generator: g)],
@@ -51,7 +51,7 @@ internal static class TrainingNetworks
             new Upsample((3, 9), mode: UpsampleMode.Bilinear, alignCorners: true), new Resize((4, 5), null, NearestMode.Ceil),
             new Flatten(), new Linear(60, 3, generator: g),
         ], new Shape(2, 4, 5)),
-        ["borders"] = (g =>
+        ["paddings"] = (g =>
         [
             new Conv2d(2, 3, 2, generator: g), new ZeroPad2d((1, 2, 0, 1)), new ReflectionPad2d((2, 1, 0, 3)), new Tanh(),
             new ReplicationPad2d((3, -1, 1, 2)), new ConstantPad2d((-2, 1, -1, -3), 0.5), new Flatten(), new Linear(198, 3, generator: g),

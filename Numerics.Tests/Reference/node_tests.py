@@ -3,7 +3,7 @@
     python3 node_tests.py node_tests
 
 Each case is a graph made with onnx.helper (python3-onnx 1.12), a random input, and what the operators' definitions say comes out, computed here with numpy in
-double, tap by tap. They cover what the suite that comes with ONNX leaves out: borders of different width, old operator sets, every way of holding a weight, and
+double, tap by tap. They cover what the suite that comes with ONNX leaves out: paddings of different width, old operator sets, every way of holding a weight, and
 the nodes that exporters put around layers.
 """
 import itertools
@@ -127,7 +127,7 @@ def convolutions():
     case("conv_uneven_borders_groups", [node("Conv", ["x", "w", "b"], kernel_shape=[2, 3], **uneven)], x, conv(x, w, b, **uneven), {"w": w, "b": b}, promoted=("w", "b"))
     one = draw(3, 4, 2, 3)
     for lower in (False, True):
-        # 5 and 7 in steps of 2: 3 and 4 places, a border of 1 and of 2
+        # 5 and 7 in steps of 2: 3 and 4 places, padding of 1 and of 2
         pads = [1, 1, 0, 1] if lower else [0, 1, 1, 1]
         case(f"conv_same_{'lower' if lower else 'upper'}", [node("Conv", ["x", "w"], auto_pad="SAME_LOWER" if lower else "SAME_UPPER", strides=[2, 2])], x,
              conv(x, one, strides=[2, 2], pads=pads), {"w": one})

@@ -112,7 +112,7 @@ def cases(op, v):
         w, b = draw(4, 3, 2, 3), draw(4)
         g = dict(strides=[2, 1], pads=[1, 0, 0, 1], dilations=[1, 1])
         yield "", [node(op, ["x", "w", "b"], kernel_shape=[2, 3], group=1, **g)], x, conv(x, w, b, **g), {"w": w, "b": b}
-        # 3 rows in steps of 2, 4 columns in steps of 3: a border of one row behind, of two columns around
+        # 3 rows in steps of 2, 4 columns in steps of 3: padding of one row behind, of two columns around
         yield "auto", [node(op, ["x", "w"], strides=[2, 3], auto_pad="SAME_UPPER")], x, conv(x, w, strides=[2, 3], pads=[0, 1, 1, 1]), {"w": w}
         yield "bias", [node(op, ["x", "w"], "c"), node("Add", ["c", "b"] if v < 7 else ["b1", "c"], **(dict(broadcast=1, axis=1) if v < 7 else {}))], x, conv(x, w, b), \
             {"w": w, "b": b} if v < 7 else {"w": w, "b1": b.reshape(1, 4, 1, 1)}

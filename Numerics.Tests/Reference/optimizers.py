@@ -15,7 +15,7 @@ from torch.optim import lr_scheduler
 warnings.simplefilter("ignore")  # schedules are stepped without their optimizers here
 torch.manual_seed(0)
 STEPS, EPOCHS = 20, 30
-SHAPES = [[[17], [3]], [[2, 2], [1]]]  # of two groups; 17 is a whole number of vectors of any width, and one over
+SHAPES = [[[17], [3]], [[2, 2], [1]]]  # of two groups; 17 is a multiple of the vectors of any width, and one over
 LATE = 3  # the last parameter gets its first gradient after so many steps
 
 

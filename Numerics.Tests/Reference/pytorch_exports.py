@@ -1,12 +1,12 @@
 """Lets PyTorch export random networks of LeNet's kind, for PyTorchExportTests.cs: what other programs' files really hold.
 
-    python3 pytorch_exports.py FOLDER SEED...             # a seed may also be parts-OPSET
+    python3 pytorch_exports.py FOLDER SEED...             # a seed may also be parts-OPSET or norms-OPSET
 
 writes FOLDER/pytorch-SEED in the form of ONNX's backend tests: model.onnx, and in test_data_set_0 input_0.pb and output_0.pb with what PyTorch computed in
-evaluation. The committed ones are the seeds in the folder pytorch_exports, by PyTorch 1.13. Nothing is equal that could be swapped: kernels, strides, borders,
+evaluation. The committed ones are the seeds in the folder pytorch_exports, by PyTorch 1.13. Nothing is equal that could be swapped: kernels, strides, paddings,
 dilations and images are uneven. A seed also chooses the operator set, how the batch axis is written, how the network flattens and whether PyTorch folds constants.
-parts-OPSET is one network of parts, borders and sizes of images and of rows; odd operator sets have an open batch axis, and even ones fold
-constants.
+parts-OPSET is one network of parts, paddings and sizes of images and of rows, norms-OPSET one of normalizations and activations; odd operator
+sets have an open batch axis, and even ones fold constants.
 """
 import os
 import random
@@ -91,6 +91,34 @@ class Parts(nn.Module):
         p, q, r = torch.split(pad(z, (1, 2, 0, 1), mode="replicate"), [1, 2, 1], 1)
         z = torch.cat([r, p * q[:, :1], q], 1).flatten(2)
         return nn.functional.adaptive_avg_pool1d(self.pools(self.row(z)), 1).squeeze(2)
+
+
+class Norms(nn.Module):
+    """Normalizations of a sample and the activations of mobile networks, with a squeeze and excitation."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv1 = nn.Conv2d(2, 6, 3, padding=1)
+        self.ln1 = nn.LayerNorm((6, 5, 7), eps=1e-3)
+        self.ln2 = nn.LayerNorm(7, elementwise_affine=False)
+        self.gn = nn.GroupNorm(3, 6)
+        self.conv2 = nn.Conv2d(6, 6, 3, padding=1, groups=6, bias=False)
+        self.squeeze = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(6, 2, 1), nn.ReLU(), nn.Conv2d(2, 6, 1), nn.Hardsigmoid())
+        self.prelu = nn.PReLU(6)
+        self.instance = nn.InstanceNorm2d(6, affine=True)
+        self.fc1 = nn.Linear(6 * 5 * 7, 9)
+        self.ln3 = nn.LayerNorm(9)
+        self.fc2 = nn.Linear(9, 4)
+
+    def forward(self, x):
+        f = nn.functional
+        y = f.hardswish(self.ln1(self.conv1(x)))
+        z = f.relu6(self.gn(self.conv2(self.ln2(y))))
+        z = z * self.squeeze(z)
+        y = f.silu(y + z)
+        y = y + f.elu(self.instance(self.prelu(y)), 0.7)
+        y = self.ln3(self.fc1(torch.flatten(y, 1)))
+        return self.fc2(f.gelu(f.mish(y)) + f.softplus(y) * f.selu(y) - f.hardtanh(y, -0.4, 0.6))
 
 
 def pair(r, low, high):
@@ -192,14 +220,14 @@ def export(folder, seed):
     store(base, x, y)
 
 
-def export_parts(folder, opset):
-    base = os.path.join(folder, f"pytorch-parts-{opset}")
+def export_whole(folder, kind, opset):
+    base = os.path.join(folder, f"pytorch-{kind}-{opset}")
     os.makedirs(os.path.join(base, "test_data_set_0"), exist_ok=True)
     torch.manual_seed(opset)
-    net = Parts()
+    net, sample = {"parts": (Parts(), (4, 6, 7)), "norms": (Norms(), (2, 5, 7))}[kind]
     uneven_norms(net, torch.Generator().manual_seed(opset))
     net.eval()
-    x = torch.randn(5, 4, 6, 7)
+    x = torch.randn(5, *sample)
     axes = {"x": {0: "batch"}, "y": {0: "batch"}} if opset % 2 else None
     torch.onnx.export(net, x, os.path.join(base, "model.onnx"), input_names=["x"], output_names=["y"], opset_version=opset,
                       dynamic_axes=axes, do_constant_folding=opset % 2 == 0)
@@ -216,7 +244,8 @@ def store(base, x, y):
 if __name__ == "__main__":
     torch.set_num_threads(1)
     for argument in sys.argv[2:]:
-        if argument.startswith("parts-"):
-            export_parts(sys.argv[1], int(argument[len("parts-"):]))
+        if "-" in argument:
+            kind, opset = argument.split("-")
+            export_whole(sys.argv[1], kind, int(opset))
         else:
             export(sys.argv[1], int(argument))

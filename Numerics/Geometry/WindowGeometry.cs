@@ -10,10 +10,10 @@ public sealed record WindowGeometry
     /// <summary>A window; every size is (height, width).</summary>
     /// <param name="kernel">Taps.</param>
     /// <param name="stride">Steps between output positions.</param>
-    /// <param name="padding">Border on each side, or only above and on the left where <paramref name="paddingEnd"/> says the other.</param>
+    /// <param name="padding">Padding on each side, or only above and on the left where <paramref name="paddingEnd"/> says the other.</param>
     /// <param name="dilation">Distance between taps.</param>
-    /// <param name="ceilMode">Whether output sizes are rounded up, so that a last window may reach past the border.</param>
-    /// <param name="paddingEnd">Border below and on the right; as <paramref name="padding"/> if not given.</param>
+    /// <param name="ceilMode">Whether output sizes are rounded up, so that a last window may reach past the padding.</param>
+    /// <param name="paddingEnd">Padding below and on the right; as <paramref name="padding"/> if not given.</param>
     /// <exception cref="ArgumentOutOfRangeException">A kernel, stride or dilation below 1, or a negative padding.</exception>
     public WindowGeometry(Size2 kernel, Size2 stride, Size2 padding, Size2 dilation, bool ceilMode = false, Size2? paddingEnd = null)
     {
@@ -57,13 +57,13 @@ public sealed record WindowGeometry
     /// <summary>Steps between output positions.</summary>
     public Size2 Stride { get; }
 
-    /// <summary>Border above and on the left.</summary>
+    /// <summary>Padding above and on the left.</summary>
     public Size2 Padding { get; }
 
-    /// <summary>Border below and on the right.</summary>
+    /// <summary>Padding below and on the right.</summary>
     public Size2 PaddingEnd { get; }
 
-    /// <summary>Whether opposite borders are equal.</summary>
+    /// <summary>Whether opposite paddings are equal.</summary>
     public bool IsSymmetric => Padding == PaddingEnd;
 
     /// <summary>Distance between taps.</summary>
@@ -107,7 +107,7 @@ public sealed record WindowGeometry
         if (ceilMode) room += stride - 1;
         if (room < 0) return 0;
         long count = room / stride + 1;
-        // A window that would begin in the right-hand border is left out, as in PyTorch.
+        // A window that would begin in the right-hand padding is left out, as in PyTorch.
         return ceilMode && (count - 1) * stride >= size + padding ? count - 1 : count;
     }
 

@@ -40,11 +40,11 @@ internal static class Composition
         var whole = Gradients(apart: false);
         var parts = Gradients(apart: true);
         // A gradient that is zero but for rounding, as a bias before batch norm has, is compared with what the others are like.
-        double least = 1e-4 * whole.Values.Concat(parts.Values).Max(values => values.Max(g => Math.Abs((double)g)));
+        double least = 1e-4 * whole.Values.Concat(parts.Values).Max(Largest);
         return rows.ConvertAll(row =>
         {
             if (!row.Passed || !whole.TryGetValue(row.Name, out float[]? of) || !parts.TryGetValue(row.Name, out float[]? with)) return row;
-            double scale = Math.Max(least, with.Max(g => Math.Abs((double)g))), worstError = 0;
+            double scale = Math.Max(least, Largest(with)), worstError = 0;
             (int, double, double) worst = default;
             for (int i = 0; i < of.Length; i++)
             {
@@ -55,6 +55,13 @@ internal static class Composition
             double relative = worstError == 0 ? 0 : worstError / scale;
             return relative < tolerance ? row : row with { MaxRel = relative, Tolerance = tolerance, Worst = worst };
         });
+    }
+
+    private static double Largest(float[] values)
+    {
+        double largest = 0;
+        foreach (float value in values) largest = Math.Max(largest, Math.Abs((double)value));
+        return largest;
     }
 
     /// <summary>

@@ -6,7 +6,7 @@ namespace OnnxLeNet.Numerics;
 /// </summary>
 internal sealed class ConvPool(Conv2d conv, ReLU? relu, MaxPool2d pool) : Layer
 {
-    /// <summary>More taps than this are not worth a tile's trips through memory.</summary>
+    /// <summary>More taps than this are not worth a tile's steps through memory.</summary>
     private const int LargestWindow = 64;
 
     private sealed class State

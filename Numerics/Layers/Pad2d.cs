@@ -1,7 +1,7 @@
 namespace OnnxLeNet.Numerics;
 
 /// <summary>
-/// The base of layers that put a border around images, or cut one off: [C, H, W] becomes [C, top + H + bottom, left + W + right]. A
+/// The base of layers that put padding around images, or cut one off: [C, H, W] becomes [C, top + H + bottom, left + W + right]. A
 /// subclass says what stands at the places before 0 and from the size on, along either axis.
 /// </summary>
 public abstract class Pad2d : Selection
@@ -15,7 +15,7 @@ public abstract class Pad2d : Selection
     /// constant.</summary>
     private protected abstract int Source(int place, int size);
 
-    /// <summary>The largest border that an axis of so many places can have.</summary>
+    /// <summary>The largest padding that an axis of so many places can have.</summary>
     private protected virtual int Widest(int size) => int.MaxValue;
 
     /// <summary>For each row and column of the result the one of the input that it shows; −1 for the constant.</summary>
@@ -28,7 +28,7 @@ public abstract class Pad2d : Selection
         if (sample.Rank != 3) throw new ShapeException($"{Label} takes a batch [N, C, H, W], got {sample.Batched}");
         int widestH = Widest(sample[1]), widestW = Widest(sample[2]);
         if (Math.Max(Padding.Top, Padding.Bottom) > widestH || Math.Max(Padding.Left, Padding.Right) > widestW)
-            throw new ShapeException($"{Label} takes its border from the image: it is at most {widestH} high and {widestW} wide for "
+            throw new ShapeException($"{Label} takes its padding from the image: it is at most {widestH} high and {widestW} wide for "
                 + $"samples of shape {sample}");
         long h = (long)sample[1] + Padding.Top + Padding.Bottom, w = (long)sample[2] + Padding.Left + Padding.Right;
         if (h < 1 || w < 1 || h > int.MaxValue || w > int.MaxValue)
@@ -56,12 +56,12 @@ public abstract class Pad2d : Selection
     }
 }
 
-/// <summary>A border of one number around images; backward it has no gradient.</summary>
+/// <summary>Padding of one number around images; backward it has no gradient.</summary>
 public abstract class ConstantPadNd : Pad2d
 {
     private protected ConstantPadNd(Padding2d padding, double value) : base(padding) => Value = value;
 
-    /// <summary>What stands in the border.</summary>
+    /// <summary>What stands in the padding.</summary>
     public double Value { get; }
 
     private protected sealed override float Constant => (float)Value;
@@ -72,10 +72,10 @@ public abstract class ConstantPadNd : Pad2d
     public sealed override GradFn GradFnFor(GradFn? input) => new("ConstantPadNdBackward0", this, [input]);
 }
 
-/// <summary>A border of one number around images, as <see cref="ConstantPadNd"/>.</summary>
+/// <summary>Padding of one number around images, as <see cref="ConstantPadNd"/>.</summary>
 public sealed class ConstantPad2d : ConstantPadNd
 {
-    /// <summary>A border of a number.</summary>
+    /// <summary>Padding of a number.</summary>
     /// <param name="padding">Places on each side; negative ones are cut off.</param>
     /// <param name="value">What stands there.</param>
     public ConstantPad2d(Padding2d padding, double value) : base(padding, value) { }
@@ -84,10 +84,10 @@ public sealed class ConstantPad2d : ConstantPadNd
     protected override string Describe() => $"padding={Padding}, value={Python.Float(Value)}";
 }
 
-/// <summary>A border of zeros around images, as <see cref="ConstantPadNd"/>.</summary>
+/// <summary>Padding of zeros around images, as <see cref="ConstantPadNd"/>.</summary>
 public sealed class ZeroPad2d : ConstantPadNd
 {
-    /// <summary>A border of zeros.</summary>
+    /// <summary>Padding of zeros.</summary>
     /// <param name="padding">Places on each side; negative ones are cut off.</param>
     public ZeroPad2d(Padding2d padding) : base(padding, 0) { }
 
@@ -96,12 +96,12 @@ public sealed class ZeroPad2d : ConstantPadNd
 }
 
 /// <summary>
-/// A border in which the image goes on as in a mirror whose middle is its outermost place: place −i shows place i. Backward, the border's
+/// Padding in which the image goes on as in a mirror whose middle is its outermost place: place −i shows place i. Backward, the padding's
 /// gradient is added where it came from.
 /// </summary>
 public sealed class ReflectionPad2d : Pad2d
 {
-    /// <summary>A border of the mirrored image.</summary>
+    /// <summary>Padding of the mirrored image.</summary>
     /// <param name="padding">Places on each side, fewer than the image has; negative ones are cut off.</param>
     public ReflectionPad2d(Padding2d padding) : base(padding) { }
 
@@ -116,10 +116,10 @@ public sealed class ReflectionPad2d : Pad2d
     public override GradFn GradFnFor(GradFn? input) => new("ReflectionPad2DBackward0", this, [input]);
 }
 
-/// <summary>A border in which the image's outermost places go on. Backward, the border's gradient is added where it came from.</summary>
+/// <summary>Padding in which the image's outermost places go on. Backward, the padding's gradient is added where it came from.</summary>
 public sealed class ReplicationPad2d : Pad2d
 {
-    /// <summary>A border of the outermost places.</summary>
+    /// <summary>Padding of the outermost places.</summary>
     /// <param name="padding">Places on each side; negative ones are cut off.</param>
     public ReplicationPad2d(Padding2d padding) : base(padding) { }
 

@@ -21,7 +21,7 @@ internal static class Python
         return text.Contains('.', StringComparison.Ordinal) ? text : text + ".0";
     }
 
-    /// <summary>The same, but a whole number as one that was given so: 20, not 20.0.</summary>
+    /// <summary>The same, but an integer as one that was given so: 20, not 20.0.</summary>
     public static string Number(double value) =>
         Float(value) is var text && text.EndsWith(".0", StringComparison.Ordinal) ? text[..^2] : text;
 }

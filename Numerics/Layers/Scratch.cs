@@ -1,6 +1,6 @@
 namespace OnnxLeNet.Numerics;
 
-/// <summary>What layers do with the buffers they keep on a pass.</summary>
+/// <summary>What layers do with the buffers in their saved state.</summary>
 internal static class Scratch
 {
     /// <summary>The batch in <paramref name="slot"/> if it has this size, otherwise a new one in its place. Its content is undefined.</summary>

@@ -36,7 +36,7 @@ internal sealed unsafe partial class DirectConv<S, V> : DirectConv where S : str
 
     // ---- what lies where ----
 
-    /// <summary>Where the tiles begin that a length is cut into, and where the last one ends: none longer than so much, as equal as whole numbers allow.</summary>
+    /// <summary>Where the tiles begin that a length is cut into, and where the last one ends: none longer than so much, as equal as integers allow.</summary>
     private static int[] Starts(int length, int longest)
     {
         int tiles = (length + longest - 1) / longest;
@@ -47,7 +47,7 @@ internal sealed unsafe partial class DirectConv<S, V> : DirectConv where S : str
 
     private (int First, int Count) FilterTile(int tile) => (filterTiles[tile], filterTiles[tile + 1] - filterTiles[tile]);
 
-    /// <summary>The input with its border; the border is written once and stays.</summary>
+    /// <summary>The input with its padding, which is written once and stays.</summary>
     private ReadOnlySpan<float> Padded(ReadOnlySpan<float> x)
     {
         if (!s.IsPadded) return x;

@@ -57,7 +57,7 @@ internal static unsafe class Gemm<S, V, T> where S : struct, ISimd<V, T> where V
         }
     }
 
-    /// <summary>Part number <paramref name="part"/> of a length cut into so many parts, as equal as whole numbers allow.</summary>
+    /// <summary>Part number <paramref name="part"/> of a length cut into so many parts, as equal as integers allow.</summary>
     private static int Start(int part, int parts, int length) => (int)((long)part * length / parts);
 
     // ---- outer: C += A[:,k] · B[k,:] ----
@@ -91,7 +91,7 @@ internal static unsafe class Gemm<S, V, T> where S : struct, ISimd<V, T> where V
         System.Buffers.ArrayPool<T>.Shared.Return(rented);
     }
 
-    /// <summary>Some of the rows, a whole number of tiles or the last ones. With a <paramref name="stepK"/> of 0, B is packed.</summary>
+    /// <summary>Some of the rows, a multiple of the tiles or the last ones. With a <paramref name="stepK"/> of 0, B is packed.</summary>
     [SkipLocalsInit, MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void OuterRows(bool transposeA, bool packsA, int m, int n, int k, T alpha, T* a, int lda, T* b, nint stepK, nint stepN, T beta, T* c, int ldc,
         int from, int to)

@@ -2,7 +2,7 @@ using MathNet.Numerics.Providers.LinearAlgebra;
 
 namespace OnnxLeNet.Numerics;
 
-/// <summary>The sizes of a product C[M×N] ← op(A)[M×K]·op(B)[K×N], checked at the door of every provider of ours before memory is touched.</summary>
+/// <summary>The sizes of a product C[M×N] ← op(A)[M×K]·op(B)[K×N], checked at the public boundary of every provider of ours before memory is touched.</summary>
 internal readonly record struct ProductShape(bool TransposeA, bool TransposeB, int M, int N, int K)
 {
     /// <summary>Multiply-adds.</summary>

@@ -17,7 +17,7 @@ public sealed class SimdLinearAlgebraProvider : ILinearAlgebraProvider,
     /// <summary>Products of fewer multiply-adds than this are done before another thread is awake.</summary>
     private const long WorthThreads = 1 << 20;
 
-    /// <summary>Rows a thread takes at once: a whole number of the tallest tiles, so that cutting changes no bit.</summary>
+    /// <summary>Rows a thread takes at once: a multiple of the tallest tiles, so that cutting changes no bit.</summary>
     private const int RowsPerPiece = 64;
 
     private const int ColumnsPerPiece = 48;

@@ -215,7 +215,7 @@ internal static unsafe class Tiles<S, V, T> where S : struct, ISimd<V, T> where 
     /// <param name="DyRow">From one output row to the next.</param>
     /// <param name="Positions">Runs in a row: the output positions, or one where neighbours lie side by side.</param>
     /// <param name="XPosition">From one run's inputs to the next's.</param>
-    /// <param name="Run">Elements of a run, a whole number of vectors.</param>
+    /// <param name="Run">Elements of a run, a multiple of the vectors.</param>
     public readonly record struct Stretch(int Rows, nint XRow, nint DyRow, int Positions, nint XPosition, nint Run);
 
     /// <summary>sums[r·C + c] ← (sums, or 0) + Σ over the stretch of x[taps[r]]·dy_c, a vector of lanes each.</summary>

@@ -68,11 +68,11 @@ internal sealed class GraphWriter(string name, IEnumerable<string> layers, int o
     public string Double(string name, double value) =>
         Initializer(name, TensorProto.Types.DataType.Double, [], MemoryMarshal.AsBytes([value]));
 
-    /// <summary>Adds a row of whole numbers, such as a shape, and returns its name.</summary>
+    /// <summary>Adds a row of integers, such as a shape, and returns its name.</summary>
     public string Integers(string name, params ReadOnlySpan<long> values) =>
         Initializer(name, TensorProto.Types.DataType.Int64, [values.Length], MemoryMarshal.AsBytes(values));
 
-    /// <summary>Adds a single whole number and returns its name.</summary>
+    /// <summary>Adds a single integer and returns its name.</summary>
     public string Integer(string name, long value) =>
         Initializer(name, TensorProto.Types.DataType.Int64, [], MemoryMarshal.AsBytes([value]));
 

@@ -8,13 +8,13 @@ using DataType = OnnxLeNet.Onnx.Schema.TensorProto.Types.DataType;
 namespace OnnxLeNet.Onnx;
 
 /// <summary>
-/// A value that is known before the graph runs: a tensor of the file, perhaps with its axes in another order, or a row of whole numbers
+/// A value that is known before the graph runs: a tensor of the file, perhaps with its axes in another order, or a row of integers
 /// that was computed from shapes. A weight stays as it lies in the file until a layer's parameter takes it, so that importing holds it
 /// once, not twice.
 /// </summary>
 internal sealed class Constant
 {
-    /// <summary>Stands in a row of whole numbers for the number of samples where the file leaves that open.</summary>
+    /// <summary>Stands in a row of integers for the number of samples where the file leaves that open.</summary>
     public const long AnyBatch = long.MinValue;
 
     private readonly TensorProto? tensor;
@@ -31,7 +31,7 @@ internal sealed class Constant
     /// <summary>One number at every place: it stays one until a layer's parameter takes it.</summary>
     public static Constant Repeated(string name, TensorProto number, int[] dims) => new(name, number, dims, null) { repeated = true };
 
-    /// <summary>Whole numbers that were computed, row-major.</summary>
+    /// <summary>Integers that were computed, row-major.</summary>
     public Constant(string name, long[] integers, params int[] dims) =>
         (Name, this.integers, Dims, Type) = (name, integers, dims, DataType.Int64);
 
@@ -81,7 +81,7 @@ internal sealed class Constant
         ? (tensor.RawData.Length > 0 ? tensor.RawData[0] : tensor.Int32Data[0]) != 0
         : null;
 
-    /// <summary>The elements as whole numbers; null for floats.</summary>
+    /// <summary>The elements as integers; null for floats.</summary>
     public long[]? Integers()
     {
         if (integers is not null) return integers;

@@ -7,7 +7,7 @@ namespace OnnxLeNet.Onnx;
 
 /// <summary>
 /// Computes what is known before the graph runs: constants of every kind, weights seen another way, and the arithmetic on shapes that
-/// exporters write, such as PyTorch's <c>x.view(-1, num_flat_features(x))</c>. Whole numbers only, and the number of samples stays open
+/// exporters write, such as PyTorch's <c>x.view(-1, num_flat_features(x))</c>. Integers only, and the number of samples stays open
 /// where the file leaves it so.
 /// </summary>
 internal static class ConstantFolder
@@ -79,7 +79,7 @@ internal static class ConstantFolder
             && dims.Aggregate(1.0, (n, d) => n * d) * sizeof(float) <= OnnxImporter.MemoryBudget)
             return Onnx.Constant.Repeated(name, value, [.. dims.Select(d => (int)d)]);
         if (repeated.Integers() is not [var number])
-            throw node.Refuse($"it makes the shape [{string.Join(", ", dims)}] of a value that is neither float nor whole number, or too many of it");
+            throw node.Refuse($"it makes the shape [{string.Join(", ", dims)}] of a value that is neither float nor integer, or too many of it");
         if (dims.Any(d => d is < 0 or > MostNumbers) || dims.Aggregate(1L, (n, d) => Math.Min(n * d, MostNumbers + 1)) > MostNumbers)
             throw node.Refuse($"it makes the shape [{string.Join(", ", dims)}]; at most {MostNumbers} numbers are computed");
         int[] sizes = [.. dims.Select(d => (int)d)];
@@ -110,7 +110,7 @@ internal static class ConstantFolder
         }
     }
 
-    /// <summary>Weights stay what they are, since a layer reads any float type; whole numbers stay whole numbers.</summary>
+    /// <summary>Weights stay what they are, since a layer reads any float type; integers stay integers.</summary>
     private static Constant Cast(NodeReader node, string name)
     {
         var to = node.Type("to");
@@ -256,7 +256,7 @@ internal static class ConstantFolder
     {
         var x = Input(node, index);
         if (x.Count > MostNumbers) throw node.Refuse($"it computes with the constant {x}; a shape has at most {MostNumbers} numbers");
-        return x.Integers() ?? throw node.Refuse($"it computes with the constant {x} of type {x.Type}; only whole numbers are computed");
+        return x.Integers() ?? throw node.Refuse($"it computes with the constant {x} of type {x.Type}; only integers are computed");
     }
 
     private static long[] Row(NodeReader node, int index)

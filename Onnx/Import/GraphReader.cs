@@ -52,11 +52,12 @@ internal sealed class GraphReader
     public void Add(Constant constant) => constants.Add(constant.Name, constant);
 
     /// <summary>The node that takes what another returns, where there is only one and the graph does not return it as well.</summary>
-    public NodeProto? OnlyConsumer(NodeProto node)
+    public NodeProto? OnlyConsumer(NodeProto node) => Consumers(node) is [var only] ? only : null;
+
+    /// <summary>The nodes that take what another returns; none where the graph returns it as well.</summary>
+    public IReadOnlyList<NodeProto> Consumers(NodeProto node)
     {
-        if (node.Output.Count == 0 || outputs.Contains(node.Output[0]) || !consumers.TryGetValue(node.Output[0], out var list)) return null;
-        // Who asks only for the shape takes nothing.
-        var takers = list.Where(n => n.OpType != "Shape").ToList();
-        return takers.Count == 1 ? takers[0] : null;
+        if (node.Output.Count == 0 || outputs.Contains(node.Output[0]) || !consumers.TryGetValue(node.Output[0], out var list)) return [];
+        return [.. list.Where(n => n.OpType != "Shape")]; // who asks only for the shape takes nothing
     }
 }

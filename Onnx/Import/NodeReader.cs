@@ -84,9 +84,15 @@ internal sealed class NodeReader
     /// Only consumer of what this node (with its followers) returns, where it is of the given operator: it is then read together with this
     /// node.
     /// </summary>
-    public NodeReader? Follow(string opType)
+    public NodeReader? Follow(string opType) => graph.OnlyConsumer(Last.Node) is { } next && next.OpType == opType ? Followed(next) : null;
+
+    /// <summary>The same where two nodes take it: the one of the given operator, where the other is of <paramref name="other"/>.</summary>
+    public NodeReader? FollowOneOfTwo(string opType, string other) =>
+        graph.Consumers(Last.Node) is [var a, var b] && (a.OpType == opType ? (a, b) : (b, a)) is var (next, rest)
+            && next.OpType == opType && rest.OpType == other ? Followed(next) : null;
+
+    private NodeReader Followed(NodeProto next)
     {
-        if (graph.OnlyConsumer(Last.Node) is not { } next || next.OpType != opType) return null;
         Followers.Add(new NodeReader(graph, next) { Leader = this });
         return Followers[^1];
     }

@@ -155,7 +155,7 @@ public sealed record ModelSummary(
         NodeProto node, Dictionary<string, TensorProto> prepared, ValueTypes types, bool isFunction, HashSet<TensorProto> learned)
     {
         string output = node.Output.FirstOrDefault() ?? "";
-        // Scales and zero points of a quantizing node, running estimates, and whole numbers such as shapes are no parameters.
+        // Scales and zero points of a quantizing node, running estimates, and integers such as shapes are no parameters.
         var own = new HashSet<TensorProto>(NodeOrder.Graphs(node).SelectMany(Inside), ReferenceEqualityComparer.Instance);
         var shown = new List<string>();
         for (int i = 0; i < node.Input.Count; i++)

@@ -3,24 +3,24 @@ using OnnxLeNet.Numerics;
 namespace OnnxLeNet.Onnx.Operators;
 
 /// <summary>
-/// AveragePool and GlobalAveragePool ↔ <see cref="AvgPoolNd"/> and <see cref="AdaptiveAvgPoolNd"/>. ONNX leaves the border out of the count
-/// unless asked, PyTorch counts it; beyond the border, where ceil mode reaches, neither counts.
+/// AveragePool and GlobalAveragePool ↔ <see cref="AvgPoolNd"/> and <see cref="AdaptiveAvgPoolNd"/>. ONNX leaves the padding out of the count
+/// unless asked, PyTorch counts it; beyond the padding, where ceil mode reaches, neither counts.
 /// </summary>
 internal static class AveragePool
 {
     public static string Export(GraphWriter graph, string name, string x, AvgPoolNd layer, Shape sample)
     {
         var (full, axes) = (layer.Geometry, layer.SpatialAxes);
-        bool bordered = full.Padding != 0 || full.PaddingEnd != 0;
-        if (!layer.CountIncludePad || !bordered)
+        bool padded = full.Padding != 0 || full.PaddingEnd != 0;
+        if (!layer.CountIncludePad || !padded)
         {
             var (g, ceilMode) = Window.Unambiguous(layer, full, sample);
             return Node(graph, name, x, g, axes, ceilMode, countIncludePad: false);
         }
         if (Window.Unambiguous(layer, full, sample) is (var floor, false) && floor.PaddingEnd == full.PaddingEnd)
             return Node(graph, name, x, floor, axes, ceilMode: false, countIncludePad: true);
-        // What lies between border and window's end counts in some readers. So the border becomes part of the image, and what ceil mode
-        // adds a border that does not count.
+        // What lies between padding and window's end counts in some readers. So the padding becomes part of the image, and what ceil mode
+        // adds padding that does not count.
         var (height, width) = Images.Places(sample);
         var (h, w) = full.Output(height, width);
         (height, width) = (height + full.Padding.H + full.PaddingEnd.H, width + full.Padding.W + full.PaddingEnd.W);
@@ -104,7 +104,7 @@ internal static class AveragePool
         bool ceilMode = node.Flag("ceil_mode"), counts = node.Flag("count_include_pad");
         var axes = Window.Read(node, kernel: null, dilated: true);
         if (axes.Dilations.Any(d => d != 1)) throw node.Refuse("it has dilations, which the layer has not");
-        if (pads is not null) return ImportBordered(node, Window.Geometry(node, axes, ceilMode), pads, counts);
+        if (pads is not null) return ImportPadded(node, Window.Geometry(node, axes, ceilMode), pads, counts);
         return Window.Pool(node, axes, ceilMode, g => Make(g, Counts(g), rows: false), g => Make(g, Counts(g), rows: true));
 
         bool Counts(WindowGeometry g) => counts || (g.Padding == 0 && g.PaddingEnd == 0);
@@ -118,10 +118,10 @@ internal static class AveragePool
     }
 
     /// <summary>
-    /// The layer that counts its border, which a Pad has made part of the image. A border of the pool's own, or its ceil mode, does not
+    /// The layer that counts its padding, which a Pad has made part of the image. Padding of the pool's own, or its ceil mode, does not
     /// count and reaches as far behind as ceil mode does.
     /// </summary>
-    private static ImportedLayer? ImportBordered(NodeReader node, WindowGeometry own, int[] pads, bool counts)
+    private static ImportedLayer? ImportPadded(NodeReader node, WindowGeometry own, int[] pads, bool counts)
     {
         bool widened = own.PaddingEnd != 0;
         if (own.Padding != 0 || (widened && counts)) return null;
@@ -131,9 +131,9 @@ internal static class AveragePool
         var g = Window.Geometry(node, axes, own.CeilMode || widened);
         AvgPoolNd layer;
         try { layer = Make(g, countIncludePad: true, rows: x.Rank == 2); }
-        catch (ArgumentOutOfRangeException) { return null; } // a border of the kernel or more
+        catch (ArgumentOutOfRangeException) { return null; } // padding of the kernel or more
         int height = x.Rank == 3 ? x[1] : 1, width = x[x.Rank - 1];
-        // To the pool alone the border is image: in ceil mode it keeps a window that begins there, which the layer drops.
+        // To the pool alone the padding is image: in ceil mode it keeps a window that begins there, which the layer drops.
         try
         {
             if (own.Output(height + g.Padding.H + g.PaddingEnd.H, width + g.Padding.W + g.PaddingEnd.W) != g.Output(height, width))

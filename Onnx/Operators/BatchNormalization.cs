@@ -40,8 +40,8 @@ internal static class BatchNormalization
         string variance = graph.Mean($"{name}.variance", graph.Node("Mul", $"{name}.squares", [centred, centred]), Axes(sample));
         string deviation = graph.Node("Sqrt", $"{name}.deviation", [graph.Node("Add", $"{name}.variance_eps", [variance, graph.Number(layer.Eps)])]);
         string y = graph.Node("Div", $"{name}.hat", [centred, deviation]);
-        graph.Keep($"{name}.hat", y);
-        graph.Keep($"{name}.deviation", deviation);
+        graph.Save($"{name}.hat", y);
+        graph.Save($"{name}.deviation", deviation);
         if (layer.Weight is not null) y = graph.Node("Mul", $"{name}.scaled", [y, Channels(graph, $"{name}.weight_channels", graph.NameOf(layer.Weight), sample)]);
         if (layer.Bias is not null) y = graph.Node("Add", name, [y, Channels(graph, $"{name}.bias_channels", graph.NameOf(layer.Bias), sample)]);
         if (layer.RunningMean is not null) Estimates(graph, name, layer, sample, mean, variance);
@@ -52,7 +52,7 @@ internal static class BatchNormalization
     public static string? Backward(TrainingWriter graph, TrainingLayer at, string dy, BatchNorm layer)
     {
         long[] axes = Axes(at.XSample);
-        string hat = graph.Kept($"{at.Name}.hat");
+        string hat = graph.Saved($"{at.Name}.hat");
         string product = graph.Node("Mul", $"{at.Name}.dy_hat", [dy, hat]);
         graph.Gradient(layer.Weight, name => graph.Sum(name, product, axes));
         graph.Gradient(layer.Bias, name => graph.Sum(name, dy, axes));
@@ -60,8 +60,8 @@ internal static class BatchNormalization
         string alike = graph.Node("Sub", $"{at.Name}.dy_centred", [dy, graph.Mean($"{at.Name}.dy_mean", dy, axes)]);
         string along = graph.Node("Mul", $"{at.Name}.dy_along", [hat, graph.Mean($"{at.Name}.dy_hat_mean", product, axes)]);
         string rest = graph.Node("Sub", $"{at.Name}.dy_rest", [alike, along]);
-        string dx = graph.Node("Div", layer.Weight is null ? $"{at.Name}.dx" : $"{at.Name}.dx_unscaled", [rest, graph.Kept($"{at.Name}.deviation")]);
-        return layer.Weight is null ? dx : graph.Node("Mul", $"{at.Name}.dx", [dx, graph.Kept($"{at.Name}.weight_channels")]);
+        string dx = graph.Node("Div", layer.Weight is null ? $"{at.Name}.dx" : $"{at.Name}.dx_unscaled", [rest, graph.Saved($"{at.Name}.deviation")]);
+        return layer.Weight is null ? dx : graph.Node("Mul", $"{at.Name}.dx", [dx, graph.Saved($"{at.Name}.weight_channels")]);
     }
 
     private static void Estimates(TrainingWriter graph, string name, BatchNorm layer, Shape sample, string mean, string variance)
@@ -100,7 +100,7 @@ internal static class BatchNormalization
 
     /// <summary>A number for each channel, in a shape that goes with the batch's.</summary>
     private static string Channels(TrainingWriter graph, string name, string values, Shape sample) =>
-        graph.Keep(name, sample.Rank == 1 ? values : graph.Reshape(name, values, [1, sample[0], .. Enumerable.Repeat(1L, sample.Rank - 1)]));
+        graph.Save(name, sample.Rank == 1 ? values : graph.Reshape(name, values, [1, sample[0], .. Enumerable.Repeat(1L, sample.Rank - 1)]));
 
     public static ImportedLayer Import(NodeReader node)
     {

@@ -19,7 +19,7 @@ internal static class ConvTranspose
     }
 
     /// <summary>
-    /// Along one axis the border that is cut off behind, the output padding, and zeros behind the input. ONNX Runtime takes an output
+    /// Along one axis the padding that is cut off behind, the output padding, and zeros behind the input. ONNX Runtime takes an output
     /// padding smaller than the stride alone. Of a larger one, what is cut off need not be added again; and for the rest each zero behind
     /// the input makes the output longer by the stride.
     /// </summary>
@@ -78,8 +78,8 @@ internal static class ConvTranspose
     }
 
     /// <summary>
-    /// The window and the output padding, along each axis on its own. Where the file says the size of the result instead of the border, the
-    /// border is what is left over, the smaller half in front for <c>SAME_UPPER</c> and the larger one otherwise; what is missing is added
+    /// The window and the output padding, along each axis on its own. Where the file says the size of the result instead of the padding, the
+    /// padding is what is left over, the smaller half in front for <c>SAME_UPPER</c> and the larger one otherwise; what is missing is added
     /// behind.
     /// </summary>
     private static (WindowGeometry Geometry, Size2 OutputPadding) Geometry(NodeReader node, int[] kernel)
@@ -89,11 +89,11 @@ internal static class ConvTranspose
         int[] shape = node.Ints("kernel_shape", kernel), strides = node.Ints("strides", ones), dilations = node.Ints("dilations", ones);
         if (!shape.SequenceEqual(kernel))
             throw node.Refuse($"kernel_shape is [{string.Join(", ", shape)}], the weight's [{string.Join(", ", kernel)}]");
-        int[] extra = node.Ints("output_padding", new int[axes]), border = node.Ints("pads", new int[2 * axes]);
+        int[] extra = node.Ints("output_padding", new int[axes]), pads = node.Ints("pads", new int[2 * axes]);
         string auto = node.Text("auto_pad", "NOTSET");
         if (auto is not ("NOTSET" or "VALID" or "SAME_UPPER" or "SAME_LOWER"))
             throw node.Refuse($"auto_pad is '{auto}'; NOTSET, VALID, SAME_UPPER and SAME_LOWER are read");
-        if (auto != "NOTSET" && border.Any(p => p != 0)) throw node.Refuse($"it has auto_pad {auto} and pads as well");
+        if (auto != "NOTSET" && pads.Any(p => p != 0)) throw node.Refuse($"it has auto_pad {auto} and pads as well");
         long[]? output = node.Longs("output_shape");
         if (output is not null)
         {
@@ -108,16 +108,16 @@ internal static class ConvTranspose
             long whole = (node.Sample[axis + 1] - 1L) * strides[axis] + dilations[axis] * (shape[axis] - 1L) + 1 + extra[axis];
             if (Math.Abs(whole - output[axis]) > int.MaxValue / 2) throw node.Refuse("its window is out of range");
             int total = (int)(whole - output[axis]), smaller = Math.Max(total, 0) / 2, larger = Math.Max(total, 0) - smaller;
-            (border[axis], border[axis + axes]) = auto == "SAME_UPPER" ? (smaller, larger) : (larger, smaller);
+            (pads[axis], pads[axis + axes]) = auto == "SAME_UPPER" ? (smaller, larger) : (larger, smaller);
             extra[axis] = (int)Math.Min((long)extra[axis] + Math.Max(-total, 0), int.MaxValue);
         }
         for (int axis = 0; axis < axes; axis++)
         {
             // What is added behind takes back what is cut off there.
-            int most = Math.Max(strides[axis], dilations[axis]) - 1, back = Math.Min(Math.Max(extra[axis] - most, 0), border[axis + axes]);
-            (extra[axis], border[axis + axes]) = (extra[axis] - back, border[axis + axes] - back);
+            int most = Math.Max(strides[axis], dilations[axis]) - 1, back = Math.Min(Math.Max(extra[axis] - most, 0), pads[axis + axes]);
+            (extra[axis], pads[axis + axes]) = (extra[axis] - back, pads[axis + axes] - back);
         }
-        var g = Window.Geometry(node, new Window.Axes(shape, strides, border[..axes], border[axes..], dilations));
+        var g = Window.Geometry(node, new Window.Axes(shape, strides, pads[..axes], pads[axes..], dilations));
         return (g, axes == 1 ? (0, extra[0]) : (extra[0], extra[1]));
     }
 }

@@ -130,7 +130,7 @@ internal static class Indexing
         node.RequireArity(2);
         var x = node.Sample;
         if (node.Constant(1) is not { Dims.Length: <= 1 } constant || constant.Integers() is not { Length: > 0 } indices)
-            throw node.Refuse("its indices are no constant row of whole numbers, nor a single one");
+            throw node.Refuse("its indices are no constant row of integers, nor a single one");
         int axis = node.Axis("axis", 0, x.Rank + 1);
         if (axis == 0 || axis > x.Rank)
             throw node.Refuse(axis == 0 ? "it picks samples; a layer takes all"

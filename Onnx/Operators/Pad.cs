@@ -4,13 +4,13 @@ using OnnxLeNet.Onnx.Schema;
 namespace OnnxLeNet.Onnx.Operators;
 
 /// <summary>
-/// Pad ↔ <see cref="Pad2d"/>, of the modes constant, reflect and edge. Before a Conv or an AveragePool that counts the border, zeros around
-/// the images become that layer's own padding instead: PyTorch writes an average pool with a border so, and the engine's in ceil mode is
+/// Pad ↔ <see cref="Pad2d"/>, of the modes constant, reflect and edge. Before a Conv or an AveragePool that counts the padding, zeros around
+/// the images become that layer's own padding instead: PyTorch writes an average pool with padding so, and the engine's in ceil mode is
 /// written so too.
 /// </summary>
 internal static class Pad
 {
-    /// <summary>Zeros around images, as a pool's border.</summary>
+    /// <summary>Zeros around images, as a pool's padding.</summary>
     public static string Export(GraphWriter graph, string name, string x, WindowGeometry g, int axes) =>
         Constant(graph, $"{name}.pad", x, graph.Integers($"{name}.pads", Pads(axes + 2, g.Padding.Sizes(axes), g.PaddingEnd.Sizes(axes))),
             graph.Scalar($"{name}.zero", 0));
@@ -23,7 +23,7 @@ internal static class Pad
             : graph.Node("Pad", name, [x, pads], GraphWriter.Text("mode", layer is ReflectionPad2d ? "reflect" : "edge"));
     }
 
-    /// <summary>dx: what is not border; and what the border shows, where it shows the image, added to its place.</summary>
+    /// <summary>dx: what is not padding; and what the padding shows, where it shows the image, added to its place.</summary>
     public static string Backward(TrainingWriter graph, TrainingLayer at, string dy, Pad2d layer)
     {
         if (layer is ConstantPadNd)
@@ -83,11 +83,11 @@ internal static class Pad
         if (pads is null || pads.Length != 2 * rank || pads.Any(p => Math.Abs(p) > int.MaxValue / 4))
             throw node.Refuse($"its pads are [{(pads is null ? "" : string.Join(", ", pads))}], expected {2 * rank} constants");
         if (pads[0] != 0 || pads[1] != 0 || pads[rank] != 0 || pads[rank + 1] != 0)
-            throw node.Refuse("it adds samples or channels; only borders around the images are read");
-        int[] border = [.. pads[2..rank].Concat(pads[(rank + 2)..]).Select(p => (int)p)];
-        if (border.All(p => p == 0)) return new ImportedLayer(node.Sample);
-        if (mode == "constant" && value == 0 && border.All(p => p >= 0) && PartOfNext(node, border) is { } next) return next;
-        Padding2d padding = axes == 1 ? (border[0], border[1], 0, 0) : (border[1], border[3], border[0], border[2]);
+            throw node.Refuse("it adds samples or channels; only padding around the images is read");
+        int[] around = [.. pads[2..rank].Concat(pads[(rank + 2)..]).Select(p => (int)p)];
+        if (around.All(p => p == 0)) return new ImportedLayer(node.Sample);
+        if (mode == "constant" && value == 0 && around.All(p => p >= 0) && PartOfNext(node, around) is { } next) return next;
+        Padding2d padding = axes == 1 ? (around[0], around[1], 0, 0) : (around[1], around[3], around[0], around[2]);
         return Window.OfImages(node, mode switch
         {
             "reflect" => new ReflectionPad2d(padding),
@@ -96,13 +96,13 @@ internal static class Pad
         });
     }
 
-    /// <summary>The Conv or AveragePool that alone takes the images with their border, with that as its own; null where there is none, or
+    /// <summary>The Conv or AveragePool that alone takes the images with their padding, with that as its own; null where there is none, or
     /// it cannot be.</summary>
-    private static ImportedLayer? PartOfNext(NodeReader node, int[] border)
+    private static ImportedLayer? PartOfNext(NodeReader node, int[] around)
     {
-        if (node.Follow("Conv") is { } conv) return Conv.Import(conv, border);
+        if (node.Follow("Conv") is { } conv) return Conv.Import(conv, around);
         if (node.Follow("AveragePool") is not { } pool) return null;
-        if (AveragePool.Import(pool, border) is { } layer) return layer;
+        if (AveragePool.Import(pool, around) is { } layer) return layer;
         node.Unfollow();
         return null;
     }

@@ -48,7 +48,8 @@ internal static class Reductions
 
     public static ImportedLayer ImportMax(NodeReader node) => Import(node, (axes, keepdim) => new ReduceMax(axes, keepdim));
 
-    public static ImportedLayer ImportMean(NodeReader node) => Import(node, (axes, keepdim) => new ReduceMean(axes, keepdim));
+    public static ImportedLayer ImportMean(NodeReader node) =>
+        SampleNormalization.ImportFormula(node) ?? Import(node, (axes, keepdim) => new ReduceMean(axes, keepdim));
 
     private static ImportedLayer Import(NodeReader node, Func<int[], bool, Reduce> make)
     {
@@ -73,6 +74,26 @@ internal static class Reductions
             return keeps ? mean : new ImportedLayer(new Shape(x[0]), [.. mean.Layers, new Numerics.Flatten()]);
         }
         return new ImportedLayer(layer.OutputShape(x), layer);
+    }
+
+    /// <summary>
+    /// The last axes that a node reduces, keeping them: how many; 0 where it does anything else. Checks no attribute off, until it is
+    /// <see cref="Skip">known</see> what the node is part of.
+    /// </summary>
+    public static int LastAxes(NodeReader node, int rank)
+    {
+        var attributes = node.Node.Attribute;
+        long[]? axes = AxesAreInput(node.Node.OpType, node.Opset) ? node.Constant(1)?.Integers()
+            : attributes.FirstOrDefault(attribute => attribute.Name == "axes")?.Ints.ToArray();
+        if (axes is not { Length: > 0 } || axes.Length > rank || attributes.Any(attribute => attribute is { Name: "keepdims", I: not 1 })) return 0;
+        var places = axes.Select(axis => axis < 0 ? axis + rank + 1 : axis).Order();
+        return places.SequenceEqual(Enumerable.Range(rank + 1 - axes.Length, axes.Length).Select(axis => (long)axis)) ? axes.Length : 0;
+    }
+
+    /// <summary>Checks the attributes off that <see cref="LastAxes"/> has read.</summary>
+    public static void Skip(NodeReader node)
+    {
+        foreach (string name in (string[])["axes", "keepdims", "noop_with_empty_axes"]) node.Skip(name);
     }
 
     private static bool AxesAreInput(string op, int opset) => opset >= (op == "ReduceSum" ? 13 : 18);

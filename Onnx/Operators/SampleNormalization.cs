@@ -5,7 +5,8 @@ namespace OnnxLeNet.Onnx.Operators;
 /// <summary>
 /// InstanceNormalization, LayerNormalization and GroupNormalization ↔ <see cref="InstanceNorm"/>, <see cref="LayerNorm"/> and
 /// <see cref="GroupNorm"/>. Where an operator set has the last two not yet, they are what PyTorch writes for groups: a Reshape that makes
-/// a channel of each group, InstanceNormalization, a Reshape back, and Mul and Add with γ and β.
+/// a channel of each group, InstanceNormalization, a Reshape back, and Mul and Add with γ and β. What PyTorch writes for a layer norm
+/// before operator set 17, its formula, is read too.
 /// </summary>
 internal static class SampleNormalization
 {
@@ -49,11 +50,11 @@ internal static class SampleNormalization
         string deviation = graph.Node("Sqrt", $"{name}.deviation",
             [graph.Node("Add", $"{name}.variance_eps", [variance, graph.Number(layer.Eps)])]);
         string hat = graph.Node("Div", $"{name}.hat_groups", [centred, deviation]);
-        graph.Keep($"{name}.deviation", deviation);
-        graph.Keep($"{name}.hat_groups", hat);
-        string y = graph.Keep($"{name}.hat", graph.Reshape($"{name}.hat", hat, TrainingWriter.Sizes(sample)));
+        graph.Save($"{name}.deviation", deviation);
+        graph.Save($"{name}.hat_groups", hat);
+        string y = graph.Save($"{name}.hat", graph.Reshape($"{name}.hat", hat, TrainingWriter.Sizes(sample)));
         if (layer.Weight is null) return y;
-        y = graph.Node("Mul", $"{name}.scaled", [y, graph.Keep($"{name}.gamma", Element(layer.Weight, $"{name}.gamma"))]);
+        y = graph.Node("Mul", $"{name}.scaled", [y, graph.Save($"{name}.gamma", Element(layer.Weight, $"{name}.gamma"))]);
         return graph.Node("Add", name, [y, Element(layer.Bias!, $"{name}.beta")]);
 
         string Element(Parameter parameter, string broadcast)
@@ -74,16 +75,16 @@ internal static class SampleNormalization
         long[] summed = layer is LayerNorm ? [.. Enumerable.Range(0, first + 1).Select(axis => (long)axis)]
             : [0, .. Enumerable.Range(2, sample.Rank - 1).Select(axis => (long)axis)];
         graph.Gradient(layer.Weight,
-            name => graph.Sum(name, graph.Node("Mul", $"{at.Name}.dy_hat", [dy, graph.Kept($"{at.Name}.hat")]), summed));
+            name => graph.Sum(name, graph.Node("Mul", $"{at.Name}.dy_hat", [dy, graph.Saved($"{at.Name}.hat")]), summed));
         graph.Gradient(layer.Bias, name => graph.Sum(name, dy, summed));
         if (!at.NeedsDx) return null;
-        if (layer.Weight is not null) dy = graph.Node("Mul", $"{at.Name}.dy_scaled", [dy, graph.Kept($"{at.Name}.gamma")]);
-        string hat = graph.Kept($"{at.Name}.hat_groups"), own = graph.Reshape($"{at.Name}.dy_groups", dy, Groups(layer, sample));
+        if (layer.Weight is not null) dy = graph.Node("Mul", $"{at.Name}.dy_scaled", [dy, graph.Saved($"{at.Name}.gamma")]);
+        string hat = graph.Saved($"{at.Name}.hat_groups"), own = graph.Reshape($"{at.Name}.dy_groups", dy, Groups(layer, sample));
         string product = graph.Node("Mul", $"{at.Name}.dy_product", [own, hat]);
         string alike = graph.Node("Sub", $"{at.Name}.dy_centred", [own, graph.Mean($"{at.Name}.dy_mean", own, [2])]);
         string along = graph.Node("Mul", $"{at.Name}.dy_along", [hat, graph.Mean($"{at.Name}.dy_product_mean", product, [2])]);
         string rest = graph.Node("Sub", $"{at.Name}.dy_rest", [alike, along]);
-        string dx = graph.Node("Div", $"{at.Name}.dx_groups", [rest, graph.Kept($"{at.Name}.deviation")]);
+        string dx = graph.Node("Div", $"{at.Name}.dx_groups", [rest, graph.Saved($"{at.Name}.deviation")]);
         return graph.Reshape($"{at.Name}.dx", dx, TrainingWriter.Sizes(sample));
     }
 
@@ -116,6 +117,63 @@ internal static class SampleNormalization
         node.Fill(layer.Weight!, node.Weight(1));
         if (node.Has(2)) node.Fill(layer.Bias!, node.Weight(2));
         return new ImportedLayer(x, layer);
+    }
+
+    /// <summary>
+    /// The layer norm of which a ReduceMean is the first node, (x − mean)/√(mean of (x − mean)² + ε) with a Mul by γ and an Add of β or
+    /// without; null where it is none.
+    /// </summary>
+    public static ImportedLayer? ImportFormula(NodeReader node)
+    {
+        string x = node.Node.Input[0];
+        var sample = node.Sample;
+        var followed = new List<NodeReader>();
+        var centred = Follow("Sub");
+        var squares = centred is null ? null : Kept(node.FollowOneOfTwo("Pow", "Div") ?? node.FollowOneOfTwo("Mul", "Div"));
+        var variance = squares is null ? null : Follow("ReduceMean");
+        var shifted = variance is null ? null : Follow("Add");
+        var deviation = shifted is null ? null : Follow("Sqrt");
+        var last = deviation is null ? null : Follow("Div");
+        if (last is null || !Takes(centred!, x, node) || !Takes(last, centred!.Node.Output[0], deviation!)
+            || shifted!.Constant(1)?.Single is not { } epsilon
+            || !(squares!.Node.OpType == "Pow" ? squares.Constant(1)?.Single is 2 : squares.Node.Input[0] == squares.Node.Input[1])
+            || Reductions.LastAxes(node, sample.Rank) is not (> 0 and var axes) || Reductions.LastAxes(variance!, sample.Rank) != axes)
+            return Not(0);
+        var normalized = new Shape(sample.Sizes[^axes..].ToArray());
+        int formula = followed.Count;
+        // A Mul that is not this layer's is a node of its own.
+        var weight = Follow("Mul")?.Constant(1);
+        var bias = weight is null ? null : Follow("Add")?.Constant(1);
+        bool affine = IsOf(weight) && IsOf(bias);
+        if (!affine) Not(formula);
+        Reductions.Skip(node);
+        Reductions.Skip(variance!);
+        var layer = new LayerNorm(normalized, NodeReader.Shortest(epsilon), affine);
+        if (affine)
+        {
+            node.Fill(layer.Weight!, weight!);
+            node.Fill(layer.Bias!, bias!);
+        }
+        return new ImportedLayer(sample, layer);
+
+        NodeReader? Follow(string op) => Kept(node.Follow(op));
+
+        NodeReader? Kept(NodeReader? next)
+        {
+            if (next is not null) followed.Add(next);
+            return next;
+        }
+
+        ImportedLayer? Not(int from)
+        {
+            for (; followed.Count > from; followed.RemoveAt(followed.Count - 1)) node.Unfollow();
+            return null;
+        }
+
+        static bool Takes(NodeReader taker, string first, NodeReader second) =>
+            taker.Node.Input.Count == 2 && taker.Node.Input[0] == first && taker.Node.Input[1] == second.Node.Output[0];
+
+        bool IsOf(Constant? constant) => constant is { IsFloat: true } && constant.Dims.AsSpan().SequenceEqual(normalized.Sizes);
     }
 
     /// <summary>Until operator set 20, γ and β have an element for each group.</summary>

@@ -24,9 +24,9 @@ internal static class Window
     public static AttributeProto Dilations(WindowGeometry g, int axes) => Ints("dilations", axes, g.Dilation);
 
     /// <summary>
-    /// A pool's window as every reader of the file takes it. In ceil mode readers differ where a last window would begin in the border:
+    /// A pool's window as every reader of the file takes it. In ceil mode readers differ where a last window would begin in the padding:
     /// older ones keep it, PyTorch, the engine and newer ones drop it. So ceil mode is written only where it makes a difference and none is
-    /// dropped; where one axis drops its window and the other needs the rounding, the border behind is widened by what the rounding takes.
+    /// dropped; where one axis drops its window and the other needs the rounding, the padding behind is widened by what the rounding takes.
     /// </summary>
     public static (WindowGeometry Geometry, bool CeilMode) Unambiguous(Module layer, WindowGeometry g, Shape sample)
     {
@@ -43,7 +43,7 @@ internal static class Window
             && Keeps(w, width, g.Kernel.W, g.Stride.W, g.Padding.W, g.PaddingEnd.W, g.Dilation.W)) return (g, true);
         Size2 end = (g.PaddingEnd.H + Math.Max(beyondH, 0), g.PaddingEnd.W + Math.Max(beyondW, 0));
         if (end.H >= g.Kernel.H || end.W >= g.Kernel.W)
-            throw new OnnxException($"{layer} cannot be exported for samples of shape {sample}: in ceil mode readers of ONNX differ on its output's size, and a border of {end} is no smaller than the kernel");
+            throw new OnnxException($"{layer} cannot be exported for samples of shape {sample}: in ceil mode readers of ONNX differ on its output's size, and padding of {end} is no smaller than the kernel");
         return (new WindowGeometry(g.Kernel, g.Stride, g.Padding, g.Dilation, false, end), false);
     }
 
@@ -64,7 +64,7 @@ internal static class Window
     {
         int axes = x.Rank - 1;
         var ((xH, xW), (yH, yW)) = (Images.Places(x), Images.Places(y));
-        // From the border's first place on, the windows cover so many; beyond lies what is missing or left over.
+        // From the padding's first place on, the windows cover so many; beyond lies what is missing or left over.
         int coveredH = (yH - 1) * g.Stride.H + g.Dilation.H * (g.Kernel.H - 1) + 1;
         int coveredW = (yW - 1) * g.Stride.W + g.Dilation.W * (g.Kernel.W - 1) + 1;
         int missingH = Math.Max(xH + g.Padding.H - coveredH, 0), missingW = Math.Max(xW + g.Padding.W - coveredW, 0);
@@ -85,7 +85,7 @@ internal static class Window
         return axes;
     }
 
-    /// <summary>A window's attributes, a number for each spatial axis: the begins of the border, then the ends, are apart.</summary>
+    /// <summary>A window's attributes, a number for each spatial axis: the begins of the padding, then the ends, are apart.</summary>
     public sealed record Axes(int[] Kernel, int[] Strides, int[] Begin, int[] End, int[] Dilations);
 
     /// <summary>A window's attributes; the kernel is the weight's where the file does not repeat it.</summary>
@@ -103,20 +103,20 @@ internal static class Window
         if (kernel is not null && !shape.SequenceEqual(kernel))
             throw node.Refuse($"kernel_shape is [{string.Join(", ", shape)}], the weight's [{string.Join(", ", kernel)}]");
         string auto = node.Text("auto_pad", "NOTSET");
-        int[] border = node.Ints("pads", new int[2 * axes]);
+        int[] pads = node.Ints("pads", new int[2 * axes]);
         if (auto is not ("NOTSET" or "VALID" or "SAME_UPPER" or "SAME_LOWER"))
             throw node.Refuse($"auto_pad is '{auto}'; NOTSET, VALID, SAME_UPPER and SAME_LOWER are read");
-        if (auto != "NOTSET" && border.Any(p => p != 0)) throw node.Refuse($"it has auto_pad {auto} and pads as well");
+        if (auto != "NOTSET" && pads.Any(p => p != 0)) throw node.Refuse($"it has auto_pad {auto} and pads as well");
         for (int axis = 0; axis < axes && auto.StartsWith("SAME", StringComparison.Ordinal); axis++)
         {
-            // As many positions as strides begin in the input; an odd border's larger half lies behind, or in front for lower.
+            // As many positions as strides begin in the input; an odd padding's larger half lies behind, or in front for lower.
             long size = node.Sample[axis + 1], stride = Math.Max(strides[axis], 1);
             long total = Math.Max(((size + stride - 1) / stride - 1) * stride + dilations[axis] * (shape[axis] - 1L) + 1 - size, 0);
             if (total > int.MaxValue) throw node.Refuse("its window is out of range");
             int smaller = (int)(total / 2), larger = (int)(total - smaller);
-            (border[axis], border[axis + axes]) = auto == "SAME_UPPER" ? (smaller, larger) : (larger, smaller);
+            (pads[axis], pads[axis + axes]) = auto == "SAME_UPPER" ? (smaller, larger) : (larger, smaller);
         }
-        return new Axes(shape, strides, border[..axes], border[axes..], dilations);
+        return new Axes(shape, strides, pads[..axes], pads[axes..], dilations);
     }
 
     /// <summary>The window over the last two axes, or over the last one as an image of height 1.</summary>
@@ -128,7 +128,7 @@ internal static class Window
         catch (ArgumentOutOfRangeException error) { throw node.Refuse(error.Message); }
     }
 
-    /// <summary>Border behind that a pool is made with: none where PyTorch's rule for equal borders holds.</summary>
+    /// <summary>Padding behind that a pool is made with: none where PyTorch's rule for equal paddings holds.</summary>
     public static Size2? PoolEnd(WindowGeometry g) =>
         g.IsSymmetric && g.Padding.H <= g.Kernel.H / 2 && g.Padding.W <= g.Kernel.W / 2 ? null : g.PaddingEnd;
 

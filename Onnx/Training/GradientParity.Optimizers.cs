@@ -27,7 +27,12 @@ public static partial class GradientParity
     /// </summary>
     /// <inheritdoc cref="Gradients"/>
     public static IReadOnlyList<OptimizerRow> Optimizers(
-        Module network, Shape sample, ImageDataset? data = null, OrtOptions? options = null, long seed = 1, bool all = false)
+        Module network, Shape sample, ImageDataset? data = null, OrtOptions? options = null, long seed = 1, bool all = false) =>
+        Optimizers(network, sample, data, options, seed, all, optimizer => optimizer.Step());
+
+    /// <summary>The same with the engine's update given: tests of the prover pass one that differs from what was exported.</summary>
+    internal static IReadOnlyList<OptimizerRow> Optimizers(
+        Module network, Shape sample, ImageDataset? data, OrtOptions? options, long seed, bool all, Action<Optimizer> update)
     {
         ArgumentNullException.ThrowIfNull(network);
         var cost = NetworkCost.Of(Graph.Trace(network, sample));
@@ -44,10 +49,11 @@ public static partial class GradientParity
         var rows = new List<OptimizerRow>();
         foreach (var contender in contenders)
         {
+            GC.Collect(); // the weights of the last one, three times over
             for (int number = 1; number <= MostTries; number++)
             {
                 rows.Add(Compare(network, sample, contender, data, options ?? new OrtOptions(), seed + number - 1, steps,
-                    batch) with { Try = number });
+                    batch, update) with { Try = number });
                 if (rows[^1].Passed) break;
             }
         }
@@ -87,8 +93,9 @@ public static partial class GradientParity
         yield return new("SGD, momentum, clipped by value", () => new SGD(Parameters(), Descent, momentum: 0.9), WeightTolerance,
             ClipValue: 0.01);
         yield return new("Adam", () => new Adam(Parameters(), Rate, eps: Eps), NormalizedTolerance, Rank: 1);
-        yield return new("Adam, amsgrad, weight decay", () => new Adam(Parameters(), Rate, eps: Eps, weightDecay: 1e-2, amsgrad: true),
-            NormalizedTolerance);
+        // With the usual β₂ the mean of squares only grows in so few steps, and the largest one is always the last.
+        yield return new("Adam, amsgrad, weight decay",
+            () => new Adam(Parameters(), Rate, (0.9, 0.8), Eps, weightDecay: 1e-2, amsgrad: true), NormalizedTolerance);
         yield return new("AdamW", () => new AdamW(Parameters(), Rate, eps: Eps, weightDecay: 0.1), NormalizedTolerance);
         yield return new("RMSprop", () => new RMSprop(Parameters(), Mean, eps: Eps), NormalizedTolerance);
         yield return new("RMSprop, centered, momentum, weight decay",
@@ -96,7 +103,8 @@ public static partial class GradientParity
     }
 
     private static OptimizerRow Compare(
-        Module network, Shape sample, Contender contender, ImageDataset? data, OrtOptions options, long seed, int steps, int batch)
+        Module network, Shape sample, Contender contender, ImageDataset? data, OrtOptions options, long seed, int steps, int batch,
+        Action<Optimizer> update)
     {
         using var start = new Unchanged(network, seed);
         var loss = LossFor(network, sample);
@@ -113,7 +121,7 @@ public static partial class GradientParity
             double own = task.Engine(network, out _);
             if (contender.ClipNorm is { } norm) GradientClipping.ByNorm(network.Parameters(), norm);
             if (contender.ClipValue is { } value) GradientClipping.ByValue(network.Parameters(), value);
-            optimizer.Step();
+            update(optimizer);
             lossMaxAbs = Math.Max(lossMaxAbs, Math.Abs(own - other));
         }
         var reached = network.StateDict().Clone();

@@ -130,17 +130,16 @@ public static partial class GradientParity
         using var trainer = OrtTrainer.Load(TrainingExporter.Export(network, sample, "training", still, graph, null, backwards), network,
             still, options, random);
         var rows = new List<GradientRow>();
-        int dataBatch = data is null ? 0 : Math.Min(backwards is null ? DataBatch : BatchSizes[0], data.Count), samples = dataBatch;
-        foreach (int size in BatchSizes)
+        int dataBatch = data is null ? 0 : Math.Min(backwards is null ? DataBatch : NodeGradients.BatchSize, data.Count), samples = dataBatch;
+        foreach (int size in backwards is null ? BatchSizes : [NodeGradients.BatchSize])
         {
             samples += size;
-            if (!all && size > BatchSizes[0] && 2 * cost.Step(samples) > NetworkCost.Budget) break;
-            if (backwards is not null && size > BatchSizes[0]) break; // every value of every node: a small batch has enough
+            if (!all && rows.Count > 0 && 2 * cost.Step(samples) > NetworkCost.Budget) break;
             rows.AddRange(Tried($"random, batch {size}", input => Compare(network, trainer, input, Task.Random(trainer, size, random),
                 options.Device, backwards)));
         }
-        if (backwards is not null) rows.AddRange(NodeGradients.Whole(network, Task.Random(trainer, BatchSizes[0], random).X, seed,
-            $"random, batch {BatchSizes[0]}"));
+        if (backwards is not null) rows.AddRange(NodeGradients.Whole(network, Task.Random(trainer, NodeGradients.BatchSize, random).X, seed,
+            $"random, batch {NodeGradients.BatchSize}"));
         if (data is null) return rows;
         bool noisy = options.Device.Type != OrtDeviceType.Cpu;
         rows.AddRange(Tried($"{name}{(noisy ? " with noise" : "")}, batch {dataBatch}", input =>
@@ -183,7 +182,7 @@ public static partial class GradientParity
         if (backwards is not null)
         {
             foreach (var row in NodeGradients.Compare(network, trainer, backwards, task.X, sums,
-                (name, own, other) => Row(name, own, other, null)))
+                (name, own, output) => Row(name, own.ToTensor().Data, trainer.Value(output), null)))
                 yield return row;
         }
         var names = network.NamedParameters().ToDictionary(named => named.Parameter, named => named.Name);

@@ -21,6 +21,11 @@ internal static class NodeGradients
     public const double MostWhole = 1e6;
 
     /// <summary>
+    /// Samples of its batch: every value of every node is compared, so that few are enough.
+    /// </summary>
+    public const int BatchSize = 2;
+
+    /// <summary>
     /// The rows of each node that has a gradient to pass on: its result in training, and its gradients. Adds up those of the parameters.
     /// </summary>
     /// <param name="network">In training mode.</param>
@@ -30,22 +35,24 @@ internal static class NodeGradients
     /// <param name="sums">
     /// Gets for each parameter of one axis, whose gradient is a sum of dy over samples and places, the Euclidean norm of a sum's terms: the
     /// size that it has where their signs are random. What is left of them where they cancel is rounding. </param>
-    /// <param name="row">Makes a row of a name, the engine's gradient and ONNX Runtime's.</param>
+    /// <param name="row">Makes a row of a name, the engine's values and the output that has ONNX Runtime's.</param>
     public static IEnumerable<GradientRow> Compare(Module network, OrtTrainer trainer, IReadOnlyList<TracedBackward> backwards, Tensor x,
-        Dictionary<Parameter, double> sums, Func<string, float[], float[], GradientRow> row)
+        Dictionary<Parameter, double> sums, Func<string, Batch, string, GradientRow> row)
     {
         var graph = Graph.Trace(network, trainer.Sample);
         int samples = x.Shape[0];
         network.ZeroGrad();
         foreach (var backward in backwards)
         {
+            // What the last node left is as large as this one wants: memory that has been used costs less than fresh memory.
+            GC.Collect();
             var node = graph.Nodes[backward.Node];
             var dy = Of(trainer.Value(backward.Dy), samples, node.Output.Sample);
             foreach (var parameter in node.Layer.Parameters().Where(parameter => parameter.Value.Shape.Rank == 1))
                 sums[parameter] = Math.Max(sums.GetValueOrDefault(parameter), LargestNorm(dy, parameter.Value.Shape[0]));
             var execution = new Execution(node.Layer);
             var y = execution.Forward([.. node.Inputs.Select(ValueOf)])[0];
-            yield return row($"{Label(node)} y", y.ToTensor().Data, trainer.Value(TrainingNames.ValueOf(node.Output.Index)).ToArray());
+            yield return row($"{Label(node)} y", y, TrainingNames.ValueOf(node.Output.Index));
             var dx = execution.Backward([dy], retainGraph: false);
             if (backward.Before is { } number)
             {
@@ -57,8 +64,7 @@ internal static class NodeGradients
             for (int i = 0; i < dx.Length; i++)
             {
                 if (backward.Dx[i] is { } name && dx[i] is { } own)
-                    yield return row($"{Label(node)} dx{(dx.Length > 1 ? $"[{i}]" : "")}", own.ToTensor().Data,
-                        trainer.Value(name).ToArray());
+                    yield return row($"{Label(node)} dx{(dx.Length > 1 ? $"[{i}]" : "")}", own, name);
             }
         }
 
@@ -95,5 +101,5 @@ internal static class NodeGradients
     private static string Label(Node node) => node.Name.Length > 0 ? node.Name : $"%{node.Output.Index} {node.Layer.GetType().Name}";
 
     private static Batch Of(ReadOnlySpan<float> values, int samples, Shape sample) =>
-        Batch.FromTensor(new Tensor(sample.Prepend(samples), values.ToArray()));
+        Batch.FromRows(values, samples, sample);
 }

@@ -5,7 +5,7 @@ namespace OnnxLeNet.Onnx;
 
 /// <summary>A tensor that a training step takes and, mostly, replaces: a parameter, a buffer, or what the optimizer keeps.</summary>
 /// <param name="Name">Its input's name in the graph.</param>
-/// <param name="Type">Floats, or whole numbers.</param>
+/// <param name="Type">Floats, or integers.</param>
 /// <param name="Shape">Its sizes; none for a single number.</param>
 /// <param name="Parameter">The parameter that it is.</param>
 /// <param name="Buffer">The network's buffer that it is.</param>

@@ -37,7 +37,7 @@ internal sealed class TrainingWriter
 {
     private readonly Dictionary<Parameter, string> names;
     private readonly HashSet<Parameter> trained;
-    private readonly Dictionary<string, string> constants = [], kept = [];
+    private readonly Dictionary<string, string> constants = [], saved = [];
     private string? samples;
 
     public TrainingWriter(GraphWriter graph, TrainingGraphOptions options, Dictionary<Parameter, string> names,
@@ -91,15 +91,15 @@ internal sealed class TrainingWriter
         Graph.Node(opType, name, inputs, attributes);
 
     /// <summary>Remembers a value of a layer's forward for its backward.</summary>
-    public string Keep(string key, string value) => kept[key] = value;
+    public string Save(string key, string value) => saved[key] = value;
 
-    public string Kept(string key) => kept[key];
+    public string Saved(string key) => saved[key];
 
     /// <summary>Gives a value that nothing has taken yet another name.</summary>
     public void Rename(string from, string to)
     {
         Graph.Rename(from, to);
-        foreach (string key in kept.Keys.Where(key => kept[key] == from).ToList()) kept[key] = to;
+        foreach (string key in saved.Keys.Where(key => saved[key] == from).ToList()) saved[key] = to;
     }
 
     /// <summary>A value of the state that this step replaces.</summary>
@@ -119,10 +119,10 @@ internal sealed class TrainingWriter
             () => Graph.Scalar(Graph.FreeName("number"), single));
     }
 
-    /// <summary>A whole number without axes.</summary>
+    /// <summary>An integer without axes.</summary>
     public string Integer(long value) => Constant($"integer {value}", () => Graph.Integer(Graph.FreeName("integer"), value));
 
-    /// <summary>A row of whole numbers.</summary>
+    /// <summary>A row of integers.</summary>
     public string Integers(params long[] values) =>
         Constant($"integers {string.Join(' ', values)}", () => Graph.Integers(Graph.FreeName("integers"), values));
 

@@ -105,7 +105,7 @@ let transformOf (given: Given) (metadata: IReadOnlyDictionary<string, string>) (
         | None, Some text, _ ->
             let value = number ModelMetadata.Padding text
             if value <> Math.Floor value then
-                raise (OnnxException $"the model's metadata says {ModelMetadata.Padding} = '{text}', expected a whole number")
+                raise (OnnxException $"the model's metadata says {ModelMetadata.Padding} = '{text}', expected an integer")
             int value
         | None, None, Some size -> paddingFor stored size
         | None, None, None -> 0
