@@ -231,6 +231,26 @@ public sealed class OnnxExportTests
         foreach (var output in graph.Output) Assert.Contains(output.Name, known);
     }
 
+    /// <summary>A size is a factor where a float is it exactly: what computes the size of the samples runs on no GPU.</summary>
+    [TestMethod]
+    [DataRow(6, 9, 17, "Resize", "scales 2 1.5")]
+    [DataRow(5, 7, 17, "Shape,Slice,Concat,Resize", "sizes")]
+    [DataRow(5, 7, 18, "Resize", "sizes 5 7")]
+    public void ASizeIsAFactorWhereItIsExact(int height, int width, int opset, string nodes, string expected)
+    {
+        var layer = new Upsample(new Size2(height, width));
+        var graph = OnnxExporter.Export(layer, new Shape(2, 3, 6), "net", options: new ExportOptions { Opset = opset }).Graph;
+        Assert.AreEqual(nodes, string.Join(",", graph.Node.Select(node => node.OpType)));
+        var resize = graph.Node[^1];
+        bool scales = resize.Input.Count == 3;
+        var constant = graph.Initializer.FirstOrDefault(tensor => tensor.Name == resize.Input[^1]);
+        string said = constant is null ? "" : scales
+            ? " " + string.Join(" ", System.Runtime.InteropServices.MemoryMarshal.Cast<byte, float>(constant.RawData.Span)[2..].ToArray()
+                .Select(scale => FormattableString.Invariant($"{scale}")))
+            : " " + string.Join(" ", System.Runtime.InteropServices.MemoryMarshal.Cast<byte, long>(constant.RawData.Span).ToArray());
+        Assert.AreEqual(expected, (scales ? "scales" : "sizes") + said);
+    }
+
     private static ModelProto ReadBack(Module network, Shape sample, string name, IEnumerable<KeyValuePair<string, string>>? metadata = null)
     {
         using var folder = new ModelFolder();

@@ -26,8 +26,10 @@ internal static class Resize
         [NearestMode.Ceil] = "ceil",
     };
 
-    /// <summary>The factors, or the size. Operator sets before 18 want the size of every axis: that of the samples is the
-    /// input's.</summary>
+    /// <summary>
+    /// The factors, or the size. Operator sets before 18 want the size of every axis, that of the samples as well, which a GPU does not
+    /// compute: where a factor says it exactly, it is that.
+    /// </summary>
     public static string Export(GraphWriter graph, string name, string x, Numerics.Resize layer, Shape sample)
     {
         var coordinates = OfSize(layer.Size, layer.Coordinates);
@@ -44,6 +46,8 @@ internal static class Resize
                     + $"not {output[1]}×{output[2]}: give the size itself");
             scales = graph.Constant($"{name}.scales", new Tensor(new Shape(4), [1, 1, h, w]));
         }
+        else if (graph.Opset < 18 && FactorOf(sample[1], output[1]) is { } high && FactorOf(sample[2], output[2]) is { } wide)
+            scales = graph.Constant($"{name}.scales", new Tensor(new Shape(4), [1, 1, high, wide]));
         else if (graph.Opset >= 18) sizes = graph.Integers($"{name}.sizes", output[1], output[2]);
         else
         {
@@ -66,6 +70,9 @@ internal static class Resize
         }
         return graph.Node("Resize", name, sizes.Length > 0 ? [x, "", "", sizes] : [x, "", scales], [.. attributes]);
     }
+
+    /// <summary>The factor from one size to another, where a float is it exactly: readers compute with one, and others with doubles.</summary>
+    private static float? FactorOf(int from, int to) => (float)to / from is var factor && (double)factor * from == to ? factor : null;
 
     /// <summary>dx: each gradient by the weights of the places it came from, along rows and columns.</summary>
     public static string Backward(TrainingWriter graph, TrainingLayer at, string dy, Numerics.Resize layer)

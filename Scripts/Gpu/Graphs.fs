@@ -161,27 +161,28 @@ let private transposed (g: Generator) =
           Flatten()
           Linear(408, 4, generator = g) ]
 
+/// Sizes that a float's factor says exactly: others want a Concat of the samples' number, which a GPU does not run.
 let private nearest (g: Generator) =
     chain
         [ Conv2d(2, 3, 2, generator = g)
           Upsample(scaleFactor = Scale2(2, 3))
           AvgPool2d 2
-          Upsample(Size2(5, 7))
-          Resize(Nullable(Size2(4, 5)), Nullable(), Nullable NearestMode.Ceil)
+          Upsample(Size2(6, 12))
+          Resize(Nullable(Size2(3, 9)), Nullable(), Nullable NearestMode.Ceil)
           Flatten()
-          Linear(60, 3, generator = g) ]
+          Linear(81, 3, generator = g) ]
 
 let private bilinear (g: Generator) =
     chain
         [ Conv2d(2, 3, 2, generator = g)
-          Upsample(Size2(5, 6), mode = UpsampleMode.Bilinear)
+          Upsample(Size2(6, 8), mode = UpsampleMode.Bilinear)
           Tanh()
-          Upsample(Size2(3, 9), mode = UpsampleMode.Bilinear, alignCorners = true)
+          Upsample(Size2(9, 12), mode = UpsampleMode.Bilinear, alignCorners = true)
           Flatten()
-          Linear(81, 3, generator = g) ]
+          Linear(324, 3, generator = g) ]
 
-let private bordered features (borders: Module list) (g: Generator) =
-    chain ([ Conv2d(2, 3, 2, generator = g) :> Module ] @ borders @ [ Flatten(); Linear(features, 3, generator = g) ])
+let private padded features (paddings: Module list) (g: Generator) =
+    chain ([ Conv2d(2, 3, 2, generator = g) :> Module ] @ paddings @ [ Flatten(); Linear(features, 3, generator = g) ])
 
 /// Channels split, shuffled and joined again; rows and columns taken by steps and by number.
 let private parts (g: Generator) : Module =
@@ -321,16 +322,16 @@ let all =
       { Name = "transposed convolution"; Sample = Shape(2, 3, 4); Build = transposed }
       { Name = "sizes, nearest"; Sample = image; Build = nearest }
       { Name = "sizes, bilinear"; Sample = image; Build = bilinear }
-      { Name = "borders, constant"
+      { Name = "padding, constant"
         Sample = image
         Build =
-          bordered
+          padded
               84
               [ ZeroPad2d(Padding2d(1, 2, 0, 1))
                 ConstantPad2d(Padding2d(-2, 1, 3, 0), 0.5)
                 ConstantPad2d(Padding2d(1, 0, -3, 0), 0) ] }
-      { Name = "borders, reflect"; Sample = image; Build = bordered 105 [ ReflectionPad2d(Padding2d(2, 1, 0, 2)) ] }
-      { Name = "borders, replicate"; Sample = image; Build = bordered 108 [ ReplicationPad2d(Padding2d(3, -1, 1, 2)) ] }
+      { Name = "padding, reflect"; Sample = image; Build = padded 105 [ ReflectionPad2d(Padding2d(2, 1, 0, 2)) ] }
+      { Name = "padding, replicate"; Sample = image; Build = padded 108 [ ReplicationPad2d(Padding2d(3, -1, 1, 2)) ] }
       { Name = "parts"; Sample = Shape(2, 4, 6); Build = parts }
       { Name = "reductions"; Sample = Shape(2, 5, 6); Build = reductions }
       { Name = "reductions over channels"; Sample = Shape(2, 6, 5); Build = reductionsOverChannels }
