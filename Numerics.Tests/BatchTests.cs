@@ -4,6 +4,7 @@ using OnnxLeNet.Onnx;
 namespace OnnxLeNet.Numerics.Tests;
 
 [TestClass]
+[DoNotParallelize]
 public sealed class BatchTests
 {
     /// <summary>Math.NET counts a matrix's elements in 32 bits: some of these wrap to nothing, others to a positive number.</summary>

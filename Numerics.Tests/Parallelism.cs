@@ -1,2 +1,4 @@
-// The engine's threads, vector width and provider belong to the process, and tests set them; and timings want the cores to themselves.
-[assembly: DoNotParallelize]
+// Two classes at a time: most tests of the verbs wait for a process of their own. A class that sets what belongs to the process (the engine's
+// threads, vector width, provider and default generator, the environment), or that measures time or memory, has the machine to itself
+// afterwards: it says DoNotParallelize.
+[assembly: Parallelize(Workers = 2, Scope = ExecutionScope.ClassLevel)]

@@ -6,6 +6,7 @@ namespace OnnxLeNet.Numerics.Tests;
 
 /// <summary>The README's C# stands here, word for word, and runs; a test compares the two.</summary>
 [TestClass]
+[DoNotParallelize]
 public sealed class ReadmeTests
 {
     [TestMethod]

@@ -4,6 +4,7 @@ namespace OnnxLeNet.Numerics.Tests;
 
 /// <summary>Against what PyTorch printed once: torch_text.json, which torch_text.py beside it writes.</summary>
 [TestClass]
+[DoNotParallelize]
 public sealed class TensorTextTests
 {
     private static readonly JsonElement Golden = Load();

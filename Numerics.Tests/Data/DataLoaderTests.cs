@@ -1,6 +1,7 @@
 namespace OnnxLeNet.Numerics.Tests;
 
 [TestClass]
+[DoNotParallelize]
 public sealed class DataLoaderTests
 {
     [TestMethod]

@@ -3,6 +3,7 @@ namespace OnnxLeNet.Numerics.Tests;
 /// <summary>Networks that are no chains: what they compute, their gradients, and that nothing depends on threads or on what is
 /// fused.</summary>
 [TestClass]
+[DoNotParallelize]
 public sealed class GraphTests
 {
     public static IEnumerable<string> Names => GraphNetworks.All.Keys;

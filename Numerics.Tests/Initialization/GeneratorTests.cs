@@ -1,6 +1,7 @@
 namespace OnnxLeNet.Numerics.Tests;
 
 [TestClass]
+[DoNotParallelize]
 public sealed class GeneratorTests
 {
     /// <summary>The published sequence of SplitMix64 for this seed: the stream is the same on every machine.</summary>

@@ -2,6 +2,7 @@ namespace OnnxLeNet.Numerics.Tests;
 
 /// <summary>Lengths around every number of lanes, inside larger arrays whose other elements must stay.</summary>
 [TestClass]
+[DoNotParallelize]
 public sealed class ElementwiseTests
 {
     private static readonly int[] Lengths = [0, 1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 128, 129, 1000];

@@ -2,6 +2,7 @@ namespace OnnxLeNet.Numerics.Tests;
 
 /// <summary>im2col and col2im against plain loops over every index, on geometry where no two sizes are equal.</summary>
 [TestClass]
+[DoNotParallelize]
 public sealed class Im2ColTests
 {
     public static IEnumerable<int> Widths => Implementations.Widths;

@@ -1,6 +1,7 @@
 namespace OnnxLeNet.Numerics.Tests;
 
 [TestClass]
+[DoNotParallelize]
 public sealed class MaxPoolingTests
 {
     private const float Inf = float.PositiveInfinity;

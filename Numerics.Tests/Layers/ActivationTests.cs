@@ -4,6 +4,7 @@ namespace OnnxLeNet.Numerics.Tests;
 /// Activations and softmax where an exponential overflows or vanishes, at every width, in the vectors and in the rest after them.
 /// </summary>
 [TestClass]
+[DoNotParallelize]
 public sealed class ActivationTests
 {
     /// <summary>y and dy/dx far out, which are those of the limits.</summary>

@@ -1,6 +1,7 @@
 namespace OnnxLeNet.Numerics.Tests;
 
 [TestClass]
+[DoNotParallelize]
 public sealed class BatchNormTests
 {
     /// <summary>Statistics are those of the whole batch, however many blocks other layers would make of it.</summary>

@@ -1,6 +1,7 @@
 namespace OnnxLeNet.Numerics.Tests;
 
 [TestClass]
+[DoNotParallelize]
 public sealed class DropoutTests
 {
     private static readonly Shape Sample = new(3, 4, 5);

@@ -3,6 +3,7 @@ namespace OnnxLeNet.Numerics.Tests;
 /// <summary>Forward and every gradient of each layer in the engine against the references, for all that is implemented more than
 /// once.</summary>
 [TestClass]
+[DoNotParallelize]
 public sealed class LayerTests
 {
     /// <summary>Blocks of 16 and of 32 samples, whole and partial ones.</summary>

@@ -2,6 +2,7 @@ namespace OnnxLeNet.Numerics.Tests;
 
 /// <summary>What every module promises: when gradients exist, what is refused, names, modes, and the printed form.</summary>
 [TestClass]
+[DoNotParallelize]
 public sealed class ModuleTests
 {
     [TestMethod]

@@ -3,6 +3,7 @@ namespace OnnxLeNet.Numerics.Tests;
 /// <summary>Every layer, and a network of them, against what PyTorch computed, printed and chained: torch_nn.json, by
 /// torch_nn.py.</summary>
 [TestClass]
+[DoNotParallelize]
 public sealed class TorchLayerTests
 {
     public static IEnumerable<string> Cases => TorchNn.Names("layers");

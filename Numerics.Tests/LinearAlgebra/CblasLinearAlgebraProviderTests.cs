@@ -5,6 +5,7 @@ namespace OnnxLeNet.Numerics.Tests;
 
 /// <summary>The provider on a native library: what it refuses, where it looks, and its threads. Its results are ProductTests'.</summary>
 [TestClass]
+[DoNotParallelize]
 public sealed class CblasLinearAlgebraProviderTests
 {
     [TestMethod]

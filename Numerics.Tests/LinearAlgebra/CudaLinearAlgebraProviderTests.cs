@@ -4,6 +4,7 @@ namespace OnnxLeNet.Numerics.Tests;
 
 /// <summary>The provider on a GPU: what it refuses, where it looks, what it asks of cuBLAS, and when it leaves a product to the processor. Its results are ProductTests'.</summary>
 [TestClass]
+[DoNotParallelize]
 public sealed class CudaLinearAlgebraProviderTests
 {
     [TestMethod]

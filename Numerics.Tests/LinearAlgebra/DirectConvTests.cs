@@ -5,6 +5,7 @@ namespace OnnxLeNet.Numerics.Tests;
 /// managed provider, then each layer on its own.
 /// </summary>
 [TestClass]
+[DoNotParallelize]
 public sealed class DirectConvTests
 {
     public static IEnumerable<int> Widths => Implementations.Widths;

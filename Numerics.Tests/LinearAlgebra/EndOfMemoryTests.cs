@@ -9,6 +9,7 @@ namespace OnnxLeNet.Numerics.Tests;
 /// cannot show such reads where the lanes they fill are thrown away.
 /// </summary>
 [TestClass]
+[DoNotParallelize]
 public sealed unsafe partial class EndOfMemoryTests
 {
     public static IEnumerable<int> Widths => Implementations.Widths;

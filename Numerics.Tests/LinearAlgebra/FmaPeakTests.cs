@@ -1,6 +1,7 @@
 namespace OnnxLeNet.Numerics.Tests;
 
 [TestClass]
+[DoNotParallelize]
 public sealed class FmaPeakTests
 {
     /// <summary>Nothing the machine computes is faster than its peak, doubles have half of it, and it is no tenth of what products reach.</summary>

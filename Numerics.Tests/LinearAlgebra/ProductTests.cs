@@ -6,6 +6,7 @@ namespace OnnxLeNet.Numerics.Tests;
 
 /// <summary>C ← α·op(A)·op(B) + β·C of every provider and width against three plain loops in double.</summary>
 [TestClass]
+[DoNotParallelize]
 public sealed class ProductTests
 {
     private static readonly int[] Sizes = [0, 1, 2, 3, 5, 6, 7, 15, 16, 17, 31, 33, 63, 64, 65, 100];

@@ -7,6 +7,7 @@ namespace OnnxLeNet.Numerics.Tests;
 
 /// <summary>The provider as a Math.NET program meets it: what it refuses, and that everything else is Math.NET's own.</summary>
 [TestClass]
+[DoNotParallelize]
 public sealed class SimdLinearAlgebraProviderTests
 {
     [TestMethod]

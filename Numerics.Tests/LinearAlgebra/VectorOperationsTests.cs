@@ -6,6 +6,7 @@ namespace OnnxLeNet.Numerics.Tests;
 
 /// <summary>Math.NET's operations on vectors, at every width, against Math.NET's managed provider.</summary>
 [TestClass]
+[DoNotParallelize]
 public sealed class VectorOperationsTests
 {
     /// <summary>Every remainder of every width, unrolled and not, and lengths around those that are cut among threads.</summary>

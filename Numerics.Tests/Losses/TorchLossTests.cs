@@ -2,6 +2,7 @@ namespace OnnxLeNet.Numerics.Tests;
 
 /// <summary>Every loss against what PyTorch computed: torch_nn.json, by torch_nn.py.</summary>
 [TestClass]
+[DoNotParallelize]
 public sealed class TorchLossTests
 {
     public static IEnumerable<string> Cases => TorchNn.Names("losses");

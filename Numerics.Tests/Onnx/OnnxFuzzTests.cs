@@ -8,6 +8,7 @@ namespace OnnxLeNet.Numerics.Tests;
 
 /// <summary>Damaged files: either they still are a model, or an error of this library says no; nothing else comes out, in bounded time and memory.</summary>
 [TestClass]
+[DoNotParallelize]
 public sealed class OnnxFuzzTests
 {
     private static readonly TimeSpan Bound = TimeSpan.FromSeconds(20);

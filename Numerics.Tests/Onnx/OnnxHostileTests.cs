@@ -11,6 +11,7 @@ namespace OnnxLeNet.Numerics.Tests;
 /// Files made to do harm: each gets an error that names what is wrong, before the engine or ONNX Runtime sees it, and soon.
 /// </summary>
 [TestClass]
+[DoNotParallelize]
 public sealed class OnnxHostileTests
 {
     private static readonly Dictionary<string, (string Part, Action<ModelProto> Change)> All = new()

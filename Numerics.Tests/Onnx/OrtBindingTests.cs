@@ -8,6 +8,7 @@ namespace OnnxLeNet.Numerics.Tests;
 
 /// <summary>A model bound to memory of its own: the same numbers as any other run, and nothing added to ONNX Runtime's own time and memory.</summary>
 [TestClass]
+[DoNotParallelize]
 public sealed class OrtBindingTests
 {
     private static byte[] Small => OnnxExporter.Export(OnnxNetworks.Small(), OnnxNetworks.SmallSample, "small").ToByteArray();

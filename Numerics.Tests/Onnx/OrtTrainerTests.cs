@@ -6,6 +6,7 @@ namespace OnnxLeNet.Numerics.Tests;
 
 /// <summary>Training in ONNX Runtime: the engine's run, step by step, its checkpoints, and what is refused.</summary>
 [TestClass]
+[DoNotParallelize]
 public sealed class OrtTrainerTests
 {
     private static readonly Shape Sample = new(1, 32, 32);

@@ -9,6 +9,7 @@ namespace OnnxLeNet.Numerics.Tests;
 /// The layer-by-layer proof: it passes where both sides agree, and names the layer with the fault where the file differs from the network.
 /// </summary>
 [TestClass]
+[DoNotParallelize]
 public sealed class ParityValidationTests
 {
     private static readonly ValidationOptions Quick = new() { BatchSizes = [1, 7], Providers = ["simd"] };

@@ -2,6 +2,7 @@ namespace OnnxLeNet.Numerics.Tests;
 
 /// <summary>Extremes and errors; ordinary gradients are in PyTorchTraceTests.</summary>
 [TestClass]
+[DoNotParallelize]
 public sealed class GradientClippingTests
 {
     private static Parameter With(params float[] gradient)

@@ -2,6 +2,7 @@ namespace OnnxLeNet.Numerics.Tests;
 
 /// <summary>What every optimizer does, whatever its formula; and its state.</summary>
 [TestClass]
+[DoNotParallelize]
 public sealed class OptimizerTests
 {
     private static readonly int[] Lengths = [1, 7, 33];

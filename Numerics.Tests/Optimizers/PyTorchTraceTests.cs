@@ -5,6 +5,7 @@ namespace OnnxLeNet.Numerics.Tests;
 
 /// <summary>Against what PyTorch did once: Reference/optimizers.json, which optimizers.py beside it writes.</summary>
 [TestClass]
+[DoNotParallelize]
 public sealed class PyTorchTraceTests
 {
     // Each of 20 float updates rounds a weight of about 1 to 2⁻²⁴, and PyTorch's are in double: a few roundings are 1e-6 of the weight. A formula

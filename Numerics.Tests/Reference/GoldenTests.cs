@@ -4,6 +4,7 @@ namespace OnnxLeNet.Numerics.Tests;
 
 /// <summary>Against values that PyTorch computed once: golden.json, which golden.py beside it writes.</summary>
 [TestClass]
+[DoNotParallelize]
 public sealed class GoldenTests
 {
     private static readonly JsonElement Golden = Load();

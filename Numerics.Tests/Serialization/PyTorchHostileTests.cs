@@ -2,6 +2,7 @@ namespace OnnxLeNet.Numerics.Tests;
 
 /// <summary>Pickles that want something else than to be a state dict.</summary>
 [TestClass]
+[DoNotParallelize]
 public sealed class PyTorchHostileTests
 {
     private static readonly byte[] Sixteen = [.. Enumerable.Range(0, 16).Select(i => (byte)i)];

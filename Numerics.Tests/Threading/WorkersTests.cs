@@ -3,6 +3,7 @@ using System.Collections.Concurrent;
 namespace OnnxLeNet.Numerics.Tests;
 
 [TestClass]
+[DoNotParallelize]
 public sealed class WorkersTests
 {
     [TestMethod]

@@ -2,6 +2,7 @@ namespace OnnxLeNet.Numerics.Tests;
 
 /// <summary>Whole trainings: that they learn, and each way in which one ends.</summary>
 [TestClass]
+[DoNotParallelize]
 public sealed class FitTests
 {
     /// <summary>A network that learns at all knows 64 images by heart.</summary>

@@ -2,6 +2,7 @@ namespace OnnxLeNet.Numerics.Tests;
 
 /// <summary>Where a step's time goes.</summary>
 [TestClass]
+[DoNotParallelize]
 public sealed class LayerTimesTests
 {
     [TestMethod]

@@ -2,6 +2,7 @@ namespace OnnxLeNet.Numerics.Tests;
 
 /// <summary>Inference into the caller's memory, at every number of samples, against the network's own forward.</summary>
 [TestClass]
+[DoNotParallelize]
 public sealed class PredictorTests
 {
     public static IEnumerable<int> Widths => Implementations.Widths;

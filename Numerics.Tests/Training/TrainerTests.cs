@@ -2,6 +2,7 @@ namespace OnnxLeNet.Numerics.Tests;
 
 /// <summary>The loop's parts, each exchanged for another, against the loop written out by hand.</summary>
 [TestClass]
+[DoNotParallelize]
 public sealed class TrainerTests
 {
     public static IEnumerable<string> Names => Parts.Keys;

@@ -2,6 +2,7 @@ namespace OnnxLeNet.Numerics.Tests;
 
 /// <summary>One step of training: its gradients, that threads do not show in it, and that it allocates nothing.</summary>
 [TestClass]
+[DoNotParallelize]
 public sealed class TrainingStepsTests
 {
     public static IEnumerable<int> Widths => Implementations.Widths;

@@ -4,6 +4,7 @@ namespace OnnxLeNet.Numerics.Tests;
 
 /// <summary>The benchmarks at their smallest: that they run, agree with one another, and say what they measured. How fast is no test's affair.</summary>
 [TestClass]
+[DoNotParallelize]
 public sealed class BenchTests
 {
     [TestMethod]

@@ -9,6 +9,7 @@ namespace OnnxLeNet.Numerics.Tests;
 
 /// <summary>serve: LeNet-5 trained in a browser by the training step's file, and the model that comes out of it.</summary>
 [TestClass]
+[DoNotParallelize]
 public sealed partial class ServeTests
 {
     /// <summary>Three hundred steps in a real browser: the loss falls, and the file that it offers for download is an ordinary model that has learnt.</summary>
