@@ -1,12 +1,13 @@
 """Lets PyTorch export random networks of LeNet's kind, for PyTorchExportTests.cs: what other programs' files really hold.
 
-    python3 pytorch_exports.py FOLDER SEED...             # a seed may also be parts-OPSET
+    python3 pytorch_exports.py FOLDER SEED...             # a seed may also be parts-OPSET or several-OPSET
 
-writes FOLDER/pytorch-SEED in the form of ONNX's backend tests: model.onnx, and in test_data_set_0 input_0.pb and output_0.pb with what PyTorch computed in
-evaluation. The committed ones are the seeds in the folder pytorch_exports, by PyTorch 1.13. Nothing is equal that could be swapped: kernels, strides, borders,
-dilations and images are uneven. A seed also chooses the operator set, how the batch axis is written, how the network flattens and whether PyTorch folds constants.
-parts-OPSET is one network of parts, borders and sizes of images and of rows; odd operator sets have an open batch axis, and even ones fold
-constants.
+writes FOLDER/pytorch-SEED in the form of ONNX's backend tests: model.onnx, and in test_data_set_0 input_0.pb and output_0.pb (of
+several input_1.pb too and so on) with what PyTorch computed in evaluation. The committed ones are the seeds in the folder
+pytorch_exports, by PyTorch 1.13. Nothing is equal that could be swapped: kernels, strides, borders, dilations and images are uneven. A
+seed also chooses the operator set, how the batch axis is written, how the network flattens and whether PyTorch folds constants. parts-
+OPSET is one network of parts, borders and sizes of images and of rows; odd operator sets have an open batch axis, and even ones fold
+constants. several-OPSET is one of two inputs and four outputs, with names for all but the last one.
 """
 import os
 import random
@@ -91,6 +92,20 @@ class Parts(nn.Module):
         p, q, r = torch.split(pad(z, (1, 2, 0, 1), mode="replicate"), [1, 2, 1], 1)
         z = torch.cat([r, p * q[:, :1], q], 1).flatten(2)
         return nn.functional.adaptive_avg_pool1d(self.pools(self.row(z)), 1).squeeze(2)
+
+
+class Several(nn.Module):
+    """An image and a row of features, to scores, to images that the scores are made of, to a row, and to scores again."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(2, 3, (3, 2), padding=(1, 0))
+        self.fc = nn.Linear(3 * 5 * 6 + 4, 6)
+
+    def forward(self, image, row):
+        features = torch.relu(self.conv(image))
+        scores = self.fc(torch.cat([features.flatten(1), row], 1))
+        return scores, features, row * 2 + 1, torch.softmax(scores, 1)
 
 
 def pair(r, low, high):
@@ -189,7 +204,7 @@ def export(folder, seed):
             break
         except (RuntimeError, torch.onnx.errors.OnnxExporterError):
             continue
-    store(base, x, y)
+    store(base, [x], [y])
 
 
 def export_parts(folder, opset):
@@ -203,20 +218,35 @@ def export_parts(folder, opset):
     axes = {"x": {0: "batch"}, "y": {0: "batch"}} if opset % 2 else None
     torch.onnx.export(net, x, os.path.join(base, "model.onnx"), input_names=["x"], output_names=["y"], opset_version=opset,
                       dynamic_axes=axes, do_constant_folding=opset % 2 == 0)
-    store(base, x, net(x).detach())
+    store(base, [x], [net(x).detach()])
+
+
+def export_several(folder, opset):
+    base = os.path.join(folder, f"pytorch-several-{opset}")
+    os.makedirs(os.path.join(base, "test_data_set_0"), exist_ok=True)
+    torch.manual_seed(opset)
+    net = Several().eval()
+    x = [torch.randn(5, 2, 5, 7), torch.randn(5, 4)]
+    names = {"input_names": ["image", "row"], "output_names": ["scores", "features", "line"]}
+    axes = {name: {0: "batch"} for name in names["input_names"] + names["output_names"]} if opset % 2 else None
+    torch.onnx.export(net, tuple(x), os.path.join(base, "model.onnx"), opset_version=opset, dynamic_axes=axes, **names)
+    store(base, x, [y.detach() for y in net(*x)])
 
 
 def store(base, x, y):
     onnx.checker.check_model(os.path.join(base, "model.onnx"))
-    for name, value in (("input_0.pb", x), ("output_0.pb", y)):
-        with open(os.path.join(base, "test_data_set_0", name), "wb") as file:
-            file.write(onnx.numpy_helper.from_array(numpy.ascontiguousarray(value.numpy()), name[:-5]).SerializeToString())
+    for kind, values in (("input", x), ("output", y)):
+        for number, value in enumerate(values):
+            with open(os.path.join(base, "test_data_set_0", f"{kind}_{number}.pb"), "wb") as file:
+                tensor = onnx.numpy_helper.from_array(numpy.ascontiguousarray(value.numpy()), kind)
+                file.write(tensor.SerializeToString())
 
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
     for argument in sys.argv[2:]:
-        if argument.startswith("parts-"):
-            export_parts(sys.argv[1], int(argument[len("parts-"):]))
+        kind, _, opset = argument.rpartition("-")
+        if kind:
+            {"parts": export_parts, "several": export_several}[kind](sys.argv[1], int(opset))
         else:
             export(sys.argv[1], int(argument))
