@@ -93,6 +93,28 @@ public sealed class ReadmeTests
     }
 
     [TestMethod]
+    public void SeveralInputsAndOutputs()
+    {
+        using var folder = new TemporaryFolder();
+        string twinsFile = folder["twins.onnx"];
+        var data = ImageFolder.Load(SmallMnist.Write(folder), ImageTransform.Mnist);
+        var g = new Generator(seed: 1);
+
+        // README: several inputs and outputs
+        var twins = new Twins(g);
+        Batch[] pair = [data.Test.Take([0, 1]).Images, data.Test.Take([2, 3]).Images];
+        var named = new ExportOptions { InputNames = ["left", "right"], OutputNames = ["difference", "code"] };
+        OnnxFile.Write(OnnxExporter.Export(twins, [pair[0].Sample, pair[1].Sample], "twins", options: named), twinsFile);
+        using var inOnnx = OrtModel.Load(twinsFile);
+        Tensor[] results = inOnnx.Run([pair[0].ToTensor(), pair[1].ToTensor()]);
+        Batch[] own = twins.Forward(pair);
+        // end
+
+        for (int i = 0; i < own.Length; i++) OnnxNetworks.AssertAgree($"output {i}", own[i].ToTensor(), results[i], 1e-5);
+        CollectionAssert.AreEqual(new[] { "difference", "code" }, inOnnx.Outputs.Select(output => output.Name).ToArray());
+    }
+
+    [TestMethod]
     public void TrainingIsMadeOfParts()
     {
         using var folder = new TemporaryFolder();
@@ -295,6 +317,20 @@ internal sealed class AccuracyRecorder(ImageDataset data) : TrainingObserver
     {
         int[] classes = Inference.ArgMax(Inference.Logits(run.Network, data));
         Values.Add(classes.Where((c, n) => c == data.Label(n)).Count() / (double)data.Count);
+    }
+}
+
+/// <summary>The README's network of two inputs and outputs.</summary>
+internal sealed class Twins : Module
+{
+    private readonly Module tower;
+
+    public Twins(Generator g) => tower = Register("tower", new Conv2d(1, 4, 5, generator: g));
+
+    public override IReadOnlyList<Value> Forward(IReadOnlyList<Value> inputs)
+    {
+        Value left = tower.Forward(inputs[0]), right = tower.Forward(inputs[1]);
+        return [left - right, left];
     }
 }
 

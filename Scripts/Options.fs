@@ -175,6 +175,8 @@ type ExportArgs =
     | [<Unique; EqualsAssignmentOrSpaced>] Calibration of N: int
     | [<Unique; CustomCommandLine "--fold-batch-norm">] FoldBatchNorm
     | [<Unique>] Softmax
+    | [<Unique; EqualsAssignmentOrSpaced; CustomCommandLine "--input-names">] InputNames of NAMES: string
+    | [<Unique; EqualsAssignmentOrSpaced; CustomCommandLine "--output-names">] OutputNames of NAMES: string
     | [<Unique; EqualsAssignmentOrSpaced>] Data of DIR: string
     | [<Unique; EqualsAssignmentOrSpaced>] Mean of NUMBERS: string
     | [<Unique; EqualsAssignmentOrSpaced>] Std of NUMBERS: string
@@ -214,6 +216,8 @@ type ExportArgs =
             | Calibration _ -> "images to calibrate on (default: 1024)."
             | FoldBatchNorm -> "make batch normalization part of the layer before it."
             | Softmax -> "add a softmax; the output is then named probabilities."
+            | InputNames _ -> "names of the inputs, separated by commas (default: input, of several those of the source)."
+            | OutputNames _ -> "names of the outputs, separated by commas (default: logits, of several those of the source)."
             | Data _ ->
                 "a folder of IDX or CIFAR files, gzipped or not, to calibrate and measure on, or none (default: MNIST, if the model takes its images)."
             | Mean _ -> InputUsage.mean

@@ -61,10 +61,11 @@ public sealed class OrtModelTests
     }
 
     [TestMethod]
-    public void InputsOfAnotherTypeOrNumberAreRefused()
+    public void InputsOfAnotherTypeAreRefused()
     {
         var typed = ModelProto.Parser.ParseFrom(Small);
         typed.Graph.Input.Add(new ValueInfoProto { Name = "second", Type = typed.Graph.Input[0].Type.Clone() });
+        typed.Graph.Input[1].Type.TensorType.ElemType = (int)TensorProto.Types.DataType.Int64;
         var error = Assert.ThrowsExactly<OnnxException>(() => OrtModel.Load(typed.ToByteArray()));
         Assert.Contains("second", error.Message);
     }

@@ -47,6 +47,16 @@ public sealed class PyTorchTests
                     OnnxFile.Write(OnnxExporter.Export(network, sample, "network", options: form), file);
                 }
             }
+            foreach (var (name, build) in SeveralInputsTests.All)
+            {
+                var (network, samples) = build();
+                foreach (var form in SeveralInputsTests.Forms(opset))
+                {
+                    string file = folder[$"{number++}.onnx"];
+                    names.Add(file, $"{name}, {form}");
+                    OnnxFile.Write(OnnxExporter.Export(network, samples, "network", options: form), file);
+                }
+            }
             foreach (var (name, network, images) in OnnxQuantizerTests.Networks)
             {
                 string file = folder[$"{number++}.onnx"];

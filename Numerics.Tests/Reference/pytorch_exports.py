@@ -1,12 +1,14 @@
 """Lets PyTorch export random networks of LeNet's kind, for PyTorchExportTests.cs: what other programs' files really hold.
 
-    python3 pytorch_exports.py FOLDER SEED...             # a seed may also be parts-OPSET or norms-OPSET
+    python3 pytorch_exports.py FOLDER SEED...             # a seed may also be parts-OPSET, norms-OPSET or several-OPSET
 
-writes FOLDER/pytorch-SEED in the form of ONNX's backend tests: model.onnx, and in test_data_set_0 input_0.pb and output_0.pb with what PyTorch computed in
-evaluation. The committed ones are the seeds in the folder pytorch_exports, by PyTorch 1.13. Nothing is equal that could be swapped: kernels, strides, paddings,
-dilations and images are uneven. A seed also chooses the operator set, how the batch axis is written, how the network flattens and whether PyTorch folds constants.
-parts-OPSET is one network of parts, paddings and sizes of images and of rows, norms-OPSET one of normalizations and activations; odd operator
-sets have an open batch axis, and even ones fold constants.
+writes FOLDER/pytorch-SEED in the form of ONNX's backend tests: model.onnx, and in test_data_set_0 input_0.pb and output_0.pb (of
+several input_1.pb too and so on) with what PyTorch computed in evaluation. The committed ones are the seeds in the folder
+pytorch_exports, by PyTorch 1.13. Nothing is equal that could be swapped: kernels, strides, paddings, dilations and images are uneven. A
+seed also chooses the operator set, how the batch axis is written, how the network flattens and whether PyTorch folds constants.
+parts-OPSET is one network of parts, paddings and sizes of images and of rows, norms-OPSET one of normalizations and activations; odd
+operator sets have an open batch axis, and even ones fold constants. several-OPSET is one of two inputs and four outputs, with names for
+all but the last one.
 """
 import os
 import random
@@ -121,6 +123,20 @@ class Norms(nn.Module):
         return self.fc2(f.gelu(f.mish(y)) + f.softplus(y) * f.selu(y) - f.hardtanh(y, -0.4, 0.6))
 
 
+class Several(nn.Module):
+    """An image and a row of features, to scores, to images that the scores are made of, to a row, and to scores again."""
+
+    def __init__(self):
+        super().__init__()
+        self.conv = nn.Conv2d(2, 3, (3, 2), padding=(1, 0))
+        self.fc = nn.Linear(3 * 5 * 6 + 4, 6)
+
+    def forward(self, image, row):
+        features = torch.relu(self.conv(image))
+        scores = self.fc(torch.cat([features.flatten(1), row], 1))
+        return scores, features, row * 2 + 1, torch.softmax(scores, 1)
+
+
 def pair(r, low, high):
     return (r.randint(low, high), r.randint(low, high))
 
@@ -217,7 +233,7 @@ def export(folder, seed):
             break
         except (RuntimeError, torch.onnx.errors.OnnxExporterError):
             continue
-    store(base, x, y)
+    store(base, [x], [y])
 
 
 def export_whole(folder, kind, opset):
@@ -231,21 +247,37 @@ def export_whole(folder, kind, opset):
     axes = {"x": {0: "batch"}, "y": {0: "batch"}} if opset % 2 else None
     torch.onnx.export(net, x, os.path.join(base, "model.onnx"), input_names=["x"], output_names=["y"], opset_version=opset,
                       dynamic_axes=axes, do_constant_folding=opset % 2 == 0)
-    store(base, x, net(x).detach())
+    store(base, [x], [net(x).detach()])
+
+
+def export_several(folder, opset):
+    base = os.path.join(folder, f"pytorch-several-{opset}")
+    os.makedirs(os.path.join(base, "test_data_set_0"), exist_ok=True)
+    torch.manual_seed(opset)
+    net = Several().eval()
+    x = [torch.randn(5, 2, 5, 7), torch.randn(5, 4)]
+    names = {"input_names": ["image", "row"], "output_names": ["scores", "features", "line"]}
+    axes = {name: {0: "batch"} for name in names["input_names"] + names["output_names"]} if opset % 2 else None
+    torch.onnx.export(net, tuple(x), os.path.join(base, "model.onnx"), opset_version=opset, dynamic_axes=axes, **names)
+    store(base, x, [y.detach() for y in net(*x)])
 
 
 def store(base, x, y):
     onnx.checker.check_model(os.path.join(base, "model.onnx"))
-    for name, value in (("input_0.pb", x), ("output_0.pb", y)):
-        with open(os.path.join(base, "test_data_set_0", name), "wb") as file:
-            file.write(onnx.numpy_helper.from_array(numpy.ascontiguousarray(value.numpy()), name[:-5]).SerializeToString())
+    for kind, values in (("input", x), ("output", y)):
+        for number, value in enumerate(values):
+            with open(os.path.join(base, "test_data_set_0", f"{kind}_{number}.pb"), "wb") as file:
+                tensor = onnx.numpy_helper.from_array(numpy.ascontiguousarray(value.numpy()), kind)
+                file.write(tensor.SerializeToString())
 
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
     for argument in sys.argv[2:]:
-        if "-" in argument:
-            kind, opset = argument.split("-")
+        kind, _, opset = argument.rpartition("-")
+        if kind == "several":
+            export_several(sys.argv[1], int(opset))
+        elif kind:
             export_whole(sys.argv[1], kind, int(opset))
         else:
             export(sys.argv[1], int(argument))

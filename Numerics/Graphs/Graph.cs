@@ -39,8 +39,14 @@ public sealed class Graph
 
     /// <summary>The one value that goes out.</summary>
     /// <exception cref="ShapeException">There are several.</exception>
-    public Value Output =>
-        Outputs.Count == 1 ? Outputs[0] : throw new ShapeException($"{Module.Label} returns {Outputs.Count} values where one is asked for");
+    public Value Output => Outputs.Count == 1 ? Outputs[0] : throw Several(Module, Outputs);
+
+    /// <summary>The error of a module that returns several values where one is asked for: which nodes make them, of which shapes.</summary>
+    internal static ShapeException Several(Module module, IReadOnlyList<Value> values) => new($"{module.Title} returns {values.Count} "
+        + $"values, {string.Join(", ", values.Select(Described))}, where one is asked for");
+
+    private static string Described(Value value) => value.Producer is not { } node ? $"an input {value.Sample}"
+        : $"{(node.Name.Length > 0 ? $"'{node.Name}'" : node.Layer)} {value.Sample}";
 
     /// <summary>Calls a module's forward on symbolic values and keeps what it did.</summary>
     /// <param name="module">The network.</param>
@@ -64,7 +70,7 @@ public sealed class Graph
         }
         graph.Inputs = x;
         IReadOnlyList<Value> y;
-        try { y = module.Forward((IReadOnlyList<Value>)x); }
+        try { y = module.Forward(new Given(module, x)); }
         catch (InsufficientExecutionStackException error)
         {
             throw new OnnxLeNetException($"{module.Label}: a forward calls itself, directly or by way of another module", error);
@@ -130,6 +136,20 @@ public sealed class Graph
             values.Add(node.Output);
         }
         (Outputs, closed) = (outputs, true);
+    }
+
+    /// <summary>What a forward is given; asked for more, it says what it has.</summary>
+    private sealed class Given(Module module, Value[] values) : IReadOnlyList<Value>
+    {
+        public int Count => values.Length;
+
+        public Value this[int index] => index < values.Length ? values[index]
+            : throw new ShapeException($"{module.Title}: its forward takes input {index + 1}, got {values.Length}, samples of "
+                + string.Join(", ", values.Select(value => value.Sample)));
+
+        public IEnumerator<Value> GetEnumerator() => ((IEnumerable<Value>)values).GetEnumerator();
+
+        System.Collections.IEnumerator System.Collections.IEnumerable.GetEnumerator() => values.GetEnumerator();
     }
 
     /// <summary>The nodes, a line each.</summary>

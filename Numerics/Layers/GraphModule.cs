@@ -117,15 +117,15 @@ public sealed class GraphModule : Module
     protected override string TypeName => typeName;
 
     /// <inheritdoc/>
-    public override Value Forward(Value x) => Forward([x]) is [var y]
-        ? y
-        : throw new ShapeException($"{typeName} returns {outputs.Length} values where one is asked for");
+    public override Value Forward(Value x) => Forward([x]) is var y && y.Count == 1 ? y[0] : throw Graph.Several(this, y);
 
     /// <summary>The calls in their order.</summary>
     public override IReadOnlyList<Value> Forward(IReadOnlyList<Value> inputs)
     {
         ArgumentNullException.ThrowIfNull(inputs);
-        if (inputs.Count != Inputs) throw new ShapeException($"{typeName} takes {Inputs} value(s), got {inputs.Count}");
+        if (inputs.Count != Inputs)
+            throw new ShapeException($"{Title} takes {Inputs} value(s), got {inputs.Count}, samples of "
+                + string.Join(", ", inputs.Select(input => input.Sample)));
         var values = new List<Value>(inputs);
         foreach (var (module, taken) in calls) values.AddRange(module.Forward(Array.ConvertAll(taken, number => values[number])));
         return Array.ConvertAll(outputs, number => values[number]);

@@ -266,7 +266,8 @@ public abstract class Module
     {
         ArgumentNullException.ThrowIfNull(inputs);
         return inputs.Count == 1 ? [Forward(inputs[0])]
-            : throw new ShapeException($"{Label} takes one value, got {inputs.Count}: override Forward(IReadOnlyList<Value>) for several");
+            : throw new ShapeException($"{Label} takes one value, got {inputs.Count}, samples of "
+                + $"{string.Join(", ", inputs.Select(input => input.Sample))}: override Forward(IReadOnlyList<Value>) for several");
     }
 
     /// <summary>
@@ -277,8 +278,7 @@ public abstract class Module
     /// <returns>[N × features].</returns>
     /// <exception cref="ShapeException">The samples do not have the shape this module takes, or there are none.</exception>
     public Batch Forward(Batch x) =>
-        Forward([x]) is [var y] ? y
-        : throw new ShapeException($"{Label} returns several values where one is asked for: use Forward(Batch[])");
+        Forward([x]) is [var y] ? y : throw Graph.Several(this, execution!.Executor.Graph.Outputs);
 
     /// <summary>The same of several inputs and outputs, all of as many samples.</summary>
     /// <inheritdoc cref="Forward(Batch)"/>
@@ -347,6 +347,9 @@ public abstract class Module
 
     /// <summary>How this module is called in errors: its full name, if it has one, and its printed form.</summary>
     protected internal string Label => FullName is null ? ToString() : $"{FullName}: {ToString()}";
+
+    /// <summary>The same for a network: without its layers.</summary>
+    internal string Title => FullName is null ? TypeName : $"{FullName}: {TypeName}";
 
     private void RequireFreeName(string name)
     {

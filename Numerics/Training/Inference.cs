@@ -16,8 +16,7 @@ public static class Inference
     {
         ArgumentNullException.ThrowIfNull(network);
         ArgumentNullException.ThrowIfNull(x);
-        return Run(network, [x], cancellation) is [var y] ? y
-            : throw new ShapeException($"{network.Label} returns several values where one is asked for");
+        return Run(network, [x], cancellation) is [var y] ? y : throw Graph.Several(network, Graph.Trace(network, x.Sample).Outputs);
     }
 
     /// <summary>The outputs of a network with several inputs or outputs.</summary>

@@ -18,7 +18,7 @@ internal static class BatchNormFolding
         foreach (var norm in graph.Node.Where(node => node.OpType == "BatchNormalization").ToList())
         {
             if (editor.Producer(norm.Input[0]) is not { OpType: "Conv" or "Gemm" } layer || editor.Consumers(norm.Input[0])
-                .Count() != 1) continue;
+                .Count() != 1 || graph.Output.Any(output => output.Name == norm.Input[0])) continue;
             if (layer.Input.Skip(1).Any(weight => editor.Consumers(weight).Count() > 1)) continue; // others take it as it is
             Fold(editor, layer, norm);
             graph.Node.Remove(norm);

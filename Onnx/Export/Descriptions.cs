@@ -24,14 +24,24 @@ internal static class Descriptions
     {
         var graph = model.Graph;
         long parameters = graph.Initializer.Where(IsLearned).Sum(tensor => tensor.Dims.Aggregate(1L, (product, size) => product * size));
-        var (input, output) = (graph.Input[0], graph.Output[0]);
-        model.DocString = FormattableString.Invariant($"{graph.Name}: {Sizes(input)} to {Sizes(output)}, {parameters:N0} parameters.");
+        string inputs = string.Join(", ", graph.Input.Select(Sizes)), outputs = string.Join(", ", graph.Output.Select(Sizes));
+        model.DocString = FormattableString.Invariant($"{graph.Name}: {inputs} to {outputs}, {parameters:N0} parameters.");
         graph.DocString = "The layers in the order they run, in inference form. A node has its layer's name, weights have PyTorch's.";
-        string form = input.Type.TensorType.Shape.Dim.Count == 4 ? "Images [N, C, H, W], float32" : "Samples in rows, float32";
-        input.DocString = Pixels(metadata) is { } pixels ? $"{form}: {pixels} for every pixel x." : $"{form}.";
+        // What the metadata say is of one input, and of one output of scores: with several nobody knows which.
+        string? pixels = graph.Input.Count == 1 ? Pixels(metadata) : null;
+        foreach (var input in graph.Input) input.DocString = $"{Form(input)}{(pixels is null ? "" : $": {pixels} for every pixel x")}.";
+        if (graph.Output.Count > 1)
+        {
+            foreach (var value in graph.Output) value.DocString = $"{Form(value)}.";
+            return;
+        }
         string what = options.Softmax ? "Probabilities, which sum to 1" : "Scores, the largest wins";
-        output.DocString = metadata.TryGetValue(ModelMetadata.Classes, out string? classes) ? $"{what}; the classes are {classes}." : $"{what}.";
+        bool named = metadata.TryGetValue(ModelMetadata.Classes, out string? classes);
+        graph.Output[0].DocString = named ? $"{what}; the classes are {classes}." : $"{what}.";
     }
+
+    private static string Form(ValueInfoProto value) =>
+        value.Type.TensorType.Shape.Dim.Count == 4 ? "Images [N, C, H, W], float32" : "Samples in rows, float32";
 
     /// <summary>What becomes of a pixel, as the metadata say it; null where they do not.</summary>
     private static string? Pixels(IReadOnlyDictionary<string, string> metadata)

@@ -21,7 +21,22 @@ public sealed record ExportOptions
     /// </summary>
     public bool FoldBatchNorm { get; init; }
 
-    /// <summary>Whether a softmax over the classes follows; the output is then named <see cref="OnnxExporter.Probabilities"/>.</summary>
+    /// <summary>
+    /// Names of the graph's inputs, in order; those that are left out are <see cref="OnnxExporter.Input"/> where there is one,
+    /// <c>input1</c>, <c>input2</c> where there are several.
+    /// </summary>
+    public IReadOnlyList<string> InputNames { get; init; } = [];
+
+    /// <summary>
+    /// Names of the graph's outputs, in order; those that are left out are <see cref="OnnxExporter.Output"/> where there is one,
+    /// <c>output1</c>, <c>output2</c> where there are several.
+    /// </summary>
+    public IReadOnlyList<string> OutputNames { get; init; } = [];
+
+    /// <summary>
+    /// Whether a softmax over the classes follows, of a network of one output; that is then named <see cref="OnnxExporter.Probabilities"/>,
+    /// unless it is given a name.
+    /// </summary>
     public bool Softmax { get; init; }
 
     /// <summary>Whether weights are stored as float16, in half the room. Each is cast to float32 in the graph, and all arithmetic is float32.</summary>

@@ -5,25 +5,26 @@ using OnnxLeNet.Onnx.Schema;
 namespace OnnxLeNet.Onnx;
 
 /// <summary>
-/// Writes a network as an ONNX model: one input <c>input</c> and one output <c>logits</c> whose first axis is <c>batch</c>, nodes named
-/// like their layers, weights under PyTorch's names, every attribute explicit, the sizes of every value. Dropout is left out. The same
-/// network, metadata and options give the same bytes.
+/// Writes a network as an ONNX model: an input <c>input</c> and an output <c>logits</c> whose first axis is <c>batch</c>, of several
+/// <c>input1</c>, <c>input2</c> and <c>output1</c>, <c>output2</c>, unless <see cref="ExportOptions"/> name them; nodes named like their
+/// layers, weights under PyTorch's names, every attribute explicit, the sizes of every value. Dropout is left out. The same network,
+/// metadata and options give the same bytes.
 /// </summary>
 public static class OnnxExporter
 {
     /// <summary>Who the file says wrote it.</summary>
     public const string Producer = "OnnxLeNet";
 
-    /// <summary>The name of the graph's input.</summary>
+    /// <summary>The name of the graph's input where it has one.</summary>
     public const string Input = "input";
 
-    /// <summary>The name of the graph's output.</summary>
+    /// <summary>The name of the graph's output where it has one.</summary>
     public const string Output = "logits";
 
     /// <summary>The name of the graph's output where a softmax was added.</summary>
     public const string Probabilities = "probabilities";
 
-    /// <summary>The name of the first axis of both.</summary>
+    /// <summary>The name of the first axis of every input and output.</summary>
     public const string BatchAxis = "batch";
 
     /// <summary>Writes a network.</summary>
@@ -37,21 +38,37 @@ public static class OnnxExporter
     public static ModelProto Export(
         Module network, Shape sample, string name, IEnumerable<KeyValuePair<string, string>>? metadata = null,
             ExportOptions? options = null) =>
-        ExportTraced(network, sample, name, metadata, options).Model;
+        Export(network, [sample], name, metadata, options);
+
+    /// <summary>Writes a network of several inputs; as this and the other one do, of several outputs.</summary>
+    /// <param name="network">A network of layers and joins that ONNX has operators for.</param>
+    /// <param name="samples">The shape of one sample of each input. An input that the network does not use is in the file too.</param>
+    /// <param name="name">The graph's name.</param>
+    /// <param name="metadata">Keys and values to store with the model, in this order; the hash of the weights joins them.</param>
+    /// <param name="options">Names of inputs and outputs, operator set and form; the defaults if left out.</param>
+    /// <inheritdoc cref="Export(Module, Shape, string, IEnumerable{KeyValuePair{string, string}}, ExportOptions)"/>
+    public static ModelProto Export(
+        Module network, IReadOnlyList<Shape> samples, string name, IEnumerable<KeyValuePair<string, string>>? metadata = null,
+            ExportOptions? options = null) =>
+        ExportTraced(network, samples, name, metadata, options).Model;
 
     /// <summary>The same, with the layers in the order they run and what each returns.</summary>
     internal static (ModelProto Model, IReadOnlyList<LayerValue> Layers) ExportTraced(
-        Module network, Shape sample, string name, IEnumerable<KeyValuePair<string, string>>? metadata, ExportOptions? options)
+        Module network, IReadOnlyList<Shape> samples, string name, IEnumerable<KeyValuePair<string, string>>? metadata,
+        ExportOptions? options)
     {
         ArgumentNullException.ThrowIfNull(network);
+        ArgumentNullException.ThrowIfNull(samples);
         ArgumentException.ThrowIfNullOrEmpty(name);
         options ??= new ExportOptions();
         int irVersion = ExportOptions.IrVersion(options.Opset);
+        var nodes = Graph.Trace(network, [.. samples]);
+        var ends = EndNames.Of(nodes, options);
         var graph = new GraphWriter(name, Names(network, ""), options.Opset);
+        foreach (string end in ends.All) graph.Reserve(end);
         var layers = new List<LayerValue>();
-        var nodes = Graph.Trace(network, sample);
         var values = new string[nodes.Values.Count];
-        values[0] = Input;
+        for (int i = 0; i < ends.Inputs.Count; i++) values[i] = ends.Inputs[i];
         foreach (var node in nodes.Nodes)
         {
             values[node.Output.Index] = Add(graph, node, NameOf(graph, node.Layer, node.Name),
@@ -60,28 +77,22 @@ public static class OnnxExporter
                 node.Output.Sample));
         }
         if (graph.Graph.Node.Count == 0) throw new OnnxException($"{network} has no layers to export");
-        var (x, outputSample) = (values[nodes.Output.Index], nodes.Output.Sample);
-        if (options.Softmax)
-        {
-            if (nodes.Output.Producer?.Layer is Numerics.Softmax last)
-                throw new OnnxException($"the network ends with {last} already: no other can follow");
-            var softmax = new Numerics.Softmax();
-            string logits = x;
-            x = Add(graph, softmax, NameOf(graph, softmax, ""), [x], [outputSample]);
-            layers.Add(new LayerValue(softmax, [logits], x, outputSample));
-        }
-        string output = options.Softmax ? Probabilities : Output;
-        graph.Rename(x, output);
-        graph.Graph.Input.Add(GraphWriter.FloatValue(Input, BatchAxis, sample));
-        graph.Graph.Output.Add(GraphWriter.FloatValue(output, BatchAxis, outputSample));
-        layers = [.. layers.Select(layer => layer.Renamed(x, output))];
+        string[] outputs = [.. nodes.Outputs.Select(value => values[value.Index])];
+        if (options.Softmax) outputs = [AddSoftmax(graph, nodes, outputs[0], layers)];
+        layers = NameOutputs(graph, ends, outputs, layers);
+        foreach (var (input, value) in ends.Inputs.Zip(nodes.Inputs))
+            graph.Graph.Input.Add(GraphWriter.FloatValue(input, BatchAxis, value.Sample));
+        foreach (var (output, value) in ends.Outputs.Zip(nodes.Outputs))
+            graph.Graph.Output.Add(GraphWriter.FloatValue(output, BatchAxis, value.Sample));
         if (options.FoldBatchNorm)
         {
             var folded = BatchNormFolding.Apply(graph.Graph);
             foreach (var (before, after) in folded) layers = [.. layers.Select(layer => layer.Renamed(before, after))];
         }
-        foreach (var layer in layers.DistinctBy(layer => layer.Value).Where(layer => layer.Value != output && layer.Value != Input))
+        foreach (var layer in layers.DistinctBy(layer => layer.Value).Where(layer => !ends.All.Contains(layer.Value)))
             graph.Graph.ValueInfo.Add(GraphWriter.FloatValue(layer.Value, BatchAxis, layer.Sample));
+        if (graph.Graph.Initializer.FirstOrDefault(weight => ends.All.Contains(weight.Name)) is { } taken)
+            throw new OnnxException($"an input or output is named '{taken.Name}', as a weight is: name it otherwise");
         var model = new ModelProto
         {
             IrVersion = irVersion,
@@ -95,6 +106,41 @@ public static class OnnxExporter
         AddMetadata(model, metadata ?? []);
         if (options.DocStrings) Descriptions.Apply(model, options, OnnxFile.Metadata(model));
         return (model, layers);
+    }
+
+    /// <summary>Adds a softmax behind the network's one output; returns its value.</summary>
+    private static string AddSoftmax(GraphWriter graph, Graph nodes, string logits, List<LayerValue> layers)
+    {
+        if (nodes.Outputs.Count > 1)
+        {
+            throw new OnnxException($"a softmax follows one output, and {nodes.Module.Title} returns {nodes.Outputs.Count}, samples of "
+                + $"{string.Join(", ", nodes.Outputs.Select(value => value.Sample))}: give the network its own, by F.Softmax");
+        }
+        if (nodes.Output.Producer?.Layer is Numerics.Softmax last)
+            throw new OnnxException($"the network ends with {last} already: no other can follow");
+        var softmax = new Numerics.Softmax();
+        string x = Add(graph, softmax, NameOf(graph, softmax, ""), [logits], [nodes.Output.Sample]);
+        layers.Add(new LayerValue(softmax, [logits], x, nodes.Output.Sample));
+        return x;
+    }
+
+    /// <summary>
+    /// Gives the values that go out the outputs' names. What ONNX has one name for and goes out under another, an input or what is an
+    /// output already, goes through an Identity.
+    /// </summary>
+    /// <returns>The layers with the values' new names.</returns>
+    private static List<LayerValue> NameOutputs(GraphWriter graph, EndNames ends, string[] values, List<LayerValue> layers)
+    {
+        for (int i = 0; i < values.Length; i++)
+        {
+            string value = values[i], output = ends.Outputs[i];
+            if (ends.All.Contains(value)) value = graph.Node("Identity", graph.FreeName("identity"), [value]);
+            graph.Rename(value, output);
+            layers = [.. layers.Select(layer => layer.Renamed(value, output))];
+            for (int later = i + 1; later < values.Length; later++)
+                if (values[later] == value) values[later] = output;
+        }
+        return layers;
     }
 
     /// <summary>The hash of the weights takes the place of one that came along.</summary>

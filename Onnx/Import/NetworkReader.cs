@@ -59,8 +59,14 @@ internal sealed class NetworkReader
     /// <summary>The shape of a sample of each of the graph's inputs.</summary>
     public IReadOnlyList<Shape> Samples { get; }
 
-    /// <summary>The numbers of the values that the graph returns.</summary>
+    /// <summary>The names of the graph's inputs.</summary>
+    public IReadOnlyList<string> InputNames => inputs.ConvertAll(input => input.Name);
+
+    /// <summary>The numbers of the values that the graph returns; one that goes out under two names is there twice.</summary>
     public IReadOnlyList<int> Outputs { get; private set; } = [];
+
+    /// <summary>The names of these values; of one from which only something is picked, its own.</summary>
+    public IReadOnlyList<string> OutputNames { get; private set; } = [];
 
     /// <summary>The samples of each value that is known so far.</summary>
     public IReadOnlyDictionary<string, Shape?> Known => graph.Samples;
@@ -104,16 +110,21 @@ internal sealed class NetworkReader
         if (proto.Node.Any(n => ModelSummary.ComputesIntegers(n.OpType)))
             refused.Insert(0, "the model is quantized to 8-bit integers, and the engine computes with floats: only ONNX Runtime runs it");
         if (refused.Count > 0) throw new OnnxException(string.Join("; ", refused)) { Problems = refused };
-        var outputs = new List<int>();
+        var outputs = new List<(int Number, string Name)>();
+        var direct = proto.Output.Select(output => output.Name).Where(name => !endings.ContainsKey(name))
+            .Select(name => numbers.GetValueOrDefault(name, -1)).ToHashSet();
         foreach (var output in proto.Output)
         {
             string value = endings.GetValueOrDefault(output.Name, output.Name);
             if (!numbers.TryGetValue(value, out int number))
                 throw new OnnxException($"the graph's output '{output.Name}' is computed without the samples: it is always the same");
             if (value == output.Name) RequireDeclaredShape(output);
-            if (!outputs.Contains(number)) outputs.Add(number);
+            // A class's number beside the scores that it is picked from is no other value.
+            else if (direct.Contains(number) || outputs.Exists(other => other.Number == number)) continue;
+            outputs.Add((number, value));
         }
-        return Needed(outputs);
+        OutputNames = outputs.ConvertAll(output => output.Name);
+        return Needed(outputs.ConvertAll(output => output.Number));
     }
 
     /// <summary>The calls that the outputs need, with their numbers.</summary>

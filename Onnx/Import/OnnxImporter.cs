@@ -16,7 +16,13 @@ public sealed record ImportedModel(Module Network, IReadOnlyList<Shape> Samples,
     /// <summary>The shape of one input sample, as the file's input has it.</summary>
     /// <exception cref="OnnxException">The model has several inputs.</exception>
     public Shape Sample => Samples.Count == 1 ? Samples[0]
-        : throw new OnnxException($"the model takes {Samples.Count} inputs, samples of {string.Join(", ", Samples)}, where one is asked for");
+        : throw new OnnxException($"the model takes {Samples.Count} inputs, {Listed}, where one is asked for");
+
+    /// <summary>As <c>'left' of samples [3, 8, 8], 'right' of samples [5]</c>.</summary>
+    private string Listed => string.Join(", ", Inputs.Zip(Samples, (name, sample) => $"'{name}' of samples {sample}"));
+
+    /// <summary>The names of the file's inputs, in order; weights that may be overridden are none.</summary>
+    public required IReadOnlyList<string> Inputs { get; init; }
 
     /// <summary>The names of the file's values that go out, in order.</summary>
     public required IReadOnlyList<string> Outputs { get; init; }
@@ -54,7 +60,11 @@ public sealed record ImportedModel(Module Network, IReadOnlyList<Shape> Samples,
     {
         _ = Sample;
         if (Outputs.Count > 1)
-            throw new OnnxException($"the model returns {Outputs.Count} values, '{string.Join("', '", Outputs)}', where one is asked for");
+        {
+            var values = Graph.Trace(Network, [.. Samples]).Outputs;
+            string listed = string.Join(", ", Outputs.Zip(values, (name, value) => $"'{name}' of samples {value.Sample}"));
+            throw new OnnxException($"the model returns {Outputs.Count} values, {listed}, where one is asked for");
+        }
     }
 }
 
@@ -138,13 +148,11 @@ public static class OnnxImporter
         bool isChain = reader.Samples.Count == 1 && reader.Outputs is [var last] && last == calls.Count
             && calls.Select((call, i) => call.Inputs is [var taken] && taken == i).All(follows => follows)
             && calls.Select(call => call.Layer).Distinct().Count() == calls.Count;
-        var values = calls.Select(call => call.Value ?? "").ToList();
-        var inputs = model.Graph.Input.Select(input => input.Name)
-            .Where(name => !model.Graph.Initializer.Any(weight => weight.Name == name)).ToList();
         return new ImportedModel(isChain ? Chain(model, calls) : GraphOf(model, reader, calls), reader.Samples, OnnxFile.Metadata(model))
         {
             Layers = [.. calls.Select(call => (call.Layer, call.Value))],
-            Outputs = [.. reader.Outputs.Select(value => value < inputs.Count ? inputs[value] : values[value - inputs.Count])],
+            Inputs = reader.InputNames,
+            Outputs = reader.OutputNames,
             Ending = reader.Ending,
             Notes = reader.Notes,
         };

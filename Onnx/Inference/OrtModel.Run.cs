@@ -61,7 +61,7 @@ public sealed partial class OrtModel
     public float[] Run(float[] input, int batch)
     {
         ArgumentNullException.ThrowIfNull(input);
-        var shape = ShapeOf(batch);
+        var shape = ShapeOf(Input, batch);
         var output = new float[PlanFor(input.Length, shape).OutputLength];
         Run(input, shape, output);
         return output;
@@ -92,11 +92,7 @@ public sealed partial class OrtModel
     /// <exception cref="ObjectDisposedException">The model has been disposed.</exception>
     public IReadOnlyDictionary<string, float[]> RunOutputs(ReadOnlyMemory<float> input, ReadOnlySpan<long> shape, IEnumerable<string>? outputs = null)
     {
-        string[] names = [.. (outputs ?? Outputs.Select(output => output.Name)).Distinct()];
-        if (names.FirstOrDefault(name => !Outputs.Any(o => o.Name == name && o.IsFloating)) is { } unknown)
-        {
-            throw new OnnxException($"{Source} has no float output '{unknown}': its outputs are {string.Join(" and ", Outputs)}.");
-        }
+        string[] names = FloatOutputs(outputs);
         var plan = PlanFor(input.Length, shape);
         using var use = uses.Enter();
         try
@@ -132,16 +128,31 @@ public sealed partial class OrtModel
     {
         foreach (var batch in batches)
         {
-            var plan = PlanFor(null, ShapeOf(BatchSize ?? batch));
+            long[][] shapes = [.. Inputs.Select(input => ShapeOf(input, BatchSize ?? batch))];
+            if (Inputs.Zip(shapes).FirstOrDefault(pair => !pair.First.Fits(pair.Second)) is ({ } wrong, var shape))
+            {
+                throw new OnnxException(
+                    $"{Source}: input of shape [{string.Join(", ", shape)}] came: expected {wrong}, each size at least 1.");
+            }
+            var zeros = new List<OrtValue>();
             using var use = uses.Enter();
             try
             {
-                using var x = OrtElements.Create(new float[plan.InputLength], plan.Input, Input.ElementType);
-                session.Run(runOptions, inputNames, [x], outputNames).Dispose();
+                foreach (var (input, sizes) in Inputs.Zip(shapes))
+                    zeros.Add(OrtElements.Create(new float[Product(sizes)], sizes, input.ElementType));
+                session.Run(runOptions, inputNames, zeros, outputNames).Dispose();
+            }
+            catch (OverflowException e)
+            {
+                throw new OnnxException($"{Source}: a batch of {batch} has more values than can be counted.", e);
             }
             catch (OnnxRuntimeException e)
             {
                 throw Failed(e);
+            }
+            finally
+            {
+                foreach (var value in zeros) value.Dispose();
             }
         }
     }
@@ -173,9 +184,9 @@ public sealed partial class OrtModel
         return [.. values.Select(OrtElements.Read)];
     }
 
-    private long[] ShapeOf(int batch)
+    private static long[] ShapeOf(OrtTensorInfo input, int batch)
     {
-        var shape = Input.Shape.ToArray();
+        var shape = input.Shape.ToArray();
         if (shape.Length > 0)
         {
             shape[0] = batch;
@@ -211,8 +222,18 @@ public sealed partial class OrtModel
                 $"{Source}: {length} input values came: expected {plan.InputLength}, for the shape [{string.Join(", ", plan.Input)}].");
     }
 
+    private void RequireOneInput()
+    {
+        if (Inputs.Count > 1)
+        {
+            throw new OnnxException(
+                $"{Source} takes {string.Join(" and ", Inputs)}: expected one input. Give it all, by Run(Tensor[]).");
+        }
+    }
+
     private Plan NewPlan(long[] shape)
     {
+        RequireOneInput();
         long[] piece = [.. shape];
         if (BatchSize is { } batch && shape.Length > 0 && shape[0] is > 0 and <= int.MaxValue) piece[0] = batch;
         if (!Input.Fits(piece))

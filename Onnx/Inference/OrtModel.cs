@@ -5,7 +5,7 @@ using OnnxLeNet.Onnx.Schema;
 namespace OnnxLeNet.Onnx;
 
 /// <summary>
-/// A model in ONNX Runtime, with one float input (such as images, N·C·H·W) and one or more outputs. Tensors are row-major and stay the
+/// A model in ONNX Runtime, with one or more float inputs (such as images, N·C·H·W) and outputs. Tensors are row-major and stay the
 /// caller's memory: on the processor nothing is copied, unless the model takes or gives float16 or double, which are converted. Runs may
 /// overlap, on one model from several threads. For many runs of one size, <see cref="Bind"/>: such a run allocates nothing. All of a model runs on the device asked for, or <see cref="Load(string, OrtOptions)"/> fails;
 /// <see cref="OrtPlacement"/> lists the nodes.
@@ -25,14 +25,16 @@ public sealed partial class OrtModel : IDisposable
     {
         OrtTensorInfo[] inputs = [.. session.InputNames.Select(name => OrtTensorInfo.From(name, session.InputMetadata[name]))];
         OrtTensorInfo[] outputs = [.. session.OutputNames.Select(name => OrtTensorInfo.From(name, session.OutputMetadata[name]))];
-        if (inputs is not [{ IsFloating: true }] || outputs.Length == 0)
+        if (inputs.Length == 0 || !inputs.All(input => input.IsFloating) || outputs.Length == 0)
         {
-            throw new OnnxException($"{source} takes {List(inputs)} and gives {List(outputs)}: expected one input of float, float16 or double, and an output.");
+            throw new OnnxException(
+                $"{source} takes {List(inputs)} and gives {List(outputs)}: expected inputs of float, float16 or double, and an output.");
         }
         (this.session, cudaGraph) = (session, options.CudaGraph);
-        (Metadata, Source, Device, DeviceName, Input, Outputs) = (OrtModelMetadata.From(proto), source, options.Device, deviceName, inputs[0], outputs);
-        BatchSize = FixedBatch.Of(proto, Input, Output);
-        inputNames = [Input.Name];
+        (Metadata, Source, Device, DeviceName) = (OrtModelMetadata.From(proto), source, options.Device, deviceName);
+        (Inputs, Outputs) = (inputs, outputs);
+        BatchSize = inputs.Select(input => FixedBatch.Of(proto, input, Output)).FirstOrDefault(size => size is not null);
+        inputNames = [.. inputs.Select(input => input.Name)];
         outputNames = [Output.Name];
         runOptions = new RunOptions { LogSeverityLevel = OrtLoggingLevel.ORT_LOGGING_LEVEL_ERROR };
         if (cudaGraph)
@@ -84,8 +86,11 @@ public sealed partial class OrtModel : IDisposable
     /// <summary>The device with its name: "cpu", "cuda:0 (NVIDIA H200)".</summary>
     public string DeviceName { get; }
 
-    /// <summary>The model's only input.</summary>
-    public OrtTensorInfo Input { get; }
+    /// <summary>The model's first input: the one that a run on one tensor takes, where there is no other.</summary>
+    public OrtTensorInfo Input => Inputs[0];
+
+    /// <summary>All inputs, in the model's order.</summary>
+    public IReadOnlyList<OrtTensorInfo> Inputs { get; }
 
     /// <summary>The model's first output: the one that a run without names gives.</summary>
     public OrtTensorInfo Output => Outputs[0];
@@ -95,7 +100,7 @@ public sealed partial class OrtModel : IDisposable
 
     /// <summary>
     /// Whether the file is of double and runs as float32, since ONNX Runtime has no kernel in double for one of its operators (a convolution, a pool).
-    /// <see cref="Input"/> and <see cref="Outputs"/> are then those of the converted model.
+    /// <see cref="Inputs"/> and <see cref="Outputs"/> are then those of the converted model.
     /// </summary>
     public bool DoubleAsFloat { get; private init; }
 
@@ -107,10 +112,12 @@ public sealed partial class OrtModel : IDisposable
     /// are one launch each. Runs once, on zeros.
     /// </summary>
     /// <param name="batch">How many samples: the size of the input's first axis. Its other axes must be fixed.</param>
-    /// <exception cref="OnnxException">A size does not fit the model, the memory is not there, or ONNX Runtime fails.</exception>
+    /// <exception cref="OnnxException">The model has several inputs, a size does not fit it, the memory is not there, or ONNX Runtime
+    /// fails.</exception>
     /// <exception cref="ObjectDisposedException">The model has been disposed.</exception>
     public OrtBinding Bind(int batch = 1)
     {
+        RequireOneInput();
         if (!Input.IsFloat || !Output.IsFloat)
         {
             throw new OnnxException($"{Source} takes {Input} and gives {Output}: a binding is of float to float. Use Run, which converts.");
@@ -120,7 +127,7 @@ public sealed partial class OrtModel : IDisposable
             throw new OnnxException(
                 $"{Source} runs on {size} samples at once: a binding of {batch} cannot be. Bind {size}, or use Run, which makes pieces.");
         }
-        var plan = PlanFor(null, ShapeOf(batch));
+        var plan = PlanFor(null, ShapeOf(Input, batch));
         RequireOutput(plan);
         if (Math.Max(plan.InputLength, plan.OutputLength) > Array.MaxLength)
         {

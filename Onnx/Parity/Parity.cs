@@ -108,17 +108,48 @@ public static class Parity
             yield return Compare($"random, batch {x.Shape[0]}", Rows(Inference.Run(network, Batch.FromTensor(x)).ToTensor()), Rows(model.Run(x)), model);
     }
 
+    /// <summary>The same of several inputs and outputs: a row for each of <see cref="BatchSizes"/> and each output.</summary>
+    /// <param name="network">The network.</param>
+    /// <param name="samples">The shape of one sample of each input.</param>
+    /// <param name="model">What it is compared with: its inputs and outputs are the network's, in order.</param>
+    /// <param name="seed">Of the input.</param>
+    /// <exception cref="OnnxException">The model does not take such samples.</exception>
+    /// <exception cref="ShapeException">The network does not, or returns other values than the model.</exception>
+    public static IEnumerable<ParityRow> OnRandomInput(Module network, IReadOnlyList<Shape> samples, OrtModel model, long seed = 1)
+    {
+        ArgumentNullException.ThrowIfNull(network);
+        ArgumentNullException.ThrowIfNull(samples);
+        ArgumentNullException.ThrowIfNull(model);
+        foreach (var x in RandomInputs(samples, BatchSizes, seed))
+        {
+            var own = Inference.Run(network, Array.ConvertAll(x, input => Batch.FromTensor(input)));
+            var reference = model.Run(x);
+            if (own.Length != reference.Length)
+                throw new ShapeException($"the network returns {own.Length} values, the model {string.Join(" and ", model.Outputs)}");
+            for (int i = 0; i < own.Length; i++)
+            {
+                string of = own.Length > 1 ? $", {model.Outputs[i].Name}" : "";
+                yield return Compare($"random, batch {own[i].Count}{of}", Rows(own[i].ToTensor()), Rows(reference[i]), model);
+            }
+        }
+    }
+
     /// <summary>A sample in each row, also of networks that return images.</summary>
     private static Tensor Rows(Tensor y) => y.Reshape(y.Shape[0], y.Shape.Count / y.Shape[0]);
 
     /// <summary>Standard normal numbers, a batch of each size.</summary>
-    internal static IEnumerable<Tensor> RandomInput(Shape sample, IEnumerable<int> batchSizes, long seed)
+    internal static IEnumerable<Tensor> RandomInput(Shape sample, IEnumerable<int> batchSizes, long seed) =>
+        RandomInputs([sample], batchSizes, seed).Select(x => x[0]);
+
+    /// <summary>The same of several inputs.</summary>
+    internal static IEnumerable<Tensor[]> RandomInputs(IReadOnlyList<Shape> samples, IEnumerable<int> batchSizes, long seed)
     {
         var generator = new Generator(seed);
         foreach (int size in batchSizes)
         {
-            var x = new Tensor(sample.Prepend(size));
-            for (int i = 0; i < x.Data.Length; i++) x.Data[i] = (float)generator.NextNormal();
+            var x = samples.Select(sample => new Tensor(sample.Prepend(size))).ToArray();
+            foreach (var input in x)
+                for (int i = 0; i < input.Data.Length; i++) input.Data[i] = (float)generator.NextNormal();
             yield return x;
         }
     }
@@ -159,5 +190,5 @@ public static class Parity
     /// <summary>The bound of the relative error: of the device, or of float16 where the file has it at its ends. Double at the ends changes nothing: the engine has floats.</summary>
     internal static double Tolerance(OrtModel model) => IsHalf(model) ? HalfTolerance : model.Device.Type == OrtDeviceType.Cpu ? CpuTolerance : CudaTolerance;
 
-    private static bool IsHalf(OrtModel model) => model.Input.ElementType == "float16" || model.Output.ElementType == "float16";
+    private static bool IsHalf(OrtModel model) => model.Inputs.Concat(model.Outputs).Any(end => end.ElementType == "float16");
 }

@@ -33,14 +33,18 @@ public sealed record ValidationOptions
 /// <param name="Engine">How the engine computed.</param>
 /// <param name="Runtime">How ONNX Runtime did.</param>
 /// <param name="Row">The comparison of a batch of random input.</param>
-public sealed record PathParity(string Engine, string Runtime, ParityRow Row);
+public sealed record PathParity(string Engine, string Runtime, ParityRow Row)
+{
+    /// <summary>The output that was compared, where the network has several; else empty.</summary>
+    public string Output { get; init; } = "";
+}
 
 /// <summary>What ran in ONNX Runtime, and how it compares, on one device.</summary>
 /// <param name="Device">The device with its name.</param>
 /// <param name="Runtimes">The ways ONNX Runtime computed there.</param>
 /// <param name="Placement">Each node of the optimized graph with the provider that ran it.</param>
 /// <param name="Layers">Every layer's output, in the order they run.</param>
-/// <param name="Paths">The network as a whole: every way of the engine, every way of ONNX Runtime, every batch.</param>
+/// <param name="Paths">The network as a whole: every way of the engine, every way of ONNX Runtime, every batch, every output.</param>
 public sealed record DeviceValidation(
     string Device, IReadOnlyList<string> Runtimes, IReadOnlyList<OrtPlacement> Placement, IReadOnlyList<LayerParity> Layers,
         IReadOnlyList<PathParity> Paths)
@@ -96,11 +100,11 @@ public static class ParityValidation
         var sides = devices.Select(device => new RuntimeSide(own, file, device, source)).ToList();
         try
         {
-            var graph = Numerics.Graph.Trace(own.Network, own.Sample);
+            var graph = Numerics.Graph.Trace(own.Network, [.. own.Samples]);
             IReadOnlyList<int> batchSizes = sides[0].FixedBatch is { } batch ? [batch] : options.BatchSizes ?? Parity.BatchSizes;
             string? choice = options.All ? null : Choose(NetworkCost.Of(graph), ref batchSizes, options.BatchSizes is null, engines,
                 options.Providers.Count == 0, leftOut);
-            foreach (var x in Parity.RandomInput(own.Sample, batchSizes, options.Seed)) Compare(own, graph, x, engines, sides);
+            foreach (var x in Parity.RandomInputs(own.Samples, batchSizes, options.Seed)) Compare(own, graph, x, engines, sides);
             return new ValidationReport(batchSizes, [.. engines.Select(e => e.ToString())], leftOut,
                 [.. sides.Select(side => side.Result(batchSizes[0]))])
             {
@@ -115,7 +119,7 @@ public static class ParityValidation
 
     /// <summary>
     /// Loads a file so that it returns what the engine's network does: as it is, unless it ends in something that is no logits, such as the
-    /// class's number; then the last layer's value takes its place.
+    /// class's number; then the last layer's values take its place.
     /// </summary>
     /// <param name="own">The network as it was imported.</param>
     /// <param name="file">The model it was imported from.</param>
@@ -127,19 +131,20 @@ public static class ParityValidation
     {
         ArgumentNullException.ThrowIfNull(own);
         ArgumentNullException.ThrowIfNull(file);
-        return OrtModel.Load(WithFloatOutput(own, file).ToByteArray(), options, source);
+        return OrtModel.Load(WithFloatOutputs(own, file).ToByteArray(), options, source);
     }
 
-    private static ModelProto WithFloatOutput(ImportedModel own, ModelProto file)
+    private static ModelProto WithFloatOutputs(ImportedModel own, ModelProto file)
     {
-        if (file.Graph.Output is [{ Type.TensorType.ElemType: (int)DataType.Float or (int)DataType.Float16 or (int)DataType.Double }]
-            || own.Outputs is not [{ Length: > 0 } last]) return file;
+        bool same = own.Ending.Count == 0 || file.Graph.Output.Select(output => output.Name).SequenceEqual(own.Outputs);
+        if (same && file.Graph.Output.All(output => output is
+            { Type.TensorType.ElemType: (int)DataType.Float or (int)DataType.Float16 or (int)DataType.Double })) return file;
         var copy = file.Clone();
         var batch = file.Graph.Input.Select(input => input.Type?.TensorType?.Shape?.Dim.FirstOrDefault()?.DimParam)
             .FirstOrDefault(name => !string.IsNullOrEmpty(name));
         copy.Graph.Output.Clear();
-        copy.Graph.Output.Add(GraphWriter.FloatValue(last, batch ?? OnnxExporter.BatchAxis,
-            Inference.Run(own.Network, new Batch(1, own.Sample, requiresGrad: false)).Sample));
+        foreach (var (name, value) in own.Outputs.Zip(Numerics.Graph.Trace(own.Network, [.. own.Samples]).Outputs))
+            copy.Graph.Output.Add(GraphWriter.FloatValue(name, batch ?? OnnxExporter.BatchAxis, value.Sample));
         return copy;
     }
 
@@ -179,10 +184,10 @@ public static class ParityValidation
         return $"{cost}: {string.Join(", ", new[] { batches, engineWays }.Where(part => part.Length > 0))}";
     }
 
-    private static void Compare(ImportedModel own, Numerics.Graph graph, Tensor x, List<EngineSide> engines, List<RuntimeSide> sides)
+    private static void Compare(ImportedModel own, Numerics.Graph graph, Tensor[] x, List<EngineSide> engines, List<RuntimeSide> sides)
     {
         var references = sides.Select(side => side.Compute(x)).ToList();
-        var batch = Batch.FromTensor(x, requiresGrad: false);
+        var batches = Array.ConvertAll(x, input => Batch.FromTensor(input, requiresGrad: false));
         int[] lastUse = [.. graph.Values.Select(value => graph.Nodes.LastOrDefault(node => node.Inputs.Contains(value))?.Index ?? -1)];
         foreach (var engine in engines)
         {
@@ -192,7 +197,7 @@ public static class ParityValidation
                 {
                     // Each layer takes what ONNX Runtime has there, so that it is judged alone, and not the rounding of all before it.
                     var values = new Batch?[graph.Values.Count];
-                    values[0] = batch;
+                    batches.CopyTo(values, 0);
                     foreach (var node in graph.Nodes)
                     {
                         var y = Inference.Run(own.Layers[node.Index].Layer, [.. node.Inputs.Select(value => values[value.Index]!)])[0];
@@ -202,20 +207,27 @@ public static class ParityValidation
                             if (lastUse[value.Index] == node.Index) values[value.Index] = null; // large networks have many
                     }
                 }
-            foreach (var (way, tensor) in Whole(own, x, batch))
-                foreach (var (side, computed) in sides.Zip(references)) side.AddPath(tensor, computed, $"{engine} {way}");
+            foreach (var (way, tensors) in Whole(own, graph, x, batches))
+                foreach (var (side, computed) in sides.Zip(references)) side.AddPaths(tensors, computed, $"{engine} {way}");
         }
     }
 
-    /// <summary>The network as a whole, each way there is to run it: the first two put layers together where they can.</summary>
-    private static IEnumerable<(string Way, Tensor Result)> Whole(ImportedModel own, Tensor x, Batch batch)
+    /// <summary>
+    /// The network as a whole, each way there is to run it: the first two put layers together where they can. A predictor has one input and
+    /// one output.
+    /// </summary>
+    private static IEnumerable<(string Way, Tensor[] Results)> Whole(ImportedModel own, Numerics.Graph graph, Tensor[] x, Batch[] batches)
     {
-        yield return ("Inference", Inference.Run(own.Network, batch).ToTensor());
-        var predictor = new Predictor(own.Network, own.Sample);
-        var result = new Tensor(predictor.Output.Prepend(batch.Count));
-        predictor.Run(x.Data, result.Data);
-        yield return ("Predictor", result);
-        yield return ("Forward", own.Network.Forward(batch).ToTensor());
+        static Tensor[] Tensors(Batch[] results) => Array.ConvertAll(results, result => result.ToTensor());
+        yield return ("Inference", Tensors(Inference.Run(own.Network, batches)));
+        if (graph is { Inputs.Count: 1, Outputs.Count: 1 })
+        {
+            var predictor = new Predictor(own.Network, own.Sample);
+            var result = new Tensor(predictor.Output.Prepend(batches[0].Count));
+            predictor.Run(x[0].Data, result.Data);
+            yield return ("Predictor", [result]);
+        }
+        yield return ("Forward", Tensors(own.Network.Forward(batches)));
     }
 
     /// <summary>The ways the engine can compute here: every provider, ours at every vector width.</summary>
@@ -279,13 +291,13 @@ public static class ParityValidation
         private readonly LayerComparison?[] layers;
         private readonly List<PathParity> paths = [];
 
-        /// <summary>What each way returned for one batch: every layer's value, and the whole's.</summary>
-        public sealed record Computed(IReadOnlyList<(string Way, IReadOnlyDictionary<string, float[]> Values, float[] Whole)> Ways);
+        /// <summary>What each way returned for one batch: every layer's value, and the whole's outputs.</summary>
+        public sealed record Computed(IReadOnlyList<(string Way, IReadOnlyDictionary<string, Tensor> Values, Tensor[] Whole)> Ways);
 
         public RuntimeSide(ImportedModel own, ModelProto file, OrtDevice device, string source)
         {
             (this.own, this.device, this.source) = (own, device, source);
-            whole = WithFloatOutput(own, file);
+            whole = WithFloatOutputs(own, file);
             var computed = file.Graph.Node.SelectMany(node => node.Output).ToHashSet();
             values = [.. own.Layers.Select(layer => layer.Value is { } value && computed.Contains(value) ? value : null)];
             layers = new LayerComparison?[own.Layers.Count];
@@ -318,23 +330,21 @@ public static class ParityValidation
         /// <summary>The number of samples, where the file fixes it.</summary>
         public int? FixedBatch => ways[0].Whole.BatchSize;
 
-        public Computed Compute(Tensor x)
+        public Computed Compute(Tensor[] x)
         {
-            long[] shape = [.. x.Shape.Sizes.ToArray().Select(size => (long)size)];
             string[] wanted = [.. values.OfType<string>().Distinct()];
-            return new Computed([.. ways.Select(way => (way.Name, wanted.Length == 0 ? new Dictionary<string,
-                float[]>() : way.Layers.RunOutputs(x.Data, shape, wanted),
-                way.Whole.RunOutputs(x.Data, shape, [way.Whole.Output.Name])[way.Whole.Output.Name]))]);
+            return new Computed([.. ways.Select(way => (way.Name, wanted.Length == 0 ? new Dictionary<string, Tensor>()
+                : way.Layers.RunOutputs(x, wanted), way.Whole.Run(x)))]);
         }
 
         /// <summary>Compares a layer's output with ONNX Runtime's; returns that, or null where it has none of this shape.</summary>
-        public Tensor? AddLayer(int i, Tensor tensor, IReadOnlyDictionary<string, float[]> outputs, string engine, string way, double error)
+        public Tensor? AddLayer(int i, Tensor tensor, IReadOnlyDictionary<string, Tensor> outputs, string engine, string way, double error)
         {
             if (own.Layers[i] is not (var layer, { } value)) return null; // inside a node
             var comparison = layers[i] ??= new LayerComparison(
                 own.Network.NamedModules().FirstOrDefault(named => named.Module == layer).Name ?? value, layer.ToString(), value,
                     tensor.Shape.WithoutFirst(), Parity.Tolerance(ways[0].Whole));
-            float[]? reference = values[i] is null ? null : outputs[value];
+            float[]? reference = values[i] is null ? null : outputs[value].Data;
             comparison.Add(tensor, reference, engine, way, error * Terms(layer));
             return reference?.Length == tensor.Data.Length ? new Tensor(tensor.Shape, reference) : null;
         }
@@ -347,20 +357,27 @@ public static class ParityValidation
             _ => 1,
         };
 
-        public void AddPath(Tensor tensor, Computed computed, string engine)
+        public void AddPaths(Tensor[] tensors, Computed computed, string engine)
+        {
+            foreach (var (way, _, references) in computed.Ways)
+                for (int i = 0; i < tensors.Length; i++)
+                {
+                    var row = Row(tensors[i], references.ElementAtOrDefault(i)?.Data ?? []);
+                    paths.Add(new PathParity(engine, way, row) { Output = tensors.Length > 1 ? own.Outputs[i] : "" });
+                }
+        }
+
+        private ParityRow Row(Tensor tensor, float[] reference)
         {
             int samples = tensor.Shape[0];
             // An image has no class: each of its elements is then a row of one.
             int classes = tensor.Shape.Rank == 2 ? tensor.Shape[1] : 1;
             string input = $"random, batch {samples}";
-            foreach (var (way, _, reference) in computed.Ways)
-            {
-                var row = reference.Length != tensor.Data.Length
-                    ? new ParityRow(input, samples, double.NaN, double.NaN, 0, Parity.Tolerance(ways[0].Whole))
-                    : Parity.Compare(input, tensor.Reshape(reference.Length / classes, classes),
-                        new Tensor(new Shape(reference.Length / classes, classes), reference), Parity.Tolerance(ways[0].Whole));
-                paths.Add(new PathParity(engine, way, Parity.Judged(row, ways[0].Whole) with { Samples = samples }));
-            }
+            var row = reference.Length != tensor.Data.Length
+                ? new ParityRow(input, samples, double.NaN, double.NaN, 0, Parity.Tolerance(ways[0].Whole))
+                : Parity.Compare(input, tensor.Reshape(reference.Length / classes, classes),
+                    new Tensor(new Shape(reference.Length / classes, classes), reference), Parity.Tolerance(ways[0].Whole));
+            return Parity.Judged(row, ways[0].Whole) with { Samples = samples };
         }
 
         public DeviceValidation Result(int batch) => new(

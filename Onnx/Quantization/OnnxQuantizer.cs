@@ -15,7 +15,7 @@ public static class OnnxQuantizer
     private const int CalibrationBatch = 64;
 
     /// <summary>Writes a network; the ranges of its activations are those of the engine on images.</summary>
-    /// <param name="network">A chain of layers that ONNX has operators for.</param>
+    /// <param name="network">A network of layers and joins that ONNX has operators for: of one input, the images, and any outputs.</param>
     /// <param name="training">Images like those the network was trained on, and not those it is judged by.</param>
     /// <param name="name">The graph's name.</param>
     /// <param name="metadata">Keys and values to store with the model, in this order.</param>
@@ -37,12 +37,12 @@ public static class OnnxQuantizer
         if (options.Float16) throw new OnnxException("weights are either int8 or float16: leave one out");
         int count = Math.Min(quantization.CalibrationImages, training.Count);
         string how = $"int8 weights, uint8 activations; ranges of {count} training images";
-        var (model, layers) = OnnxExporter.ExportTraced(network, training.Sample, name,
+        var (model, layers) = OnnxExporter.ExportTraced(network, [training.Sample], name,
             [.. metadata ?? [], new(ModelMetadata.Quantization, how)], options with { FoldBatchNorm = true });
         var images = Enumerable.Range(0, (count + CalibrationBatch - 1) / CalibrationBatch)
             .Select(i => training.Take([.. Enumerable.Range(i * CalibrationBatch,
                 Math.Min(CalibrationBatch, count - i * CalibrationBatch))]).Images);
-        var ranges = ActivationRange.Observe(OnnxExporter.Input, layers, images);
+        var ranges = ActivationRange.Observe(model.Graph.Input[0].Name, layers, images);
         new Rewriter(model.Graph, ranges, quantization.ReduceRange ? 64 : 127, options.DocStrings).Run();
         return model;
     }
@@ -75,12 +75,12 @@ public static class OnnxQuantizer
             }
             ShareScales(nodes, feeding);
 
-            Pair(OnnxExporter.Input, feeding, null);
+            Pair(graph.Input[0].Name, feeding, null);
             foreach (var node in nodes)
             {
                 string x = node.Input[0];
                 float scale = done.TryGetValue(x, out var input) ? input.Scale : 0;
-                for (int i = 0; i < node.Input.Count; i++)
+                for (int i = 0; i < node.Input.Count && node.OpType != "Identity"; i++) // which hands out the value as it is
                     if (done.TryGetValue(node.Input[i], out var value)) node.Input[i] = value.Dequantized;
                 if (IsQuantized(node)) Weights(node, scale);
                 written.Add(node);

@@ -18,7 +18,7 @@ public static class TrainingExporter
 {
     /// <summary>Writes a training step: of layers in training form, all at once. Weights and state come in as inputs and are not in the
     /// file.</summary>
-    /// <param name="network">A chain of layers that have a backward in ONNX.</param>
+    /// <param name="network">A network of layers and joins that have a backward in ONNX, of one input and one output.</param>
     /// <param name="sample">The shape of one input sample, [C, H, W].</param>
     /// <param name="name">The graph's name.</param>
     /// <param name="optimizer">
@@ -51,6 +51,11 @@ public static class TrainingExporter
 
         proto.Input.Add(graph.Batched(OnnxExporter.Input, DataType.Float, sample.Sizes));
         var traced = Numerics.Graph.Trace(network, sample);
+        if (traced.Outputs.Count > 1)
+        {
+            throw new OnnxException($"{Graph.Several(network, traced.Outputs).Message}: a training step has one output, that the loss is "
+                + "of. Make it of a module that returns that one alone");
+        }
         Executor.RequireBackward(traced);
         var output = traced.Output.Sample;
         LossGraph.AddInput(graph, output);

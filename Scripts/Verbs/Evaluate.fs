@@ -51,6 +51,8 @@ let run (args: ParseResults<EvaluateArgs>) =
             use model = OrtModel.Load(file, ort)
             if model.DoubleAsFloat then
                 message out "the file is of double, for which ONNX Runtime lacks operators: it runs as float32"
+            if model.Inputs.Count > 1 then
+                raise (ShapeException $"""{file} takes {String.Join(" and ", model.Inputs)}: a data set's images are one input""")
             let outputs = String.Join(" and ", model.Outputs)
             let data = imagesFor (Input.sampleOf model.Input) outputs (Input.classesOf model) model.Metadata.Properties
             Parity.Logits(model, data), data, $"ONNX Runtime on {model.DeviceName}"

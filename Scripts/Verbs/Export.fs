@@ -19,7 +19,26 @@ open OnnxLeNet.Scripts.Verbs.Common
 let private MostLoss = 0.002
 
 /// A network with its weights, and what its file says of it.
-type Source = { Name: string; Network: Module; Sample: Shape; Metadata: (string * string) list }
+type Source =
+    {
+        Name: string
+        Network: Module
+        /// The shape of one sample of each input.
+        Samples: IReadOnlyList<Shape>
+        Metadata: (string * string) list
+        /// The ONNX model it was read from; none where it was made by name.
+        Imported: ImportedModel option
+    }
+
+    /// Fails where the model has several inputs or outputs.
+    member source.RequireSingle() = source.Imported |> Option.iter _.RequireSingle()
+
+    /// The shape of the one input's samples.
+    member source.Sample =
+        source.RequireSingle()
+        source.Samples[0]
+
+    member source.HasOneOfEach = source.Imported |> Option.forall (fun model -> model.Inputs.Count = 1 && model.Outputs.Count = 1)
 
 type private Job =
     {
@@ -76,17 +95,17 @@ let sourceOf (file: string) (model: string option) (reading: ModelFile.Reading) 
         ModelFile.refuseReading reading $"{file} is an ONNX model"
         let proto = OnnxFile.Read file
         let imported = OnnxImporter.Import proto
-        imported.RequireSingle()
         match model with
         | None ->
             { Name = proto.Graph.Name
               Network = imported.Network
-              Sample = imported.Sample
-              Metadata = entries imported.Metadata }
+              Samples = imported.Samples
+              Metadata = entries imported.Metadata
+              Imported = Some imported }
         | Some name ->
             let model, network = named name (imported.Network.StateDict())
             imported.RequireInput model.Sample
-            { Name = name; Network = network; Sample = model.Sample; Metadata = entries imported.Metadata }
+            { Name = name; Network = network; Samples = [| model.Sample |]; Metadata = entries imported.Metadata; Imported = None }
     | _ ->
         let known said =
             match model |> Option.orElse said with
@@ -97,14 +116,14 @@ let sourceOf (file: string) (model: string option) (reading: ModelFile.Reading) 
         let weights = ModelFile.readWeights file reading (fun said -> Some((Models.get (known said)).Build(Generator 0L)))
         let name = known weights.Model
         let model, network = named name weights.State
-        { Name = name; Network = network; Sample = model.Sample; Metadata = entries weights.Metadata }
+        { Name = name; Network = network; Samples = [| model.Sample |]; Metadata = entries weights.Metadata; Imported = None }
 
 /// The data set that the network is measured on, if one fits, and its training images.
 let private dataOf (job: Job) (source: Source) =
     let said = source.Metadata |> List.tryFind (fst >> (=) ModelMetadata.Data) |> Option.map snd
     let metadata = dict source.Metadata |> Dictionary
-    let output = (Inference.Run(source.Network, Batch(1, source.Sample, requiresGrad = false))).Sample
     let load folder =
+        let output = (Inference.Run(source.Network, Batch(1, source.Sample, requiresGrad = false))).Sample
         let usual = ImageFolder.Load(folder, ImageFolder.UsualTransform(folder, Nullable source.Sample), Nullable source.Sample)
         Seq.iter (message job.Out) usual.Notes
         let transform, assumed, said = Input.transformOf job.Input metadata (Some source.Sample) usual.Test
@@ -125,6 +144,12 @@ let private dataOf (job: Job) (source: Source) =
         else
             None
     match job.Data, said with
+    | Some "none", _ when not source.HasOneOfEach && job.Int8.IsNone -> None
+    | None, _ when not source.HasOneOfEach && job.Int8.IsNone && job.Input = Input.nothing ->
+        None // images are one input, and their classes one output
+    | _ when not source.HasOneOfEach ->
+        source.RequireSingle()
+        None
     | Some "none", _ when job.Int8.IsSome -> badOption "--data" "none" "a folder with --int8, which is calibrated on training images"
     | Some "none", _ -> None
     | Some folder, _ -> load folder
@@ -185,6 +210,8 @@ let private command (job: Job) =
           | None -> ()
           if job.Options.FoldBatchNorm then "--fold-batch-norm"
           if job.Options.Softmax then "--softmax"
+          for option, names in [ "--input-names", job.Options.InputNames; "--output-names", job.Options.OutputNames ] do
+              if names.Count > 0 then $"""{option} {String.Join(",", names)}"""
           match job.Data with
           | Some folder when folder <> "none" -> $"--data {ImageFolder.FolderName folder}"
           | _ -> ()
@@ -203,12 +230,27 @@ let private card (job: Job) (source: Source) (model: OrtModel) (measured: Measur
               "test accuracy", $"{percent m.After} in ONNX Runtime; the float32 network {percent m.Before}"
               "same class", $"{percent m.SameClass} of {m.Images:N0} test images of {m.Data}"
           | None -> ()
-          "input, output", $"`{model.Input}`, `{model.Output}`"
+          "input, output", Seq.append model.Inputs model.Outputs |> Seq.map (fun value -> $"`{value}`") |> String.concat ", "
           "opset, IR version", $"{model.Metadata.Opset}, {model.Metadata.IrVersion}"
           "size", $"{bytes.Length:N0} bytes"
           "SHA-256", $"`{hash}`" ]
     let lines = [ for name, value in rows -> $"| {name} | {value} |\n" ]
     $"# {Path.GetFileName job.To}\n\n| | |\n|---|---|\n" + String.concat "" lines
+
+/// Several inputs, or several outputs, keep the names that the source has for them.
+let private withNames (source: Source) (options: ExportOptions) =
+    let names (given: IReadOnlyList<string>) (own: ImportedModel -> IReadOnlyList<string>) : IReadOnlyList<string> =
+        match source.Imported with
+        | Some model when given.Count = 0 && (own model).Count > 1 -> own model
+        | _ -> given
+    ExportOptions(
+        Opset = options.Opset,
+        Float16 = options.Float16,
+        FoldBatchNorm = options.FoldBatchNorm,
+        Softmax = options.Softmax,
+        InputNames = names options.InputNames _.Inputs,
+        OutputNames = names options.OutputNames _.Outputs
+    )
 
 let private toOnnx (job: Job) (source: Source) write =
     let data = dataOf job source
@@ -219,10 +261,11 @@ let private toOnnx (job: Job) (source: Source) write =
         | _ -> []
     let kept = source.Metadata |> List.filter (fun (key, _) -> not (List.exists (fst >> (=) key) said))
     let metadata = kept @ said |> List.map KeyValuePair
+    let job = { job with Options = withNames source job.Options }
     let proto =
         match job.Int8, data with
         | Some int8, Some data -> OnnxQuantizer.Export(source.Network, data.Train, source.Name, metadata, job.Options, int8)
-        | _ -> OnnxExporter.Export(source.Network, source.Sample, source.Name, metadata, job.Options)
+        | _ -> OnnxExporter.Export(source.Network, source.Samples, source.Name, metadata, job.Options)
     use model = OrtModel.Load(proto.ToByteArray(), source = job.To)
     let measured = data |> Option.map (measure source model)
     // The source's own accuracy is not the file's where numbers were rounded.
@@ -237,7 +280,7 @@ let private toOnnx (job: Job) (source: Source) write =
             None
         else
             let network = if job.Options.Float16 then OnnxImporter.Import(proto).Network else withSoftmax job source.Network
-            Some(ParityReport(model.DeviceName, [| yield! Parity.OnRandomInput(network.Eval(), source.Sample, model) |]))
+            Some(ParityReport(model.DeviceName, [| yield! Parity.OnRandomInput(network.Eval(), source.Samples, model) |]))
     let least =
         match job.MinAccuracy, measured with
         | None, Some m when job.Int8.IsSome -> Some(m.Before - MostLoss)
@@ -313,6 +356,8 @@ let private jobOf (args: ParseResults<ExportArgs>) extension =
               args.Contains ExportArgs.Int8, "--int8"
               args.Contains ExportArgs.FoldBatchNorm, "--fold-batch-norm"
               args.Contains ExportArgs.Softmax, "--softmax"
+              args.Contains ExportArgs.InputNames, "--input-names"
+              args.Contains ExportArgs.OutputNames, "--output-names"
               args.Contains ExportArgs.Data, "--data"
               args.Contains ExportArgs.Mean, "--mean"
               args.Contains ExportArgs.Std, "--std"
@@ -331,6 +376,10 @@ let private jobOf (args: ParseResults<ExportArgs>) extension =
         raise (OnnxLeNetException "--int8 and --float16 are two forms of the weights: leave one out")
     if args.Contains ExportArgs.Calibration && not (args.Contains ExportArgs.Int8) then
         raise (OnnxLeNetException "--calibration goes with --int8")
+    let names (given: string option) : IReadOnlyList<string> =
+        match given with
+        | Some list -> list.Split(',', StringSplitOptions.TrimEntries)
+        | None -> [||]
     { Out = output (args.Contains ExportArgs.Quiet)
       File = args.GetResult ExportArgs.File
       To = args.GetResult ExportArgs.To
@@ -347,7 +396,9 @@ let private jobOf (args: ParseResults<ExportArgs>) extension =
             Opset = opset,
             Float16 = args.Contains ExportArgs.Float16,
             FoldBatchNorm = args.Contains ExportArgs.FoldBatchNorm,
-            Softmax = args.Contains ExportArgs.Softmax
+            Softmax = args.Contains ExportArgs.Softmax,
+            InputNames = names (args.TryGetResult ExportArgs.InputNames),
+            OutputNames = names (args.TryGetResult ExportArgs.OutputNames)
         )
       Int8 =
         if args.Contains ExportArgs.Int8 then

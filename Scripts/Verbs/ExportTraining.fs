@@ -66,6 +66,8 @@ let private refuseOthers (args: ParseResults<ExportArgs>) =
           args.Contains ExportArgs.Calibration, "--calibration"
           args.Contains ExportArgs.FoldBatchNorm, "--fold-batch-norm"
           args.Contains ExportArgs.Softmax, "--softmax"
+          args.Contains ExportArgs.InputNames, "--input-names"
+          args.Contains ExportArgs.OutputNames, "--output-names"
           args.Contains ExportArgs.Data, "--data"
           args.Contains ExportArgs.Mean, "--mean"
           args.Contains ExportArgs.Std, "--std"
@@ -88,6 +90,7 @@ let run (args: ParseResults<ExportArgs>) =
     Export.refuseSource args target
     args.TryGetResult ExportArgs.Json |> Option.iter (Workspace.requireWritableFile "--json")
     let source = Export.sourceOf (args.GetResult ExportArgs.File) (args.TryGetResult ExportArgs.Model) (Export.readingOf out args)
+    source.RequireSingle()
     let optimizer, graph = optimizerOf args source.Network, graphOf args source
     let kept =
         source.Metadata

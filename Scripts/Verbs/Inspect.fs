@@ -53,8 +53,10 @@ let private ofModel out file =
           if model.Description <> "" then "description", model.Description.Split('\n')[0]
           "producer", model.Producer
           "opset, IR version", String.Join(", ", model.Opsets) + $", {model.IrVersion}"
-          "input", String.Join("; ", model.Inputs)
-          "output", String.Join("; ", model.Outputs)
+          for input in model.Inputs do
+              "input", input
+          for output in model.Outputs do
+              "output", output
           "weights", String.Join(", ", model.WeightTypes)
           if model.Quantization <> "" then "quantization", model.Quantization
           "parameters", $"{model.Parameters:N0}"

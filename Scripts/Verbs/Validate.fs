@@ -45,11 +45,11 @@ let private ulpTable out (layers: LayerParity seq) =
               :: [ for _, first, last in ulpClasses -> cell l.Ulps (Seq.sum (Seq.init (last - first + 1) (fun i -> l.Ulps.Counts[first + i]))) ]
               @ [ cell l.Ulps l.Ulps.NotFinite ] ]
 
-/// The network as a whole, each of the engine's ways against all of ONNX Runtime's, then each batch.
+/// The network as a whole, each of the engine's ways and each output against all of ONNX Runtime's, then each batch.
 let private pathRows (device: DeviceValidation) =
-    [ for engine, paths in device.Paths |> Seq.groupBy _.Engine do
+    [ for (engine, output), paths in device.Paths |> Seq.groupBy (fun path -> path.Engine, path.Output) do
           let samples = paths |> Seq.distinctBy _.Row.Input |> Seq.sumBy _.Row.Samples
-          ParityRow.Worst(engine, samples, paths |> Seq.map _.Row) ]
+          ParityRow.Worst((if output = "" then engine else $"{engine}, {output}"), samples, paths |> Seq.map _.Row) ]
 
 let private batchRows (device: DeviceValidation) =
     [ for input, paths in device.Paths |> Seq.groupBy _.Row.Input -> ParityRow.Worst(input, (Seq.head paths).Row.Samples, paths |> Seq.map _.Row) ]
@@ -96,6 +96,7 @@ let private deviceJson (d: DeviceValidation) =
                     json
                         [ "engine", p.Engine
                           "onnxRuntime", p.Runtime
+                          if p.Output <> "" then "output", p.Output
                           "samples", p.Row.Samples
                           "maxAbs", p.Row.MaxAbs
                           "maxRel", p.Row.MaxRel
@@ -155,8 +156,15 @@ let private testData (args: ParseResults<ValidateArgs>) out file (imported: Impo
         let data = data.With transform
         imported.RequireInput data.Sample
         Some(ImageFolder.FolderName folder, data)
+    let single = imported.Inputs.Count = 1 && imported.Outputs.Count = 1
     match args.TryGetResult ValidateArgs.Data with
     | Some "none" -> None
+    | None when not single && given = Input.nothing ->
+        message out "no data set is compared, random input is: images are one input, and their classes one output"
+        None
+    | _ when not single ->
+        imported.RequireSingle()
+        None
     | Some folder -> read folder
     | None when given <> Input.nothing -> read Workspace.mnistFolder
     | None ->
@@ -207,7 +215,7 @@ let run (args: ParseResults<ValidateArgs>) =
     ModelFile.requireOnnx file
     let proto = OnnxFile.Read file
     let imported = OnnxImporter.Import proto
-    imported.RequireSingle()
+    if args.Contains ValidateArgs.Gradients then imported.RequireSingle()
     Seq.iter (message out) imported.Notes
     let data = testData args out file imported
     let batches: IReadOnlyList<int> | null =
@@ -271,7 +279,9 @@ let run (args: ParseResults<ValidateArgs>) =
         match layer, path with
         | Some layer, _ -> error $"the engine and ONNX Runtime do not agree, first at {layer.Name}"
         | None, Some path ->
-            error $"every layer agrees, but not the network as a whole: the engine ({path.Engine}) and ONNX Runtime ({path.Runtime}) differ"
+            let where = if path.Output = "" then "" else $" in {path.Output}"
+            let ways = $"the engine ({path.Engine}) and ONNX Runtime ({path.Runtime})"
+            error $"every layer agrees, but not the network as a whole: {ways} differ{where}"
         | None, None when rows |> List.forall _.Passed -> error "the engine's gradients and those of the training step do not agree"
         | None, None -> error "the engine and ONNX Runtime do not agree on the data"
         Exit.fallsShort
