@@ -276,7 +276,7 @@ type WalkthroughArgs =
             | Json _ -> "write the checks as one JSON object."
             | Quiet -> "print nothing but errors."
 
-[<CliPrefix(CliPrefix.DoubleDash)>]
+[<CliPrefix(CliPrefix.DoubleDash); RequireQualifiedAccess>]
 type BenchArgs =
     | [<Unique; EqualsAssignmentOrSpaced>] Only of SECTIONS: string
     | [<Unique>] Quick
@@ -285,6 +285,7 @@ type BenchArgs =
     | [<Unique; EqualsAssignmentOrSpaced>] Width of BITS: int
     | [<Unique; EqualsAssignmentOrSpaced>] Python of PATH: string
     | [<Unique>] Kernels
+    | [<Unique; EqualsAssignmentOrSpaced>] Model of MODEL: string
     | [<Unique; EqualsAssignmentOrSpaced>] Json of FILE: string
     | [<Unique>] Quiet
 
@@ -298,6 +299,7 @@ type BenchArgs =
             | Width _ -> "force a vector width: 512, 256 or 128 bits (default: the widest)."
             | Python _ -> "the python that has PyTorch (default: the first of the usual ones that has it)."
             | Kernels -> "the products under BenchmarkDotNet too."
+            | Model _ -> "the network that layers times: an ONNX file, or a network's name (default: lenet5)."
             | Json _ -> "write the results as one JSON object."
             | Quiet -> "print nothing but errors."
 

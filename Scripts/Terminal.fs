@@ -38,8 +38,13 @@ let message out (text: string) = if not out.Quiet then Console.Error.WriteLine(h
 /// An error: always.
 let error (text: string) = Console.Error.WriteLine("error: " + harmless text)
 
-/// Rows under headings, aligned; numbers to the right, and question marks for those not known.
-/// Plain text on a pipe, the same with colour in a terminal.
+/// Columns that do not fit a terminal's width, from the right: those stand on a second line below each row.
+let columnsThatFit width (widths: int list) =
+    let ends = widths |> List.scan (fun place width -> place + 2 + width) 0 |> List.tail
+    ends |> List.takeWhile (fun place -> place <= width) |> List.length |> max 1
+
+/// Rows under headings, aligned; numbers to the right, and question marks for those not known. Plain text on a pipe, the same with colour
+/// in a terminal, where what does not fit its width stands on a line of its own below.
 let table out (headings: string list) (rows: string list list) =
     if not out.Quiet then
         let rows = rows |> List.map (List.map (fun cell -> cell.Replace('\n', '\uFFFD')))
@@ -50,13 +55,20 @@ let table out (headings: string list) (rows: string list list) =
             headings
             |> List.mapi (fun i h -> rows |> List.map (fun r -> (List.item i r).Length) |> List.fold max h.Length)
         let cell i (text: string) = if numeric i then text.PadLeft widths[i] else text.PadRight widths[i]
-        let text (cells: string list) = "  " + (cells |> List.mapi cell |> String.concat "  ").TrimEnd()
-        if out.Live then
-            AnsiConsole.MarkupLineInterpolated $"[grey]{text headings}[/]"
-        else
-            Console.Out.WriteLine(text headings)
+        let fit = if out.Live then columnsThatFit AnsiConsole.Profile.Width widths else widths.Length
+        let lines (cells: string list) =
+            let first, rest = cells |> List.mapi cell |> List.splitAt fit
+            [ "  " + (first |> String.concat "  ").TrimEnd()
+              match rest |> List.map _.Trim() |> List.filter ((<>) "") with
+              | [] -> ()
+              | rest -> "      " + String.concat "  " rest ]
+        for text in lines headings do
+            if out.Live then
+                AnsiConsole.MarkupLineInterpolated $"[grey]{text}[/]"
+            else
+                Console.Out.WriteLine text
         for row in rows do
-            line out (text row)
+            lines row |> List.iter (line out)
 
 /// Writes one JSON object, to standard output for `-`; a file appears whole or not at all.
 let writeJson path (value: JsonObject) =

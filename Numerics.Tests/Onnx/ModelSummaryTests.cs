@@ -231,4 +231,42 @@ public sealed class ModelSummaryTests
         File.WriteAllBytes(folder["model.onnx"], model.ToByteArray());
         return ModelSummary.Read(folder["model.onnx"]);
     }
+
+    /// <summary>What a join takes, by the nodes' names and with shapes; a shared layer's parameters once, its work twice.</summary>
+    [TestMethod]
+    public void NodesOfAGraphSayWhatTheyTake()
+    {
+        using var folder = new ModelFolder();
+        var model = Graphs.Of(13, new Shape(2, 4, 5), """
+            Conv x w -> a pads=1,1,1,1
+            Relu a -> r
+            Conv r w -> b pads=1,1,1,1
+            Add b a -> s
+            Concat s x r -> y axis=1
+            """, ("w", [2, 2, 3, 3]));
+        foreach (var node in model.Graph.Node) node.Name = $"node_{node.Output[0]}"; // as exporters do, another than the value's
+        File.WriteAllBytes(folder["graph.onnx"], model.ToByteArray());
+        var summary = ModelSummary.Read(folder["graph.onnx"]);
+        CollectionAssert.AreEqual(new[] { true, true, true, false, false }, summary.Nodes.Select(node => node.FollowsOn).ToArray());
+        CollectionAssert.AreEqual(new[] { "node_b [N, 2, 4, 5]", "node_a [N, 2, 4, 5]" }, summary.Nodes[3].Inputs.ToArray());
+        CollectionAssert.AreEqual(new[] { "node_s [N, 2, 4, 5]", "x [N, 2, 4, 5]", "node_r [N, 2, 4, 5]" },
+            summary.Nodes[4].Inputs.ToArray());
+        Assert.AreEqual(36, summary.Parameters);
+        Assert.AreEqual(summary.Parameters, summary.Nodes.Sum(node => node.Parameters - node.SharedParameters), "the column adds up");
+        CollectionAssert.AreEqual(new[] { "node_a" }, summary.Nodes[2].SharedWith.ToArray());
+        Assert.AreEqual(2 * 2 * 36 * 20, summary.Flops, "two convolutions, nothing for joins");
+        var shown = Program.Run("inspect", folder["graph.onnx"]).MustExit(0).Output;
+        Assert.Contains("node_b [N, 2, 4, 5], node_a [N, 2, 4, 5]", shown);
+        Assert.Contains("float[2, 2, 3, 3] (those of node_a)", shown);
+    }
+
+    /// <summary>In a terminal the columns that do not fit stand on a second line.</summary>
+    [TestMethod]
+    [DataRow(120, 4)]
+    [DataRow(38, 4)]
+    [DataRow(37, 3)]
+    [DataRow(16, 2)]
+    [DataRow(3, 1)]
+    public void ColumnsThatDoNotFitATerminalAreFound(int width, int fit) => Assert.AreEqual(fit,
+        OnnxLeNet.Scripts.Terminal.columnsThatFit(width, Microsoft.FSharp.Collections.ListModule.OfSeq([4, 8, 6, 12])));
 }

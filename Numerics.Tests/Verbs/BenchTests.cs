@@ -131,6 +131,23 @@ public sealed class BenchTests
         }
     }
 
+    /// <summary>A row for each node of any model, joins with what they take, and a sum; every node's time is once in it.</summary>
+    [TestMethod]
+    public void LayersOfAModelFileAreTimed()
+    {
+        using var folder = new TemporaryFolder();
+        var (network, sample) = GraphNetworks.All["residual"]();
+        OnnxLeNet.Onnx.OnnxFile.Write(OnnxLeNet.Onnx.OnnxExporter.Export(network, sample, "residual"), folder["residual.onnx"]);
+        var run = Program.Run("bench", "--quick", "--only", "layers", "--threads", "1", "--model", folder["residual.onnx"], "--json",
+            folder["bench.json"]).MustExit(0);
+        Assert.Contains("takes", run.Output);
+        var layers = folder.Json("bench.json")["layers"]![0]!;
+        var parts = layers["parts"]!.AsArray();
+        Assert.IsTrue(parts.Any(part => part!["inputs"]!.AsArray().Count == 2));
+        double sum = parts.Sum(part => (double)part!["forwardMicroseconds"]! + (double)part["backwardMicroseconds"]!);
+        Assert.IsInRange(0.3 * (double)layers["stepMicroseconds"]!, (double)layers["stepMicroseconds"]!, sum);
+    }
+
     [TestMethod]
     public void ANarrowerWidthIsUsed()
     {
@@ -140,6 +157,9 @@ public sealed class BenchTests
     }
 
     [TestMethod]
+    [DataRow("--only fma --model lenet5", "--model is the network that layers times")]
+    [DataRow("--only layers --model lenet99", "there is no model 'lenet99'")]
+    [DataRow("--only layers --model {0}/nowhere.onnx", "there is no file", "nowhere.onnx")]
     [DataRow("--only speed", "--only must be one or more of memory,fma,products", "speed")]
     [DataRow("--only ,", "--only must be one or more of")]
     [DataRow("--rounds 0", "--rounds must be 1 or more, got 0")]

@@ -92,7 +92,7 @@ internal sealed class BlockBuffers
             if (Plan.Views[i]) continue;
             long start = clock is null ? 0 : Stopwatch.GetTimestamp();
             step.Leaf.Run(inputs[i], outputs[i], contexts[i]);
-            clock?.Add(step.Leaf, start, backward: false);
+            clock?.Add(step, start, backward: false);
         }
     }
 
@@ -103,28 +103,32 @@ internal sealed class BlockBuffers
         for (int i = to - 1; i >= from; i--)
         {
             var gradient = Plan.Gradients[i];
-            if (gradient.Runs)
-            {
-                var leaf = Plan.Steps[i].Leaf;
-                long start = clock is null ? 0 : Stopwatch.GetTimestamp();
-                leaf.RunBackward(inputs[i], outputs[i], dys[i]!, dxs[i], contexts[i]);
-                clock?.Add(leaf, start, backward: true);
-            }
+            long start = clock is null ? 0 : Stopwatch.GetTimestamp();
+            if (gradient.Runs) Plan.Steps[i].Leaf.RunBackward(inputs[i], outputs[i], dys[i]!, dxs[i], contexts[i]);
             foreach (var (source, into) in gradient.Adds)
             {
                 if (source < 0) buffers[~source].Values.CopyTo(buffers[into].Values, 0);
                 else Elementwise.Add(buffers[source].Values, buffers[into].Values);
             }
+            if (gradient.Runs || gradient.Adds.Length > 0) clock?.Add(Plan.Steps[i], start, backward: true);
         }
     }
 
     /// <summary>The statistics of this block at a step that needs those of the whole batch.</summary>
-    public void Measure(int step, Span<double> statistics) =>
+    public void Measure(int step, Span<double> statistics)
+    {
+        long start = Clock is null ? 0 : Stopwatch.GetTimestamp();
         ((IBatchStatistics)Plan.Steps[step].Leaf).Measure(inputs[step], statistics, contexts[step]);
+        Clock?.Add(Plan.Steps[step], start, backward: false);
+    }
 
     /// <summary>The same of the gradient.</summary>
-    public void MeasureGradient(int step, Span<double> statistics) =>
+    public void MeasureGradient(int step, Span<double> statistics)
+    {
+        long start = Clock is null ? 0 : Stopwatch.GetTimestamp();
         ((IBatchStatistics)Plan.Steps[step].Leaf).MeasureGradient(inputs[step], outputs[step], dys[step]!, statistics, contexts[step]);
+        Clock?.Add(Plan.Steps[step], start, backward: true);
+    }
 
     private Batch View(int buffer, Shape sample, bool requiresGrad = true) =>
         buffer < 0 ? null! : new Batch(buffers[buffer], sample, requiresGrad);

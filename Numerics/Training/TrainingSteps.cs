@@ -55,8 +55,8 @@ public sealed class TrainingSteps : ITrainingSteps
         }
     }
 
-    /// <summary>What a step runs, for those that time it, after the first step.</summary>
-    internal IReadOnlyList<Leaf> LayersRun => executor!.StepsRun;
+    /// <summary>What the steps run, after the first one.</summary>
+    internal Graph Graph => executor!.Graph;
 
     /// <summary>What a step of the loss, the network and the data would run; checks that they go together.</summary>
     /// <exception cref="ShapeException">The network does not take these samples, or the loss not its output and their targets.</exception>

@@ -46,6 +46,8 @@ internal sealed class NetworkReader
         inputs = [.. proto.Input.Where(i => !weights.Contains(i.Name))];
         if (inputs.Count == 0 || proto.Output.Count == 0)
             throw new OnnxException($"the graph has {inputs.Count} inputs and {proto.Output.Count} outputs; a network has at least one of each");
+        foreach (var input in inputs) BeyondTensors.Require(input, "input");
+        foreach (var output in proto.Output) BeyondTensors.Require(output, "output");
         var shapes = inputs.ConvertAll(SampleShape);
         var batches = shapes.Where(shape => shape.Batch is not null).Select(shape => shape.Batch).Distinct().ToList();
         if (batches.Count > 1)
@@ -183,6 +185,11 @@ internal sealed class NetworkReader
         }
         if (!standard || !OperatorTable.Readers.TryGetValue(proto.OpType, out var read))
         {
+            if (standard && BeyondTensors.Refusal(proto, graph.Samples) is { } why)
+            {
+                Leave(proto, why);
+                return;
+            }
             string name = proto.Name.Length > 0 ? proto.Name : proto.Output.First(o => o.Length > 0);
             unknown.Add((standard ? proto.OpType : $"{proto.Domain}.{proto.OpType}", name));
             Leave(proto, null);
@@ -329,7 +336,7 @@ internal sealed class NetworkReader
         {
             if (!sorted[i].Output.Any(needed.Contains)) continue;
             alive.Add(sorted[i]);
-            needed.UnionWith(sorted[i].Input);
+            needed.UnionWith(NodeOrder.Taken(sorted[i]));
         }
         alive.Reverse();
         return alive;

@@ -61,7 +61,7 @@ internal static class NodeOrder
         node.Attribute.SelectMany(attribute => attribute.G is { } graph ? attribute.Graphs.Prepend(graph) : attribute.Graphs);
 
     /// <summary>What a node takes, with what the graphs inside it take from outside.</summary>
-    private static IEnumerable<string> Taken(NodeProto node) => node.Input.Concat(Graphs(node).SelectMany(Taken));
+    public static IEnumerable<string> Taken(NodeProto node) => node.Input.Concat(Graphs(node).SelectMany(Taken));
 
     private static IEnumerable<string> Taken(GraphProto graph)
     {

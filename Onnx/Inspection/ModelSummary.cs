@@ -19,7 +19,24 @@ namespace OnnxLeNet.Onnx;
 /// </param>
 /// <param name="Description">The node's own description: in a file written here, the layer as PyTorch prints it.</param>
 public sealed record NodeSummary(
-    string Name, string Operator, string Output, string OutputType, IReadOnlyList<string> Weights, long Parameters, long? Flops, string Description);
+    string Name, string Operator, string Output, string OutputType, IReadOnlyList<string> Weights, long Parameters, long? Flops,
+    string Description)
+{
+    /// <summary>
+    /// What it takes that the graph computes or is given: the name of the node that returns it, or the value's, with its sizes, as
+    /// <c>relu1 [batch, 6, 28, 28]</c>.
+    /// </summary>
+    public IReadOnlyList<string> Inputs { get; init; } = [];
+
+    /// <summary>Whether it takes one value, what the node before it returns; the first one, the graph's first input.</summary>
+    public bool FollowsOn { get; init; }
+
+    /// <summary>How many of the parameters are an earlier node's too: the model's sum has them once.</summary>
+    public long SharedParameters { get; init; }
+
+    /// <summary>The earlier nodes that have them.</summary>
+    public IReadOnlyList<string> SharedWith { get; init; } = [];
+}
 
 /// <summary>What a model file holds. Any file that parses has a summary, whether or not the engine can import it.</summary>
 /// <param name="Graph">The graph's name.</param>
@@ -78,9 +95,11 @@ public sealed record ModelSummary(
         var (problems, notes, samples) = OnnxImporter.Try(model);
         var types = ValueTypes.Of(model, samples);
         var functions = model.Functions.Select(function => (function.Domain, function.Name)).ToHashSet();
-        var learned = new HashSet<TensorProto>(ReferenceEqualityComparer.Instance);
+        var learned = new Dictionary<TensorProto, string>(ReferenceEqualityComparer.Instance); // with the first node that takes it
         var prepared = new Dictionary<string, TensorProto>(weights); // what stands behind each value that only depends on weights
         var nodes = new List<NodeSummary>();
+        var makers = new Dictionary<string, string>(); // the node that a value is the first output of
+        string before = graph.Input.Where(input => !weights.ContainsKey(input.Name)).Select(input => input.Name).FirstOrDefault("");
         foreach (var node in graph.Node)
         {
             if (Source(node, prepared) is { } source && node.Output.Count == 1)
@@ -88,7 +107,14 @@ public sealed record ModelSummary(
                 prepared.TryAdd(node.Output[0], source);
                 continue;
             }
-            nodes.Add(Summarize(node, prepared, types, functions.Contains((node.Domain, node.OpType)), learned));
+            string[] taken = [.. NodeOrder.Taken(node).Where(name => name.Length > 0 && !prepared.ContainsKey(name))];
+            nodes.Add(Summarize(node, prepared, types, functions.Contains((node.Domain, node.OpType)), learned) with
+            {
+                Inputs = [.. taken.Select(name => $"{makers.GetValueOrDefault(name, name)} {types.SizesText(name)}".Trim())],
+                FollowsOn = taken.Length == 1 && taken[0] == before,
+            });
+            before = node.Output.FirstOrDefault("");
+            makers.TryAdd(before, nodes[^1].Name);
         }
         var stored = nodes.SelectMany(node => node.Weights).Select(weight => weight[..weight.IndexOf('[', StringComparison.Ordinal)]).Distinct().ToList();
         return new ModelSummary(
@@ -100,7 +126,7 @@ public sealed record ModelSummary(
             [.. graph.Input.Where(input => !weights.ContainsKey(input.Name)).Select(input => $"{input.Name} {types.Text(input.Name)}".Trim())],
             [.. graph.Output.Select(output => $"{output.Name} {types.Text(output.Name)}".Trim())],
             nodes,
-            learned.Sum(Elements),
+            learned.Keys.Sum(Elements),
             nodes.Aggregate((long?)0, (sum, node) => sum + node.Flops),
             stored,
             Quantized(graph),
@@ -152,7 +178,8 @@ public sealed record ModelSummary(
     }
 
     private static NodeSummary Summarize(
-        NodeProto node, Dictionary<string, TensorProto> prepared, ValueTypes types, bool isFunction, HashSet<TensorProto> learned)
+        NodeProto node, Dictionary<string, TensorProto> prepared, ValueTypes types, bool isFunction,
+        Dictionary<TensorProto, string> learned)
     {
         string output = node.Output.FirstOrDefault() ?? "";
         // Scales and zero points of a quantizing node, running estimates, and integers such as shapes are no parameters.
@@ -164,16 +191,22 @@ public sealed record ModelSummary(
             shown.Add(ValueTypes.Text(tensor));
             if (node.OpType != "BatchNormalization" || i < 3) own.Add(tensor);
         }
-        learned.UnionWith(own);
+        string name = node.Name.Length > 0 ? node.Name : output;
+        var shared = own.Where(learned.ContainsKey).ToList();
+        foreach (var tensor in own) learned.TryAdd(tensor, name);
         return new NodeSummary(
-            node.Name.Length > 0 ? node.Name : output,
+            name,
             node.Domain is "" or "ai.onnx" ? node.OpType : $"{node.Domain}.{node.OpType}",
             output,
             types.Text(output),
             shown,
             own.Sum(Elements),
             WorkCount.Of(node, prepared, types, isFunction),
-            node.DocString);
+            node.DocString)
+        {
+            SharedParameters = shared.Sum(Elements),
+            SharedWith = [.. shared.Select(tensor => learned[tensor]).Distinct()],
+        };
     }
 
     private static bool IsWeight(string opType, int input, TensorProto tensor) => opType switch

@@ -43,6 +43,9 @@ internal sealed class ValueTypes
     /// <summary>As <c>float[batch, 10]</c>; empty for a value that nobody knows.</summary>
     public string Text(string value) => known.TryGetValue(value, out var type) ? $"{type.Type}[{string.Join(", ", type.Sizes)}]" : "";
 
+    /// <summary>The same without the type, as <c>[batch, 10]</c>.</summary>
+    public string SizesText(string value) => known.TryGetValue(value, out var type) ? $"[{string.Join(", ", type.Sizes)}]" : "";
+
     /// <summary>The sizes, null for one that is open; null for a value that nobody knows.</summary>
     public IReadOnlyList<long?>? Sizes(string value) =>
         known.TryGetValue(value, out var type)

@@ -44,8 +44,13 @@ let run (args: ParseResults<BenchArgs>) =
     | Some bits -> SimdWidth.Bits <- bits
     | None -> ()
     args.TryGetResult BenchArgs.Json |> Option.iter (Workspace.requireWritableFile "--json")
+    let model = args.TryGetResult BenchArgs.Model
+    if model.IsSome && not (List.contains "layers" names) then
+        raise (OnnxLeNetException "--model is the network that layers times: leave it out, or name layers in --only")
     let setup = { Out = out; Rounds = rounds; Quick = quick; Threads = Workers.Threads }
     let wants name = List.contains name names
+    let timed = lazy (Layers.taskOf setup model)
+    if model.IsSome then timed.Force() |> ignore // what is wrong with it is told before anything is measured
 
     let peer =
         if wants "epoch" || wants "inference" then
@@ -74,7 +79,7 @@ let run (args: ParseResults<BenchArgs>) =
                   | "epoch", Some peer -> name, Training.epoch setup peak.Value peer
                   | "inference", Some peer -> name, Inference.run setup peer
                   | "vectors", _ -> name, Vectors.run setup
-                  | "layers", _ -> name, Layers.run setup
+                  | "layers", _ -> name, Layers.run setup timed.Value
                   | "scaling", _ -> name, Training.scaling setup
                   | _ -> () ]
         let kernels = if args.Contains BenchArgs.Kernels then Some(Kernels.run out quick) else None

@@ -64,17 +64,25 @@ let private ofModel out file =
           for key, value in entries model.Metadata do
               $"metadata {key}", value ]
     line out ""
+    // Of a chain every node takes what the one before it returns.
+    let chain = model.Nodes |> Seq.forall _.FollowsOn
+    let unlessChain cell = if chain then [] else [ cell ]
     table
         out
-        [ "node"; "operator"; "output"; "parameters"; "FLOPs"; "weights"; "layer" ]
+        ([ "node"; "operator"; "output"; "parameters"; "FLOPs" ]
+         @ unlessChain "takes"
+         @ [ "weights"; "layer" ])
         [ for node in model.Nodes ->
+              // A column adds up to the model's sum: what an earlier node has too counts there.
+              let own = node.Parameters - node.SharedParameters
+              let shared = if node.SharedWith.Count = 0 then "" else $""" (those of {String.Join(", ", node.SharedWith)})"""
               [ node.Name
                 node.Operator
                 (if node.OutputType = "" then "?" else node.OutputType)
-                (if node.Parameters = 0L then "" else $"{node.Parameters:N0}")
-                (if node.Flops = Nullable 0L then "" else known node.Flops)
-                String.Join(" ", node.Weights)
-                node.Description ] ]
+                (if own = 0L then "" else $"{own:N0}")
+                (if node.Flops = Nullable 0L then "" else known node.Flops) ]
+              @ unlessChain (if node.FollowsOn then "" else String.Join(", ", node.Inputs))
+              @ [ String.Join(" ", node.Weights) + shared; node.Description ] ]
     import out model
     [ "kind", box "onnx"
       "graph", model.Graph
@@ -107,6 +115,10 @@ let private ofModel out file =
                       "parameters", node.Parameters
                       "flops", (if node.Flops.HasValue then box node.Flops.Value else null)
                       "weights", jsonArray node.Weights
+                      "inputs", jsonArray node.Inputs
+                      if node.SharedWith.Count > 0 then
+                          "sharedParameters", node.SharedParameters
+                          "sharedWith", jsonArray node.SharedWith
                       "layer", node.Description ] ] ]
 
 let private ofState out file (weights: ModelFile.Weights) =
