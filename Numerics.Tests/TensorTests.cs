@@ -62,6 +62,7 @@ public sealed class TensorTests
             Assert.AreEqual(tensor.Shape, back.Shape);
             Close.AssertSameBits("there and back", tensor.Data, back.Data);
         }
-        Failure.Of<ShapeException>(() => _ = new Batch(new MathNet.Numerics.LinearAlgebra.Single.DenseMatrix(2, 5), new Shape(2, 3)), "[2, 3]", "2×5");
+        Failure.Of<ShapeException>(() => _ = new Batch(new MathNet.Numerics.LinearAlgebra.Single.DenseMatrix(2, 5), new Shape(2, 3)),
+            "[2, 3]", "2×5");
     }
 }

@@ -18,7 +18,8 @@ public sealed class TensorTextTests
         {
             string name = item.GetProperty("name").GetString()!;
             var shape = new Shape([.. item.GetProperty("sizes").EnumerateArray().Select(size => size.GetInt32())]);
-            var tensor = new Tensor(shape, [.. item.GetProperty("bits").EnumerateArray().Select(bits => BitConverter.Int32BitsToSingle(bits.GetInt32()))]);
+            var tensor = new Tensor(shape, [.. item.GetProperty("bits").EnumerateArray().Select(bits =>
+                BitConverter.Int32BitsToSingle(bits.GetInt32()))]);
             string text = item.GetProperty("kind").GetString() switch
             {
                 "parameter" => new Parameter(tensor).ToTorchString(),
@@ -52,7 +53,8 @@ public sealed class TensorTextTests
 
     private static JsonElement Load()
     {
-        using var document = JsonDocument.Parse(File.ReadAllText(Path.Combine(Repository.Root, "Numerics.Tests", "Reference", "torch_text.json")));
+        using var document = JsonDocument.Parse(File.ReadAllText(Path.Combine(Repository.Root, "Numerics.Tests", "Reference",
+            "torch_text.json")));
         return document.RootElement.Clone();
     }
 }

@@ -3,9 +3,11 @@ using MathNet.Numerics.LinearAlgebra.Single;
 namespace OnnxLeNet.Numerics;
 
 /// <summary>
-/// What flows between layers: N samples as a Math.NET matrix with one row per sample and one column per feature, and the shape of one sample.
+/// What flows between layers: N samples as a Math.NET matrix with one row per sample and one column per feature, and the shape of one
+/// sample.
 /// The features are in the order of <c>torch.flatten(x, 1)</c> (channel, then height, then width). Math.NET stores columns contiguously, so
-/// the N values of one feature lie side by side (the CHWN layout): every vector lane is a sample, a reshape moves nothing, and the columns of
+/// the N values of one feature lie side by side (the CHWN layout): every vector lane is a sample, a reshape moves nothing, and the columns
+/// of
 /// a convolution are block copies.
 /// </summary>
 public sealed class Batch
@@ -84,7 +86,8 @@ public sealed class Batch
             source.Values.AsSpan(f * source.Count + row, Count).CopyTo(Values.AsSpan(f * Count));
     }
 
-    /// <summary>Copies the whole of this batch over rows of <paramref name="destination"/>, from its row <paramref name="row"/> on.</summary>
+    /// <summary>Copies the whole of this batch over rows of <paramref name="destination"/>, from its row <paramref name="row"/>
+    /// on.</summary>
     internal void CopyRowsTo(Batch destination, int row)
     {
         for (int f = 0; f < Sample.Count; f++)

@@ -5,7 +5,8 @@ namespace OnnxLeNet.Numerics;
 
 /// <summary>
 /// PyTorch's text forms of tensors, parameters and shapes: four digits, lines of at most 80 characters, columns aligned; integers as
-/// <c>3.</c>, and exponents where the numbers are very large, very small or more than a factor of 1000 apart. Above 1000 elements the middle of
+/// <c>3.</c>, and exponents where the numbers are very large, very small or more than a factor of 1000 apart. Above 1000 elements the
+/// middle of
 /// every long axis is left out. The rules are those of torch/_tensor_str.py (PyTorch 1.13).
 /// </summary>
 public static class TensorText
@@ -65,7 +66,8 @@ public static class TensorText
         else if (requiresGrad) yield return "requires_grad=True";
     }
 
-    private static void Append(StringBuilder text, ReadOnlySpan<int> sizes, ReadOnlySpan<float> values, int indent, bool summarize, Column column)
+    private static void Append(StringBuilder text, ReadOnlySpan<int> sizes, ReadOnlySpan<float> values, int indent, bool summarize,
+        Column column)
     {
         if (sizes.IsEmpty)
         {
@@ -73,7 +75,8 @@ public static class TensorText
             return;
         }
         bool vector = sizes.Length == 1, cut = summarize && sizes[0] > 2 * EdgeItems;
-        int perLine = Math.Max(1, (LineWidth - indent) / (column.Width + 2)), inner = values.Length / sizes[0], items = cut ? 2 * EdgeItems + 1 : sizes[0];
+        int perLine = Math.Max(1, (LineWidth - indent) / (column.Width + 2)), inner = values.Length / sizes[0], items = cut
+            ? 2 * EdgeItems + 1 : sizes[0];
         string newLine = new string('\n', vector ? 1 : sizes.Length - 1) + new string(' ', indent + 1);
         text.Append('[');
         for (int item = 0; item < items; item++)
@@ -104,7 +107,8 @@ public static class TensorText
             int inner = values.Length / sizes[0];
             for (int i = 0; i < sizes[0]; i++)
             {
-                if (sizes[0] <= 2 * EdgeItems || i < EdgeItems || i >= sizes[0] - EdgeItems) Add(sizes[1..], values.Slice(i * inner, inner));
+                if (sizes[0] <= 2 * EdgeItems || i < EdgeItems
+                    || i >= sizes[0] - EdgeItems) Add(sizes[1..], values.Slice(i * inner, inner));
             }
         }
     }

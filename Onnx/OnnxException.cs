@@ -65,7 +65,8 @@ public sealed partial class OnnxException : OnnxLeNetException
     private static partial Regex Blanks();
 }
 
-/// <summary>A device that was asked for and is not there. The message names every missing part, where it was looked for, and how to get it.</summary>
+/// <summary>A device that was asked for and is not there. The message names every missing part, where it was looked for, and how to get
+/// it.</summary>
 public sealed class MissingDeviceException : MissingPartException
 {
     /// <summary>An error with its message.</summary>

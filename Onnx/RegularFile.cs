@@ -5,7 +5,8 @@ using Microsoft.Win32.SafeHandles;
 namespace OnnxLeNet.Onnx;
 
 /// <summary>
-/// Opens files that are judged once open: what is asked of a file is asked of its handle, so that nobody can put another in its place between the question and
+/// Opens files that are judged once open: what is asked of a file is asked of its handle, so that nobody can put another in its place
+/// between the question and
 /// the reading. A pipe or a device is refused without waiting for what it might say.
 /// </summary>
 internal static partial class RegularFile
@@ -23,10 +24,12 @@ internal static partial class RegularFile
         catch (Exception error) when (error is IOException or UnauthorizedAccessException) { throw new OnnxException($"{path} cannot be read: {error.Message}", error); }
     }
 
-    /// <summary>Opens a file that another file names, below that one's folder: no step to it may be a link, and it has no other name.</summary>
+    /// <summary>Opens a file that another file names, below that one's folder: no step to it may be a link, and it has no other
+    /// name.</summary>
     /// <param name="folder">The folder to start from.</param>
     /// <param name="steps">Names of folders and, last, of the file: no separators, no "..".</param>
-    /// <exception cref="OnnxException">There is no such file, it may not be read, or it is anything but a regular file with one name.</exception>
+    /// <exception cref="OnnxException">There is no such file, it may not be read, or it is anything but a regular file with one
+    /// name.</exception>
     public static SafeFileHandle OpenBelow(string folder, IReadOnlyList<string> steps)
     {
         string path = Path.Combine([folder, .. steps]);
@@ -38,7 +41,8 @@ internal static partial class RegularFile
             int error = Marshal.GetLastPInvokeError();
             _ = Unix.Close(at);
             // Linux says ELOOP of a link to a file, and ENOTDIR of one to a folder.
-            if (next < 0 && error == (OperatingSystem.IsLinux() ? 40 : 62)) throw new OnnxException($"{path}: {step} is a link, which is not followed");
+            if (next < 0 && error == (OperatingSystem.IsLinux() ? 40
+                : 62)) throw new OnnxException($"{path}: {step} is a link, which is not followed");
             if (next < 0 && error == NotADirectory) throw new OnnxException($"{path}: {step} is a link or no folder");
             Marshal.SetLastPInvokeError(error);
             at = Checked(next, path);
@@ -78,10 +82,12 @@ internal static partial class RegularFile
     {
         if (descriptor >= 0) return descriptor;
         int error = Marshal.GetLastPInvokeError();
-        throw new OnnxException(error is NoSuchFile or NotADirectory ? $"there is no file {path}" : $"{path} cannot be read: {new Win32Exception(error).Message}");
+        throw new OnnxException(error is NoSuchFile or NotADirectory ? $"there is no file {path}"
+            : $"{path} cannot be read: {new Win32Exception(error).Message}");
     }
 
-    private static SafeFileHandle Judged(int descriptor, string path, bool oneName) => Judged(new SafeFileHandle(descriptor, ownsHandle: true), path, oneName);
+    private static SafeFileHandle Judged(int descriptor, string path, bool oneName) =>
+        Judged(new SafeFileHandle(descriptor, ownsHandle: true), path, oneName);
 
     private static SafeFileHandle Judged(SafeFileHandle file, string path, bool oneName)
     {
@@ -99,11 +105,13 @@ internal static partial class RegularFile
         }
     }
 
-    /// <summary>What an open file is: whether it is a regular one, the number of its names, and the file system with the number it has there.</summary>
+    /// <summary>What an open file is: whether it is a regular one, the number of its names, and the file system with the number it has
+    /// there.</summary>
     private static (bool Regular, long Names, (ulong, ulong) Identity) StatusOf(SafeFileHandle file) =>
         OperatingSystem.IsWindows() ? Windows.Status(file) : OperatingSystem.IsLinux() ? Unix.LinuxStatus(file) : Unix.AppleStatus(file);
 
-    /// <summary>What Linux and macOS offer, which .NET does not: to open below a folder without following links, and to ask an open file what it is.</summary>
+    /// <summary>What Linux and macOS offer, which .NET does not: to open below a folder without following links, and to ask an open file
+    /// what it is.</summary>
     private static unsafe partial class Unix
     {
         private static readonly bool Linux = OperatingSystem.IsLinux();
@@ -133,7 +141,8 @@ internal static partial class RegularFile
         [LibraryImport("libc", EntryPoint = "fstat", SetLastError = true)]
         private static partial int FStat(SafeFileHandle file, byte* status);
 
-        /// <summary>By struct statx, which is the same on every processor: the number of names at byte 16, the kind at 28, the file's number at 32, the device at 136.</summary>
+        /// <summary>By struct statx, which is the same on every processor: the number of names at byte 16, the kind at 28, the file's
+        /// number at 32, the device at 136.</summary>
         public static (bool Regular, long Names, (ulong, ulong) Identity) LinuxStatus(SafeFileHandle file)
         {
             byte* status = stackalloc byte[256];
@@ -142,7 +151,8 @@ internal static partial class RegularFile
             return (IsRegular(*(ushort*)(status + 28)), *(uint*)(status + 16), (*(ulong*)(status + 136), *(ulong*)(status + 32)));
         }
 
-        /// <summary>By struct stat of macOS: the device at byte 0, the kind at 4, the number of names at 6, the file's number at 8.</summary>
+        /// <summary>By struct stat of macOS: the device at byte 0, the kind at 4, the number of names at 6, the file's number at
+        /// 8.</summary>
         public static (bool Regular, long Names, (ulong, ulong) Identity) AppleStatus(SafeFileHandle file)
         {
             byte* status = stackalloc byte[256];
@@ -161,7 +171,8 @@ internal static partial class RegularFile
         private const uint GenericRead = 0x80000000, ShareRead = 1, OpenExisting = 3, OpenReparsePoint = 0x00200000, DiskFile = 1;
 
         [LibraryImport("kernel32", EntryPoint = "CreateFileW", SetLastError = true, StringMarshalling = StringMarshalling.Utf16)]
-        private static partial SafeFileHandle CreateFile(string path, uint access, uint share, nint security, uint disposition, uint flags, nint template);
+        private static partial SafeFileHandle CreateFile(string path, uint access, uint share, nint security, uint disposition, uint flags,
+            nint template);
 
         [LibraryImport("kernel32", SetLastError = true)]
         [return: MarshalAs(UnmanagedType.Bool)]
@@ -187,10 +198,12 @@ internal static partial class RegularFile
             if (!file.IsInvalid) return file;
             int error = Marshal.GetLastPInvokeError();
             file.Dispose();
-            throw new OnnxException(error is 2 or 3 ? $"there is no file {path}" : $"{path} cannot be read: {new Win32Exception(error).Message}");
+            throw new OnnxException(error is 2 or 3 ? $"there is no file {path}"
+                : $"{path} cannot be read: {new Win32Exception(error).Message}");
         }
 
-        /// <summary>BY_HANDLE_FILE_INFORMATION: 13 words, the attributes first, the volume at 7, the number of names at 10, the file's number at 11.</summary>
+        /// <summary>BY_HANDLE_FILE_INFORMATION: 13 words, the attributes first, the volume at 7, the number of names at 10, the file's
+        /// number at 11.</summary>
         public static (bool Regular, long Names, (ulong, ulong) Identity) Status(SafeFileHandle file)
         {
             uint* information = stackalloc uint[13];

@@ -39,7 +39,8 @@ public sealed class CifarFolderTests
         Failure.Of<DataException>(() => ImageFolder.Load(folder.Path, ImageTransform.Cifar10), "test_batch.bin");
         File.WriteAllBytes(folder["test_batch.bin"], Records(1, 3));
         File.WriteAllBytes(folder["data_batch_3.bin"], Records(1, 3));
-        Failure.Of<DataException>(() => ImageFolder.Load(folder.Path, ImageTransform.Cifar10), "has data_batch_3.bin but no data_batch_2.bin");
+        Failure.Of<DataException>(() => ImageFolder.Load(folder.Path, ImageTransform.Cifar10),
+            "has data_batch_3.bin but no data_batch_2.bin");
     }
 
     /// <summary>The document's network on images of the CIFAR form: it trains, is exported, and both paths agree.</summary>
@@ -50,7 +51,8 @@ public sealed class CifarFolderTests
         Directory.CreateDirectory(folder["cifar"]);
         File.WriteAllBytes(folder["cifar/data_batch_1.bin"], Records(1, 200));
         File.WriteAllBytes(folder["cifar/test_batch.bin"], Records(2, 50));
-        Program.Run("--model", "lenet-rgb", "--data", folder["cifar"], "--epochs", "2", "--out", folder["out"], "--json", folder["run.json"]).MustExit(0);
+        Program.Run("--model", "lenet-rgb", "--data", folder["cifar"], "--epochs", "2", "--out", folder["out"], "--json",
+            folder["run.json"]).MustExit(0);
         Assert.IsTrue((bool)folder.Json("run.json")["parity"]!["passed"]!);
         Program.Run("evaluate", folder["out/lenet-rgb-cifar.onnx"], "--data", folder["cifar"], "--engine", "own").MustExit(0);
         Program.Run("--model", "lenet-rgb", "--out", folder["out"]).MustExit(2).MustSay("lenet-rgb takes images of [3, 32, 32]");
@@ -58,7 +60,8 @@ public sealed class CifarFolderTests
         File.WriteAllBytes(folder["pictures/cat/1.png"], []);
         Program.Run("--model", "lenet-rgb", "--data", folder["pictures"], "--out", folder["out"])
             .MustExit(2).MustSay("three channels, [3, 32, 32]", "data_batch_1.bin", "pictures, such as cat/1.png");
-        Program.Run("--data", folder["pictures"], "--out", folder["out"]).MustExit(2).MustSay("one channel, [1, 32, 32]", "train-images-idx3-ubyte");
+        Program.Run("--data", folder["pictures"], "--out", folder["out"]).MustExit(2).MustSay("one channel, [1, 32, 32]",
+            "train-images-idx3-ubyte");
     }
 
     private static byte[] Records(int seed, int count) => Cifar.Records(seed, count, labels: 1);

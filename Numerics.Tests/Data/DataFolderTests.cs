@@ -36,7 +36,8 @@ public sealed class DataFolderTests
         byte[] labels = Idx.DataSet()["t10k-labels-idx1-ubyte"];
         folder.Write("t10k-labels-idx1-ubyte.gz", Idx.Gzip(labels));
         Assert.Contains(
-            "both t10k-labels-idx1-ubyte and t10k-labels-idx1-ubyte.gz, with the same content", ImageFolder.Load(folder.Path, Plain).Notes.Single());
+            "both t10k-labels-idx1-ubyte and t10k-labels-idx1-ubyte.gz, with the same content",
+                ImageFolder.Load(folder.Path, Plain).Notes.Single());
         Assert.HasCount(1, ImageFolder.LoadTest(folder.Path, Plain).Notes);
         labels[^1] ^= 1;
         folder.Write("t10k-labels-idx1-ubyte.gz", Idx.Gzip(labels));

@@ -34,7 +34,8 @@ public sealed class IdxFileTests
         for (int length = 4; length < 16; length++) Refused(file[..length], "cut short", "16 bytes", $"{length}");
         for (int length = 16; length < file.Length; length++) Refused(file[..length], "cut short", "30 bytes", $"{length - 16}");
         Refused([.. file, 0], "too long", "30 bytes", "31");
-        foreach (byte type in new byte[] { 0x09, 0x0B, 0x0C, 0x0D, 0x0E, 0x00 }) Refused(Idx.File([30], body, type), $"0x{type:X2}", "0x08");
+        foreach (byte type in new byte[] { 0x09, 0x0B, 0x0C, 0x0D, 0x0E, 0x00 }) Refused(Idx.File([30], body, type), $"0x{type:X2}",
+            "0x08");
 
         void Refused(byte[] bytes, params string[] parts) =>
             Failure.Of<DataException>(() => IdxFile.Read(folder.Write("damaged", bytes)), [folder["damaged"], .. parts]);
@@ -47,7 +48,8 @@ public sealed class IdxFileTests
         using var folder = new TemporaryFolder();
         uint[][] cases =
         [
-            [0xFFFFFFFF], [0x80000000], [0xFFFFFFFF, 0xFFFFFFFF], [65536, 65536], [65536, 65536, 65536, 65536], [0x80000000, 2], [0x80000000, 0x80000000],
+            [0xFFFFFFFF], [0x80000000], [0xFFFFFFFF, 0xFFFFFFFF], [65536, 65536], [65536, 65536, 65536, 65536], [0x80000000, 2],
+                [0x80000000, 0x80000000],
             [0x7FFFFFFF, 0x7FFFFFFF, 0x7FFFFFFF], [0x10000, 0x10000, 0x10000, 0x10000, 30], [60000, 28, 28],
         ];
         foreach (uint[] sizes in cases)
@@ -63,7 +65,8 @@ public sealed class IdxFileTests
         using var folder = new TemporaryFolder();
         byte[] zipped = Idx.Gzip(Idx.File([60, 10], Idx.Bytes(1, 600)));
         for (int length = 2; length < zipped.Length; length++)
-            Assert.ThrowsExactly<DataException>(() => IdxFile.Read(folder.Write("cut.gz", zipped[..length])), $"{length} of {zipped.Length} bytes");
+            Assert.ThrowsExactly<DataException>(() =>
+                IdxFile.Read(folder.Write("cut.gz", zipped[..length])), $"{length} of {zipped.Length} bytes");
     }
 
     /// <summary>A flipped bit is found, or it was one that carries nothing: no other content ever comes out.</summary>

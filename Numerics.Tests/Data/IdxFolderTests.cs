@@ -44,7 +44,8 @@ public sealed class IdxFolderTests
     {
         Refused(files => files["train-labels-idx1-ubyte"] = Idx.File([5], [0, 1, 2, 0, 1]), "train", "6 images", "5 labels");
         Refused(files => files["t10k-labels-idx1-ubyte"] = Idx.File([4], [0, 1, 2, 0]), "t10k", "3 images", "4 labels");
-        Refused(files => files["train-images-idx3-ubyte"] = files["train-labels-idx1-ubyte"], "train-images", "[6]", "[count, height, width]");
+        Refused(files => files["train-images-idx3-ubyte"] = files["train-labels-idx1-ubyte"], "train-images", "[6]",
+            "[count, height, width]");
         Refused(files => files["train-labels-idx1-ubyte"] = files["train-images-idx3-ubyte"], "train-labels", "[6, 5, 4]", "[count]");
         Refused(files => files["t10k-images-idx3-ubyte"] = Idx.File([3, 4, 5], Idx.Bytes(1, 60)), "[1, 5, 4]", "[1, 4, 5]");
         Refused(files => files["t10k-images-idx3-ubyte"] = Idx.File([3, 5, 4], Idx.Bytes(1, 59)), "t10k-images", "cut short");
@@ -91,7 +92,8 @@ public sealed class IdxFolderTests
         Failure.Of<DataException>(() => ImageFolder.Load(folder.Path, Plain), "no sum for train-images-idx3-ubyte");
     }
 
-    private static void WriteSums(TemporaryFolder folder, Dictionary<string, byte[]> files, Func<string, string>? decorate = null, bool upper = false) =>
+    private static void WriteSums(TemporaryFolder folder, Dictionary<string, byte[]> files, Func<string, string>? decorate = null,
+        bool upper = false) =>
         File.WriteAllLines(folder["SHA256SUMS"], files.Select(file =>
         {
             string sum = Convert.ToHexString(SHA256.HashData(file.Value));

@@ -27,7 +27,8 @@ public sealed class ImageDatasetTests
                             for (int w = -pad; w < 5 + pad; w++, f++)
                             {
                                 int value = h is < 0 or >= 3 || w is < 0 or >= 5 ? 0 : pixels[((indices[n] * 2 + c) * 3 + h) * 5 + w];
-                                Assert.AreEqual((value / 255.0 - 0.3) / 0.7, x.Matrix[n, f], 1e-6, $"padding {pad}, sample {n}, [{c}, {h}, {w}]");
+                                Assert.AreEqual((value / 255.0 - 0.3) / 0.7, x.Matrix[n, f], 1e-6,
+                                    $"padding {pad}, sample {n}, [{c}, {h}, {w}]");
                             }
                 }
                 var (taken, takenLabels) = data.Take(indices);
@@ -40,7 +41,8 @@ public sealed class ImageDatasetTests
     [TestMethod]
     public void PartsHoldTheSameImages()
     {
-        var data = new ImageDataset(new Shape(1, 2, 3), Idx.Bytes(1, 60), new byte[] { 0, 1, 2, 3, 4, 0, 1, 2, 3, 0 }, ImageTransform.Mnist);
+        var data = new ImageDataset(new Shape(1, 2, 3), Idx.Bytes(1, 60), new byte[] { 0, 1, 2, 3, 4, 0, 1, 2, 3, 0 },
+            ImageTransform.Mnist);
         var part = data.Slice(4, 3);
         Assert.AreEqual((3, 5), (part.Count, part.Classes));
         Close.AssertSameBits("slice", data.Take([4, 5, 6]).Images.Values, part.Take([0, 1, 2]).Images.Values);
@@ -55,7 +57,8 @@ public sealed class ImageDatasetTests
         var plain = new ImageTransform(0, 0, 1);
         Failure.Of<DataException>(() => _ = new ImageDataset(new Shape(1, 2, 3), new byte[12], new byte[3], plain), "2 images", "3 labels");
         Failure.Of<DataException>(() => _ = new ImageDataset(new Shape(1, 2, 3), new byte[13], new byte[2], plain));
-        Failure.Of<DataException>(() => _ = new ImageDataset(new Shape(1, 2, 3), Array.Empty<byte>(), Array.Empty<byte>(), plain), "no images");
+        Failure.Of<DataException>(() => _ = new ImageDataset(new Shape(1, 2, 3), Array.Empty<byte>(), Array.Empty<byte>(), plain),
+            "no images");
         Failure.Of<ShapeException>(() => _ = new ImageDataset(new Shape(2, 3), new byte[12], new byte[2], plain), "[C, H, W]", "[2, 3]");
         var data = new ImageDataset(new Shape(1, 2, 3), new byte[12], new byte[2], plain);
         Failure.Of<ShapeException>(() => data.Gather([0, 1], new Batch(3, data.Sample), new int[3]), "2 images", "[3, 1, 2, 3]");
@@ -74,7 +77,8 @@ public sealed class ImageDatasetTests
         CollectionAssert.AreEqual(firstTest, Enumerable.Range(0, 5).Select(mnist.Test.Label).ToArray());
         // The published mean and deviation of the unpadded training pixels: with these they come to 0 and 1.
         var batch = mnist.Train.Take([.. Enumerable.Range(0, Images)]).Images;
-        double[] pixels = [.. from h in Enumerable.Range(2, 28) from w in Enumerable.Range(2, 28) from n in Enumerable.Range(0, Images) select (double)batch.Values[(h * 32 + w) * Images + n]];
+        double[] pixels = [.. from h in Enumerable.Range(2, 28) from w in Enumerable.Range(2, 28) from n in Enumerable.Range(0,
+            Images) select (double)batch.Values[(h * 32 + w) * Images + n]];
         double mean = pixels.Average(), square = pixels.Average(v => v * v);
         Assert.AreEqual(0, mean, 0.03);
         Assert.AreEqual(1, square, 0.03);
@@ -85,7 +89,8 @@ public sealed class ImageDatasetTests
     public void ChannelsHaveTheirOwnMeans()
     {
         byte[] pixels = [.. Enumerable.Range(0, 2 * 3 * 2 * 4).Select(i => (byte)(i * 5))];
-        var data = new ImageDataset(new Shape(3, 2, 4), pixels, new byte[2], new ImageTransform(1, [0.1, 0.2, 0.3], [0.5, 0.6, 0.7]) { Range = 128 });
+        var data = new ImageDataset(new Shape(3, 2, 4), pixels, new byte[2],
+            new ImageTransform(1, [0.1, 0.2, 0.3], [0.5, 0.6, 0.7]) { Range = 128 });
         float[] columns = data.Take([0, 1]).Images.ToTensor().Data, rows = new float[columns.Length];
         data.Gather([0, 1], rows, new long[2]);
         CollectionAssert.AreEqual(columns, rows);
@@ -99,7 +104,8 @@ public sealed class ImageDatasetTests
                         Assert.AreEqual((float)((value / 128.0 - mean[c]) / std[c]), rows[((n * 3 + c) * 4 + h) * 6 + w]);
                     }
         Assert.AreEqual(new ImageTransform(1, [0.1, 0.2, 0.3], [0.5, 0.6, 0.7]) { Range = 128 }, data.Transform);
-        Failure.Of<ShapeException>(() => _ = new ImageDataset(new Shape(2, 2, 4), new byte[16], new byte[1], data.Transform), "2 channels", "3 means");
+        Failure.Of<ShapeException>(() => _ = new ImageDataset(new Shape(2, 2, 4), new byte[16], new byte[1], data.Transform), "2 channels",
+            "3 means");
         Failure.Of<DataException>(() => _ = new ImageTransform(0, [0.1], [0.0]), "more than 0");
         Failure.Of<DataException>(() => _ = new ImageTransform(0, [0.1, 0.2], [0.5]), "2 means and 1");
         Assert.AreEqual("ImageTransform { Padding = 2, Mean = 0.1307, Std = 0.3081 }", $"{ImageTransform.Mnist}");

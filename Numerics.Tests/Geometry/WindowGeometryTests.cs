@@ -16,7 +16,8 @@ public sealed class WindowGeometryTests
                             int output = Positions(input, kernel, stride, padding, dilation);
                             for (int tap = 0; output > 0 && tap < kernel; tap++)
                             {
-                                int[] inside = [.. Enumerable.Range(0, output).Where(o => o * stride - padding + tap * dilation is var i && i >= 0 && i < input)];
+                                int[] inside = [.. Enumerable.Range(0, output).Where(o =>
+                                    o * stride - padding + tap * dilation is var i && i >= 0 && i < input)];
                                 var (from, to) = WindowGeometry.Inside(tap, input, output, stride, padding, dilation);
                                 string what = $"input {input}, kernel {kernel}, stride {stride}, padding {padding}, dilation {dilation}, tap {tap}";
                                 Assert.HasCount(to - from, inside, what);

@@ -1,7 +1,8 @@
 namespace OnnxLeNet.Numerics.Tests;
 
 /// <summary>
-/// The schemes' moments. Of n = 60,000 draws the sample mean lies within 4σ/√n of the mean, and the sample deviation within 4·σ/√(2n)·√(κ/2)
+/// The schemes' moments. Of n = 60,000 draws the sample mean lies within 4σ/√n of the mean, and the sample deviation within
+/// 4·σ/√(2n)·√(κ/2)
 /// of the deviation, with less than 1 in 10,000 exceptions; the seeds are fixed.
 /// </summary>
 [TestClass]
@@ -13,10 +14,13 @@ public sealed class InitSchemesTests
     {
         ["uniform"] = ((t, g) => Init.Uniform(t, -1, 3, g), 4 / Math.Sqrt(12), null),
         ["normal"] = ((t, g) => Init.Normal(t, 0, 2, g), 2, null),
-        ["xavier uniform"] = ((t, g) => Init.XavierUniform(t, 1.5, g), 1.5 * Math.Sqrt(2.0 / (Kernel * (In + Out))), 1.5 * Math.Sqrt(6.0 / (Kernel * (In + Out)))),
+        ["xavier uniform"] = ((t, g) => Init.XavierUniform(t, 1.5, g), 1.5 * Math.Sqrt(2.0 / (Kernel * (In + Out))),
+            1.5 * Math.Sqrt(6.0 / (Kernel * (In + Out)))),
         ["xavier normal"] = ((t, g) => Init.XavierNormal(t, 1, g), Math.Sqrt(2.0 / (Kernel * (In + Out))), null),
-        ["kaiming uniform"] = ((t, g) => Init.KaimingUniform(t, g, a: Math.Sqrt(5)), 1 / Math.Sqrt(3.0 * Kernel * In), 1 / Math.Sqrt(Kernel * In)),
-        ["kaiming normal"] = ((t, g) => Init.KaimingNormal(t, g, mode: FanMode.FanOut, nonlinearity: Nonlinearity.ReLU), Math.Sqrt(2.0 / (Kernel * Out)), null),
+        ["kaiming uniform"] = ((t, g) => Init.KaimingUniform(t, g, a: Math.Sqrt(5)), 1 / Math.Sqrt(3.0 * Kernel * In),
+            1 / Math.Sqrt(Kernel * In)),
+        ["kaiming normal"] = ((t, g) => Init.KaimingNormal(t, g, mode: FanMode.FanOut, nonlinearity: Nonlinearity.ReLU),
+            Math.Sqrt(2.0 / (Kernel * Out)), null),
     };
 
     public static IEnumerable<object[]> Names => Schemes.Keys.Select(name => new object[] { name });

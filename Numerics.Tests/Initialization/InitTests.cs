@@ -5,7 +5,8 @@ namespace OnnxLeNet.Numerics.Tests;
 public sealed class InitTests
 {
     /// <summary>
-    /// PyTorch's defaults are uniform in ±1/√fanIn. The mean of n such numbers has the standard error bound/√(3n), their mean square that of
+    /// PyTorch's defaults are uniform in ±1/√fanIn. The mean of n such numbers has the standard error bound/√(3n), their mean square that
+    /// of
     /// bound²·√(4/45n); five times that does not happen by chance. Bounds are reached to within a few steps of 2·bound/n.
     /// </summary>
     [TestMethod]
@@ -42,10 +43,12 @@ public sealed class InitTests
         Assert.IsGreaterThan(first.Length * 9 / 10, first.Zip(other).Count(pair => pair.First != pair.Second));
         // One generator through several layers: none repeats another's.
         var generator = new Generator(3);
-        CollectionAssert.AreNotEqual(new Linear(5, 4, generator: generator).Weight.Value.Data, new Linear(5, 4, generator: generator).Weight.Value.Data);
+        CollectionAssert.AreNotEqual(new Linear(5, 4, generator: generator).Weight.Value.Data,
+            new Linear(5, 4, generator: generator).Weight.Value.Data);
         // Without one, layers draw from the thread's own, one after the other.
         Generator.ManualSeed(0);
-        Close.AssertSameBits("none given", new Linear(5, 4).Weight.Value.Data, new Linear(5, 4, generator: new Generator(0)).Weight.Value.Data);
+        Close.AssertSameBits("none given", new Linear(5, 4).Weight.Value.Data,
+            new Linear(5, 4, generator: new Generator(0)).Weight.Value.Data);
         CollectionAssert.AreNotEqual(new Linear(5, 4).Weight.Value.Data, new Linear(5, 4).Weight.Value.Data);
 
         static float[] Weights(long seed) => [.. Networks.LeNet5(seed).Parameters().SelectMany(p => p.Value.Data)];

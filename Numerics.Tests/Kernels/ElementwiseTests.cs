@@ -56,7 +56,8 @@ public sealed class ElementwiseTests
         for (int at = 0; at < Count; at++)
         {
             float[] x = Values.Uniform(at, Count), y = new float[Count];
-            (x[at], x[(at + 1) % Count], x[(at + 2) % Count], x[(at + 3) % Count]) = (float.NaN, float.PositiveInfinity, float.NegativeInfinity, -0f);
+            (x[at], x[(at + 1) % Count], x[(at + 2) % Count], x[(at + 3) % Count]) =
+                (float.NaN, float.PositiveInfinity, float.NegativeInfinity, -0f);
             Elementwise.ReluForward(x, y);
             for (int i = 0; i < Count; i++)
             {

@@ -44,9 +44,11 @@ public sealed class Im2ColTests
             var g = new WindowGeometry(Pair(1, 4), Pair(1, 3), Pair(0, 3), Pair(1, 3));
             var input = new Shape(random.Next(1, 4), random.Next(1, 9), random.Next(1, 9));
             int samples = random.Next(1, 20);
-            if (input[1] + 2 * g.Padding.H <= (g.Kernel.H - 1) * g.Dilation.H || input[2] + 2 * g.Padding.W <= (g.Kernel.W - 1) * g.Dilation.W) continue;
+            if (input[1] + 2 * g.Padding.H <= (g.Kernel.H - 1) * g.Dilation.H
+                || input[2] + 2 * g.Padding.W <= (g.Kernel.W - 1) * g.Dilation.W) continue;
             var output = g.Output(input[1], input[2]);
-            float[] x = Values.Uniform(i, samples * input.Count), c = Values.Uniform(i + 1000, samples * output.H * output.W * input[0] * g.Taps);
+            float[] x = Values.Uniform(i, samples * input.Count),
+                c = Values.Uniform(i + 1000, samples * output.H * output.W * input[0] * g.Taps);
             float[] columns = new float[c.Length], dx = new float[x.Length];
             Im2Col.Forward(g, samples, input, output, x, columns);
             Im2Col.Backward(g, samples, input, output, c, dx);
@@ -83,7 +85,8 @@ public sealed class Im2ColTests
                         for (int oh = 0; oh < output.H; oh++)
                             for (int ow = 0; ow < output.W; ow++)
                             {
-                                int ih = oh * g.Stride.H - g.Padding.H + kh * g.Dilation.H, iw = ow * g.Stride.W - g.Padding.W + kw * g.Dilation.W;
+                                int ih = oh * g.Stride.H - g.Padding.H + kh * g.Dilation.H, iw = ow * g.Stride.W - g.Padding.W
+                                    + kw * g.Dilation.W;
                                 if (ih < 0 || ih >= input[1] || iw < 0 || iw >= input[2]) continue;
                                 int tap = (c * g.Kernel.H + kh) * g.Kernel.W + kw, row = (oh * output.W + ow) * samples + n;
                                 pair(tap * positions * samples + row, ((c * input[1] + ih) * input[2] + iw) * samples + n);

@@ -20,7 +20,8 @@ public sealed class MaxPoolingTests
                     var output = g.Output(input[1], input[2]);
                     float[] x = special ? WithTiesAndNaNs(samples * input.Count) : Values.Uniform(1, samples * input.Count);
                     int results = samples * input[0] * output.H * output.W;
-                    float[] y = new float[results], argmax = new float[results], expectedY = new float[results], expectedArgmax = new float[results];
+                    float[] y = new float[results], argmax = new float[results], expectedY = new float[results],
+                        expectedArgmax = new float[results];
                     y.AsSpan().Fill(777);
                     argmax.AsSpan().Fill(float.NaN);
                     MaxPooling.Forward(g, samples, input, output, x, y, argmax);
@@ -54,7 +55,8 @@ public sealed class MaxPoolingTests
         foreach (int samples in new[] { 1, 5, 16, 19 })
             foreach (var (window, y, winner) in cases)
             {
-                float[] x = [.. window.SelectMany(value => Enumerable.Repeat(value, samples))], maxima = new float[samples], argmax = new float[samples];
+                float[] x = [.. window.SelectMany(value => Enumerable.Repeat(value, samples))], maxima = new float[samples],
+                    argmax = new float[samples];
                 MaxPooling.Forward(g, samples, new Shape(1, 1, 4), (1, 1), x, maxima, argmax);
                 for (int n = 0; n < samples; n++)
                 {
@@ -111,8 +113,10 @@ public sealed class MaxPoolingTests
     private static int? Place(WindowGeometry g, int samples, Shape input, (int H, int W) output, int result, int tap)
     {
         if (tap < 0) return null;
-        int n = result % samples, ow = result / samples % output.W, oh = result / samples / output.W % output.H, c = result / samples / output.W / output.H;
-        int ih = oh * g.Stride.H - g.Padding.H + tap / g.Kernel.W * g.Dilation.H, iw = ow * g.Stride.W - g.Padding.W + tap % g.Kernel.W * g.Dilation.W;
+        int n = result % samples, ow = result / samples % output.W, oh = result / samples / output.W % output.H,
+            c = result / samples / output.W / output.H;
+        int ih = oh * g.Stride.H - g.Padding.H + tap / g.Kernel.W * g.Dilation.H, iw = ow * g.Stride.W - g.Padding.W
+            + tap % g.Kernel.W * g.Dilation.W;
         return ih < 0 || ih >= input[1] || iw < 0 || iw >= input[2] ? null : ((c * input[1] + ih) * input[2] + iw) * samples + n;
     }
 }

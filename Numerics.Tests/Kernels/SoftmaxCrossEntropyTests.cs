@@ -51,11 +51,14 @@ public sealed class SoftmaxCrossEntropyTests
                 float[] x = Values.Uniform(1, Samples * Classes), losses = new float[Samples], dx = new float[x.Length];
                 x[Samples + broken] = value;
                 int[] labels = Values.Labels(2, Samples, Classes);
-                SoftmaxCrossEntropy.ForwardBackward(Samples, Classes, x, labels, ClassLoss.DefaultIgnoreIndex, 1, losses, new float[Samples], dx);
-                for (int n = 0; n < Samples; n++) Assert.AreEqual(n != broken, float.IsFinite(losses[n]), $"sample {n}, {broken} is broken");
+                SoftmaxCrossEntropy.ForwardBackward(Samples, Classes, x, labels, ClassLoss.DefaultIgnoreIndex, 1, losses,
+                    new float[Samples], dx);
+                for (int n = 0; n < Samples; n++) Assert.AreEqual(n != broken, float.IsFinite(losses[n]),
+                    $"sample {n}, {broken} is broken");
                 // Left out, it is as if it were not there.
                 labels[broken] = ClassLoss.DefaultIgnoreIndex;
-                SoftmaxCrossEntropy.ForwardBackward(Samples, Classes, x, labels, ClassLoss.DefaultIgnoreIndex, 1, losses, new float[Samples], dx);
+                SoftmaxCrossEntropy.ForwardBackward(Samples, Classes, x, labels, ClassLoss.DefaultIgnoreIndex, 1, losses,
+                    new float[Samples], dx);
                 Assert.AreEqual(0f, losses[broken]);
                 for (int j = 0; j < Classes; j++) Assert.AreEqual(0f, dx[j * Samples + broken]);
             }
@@ -64,10 +67,14 @@ public sealed class SoftmaxCrossEntropyTests
     [TestMethod]
     public void ArraysThatDoNotFitAreRefused()
     {
-        Failure.Of<ArgumentException>(() => SoftmaxCrossEntropy.ForwardBackward(2, 3, new float[5], new int[2], ClassLoss.DefaultIgnoreIndex, 1, new float[2], new float[2], new float[5]), "2×3");
-        Failure.Of<ArgumentException>(() => SoftmaxCrossEntropy.ForwardBackward(2, 3, new float[6], new int[1], ClassLoss.DefaultIgnoreIndex, 1, new float[2], new float[2], new float[6]), "2×3");
-        Failure.Of<ArgumentException>(() => SoftmaxCrossEntropy.ForwardBackward(2, 3, new float[6], new int[2], ClassLoss.DefaultIgnoreIndex, 1, new float[3], new float[2], new float[6]), "2×3");
-        Failure.Of<ArgumentException>(() => SoftmaxCrossEntropy.ForwardBackward(2, 3, new float[6], new int[2], ClassLoss.DefaultIgnoreIndex, 1, new float[2], new float[2], new float[7]), "2×3");
+        Failure.Of<ArgumentException>(() => SoftmaxCrossEntropy.ForwardBackward(2, 3, new float[5], new int[2],
+            ClassLoss.DefaultIgnoreIndex, 1, new float[2], new float[2], new float[5]), "2×3");
+        Failure.Of<ArgumentException>(() => SoftmaxCrossEntropy.ForwardBackward(2, 3, new float[6], new int[1],
+            ClassLoss.DefaultIgnoreIndex, 1, new float[2], new float[2], new float[6]), "2×3");
+        Failure.Of<ArgumentException>(() => SoftmaxCrossEntropy.ForwardBackward(2, 3, new float[6], new int[2],
+            ClassLoss.DefaultIgnoreIndex, 1, new float[3], new float[2], new float[6]), "2×3");
+        Failure.Of<ArgumentException>(() => SoftmaxCrossEntropy.ForwardBackward(2, 3, new float[6], new int[2],
+            ClassLoss.DefaultIgnoreIndex, 1, new float[2], new float[2], new float[7]), "2×3");
     }
 
     private static void Check(string what, int samples, int classes, float[] x, int[] labels, float scale)
@@ -83,7 +90,8 @@ public sealed class SoftmaxCrossEntropyTests
             double[] row = [.. Enumerable.Range(0, classes).Select(j => (double)x[j * samples + n])];
             double max = row.Max(), sum = row.Sum(value => Math.Exp(value - max));
             expectedLosses[n] = Math.Log(sum) + max - row[labels[n]];
-            for (int j = 0; j < classes; j++) expectedDx[j * samples + n] = scale * (Math.Exp(row[j] - max) / sum - (j == labels[n] ? 1 : 0));
+            for (int j = 0; j < classes; j++) expectedDx[j * samples + n] =
+                scale * (Math.Exp(row[j] - max) / sum - (j == labels[n] ? 1 : 0));
         }
         Close.Assert($"losses: {what}", expectedLosses, losses, 1e-6, 1e-6);
         Close.Assert($"gradient: {what}", expectedDx, dx, 0, 1e-6 * scale);

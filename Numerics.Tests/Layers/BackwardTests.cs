@@ -73,7 +73,8 @@ public sealed class BackwardTests
         var dx = network.Backward(other)!;
         fresh.Forward(x);
         Close.AssertSameBits("dx", fresh.Backward(other)!.Values, dx.Values);
-        foreach (var (expected, parameter) in fresh.Parameters().Zip(network.Parameters())) Close.AssertSameBits("gradient", expected.Grad!.Data, parameter.Grad!.Data);
+        foreach (var (expected, parameter) in fresh.Parameters().Zip(network.Parameters())) Close.AssertSameBits("gradient",
+            expected.Grad!.Data, parameter.Grad!.Data);
     }
 
     /// <summary>As the document does it: <c>output.backward(output)</c>.</summary>
@@ -150,7 +151,8 @@ public sealed class BackwardTests
         network.RequiresGrad();
         network.Forward(x);
         network.Backward(dy);
-        foreach (var (expected, parameter) in free.Parameters().Zip(network.Parameters())) Close.AssertSameBits("thawed", expected.Grad!.Data, parameter.Grad!.Data);
+        foreach (var (expected, parameter) in free.Parameters().Zip(network.Parameters())) Close.AssertSameBits("thawed",
+            expected.Grad!.Data, parameter.Grad!.Data);
     }
 
     [TestMethod]
@@ -194,7 +196,8 @@ public sealed class BackwardTests
     public void ALinearWithoutBiasIsAPlainProduct()
     {
         var network = new Sequential { new Linear(2, 2), new Linear(2, 2, bias: false) };
-        AssertChain("linearWithoutBias", network.Forward(Values.Batch(1, 3, new Shape(2), requiresGrad: false)).GradFn!.NextFunctions.Select(step => step?.Name));
+        AssertChain("linearWithoutBias", network.Forward(Values.Batch(1, 3, new Shape(2),
+            requiresGrad: false)).GradFn!.NextFunctions.Select(step => step?.Name));
     }
 
     /// <summary>What needs no gradient is no step: the chain ends where nothing before has parameters that are not frozen.</summary>
@@ -233,5 +236,6 @@ public sealed class BackwardTests
     }
 
     private static void AssertChain(string name, IEnumerable<string?> actual) =>
-        Assert.AreEqual(string.Join(" → ", TorchNn.Texts(TorchNn.Part("chains"), name).Select(n => n ?? "none")), string.Join(" → ", actual.Select(n => n ?? "none")));
+        Assert.AreEqual(string.Join(" → ", TorchNn.Texts(TorchNn.Part("chains"), name).Select(n => n ?? "none")),
+            string.Join(" → ", actual.Select(n => n ?? "none")));
 }

@@ -52,7 +52,8 @@ public sealed class BatchNormTests
     [TestMethod]
     public void OneValuePerChannelCannotBeTrained()
     {
-        Failure.Of<ShapeException>(() => new BatchNorm1d(3).Forward(new Batch(1, new Shape(3))), "BatchNorm1d(3", "more than one value per channel", "[1, 3]");
+        Failure.Of<ShapeException>(() => new BatchNorm1d(3).Forward(new Batch(1, new Shape(3))), "BatchNorm1d(3",
+            "more than one value per channel", "[1, 3]");
         Failure.Of<ShapeException>(() => new BatchNorm2d(3).Forward(new Batch(1, new Shape(3, 1, 1))), "more than one value per channel");
         new BatchNorm1d(3).Eval().Forward(new Batch(1, new Shape(3)));
         new BatchNorm2d(3).Forward(new Batch(1, new Shape(3, 1, 2)));
@@ -63,7 +64,8 @@ public sealed class BatchNormTests
     public void BatchNorm1dAfterAConvolutionIsRefusedByName()
     {
         var network = new Sequential { new Conv2d(3, 3, 3), new BatchNorm1d(3), new ReLU() };
-        Failure.Of<ShapeException>(() => network.Forward(new Batch(2, new Shape(3, 5, 6))), "1: BatchNorm1d(3, eps=1e-05", "2-D or 3-D", "[2, 3, 3, 4]");
+        Failure.Of<ShapeException>(() => network.Forward(new Batch(2, new Shape(3, 5, 6))), "1: BatchNorm1d(3, eps=1e-05", "2-D or 3-D",
+            "[2, 3, 3, 4]");
         Failure.Of<ShapeException>(() => new BatchNorm2d(3).Forward(new Batch(2, new Shape(3))), "BatchNorm2d", "4-D", "[2, 3]");
         Failure.Of<ShapeException>(() => new BatchNorm2d(3).Forward(new Batch(2, new Shape(4, 2, 2))), "3 channels", "[4, 2, 2]");
         new Sequential { new Conv2d(3, 3, 3), new BatchNorm2d(3), new ReLU() }.Forward(new Batch(2, new Shape(3, 5, 6)));

@@ -99,13 +99,15 @@ public sealed class DropoutTests
             for (int threads = 2; threads <= 4; threads++)
             {
                 float[][] several = Run(threads);
-                for (int i = 0; i < single.Length; i++) Close.AssertSameBits($"{samples} samples, {threads} threads", single[i], several[i]);
+                for (int i = 0; i < single.Length; i++) Close.AssertSameBits($"{samples} samples, {threads} threads", single[i],
+                    several[i]);
             }
 
             float[][] Run(int threads)
             {
                 using var _ = new Settings(threads: threads);
-                var network = new Sequential { new Dropout(0.3), new Conv2d(3, 4, (2, 3), generator: new Generator(1)), new Flatten(), new Dropout() };
+                var network = new Sequential { new Dropout(0.3), new Conv2d(3, 4, (2, 3), generator: new Generator(1)), new Flatten(),
+                    new Dropout() };
                 Generator.ManualSeed(9);
                 var y = network.Forward(Values.Batch(1, samples, Sample));
                 var dx = network.Backward(Values.Gradient(2, y))!;

@@ -24,7 +24,8 @@ public sealed class GradientCheckLiesTests
         foreach (string tensor in tensors)
             foreach (var nudge in Enum.GetValues<Nudge>()[1..])
             {
-                foreach (var row in GradientCheck.Run(new Nudged(LayerCases.Make(name), tensor, nudge), x, most: nudge == Nudge.Element ? int.MaxValue : 100))
+                foreach (var row in GradientCheck.Run(new Nudged(LayerCases.Make(name), tensor, nudge), x, most: nudge == Nudge.Element
+                    ? int.MaxValue : 100))
                     Assert.AreEqual(row.Name != tensor && row.Name != $"inner.{tensor}", row.Passed, $"{nudge} of {tensor}: {row}");
             }
     }
@@ -39,11 +40,13 @@ public sealed class GradientCheckLiesTests
         var g = new Generator(2);
         var net = new Sequential
         {
-            new Conv2d(1, 4, 3, generator: g), new BatchNorm2d(4), new ReLU(), new MaxPool2d(2), new Nudged(new Conv2d(4, 5, (2, 3), generator: g), "weight", nudge),
+            new Conv2d(1, 4, 3, generator: g), new BatchNorm2d(4), new ReLU(), new MaxPool2d(2),
+                new Nudged(new Conv2d(4, 5, (2, 3), generator: g), "weight", nudge),
             new Nudged(new ReLU(), "input", nudge), new Flatten(), new Linear(45, 3, generator: g),
         };
         foreach (var row in GradientCheck.Run(net, Values.Batch(1, 6, new Shape(1, 10, 12))))
-            Assert.AreEqual(row.Name.StartsWith("6.", StringComparison.Ordinal) || row.Name.StartsWith("7.", StringComparison.Ordinal), row.Passed, $"{row}");
+            Assert.AreEqual(row.Name.StartsWith("6.", StringComparison.Ordinal)
+                || row.Name.StartsWith("7.", StringComparison.Ordinal), row.Passed, $"{row}");
     }
 
     /// <summary>dx = γ·s·(dy − (Σ dy + x̂·Σ dy·x̂)/M) in training: each sum left out, both, and γ and s.</summary>
@@ -98,7 +101,8 @@ public sealed class GradientCheckLiesTests
                 double[] xc = x.Values.AsSpan(c * count, count).ToArray().ToDouble(),
                     dyc = dy.Values.AsSpan(c * count, count).ToArray().ToDouble();
                 double mean = xc.Average(), s = 1 / Math.Sqrt(xc.Average(v => (v - mean) * (v - mean)) + inner.Eps);
-                double sum = missing.Contains("sum") ? 0 : dyc.Sum(), sumHat = missing.Contains("sum hat") ? 0 : dyc.Zip(xc, (d, v) => d * (v - mean) * s).Sum();
+                double sum = missing.Contains("sum") ? 0 : dyc.Sum(), sumHat = missing.Contains("sum hat") ? 0
+                    : dyc.Zip(xc, (d, v) => d * (v - mean) * s).Sum();
                 double factor = (missing.Contains("gamma") ? 1 : inner.Weight!.Value.Data[c]) * (missing.Contains("s") ? 1 : s);
                 for (int i = 0; i < count; i++)
                     dx!.Values[c * count + i] = (float)(factor * (dyc[i] - (sum + (xc[i] - mean) * s * sumHat) / count));

@@ -23,19 +23,23 @@ public sealed class GradientCheckNetworksTests
         ["leaky relu"] = () => new LeakyReLU(0.1),
     };
 
-    public static IEnumerable<object[]> Cases => from activation in Activations.Keys from images in Images.Keys select new object[] { activation, images };
+    public static IEnumerable<object[]> Cases =>
+        from activation in Activations.Keys from images in Images.Keys select new object[] { activation, images };
 
     [TestMethod]
     [DynamicData(nameof(Cases))]
     public void LeNets(string activation, string images)
     {
         var x = Batch(new Shape(1, 32, 32), images);
-        foreach (var (norm, dropout, average) in new[] { (false, false, false), (true, false, false), (true, true, true), (false, true, false) })
+        foreach (var (norm, dropout, average) in new[] { (false, false, false), (true, false, false), (true, true, true),
+            (false, true, false) })
             foreach (bool training in new[] { true, false })
-                AllPass($"norm {norm}, dropout {dropout}, average {average}, training {training}", LeNet(Activations[activation], norm, dropout, average).Train(training), x);
+                AllPass($"norm {norm}, dropout {dropout}, average {average}, training {training}",
+                    LeNet(Activations[activation], norm, dropout, average).Train(training), x);
     }
 
-    public static IEnumerable<object[]> ModelCases => from model in ModelsTests.All from images in Images.Keys select new object[] { model.Name, images };
+    public static IEnumerable<object[]> ModelCases =>
+        from model in ModelsTests.All from images in Images.Keys select new object[] { model.Name, images };
 
     [TestMethod]
     [DynamicData(nameof(ModelCases))]
@@ -54,7 +58,8 @@ public sealed class GradientCheckNetworksTests
         foreach (string images in Images.Keys)
         {
             AllPass(images, new Linear(20, 7, generator: new Generator(1)), Batch(new Shape(20), images));
-            AllPass(images, new Sequential { new Linear(20, 7, generator: new Generator(1)), new Linear(7, 2, generator: new Generator(2)) }, Batch(new Shape(20), images));
+            AllPass(images, new Sequential { new Linear(20, 7, generator: new Generator(1)),
+                new Linear(7, 2, generator: new Generator(2)) }, Batch(new Shape(20), images));
         }
     }
 
@@ -86,7 +91,8 @@ public sealed class GradientCheckNetworksTests
             Module conv = new Conv2d(1, 4, 3, generator: g);
             layers =
             [
-                Register("conv", nudge is null ? conv : new Nudged(conv, "weight", nudge.Value)), Register("norm", new BatchNorm2d(4)), new ReLU(), new MaxPool2d(2), new Flatten(),
+                Register("conv", nudge is null ? conv : new Nudged(conv, "weight", nudge.Value)), Register("norm", new BatchNorm2d(4)),
+                    new ReLU(), new MaxPool2d(2), new Flatten(),
                 Register("fc", new Linear(80, 3, generator: g)),
             ];
         }

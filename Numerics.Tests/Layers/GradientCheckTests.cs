@@ -10,7 +10,8 @@ public sealed class GradientCheckTests
         var g = new Generator(1);
         var net = new Sequential
         {
-            new Conv2d(2, 4, (2, 3), padding: (1, 0), groups: 2, generator: g), new BatchNorm2d(4), new Tanh(), new AvgPool2d(2), new Flatten(),
+            new Conv2d(2, 4, (2, 3), padding: (1, 0), groups: 2, generator: g), new BatchNorm2d(4), new Tanh(), new AvgPool2d(2),
+                new Flatten(),
             new Linear(24, 6, generator: g), new Sigmoid(), new Linear(6, 3, generator: g), new LogSoftmax(),
         };
         var rows = GradientCheck.Run(net, Input());
@@ -60,9 +61,11 @@ public sealed class GradientCheckTests
     public void DropoutMayBeOn()
     {
         var g = new Generator(5);
-        var net = new Sequential { new Flatten(), new Dropout(0.3), new Linear(60, 8, generator: g), new Tanh(), new Dropout(), new Linear(8, 3, generator: g) };
+        var net = new Sequential { new Flatten(), new Dropout(0.3), new Linear(60, 8, generator: g), new Tanh(), new Dropout(),
+            new Linear(8, 3, generator: g) };
         foreach (var row in GradientCheck.Run(net, Input())) Assert.IsTrue(row.Passed, $"{row}");
-        foreach (var row in GradientCheck.Run(new Sequential { new Flatten(), new Dropout(), new Wrong(1.01f), new Linear(60, 2) }, Input()))
+        foreach (var row in GradientCheck.Run(new Sequential { new Flatten(), new Dropout(), new Wrong(1.01f), new Linear(60, 2) },
+            Input()))
             Assert.AreEqual(row.Name != "input", row.Passed, $"{row}");
     }
 
@@ -85,7 +88,8 @@ public sealed class GradientCheckTests
         row = GradientCheck.Run(new MaxPool2d((1, 2)), new Batch(3, new Shape(2, 5, 6)), most: 1000).Single();
         Assert.AreEqual((20, 20, 0, 160, true), (row.Checked, row.Across, row.Aside, row.AtKinks, row.Passed));
         Assert.AreEqual("20 checked, 20 of them across kinks, 160 left out at kinks or ties", row.Note);
-        Assert.IsFalse(GradientCheck.Run(new Nudged(new MaxPool2d((1, 2)), "input", Nudge.Percent), new Batch(3, new Shape(2, 5, 6))).Single().Passed, "aside too");
+        Assert.IsFalse(GradientCheck.Run(new Nudged(new MaxPool2d((1, 2)), "input", Nudge.Percent),
+            new Batch(3, new Shape(2, 5, 6))).Single().Passed, "aside too");
 
         // A function of steps is flat, or jumps.
         row = GradientCheck.Run(new Sequential { new Steps() }, Input()).Single();
@@ -194,7 +198,8 @@ public sealed class GradientCheckTests
             for (int i = 0; i < y.Length; i++) y[i] = x[i] * random.NextSingle();
         }
 
-        protected override void ApplyBackward(ReadOnlySpan<float> x, ReadOnlySpan<float> y, ReadOnlySpan<float> dy, Span<float> dx) => dy.CopyTo(dx);
+        protected override void ApplyBackward(ReadOnlySpan<float> x, ReadOnlySpan<float> y, ReadOnlySpan<float> dy, Span<float> dx) =>
+            dy.CopyTo(dx);
     }
 
     /// <summary>y = ⌊x⌋, with the slope of its trend, which it has nowhere.</summary>
@@ -205,6 +210,7 @@ public sealed class GradientCheckTests
             for (int i = 0; i < y.Length; i++) y[i] = MathF.Floor(x[i]);
         }
 
-        protected override void ApplyBackward(ReadOnlySpan<float> x, ReadOnlySpan<float> y, ReadOnlySpan<float> dy, Span<float> dx) => dy.CopyTo(dx);
+        protected override void ApplyBackward(ReadOnlySpan<float> x, ReadOnlySpan<float> y, ReadOnlySpan<float> dy, Span<float> dx) =>
+            dy.CopyTo(dx);
     }
 }

@@ -67,7 +67,8 @@ public sealed class LayerTests
             for (int threads = 2; threads <= 4; threads++)
             {
                 float[][] several = Run(threads);
-                for (int i = 0; i < single.Length; i++) Close.AssertSameBits($"{samples} samples, {threads} threads, result {i}", single[i], several[i]);
+                for (int i = 0; i < single.Length; i++) Close.AssertSameBits($"{samples} samples, {threads} threads, result {i}", single[i],
+                    several[i]);
             }
 
             float[][] Run(int threads)

@@ -9,8 +9,10 @@ public sealed class ModuleStateTests
     {
         string[] expected =
         [
-            "features.0.weight", "features.1.weight", "features.1.bias", "features.1.running_mean", "features.1.running_var", "features.1.num_batches_tracked",
-            "features.4.weight", "features.4.bias", "classifier.0.weight", "classifier.0.bias", "classifier.1.running_mean", "classifier.1.running_var",
+            "features.0.weight", "features.1.weight", "features.1.bias", "features.1.running_mean", "features.1.running_var",
+                "features.1.num_batches_tracked",
+            "features.4.weight", "features.4.bias", "classifier.0.weight", "classifier.0.bias", "classifier.1.running_mean",
+                "classifier.1.running_var",
             "classifier.1.num_batches_tracked", "classifier.4.weight", "classifier.4.bias",
         ];
         var network = TorchLayerTests.TorchNetwork();
@@ -18,8 +20,10 @@ public sealed class ModuleStateTests
         CollectionAssert.AreEqual(expected, state.Names.ToArray());
         CollectionAssert.AreEqual(TorchNn.State(TorchNn.Part("network").GetProperty("state")).Names.ToArray(), state.Names.ToArray());
         Assert.AreEqual("Int64 []", state["features.1.num_batches_tracked"].ToString());
-        Assert.AreSame(((Conv2d)network.NamedModules().Single(m => m.Name == "features.4").Module).Weight.Value.Data, state["features.4.weight"].AsTensor().Data);
-        string[] modules = ["", "features", "features.0", "features.1", "features.2", "features.3", "features.4", "features.5", "features.6", "classifier", "classifier.0"];
+        Assert.AreSame(((Conv2d)network.NamedModules().Single(m => m.Name == "features.4").Module).Weight.Value.Data,
+            state["features.4.weight"].AsTensor().Data);
+        string[] modules = ["", "features", "features.0", "features.1", "features.2", "features.3", "features.4", "features.5",
+            "features.6", "classifier", "classifier.0"];
         CollectionAssert.AreEqual(modules, network.NamedModules().Select(m => m.Name).Take(11).ToArray());
     }
 
@@ -50,7 +54,8 @@ public sealed class ModuleStateTests
         var state = Without(network.StateDict(), "features.1.running_var", "classifier.0.weight");
         state.Add("classifier.9.weight", new Tensor(new Shape(2)));
         state.Add("other", new Tensor(new Shape(1)));
-        Failure.Of<DataException>(() => network.LoadStateDict(state), "missing", "features.1.running_var", "classifier.0.weight", "unexpected", "classifier.9.weight", "other", "Net");
+        Failure.Of<DataException>(() => network.LoadStateDict(state), "missing", "features.1.running_var", "classifier.0.weight",
+            "unexpected", "classifier.9.weight", "other", "Net");
         var (missing, unexpected) = network.LoadStateDict(state, strict: false);
         CollectionAssert.AreEqual(new[] { "features.1.running_var", "classifier.0.weight" }, missing.ToArray());
         CollectionAssert.AreEqual(new[] { "classifier.9.weight", "other" }, unexpected.ToArray());
@@ -142,10 +147,13 @@ public sealed class ModuleStateTests
     [TestMethod]
     public void ShapesThatDoNotFitAreRefusedByName()
     {
-        Failure.Of<ShapeException>(() => new Conv2d(3, 6, 3, groups: 3).Forward(new Tensor(new Shape(3, 8, 9))), "Conv2d(3, 6", "[3, 8, 9]", "Unsqueeze(0)", "Squeeze(0)");
-        Failure.Of<ShapeException>(() => new AvgPool2d(2).Forward(new Batch(2, new Shape(12))), "AvgPool2d(kernel_size=2", "[N, C, H, W]", "[2, 12]");
+        Failure.Of<ShapeException>(() => new Conv2d(3, 6, 3, groups: 3).Forward(new Tensor(new Shape(3, 8, 9))), "Conv2d(3, 6", "[3, 8, 9]",
+            "Unsqueeze(0)", "Squeeze(0)");
+        Failure.Of<ShapeException>(() => new AvgPool2d(2).Forward(new Batch(2, new Shape(12))), "AvgPool2d(kernel_size=2", "[N, C, H, W]",
+            "[2, 12]");
         Failure.Of<ShapeException>(() => new AvgPool2d((2, 3)).Forward(new Batch(2, new Shape(1, 4, 2))), "AvgPool2d", "2×3", "4×2");
-        Failure.Of<ShapeException>(() => new AdaptiveAvgPool2d(1).Forward(new Batch(2, new Shape(12))), "AdaptiveAvgPool2d(output_size=1)", "[2, 12]");
+        Failure.Of<ShapeException>(() => new AdaptiveAvgPool2d(1).Forward(new Batch(2, new Shape(12))), "AdaptiveAvgPool2d(output_size=1)",
+            "[2, 12]");
         Failure.Of<ShapeException>(() => new Softmax(3).Forward(new Batch(2, new Shape(3, 4))), "Softmax(dim=3)", "[2, 3, 4]");
     }
 

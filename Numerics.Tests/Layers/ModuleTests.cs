@@ -47,7 +47,8 @@ public sealed class ModuleTests
         layer.Backward(dy);
         layer.Forward(x);
         Failure.Of<ShapeException>(() => layer.Forward(Values.Batch(1, 40, new Shape(4))));
-        Failure.Of<InvalidOperationException>(() => layer.Backward(dy), "Linear"); // nothing of the failed forward, nothing of the one before
+        // nothing of the failed forward, nothing of the one before
+        Failure.Of<InvalidOperationException>(() => layer.Backward(dy), "Linear");
     }
 
     [TestMethod]
@@ -83,13 +84,16 @@ public sealed class ModuleTests
     public void ShapeErrorsNameTheLayerWhatCameAndWhatWasExpected()
     {
         var network = Networks.LeNet5(0);
-        Failure.Of<ShapeException>(() => network.Forward(new Tensor(new Shape(1, 32, 32))), "conv1: Conv2d(1, 6", "[N, 1, H, W]", "[1, 32, 32]", "Unsqueeze(0)");
+        Failure.Of<ShapeException>(() => network.Forward(new Tensor(new Shape(1, 32, 32))), "conv1: Conv2d(1, 6", "[N, 1, H, W]",
+            "[1, 32, 32]", "Unsqueeze(0)");
         Failure.Of<ShapeException>(() => network.Forward(new Batch(2, new Shape(3, 32, 32))), "conv1", "1 input channel", "[3, 32, 32]");
         Failure.Of<ShapeException>(() => network.Forward(new Batch(2, new Shape(1, 4, 32))), "conv1", "5×5", "4×32");
-        Failure.Of<ShapeException>(() => network.Forward(new Batch(2, new Shape(1, 28, 28))), "fc1: Linear(in_features=400", "[400]", "[256]");
+        Failure.Of<ShapeException>(() => network.Forward(new Batch(2, new Shape(1, 28, 28))), "fc1: Linear(in_features=400", "[400]",
+            "[256]");
         Failure.Of<ShapeException>(() => network.Forward(new Batch(0, new Shape(1, 32, 32))), "at least one sample");
         Failure.Of<ShapeException>(() => new Linear(12, 2).Forward(new Batch(2, new Shape(3, 4))), "[12]", "[3, 4]", "flattened has 12");
-        Failure.Of<ShapeException>(() => new MaxPool2d(2).Forward(new Batch(2, new Shape(12))), "MaxPool2d(kernel_size=2", "[N, C, H, W]", "[2, 12]");
+        Failure.Of<ShapeException>(() => new MaxPool2d(2).Forward(new Batch(2, new Shape(12))), "MaxPool2d(kernel_size=2", "[N, C, H, W]",
+            "[2, 12]");
         Failure.Of<ShapeException>(() => new MaxPool2d((2, 3)).Forward(new Batch(2, new Shape(1, 4, 2))), "MaxPool2d", "2×3", "4×2");
         Failure.Of<ShapeException>(() => network.Forward(new Tensor(new Shape())), "scalar");
     }
@@ -106,7 +110,8 @@ public sealed class ModuleTests
         network.Backward(Values.Gradient(2, y));
         var fresh = LayerCases.Chain();
         fresh.Backward(Values.Gradient(2, fresh.Forward(x)));
-        foreach (var (expected, parameter) in fresh.Parameters().Zip(network.Parameters())) Close.AssertSameBits("gradient", expected.Grad!.Data, parameter.Grad!.Data);
+        foreach (var (expected, parameter) in fresh.Parameters().Zip(network.Parameters())) Close.AssertSameBits("gradient",
+            expected.Grad!.Data, parameter.Grad!.Data);
     }
 
     [TestMethod]
@@ -135,7 +140,8 @@ public sealed class ModuleTests
             """.ReplaceLineEndings("\n"), network.ToString());
         string[] expected =
         [
-            "conv1.weight [6, 1, 5, 5]", "conv1.bias [6]", "conv2.weight [16, 6, 5, 5]", "conv2.bias [16]", "fc1.weight [120, 400]", "fc1.bias [120]",
+            "conv1.weight [6, 1, 5, 5]", "conv1.bias [6]", "conv2.weight [16, 6, 5, 5]", "conv2.bias [16]", "fc1.weight [120, 400]",
+                "fc1.bias [120]",
             "fc2.weight [84, 120]", "fc2.bias [84]", "fc3.weight [10, 84]", "fc3.bias [10]",
         ];
         CollectionAssert.AreEqual(expected, network.NamedParameters().Select(p => $"{p.Name} {p.Parameter.Value.Shape}").ToArray());

@@ -63,8 +63,10 @@ public sealed class NetworksTests
     private static Sequential LeNet(int channels, int kernel, Size2 pool1, Size2 pool2, int flat)
     {
         var g = new Generator(2);
-        var features = new Sequential { new Conv2d(channels, 6, kernel, generator: g), new ReLU(), new MaxPool2d(pool1), new Conv2d(6, 16, kernel, generator: g), new ReLU(), new MaxPool2d(pool2) };
-        var classifier = new Sequential { new Linear(flat, 120, generator: g), new ReLU(), new Linear(120, 84, generator: g), new ReLU(), new Linear(84, 10, generator: g) };
+        var features = new Sequential { new Conv2d(channels, 6, kernel, generator: g), new ReLU(), new MaxPool2d(pool1),
+            new Conv2d(6, 16, kernel, generator: g), new ReLU(), new MaxPool2d(pool2) };
+        var classifier = new Sequential { new Linear(flat, 120, generator: g), new ReLU(), new Linear(120, 84, generator: g), new ReLU(),
+            new Linear(84, 10, generator: g) };
         var network = new Sequential("Net");
         network.Add("features", features);
         network.AddFunction(new Flatten());

@@ -1,6 +1,7 @@
 namespace OnnxLeNet.Numerics.Tests;
 
-/// <summary>The references' backwards against central finite differences of their forwards, in double: random x and dy, every sample.</summary>
+/// <summary>The references' backwards against central finite differences of their forwards, in double: random x and dy, every
+/// sample.</summary>
 [TestClass]
 public sealed class ReferenceLayerTests
 {

@@ -66,7 +66,8 @@ public sealed class SequentialTests
         var dy = Values.Gradient(2, y);
         whole.Forward(x);
         Close.AssertSameBits("dx", whole.Backward(dy)!.Values, grown.Backward(dy)!.Values);
-        foreach (var (expected, got) in whole.Parameters().Zip(grown.Parameters())) Close.AssertSameBits("gradient", expected.Grad!.Data, got.Grad!.Data);
+        foreach (var (expected, got) in whole.Parameters().Zip(grown.Parameters())) Close.AssertSameBits("gradient", expected.Grad!.Data,
+            got.Grad!.Data);
         whole.Add(new MaxPool2d(2));
         Close.AssertSameBits("y", whole.Forward(x).Values, grown.Forward(x).Values);
     }

@@ -57,7 +57,8 @@ public sealed class TorchLayerTests
         var golden = TorchNn.Part("network");
         var network = TorchNetwork();
         var state = TorchNn.State(golden.GetProperty("state"));
-        CollectionAssert.AreEqual(state.Select(s => $"{s.Key} {s.Value}").ToArray(), network.StateDict().Select(s => $"{s.Key} {s.Value}").ToArray());
+        CollectionAssert.AreEqual(state.Select(s => $"{s.Key} {s.Value}").ToArray(),
+            network.StateDict().Select(s => $"{s.Key} {s.Value}").ToArray());
         network.LoadStateDict(state);
         TorchNn.AssertSteps(network, golden.GetProperty("train"), 5e-5);
         network.Eval();
@@ -65,7 +66,8 @@ public sealed class TorchLayerTests
     }
 
     [TestMethod]
-    public void TheNetworksPrintedForm() => Assert.AreEqual(TorchNn.Part("network").GetProperty("text").GetString(), TorchNetwork().ToString());
+    public void TheNetworksPrintedForm() => Assert.AreEqual(TorchNn.Part("network").GetProperty("text").GetString(),
+        TorchNetwork().ToString());
 
     [TestMethod]
     public void NestedPrintedForms()
@@ -80,7 +82,8 @@ public sealed class TorchLayerTests
         (string Name, Module Module)[] cases =
         [
             ("named", named), ("lists", lists), ("list", new ModuleList(new ReLU(), new Tanh())),
-            ("deep", new Sequential { new Sequential { new Sequential { new AdaptiveAvgPool2d((3, 2)) } }, new Flatten(), new Softmax(dim: 1) }),
+            ("deep", new Sequential { new Sequential { new Sequential { new AdaptiveAvgPool2d((3, 2)) } }, new Flatten(),
+                new Softmax(dim: 1) }),
         ];
         foreach (var (name, module) in cases) Assert.AreEqual(texts.GetProperty(name).GetString(), module.ToString());
     }
@@ -94,7 +97,8 @@ public sealed class TorchLayerTests
         };
         var classifier = new Sequential
         {
-            new Linear(24, 7), new BatchNorm1d(7, affine: false), new LeakyReLU(0.2), new Dropout(0), new Linear(7, 5), new Tanh(), new LogSoftmax(dim: 1),
+            new Linear(24, 7), new BatchNorm1d(7, affine: false), new LeakyReLU(0.2), new Dropout(0), new Linear(7, 5), new Tanh(),
+                new LogSoftmax(dim: 1),
         };
         var network = new Sequential("Net");
         network.Add("features", features);

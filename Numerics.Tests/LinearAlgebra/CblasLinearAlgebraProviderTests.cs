@@ -11,7 +11,8 @@ public sealed class CblasLinearAlgebraProviderTests
     [TestMethod]
     public void ALibraryThatIsNotThereIsNamedWithEverythingTried()
     {
-        var error = Failure.Of<MissingPartException>(() => CblasLinearAlgebraProvider.Load("no-such-blas"), "'no-such-blas'", "not found", "To get one", "cblas:PATH", "ONNXLENET_CBLAS");
+        var error = Failure.Of<MissingPartException>(() =>
+            CblasLinearAlgebraProvider.Load("no-such-blas"), "'no-such-blas'", "not found", "To get one", "cblas:PATH", "ONNXLENET_CBLAS");
         if (OperatingSystem.IsLinux()) Assert.Contains("libno-such-blas.so: not found", error.Message, StringComparison.Ordinal);
         Failure.Of<ArgumentException>(() => CblasLinearAlgebraProvider.Load(" "), "empty");
         Failure.Of<ArgumentException>(() => Products.Use("cblas:"), "empty");
@@ -22,7 +23,8 @@ public sealed class CblasLinearAlgebraProviderTests
     {
         using var folder = new TemporaryFolder();
         File.WriteAllText(folder["text.so"], "no library");
-        Failure.Of<MissingPartException>(() => CblasLinearAlgebraProvider.Load(folder["text.so"]), "text.so: no library that can be loaded here");
+        Failure.Of<MissingPartException>(() => CblasLinearAlgebraProvider.Load(folder["text.so"]),
+            "text.so: no library that can be loaded here");
         string system = OperatingSystem.IsWindows() ? "kernel32.dll" : OperatingSystem.IsMacOS() ? "libSystem.dylib" : "libc.so.6";
         Failure.Of<MissingPartException>(() => CblasLinearAlgebraProvider.Load(system), "has no cblas_sgemm");
     }
@@ -61,12 +63,14 @@ public sealed class CblasLinearAlgebraProviderTests
         Failure.Of<ArgumentOutOfRangeException>(() => provider.MatrixMultiply(a, 2, 3, b, 4, 3, new float[6]), "inner dimensions");
         Failure.Of<ArgumentException>(() => provider.MatrixMultiply([], 65536, 65536, [], 65536, 65536, []), "array a");
         float[] square = Values.Uniform(1, 9);
-        Failure.Of<ArgumentException>(() => provider.MatrixMultiply(square, 3, 3, Values.Uniform(2, 9), 3, 3, square), "over one of its operands");
+        Failure.Of<ArgumentException>(() => provider.MatrixMultiply(square, 3, 3, Values.Uniform(2, 9), 3, 3, square),
+            "over one of its operands");
         Failure.Of<ArgumentNullException>(() => provider.MatrixMultiply(null!, 2, 3, b, 3, 4, c));
         CollectionAssert.AreEqual(new float[8], c);
     }
 
-    /// <summary>Products from blocks (one thread each) and from outside them (all threads) at the same time do not disturb each other.</summary>
+    /// <summary>Products from blocks (one thread each) and from outside them (all threads) at the same time do not disturb each
+    /// other.</summary>
     [TestMethod]
     public void ProductsInsideAndOutsideBlocksMix()
     {
@@ -74,7 +78,8 @@ public sealed class CblasLinearAlgebraProviderTests
         Workers.Threads = 3;
         const int Size = 150;
         ILinearAlgebraProvider<double> provider = Products.Provider;
-        double[] a = Array.ConvertAll(Values.Uniform(1, Size * Size), v => (double)v), b = Array.ConvertAll(Values.Uniform(2, Size * Size), v => (double)v), expected = new double[Size * Size];
+        double[] a = Array.ConvertAll(Values.Uniform(1, Size * Size), v => (double)v),
+            b = Array.ConvertAll(Values.Uniform(2, Size * Size), v => (double)v), expected = new double[Size * Size];
         ((ILinearAlgebraProvider<double>)ManagedLinearAlgebraProvider.Instance).MatrixMultiply(a, Size, Size, b, Size, Size, expected);
         void Check()
         {
@@ -95,7 +100,8 @@ public sealed class CblasLinearAlgebraProviderTests
         using var _ = Implementations.Use("cblas");
         string file = ((CblasLinearAlgebraProvider)Products.Provider).LibraryFile;
         var library = NativeLibrary.Load(file);
-        if (!NativeLibrary.TryGetExport(library, "openblas_get_num_threads", out nint address)) Assert.Inconclusive($"{file} does not tell its number of threads");
+        if (!NativeLibrary.TryGetExport(library, "openblas_get_num_threads",
+            out nint address)) Assert.Inconclusive($"{file} does not tell its number of threads");
         var threads = Marshal.GetDelegateForFunctionPointer<Count>(address);
         ILinearAlgebraProvider<float> provider = Products.Provider;
         void Multiply() => provider.MatrixMultiply(new float[6], 2, 3, new float[12], 3, 4, new float[8]);

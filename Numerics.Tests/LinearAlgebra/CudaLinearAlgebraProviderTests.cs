@@ -2,7 +2,8 @@ using MathNet.Numerics.Providers.LinearAlgebra;
 
 namespace OnnxLeNet.Numerics.Tests;
 
-/// <summary>The provider on a GPU: what it refuses, where it looks, what it asks of cuBLAS, and when it leaves a product to the processor. Its results are ProductTests'.</summary>
+/// <summary>The provider on a GPU: what it refuses, where it looks, what it asks of cuBLAS, and when it leaves a product to the processor.
+/// Its results are ProductTests'.</summary>
 [TestClass]
 [DoNotParallelize]
 public sealed class CudaLinearAlgebraProviderTests
@@ -14,9 +15,11 @@ public sealed class CudaLinearAlgebraProviderTests
         using var folder = new TemporaryFolder();
         string[] files = OperatingSystem.IsWindows() ? ["cudart64_13.dll", "cudart64_12.dll"] : ["libcudart.so.13", "libcudart.so.12"];
         foreach (string file in files)
-            Failure.Of<MissingPartException>(() => CudaLinearAlgebraProvider.Load(folder.Path), $"{folder[file]}: not found", "13 or 12", $"Looked in {folder.Path};", "To get them", "cuda:FOLDER", "ONNXLENET_CUDA");
+            Failure.Of<MissingPartException>(() => CudaLinearAlgebraProvider.Load(folder.Path), $"{folder[file]}: not found", "13 or 12",
+                $"Looked in {folder.Path};", "To get them", "cuda:FOLDER", "ONNXLENET_CUDA");
         File.WriteAllText(folder[files[0]], "no library");
-        Failure.Of<MissingPartException>(() => Products.Use("cuda:" + folder.Path), $"{files[0]}: no library that can be loaded here", $"{files[1]}: not found");
+        Failure.Of<MissingPartException>(() => Products.Use("cuda:" + folder.Path), $"{files[0]}: no library that can be loaded here",
+            $"{files[1]}: not found");
         Failure.Of<ArgumentException>(() => Products.Use("cuda:"), "empty");
     }
 
@@ -24,7 +27,8 @@ public sealed class CudaLinearAlgebraProviderTests
     public void TheEnvironmentVariableNamesTheFolder()
     {
         using var folder = new TemporaryFolder();
-        Program.Run([("ONNXLENET_CUDA", folder.Path)], "evaluate", Path.Combine(Repository.Root, "models", "lenet5-mnist.onnx"), "--provider", "cuda")
+        Program.Run([("ONNXLENET_CUDA", folder.Path)], "evaluate", Path.Combine(Repository.Root, "models", "lenet5-mnist.onnx"),
+            "--provider", "cuda")
             .MustExit(3).MustSay(folder.Path, "ONNXLENET_CUDA", "cublas");
     }
 
@@ -60,18 +64,23 @@ public sealed class CudaLinearAlgebraProviderTests
         single.MatrixMultiply(new float[6], 2, 3, new float[12], 3, 4, new float[8]);
         CollectionAssert.AreEqual((string[])
         [
-            "create", "mode 0", "malloc 32", "malloc 64", "malloc 32", "in 24", "in 48", "cublasSgemm_v2 0 0 2 4 3 alpha 1 lda 2 ldb 3 beta 0 ldc 2", "out 32",
+            "create", "mode 0", "malloc 32", "malloc 64", "malloc 32", "in 24", "in 48",
+                "cublasSgemm_v2 0 0 2 4 3 alpha 1 lda 2 ldb 3 beta 0 ldc 2", "out 32",
         ], stub.Calls);
 
         stub.Reset();
-        single.MatrixMultiplyWithUpdate(Transpose.Transpose, Transpose.DontTranspose, 0.5f, new float[6], 3, 2, new float[12], 3, 4, -2, new float[8]);
-        CollectionAssert.AreEqual((string[])["in 24", "in 48", "in 32", "cublasSgemm_v2 1 0 2 4 3 alpha 0.5 lda 3 ldb 3 beta -2 ldc 2", "out 32"], stub.Calls);
+        single.MatrixMultiplyWithUpdate(Transpose.Transpose, Transpose.DontTranspose, 0.5f, new float[6], 3, 2, new float[12], 3, 4, -2,
+            new float[8]);
+        CollectionAssert.AreEqual((string[])["in 24", "in 48", "in 32", "cublasSgemm_v2 1 0 2 4 3 alpha 0.5 lda 3 ldb 3 beta -2 ldc 2",
+            "out 32"], stub.Calls);
 
         stub.Reset();
-        @double.MatrixMultiplyWithUpdate(Transpose.ConjugateTranspose, Transpose.Transpose, 1, new double[6], 3, 2, new double[12], 4, 3, 0, new double[8]);
+        @double.MatrixMultiplyWithUpdate(Transpose.ConjugateTranspose, Transpose.Transpose, 1, new double[6], 3, 2, new double[12], 4, 3, 0,
+            new double[8]);
         CollectionAssert.AreEqual((string[])
         [
-            "free", "malloc 64", "free", "malloc 128", "free", "malloc 64", "in 48", "in 96", "cublasDgemm_v2 1 1 2 4 3 alpha 1 lda 3 ldb 4 beta 0 ldc 2", "out 64",
+            "free", "malloc 64", "free", "malloc 128", "free", "malloc 64", "in 48", "in 96",
+                "cublasDgemm_v2 1 1 2 4 3 alpha 1 lda 3 ldb 4 beta 0 ldc 2", "out 64",
         ], stub.Calls);
 
         stub.Reset();
@@ -114,7 +123,8 @@ public sealed class CudaLinearAlgebraProviderTests
         Failure.Of<ArgumentException>(() => single.MatrixMultiply(a, 2, 3, b, 3, 4, new float[7]), "array c has 7 elements");
         Failure.Of<ArgumentOutOfRangeException>(() => single.MatrixMultiply(a, 2, 3, b, 4, 3, new float[6]), "inner dimensions");
         float[] square = Values.Uniform(1, 9);
-        Failure.Of<ArgumentException>(() => single.MatrixMultiply(square, 3, 3, Values.Uniform(2, 9), 3, 3, square), "over one of its operands");
+        Failure.Of<ArgumentException>(() => single.MatrixMultiply(square, 3, 3, Values.Uniform(2, 9), 3, 3, square),
+            "over one of its operands");
         Assert.IsEmpty(stub.Calls);
     }
 
@@ -137,7 +147,8 @@ public sealed class CudaLinearAlgebraProviderTests
         provider.FreeResources();
     }
 
-    /// <summary>Below the crossover the processor computes and nothing reaches the GPU: by bytes copied, not by multiply-adds alone.</summary>
+    /// <summary>Below the crossover the processor computes and nothing reaches the GPU: by bytes copied, not by multiply-adds
+    /// alone.</summary>
     [TestMethod]
     public void SmallAndCopyHeavyProductsAreTheProcessors()
     {
@@ -146,7 +157,8 @@ public sealed class CudaLinearAlgebraProviderTests
         var provider = CudaLinearAlgebraProvider.On(stub.Library, crossover);
         ILinearAlgebraProvider<float> single = provider;
         stub.Reset();
-        single.MatrixMultiply(new float[1_000_000], 1000, 1000, new float[2000], 1000, 2, new float[2000]); // two million multiply-adds, four megabytes
+        // two million multiply-adds, four megabytes
+        single.MatrixMultiply(new float[1_000_000], 1000, 1000, new float[2000], 1000, 2, new float[2000]);
         Assert.IsEmpty(stub.Calls);
         single.MatrixMultiply(new float[1 << 14], 128, 128, new float[1 << 14], 128, 128, new float[1 << 14]); // as many, 0.2 megabytes
         Assert.IsNotEmpty(stub.Calls);
@@ -181,7 +193,8 @@ public sealed class CudaLinearAlgebraProviderTests
         Program.Run([("ONNXLENET_CUDA", folder.Path)], "doctor", "--quiet", "--json", folder["doctor.json"]).MustExit(0);
         var row = folder.Json("doctor.json")["parts"]!.AsArray().Single(part => (string)part!["name"]! == "provider cuda")!;
         Assert.IsTrue((bool)row["found"]!, $"{row}");
-        foreach (string part in (string[])["Stub GPU", "CUDA 13.1", "driver for 13.2", folder["libcublas.so.12"], "copies included: float", "double"])
+        foreach (string part in (string[])["Stub GPU", "CUDA 13.1", "driver for 13.2", folder["libcublas.so.12"], "copies included: float",
+            "double"])
             Assert.Contains(part, (string)row["detail"]!, StringComparison.Ordinal);
     }
 

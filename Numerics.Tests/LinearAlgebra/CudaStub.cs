@@ -50,11 +50,13 @@ internal sealed class CudaStub
     /// <summary>Compiles the stub into a file.</summary>
     public static void Compile(string file)
     {
-        var (code, output, errors) = Tool.Run(Tool.Require("gcc"), Repository.Root, "-shared", "-fPIC", "-O2", "-o", file, "Numerics.Tests/LinearAlgebra/cuda_stub.c");
+        var (code, output, errors) = Tool.Run(Tool.Require("gcc"), Repository.Root, "-shared", "-fPIC", "-O2", "-o", file,
+            "Numerics.Tests/LinearAlgebra/cuda_stub.c");
         Assert.AreEqual(0, code, output + errors);
     }
 
-    private T Function<T>(string name) where T : Delegate => Marshal.GetDelegateForFunctionPointer<T>(NativeLibrary.GetExport(library, name));
+    private T Function<T>(string name) where T : Delegate =>
+        Marshal.GetDelegateForFunctionPointer<T>(NativeLibrary.GetExport(library, name));
 
     [UnmanagedFunctionPointer(CallingConvention.Cdecl)]
     private delegate nint Text();

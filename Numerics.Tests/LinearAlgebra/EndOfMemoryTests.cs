@@ -5,7 +5,8 @@ using System.Runtime.Intrinsics;
 namespace OnnxLeNet.Numerics.Tests;
 
 /// <summary>
-/// Arrays that end where memory ends: reading one element past them is an access violation, which ends the test process. Values in guard zones
+/// Arrays that end where memory ends: reading one element past them is an access violation, which ends the test process. Values in guard
+/// zones
 /// cannot show such reads where the lanes they fill are thrown away.
 /// </summary>
 [TestClass]
@@ -60,10 +61,12 @@ public sealed unsafe partial class EndOfMemoryTests
             Elementwise.ReluForward(x, y);
             Elementwise.ReluBackward(x, y, z);
             int results = n * 2 * output.H * output.W;
-            Span<float> images = new(a.Last(n * input.Count), n * input.Count), maxima = new(b.Last(results), results), argmax = new(c.Last(results), results);
+            Span<float> images = new(a.Last(n * input.Count), n * input.Count), maxima = new(b.Last(results), results),
+                argmax = new(c.Last(results), results);
             MaxPooling.Forward(g, n, input, output, images, maxima, argmax);
             MaxPooling.Backward(g, n, input, output, maxima, argmax, images);
-            Span<float> logits = new(a.Last(3 * n), 3 * n), gradient = new(b.Last(3 * n), 3 * n), losses = new(c.Last(n), n), largest = new(d.Last(n), n);
+            Span<float> logits = new(a.Last(3 * n), 3 * n), gradient = new(b.Last(3 * n), 3 * n), losses = new(c.Last(n), n),
+                largest = new(d.Last(n), n);
             SoftmaxCrossEntropy.ForwardBackward(n, 3, logits, new int[n], ClassLoss.DefaultIgnoreIndex, 1, losses, largest, gradient);
         }
     }
@@ -96,12 +99,14 @@ public sealed unsafe partial class EndOfMemoryTests
         Reduction<VectorOperations.LargestAbsolute>();
 
         void Pointwise<O>() where O : struct, VectorOperations.IPointwise =>
-            VectorKernel.Run<VectorOperations.PointwiseKernel<O, T>, T>(new VectorOperations.PointwiseKernel<O, T> { X = x, Y = y, Result = result, Alpha = T.One, Count = n });
+            VectorKernel.Run<VectorOperations.PointwiseKernel<O, T>, T>(new VectorOperations.PointwiseKernel<O, T> { X = x, Y = y,
+                Result = result, Alpha = T.One, Count = n });
 
         void Reduction<O>() where O : struct, VectorOperations.IReduction
         {
             T sum;
-            VectorKernel.Run<VectorOperations.ReductionKernel<O, T>, T>(new VectorOperations.ReductionKernel<O, T> { X = x, Y = y, Result = &sum, Count = n });
+            VectorKernel.Run<VectorOperations.ReductionKernel<O, T>, T>(new VectorOperations.ReductionKernel<O, T> { X = x, Y = y,
+                Result = &sum, Count = n });
         }
     }
 
@@ -119,7 +124,8 @@ public sealed unsafe partial class EndOfMemoryTests
                 var (oH, oW) = g.Output(h, w);
                 bool whole = n % (bits / 32) == 0;
                 if (DirectConv.For(null, g, n, new Shape(c0, h, w), m, 1, forwardOnly: !whole) is not { } direct) continue;
-                Span<float> x = a.Span(n * c0 * h * w), weight = b.Span(m * c0 * kernel * kernel), y = c.Span(n * m * oH * oW), bias = d.Span(m);
+                Span<float> x = a.Span(n * c0 * h * w), weight = b.Span(m * c0 * kernel * kernel), y = c.Span(n * m * oH * oW),
+                    bias = d.Span(m);
                 direct.Forward(x, weight, bias, y);
                 if (n == 1 && oH > 1 && oW > 1) direct.ForwardPool(x, weight, bias, 2, true, c.Span(m * (oH / 2) * (oW / 2)), default);
                 if (!direct.IsWhole) continue;

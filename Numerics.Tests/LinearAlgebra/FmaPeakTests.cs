@@ -4,7 +4,8 @@ namespace OnnxLeNet.Numerics.Tests;
 [DoNotParallelize]
 public sealed class FmaPeakTests
 {
-    /// <summary>Nothing the machine computes is faster than its peak, doubles have half of it, and it is no tenth of what products reach.</summary>
+    /// <summary>Nothing the machine computes is faster than its peak, doubles have half of it, and it is no tenth of what products
+    /// reach.</summary>
     [TestMethod]
     public void BoundsWhatProductsReach()
     {
@@ -19,7 +20,8 @@ public sealed class FmaPeakTests
         for (int i = 0; i < 40; i++)
         {
             long began = System.Diagnostics.Stopwatch.GetTimestamp();
-            ((MathNet.Numerics.Providers.LinearAlgebra.ILinearAlgebraProvider<float>)SimdLinearAlgebraProvider.Instance).MatrixMultiply(a, Size, Size, b, Size, Size, c);
+            ((MathNet.Numerics.Providers.LinearAlgebra.ILinearAlgebraProvider<float>)SimdLinearAlgebraProvider.Instance).MatrixMultiply(a,
+                Size, Size, b, Size, Size, c);
             best = Math.Max(best, 2e-9 * Size * Size * Size / System.Diagnostics.Stopwatch.GetElapsedTime(began).TotalSeconds);
         }
         Assert.IsTrue(best < 1.25 * single && best > 0.1 * single, $"peak {single} GFLOP/s, a product {best}");
@@ -40,7 +42,8 @@ public sealed class FmaPeakTests
     [TestMethod]
     public void BadArgumentsAreRefused()
     {
-        foreach (int threads in new[] { 0, -1, Workers.MostThreads + 1 }) Failure.Of<ArgumentOutOfRangeException>(() => FmaPeak.Measure<float>(threads));
+        foreach (int threads in new[] { 0, -1, Workers.MostThreads + 1 }) Failure.Of<ArgumentOutOfRangeException>(() =>
+            FmaPeak.Measure<float>(threads));
         Failure.Of<ArgumentOutOfRangeException>(() => FmaPeak.Measure<double>(1, 0));
         Failure.Of<ArgumentOutOfRangeException>(() => FmaPeak.Measure<double>(1, 1, 0));
         Failure.Of<NotSupportedException>(() => FmaPeak.Measure<int>(), "Int32");

@@ -53,7 +53,8 @@ public sealed class ProductTests
             }
     }
 
-    /// <summary>Small m, n or k must not make the provider read or write past its arrays, also where the arrays are parts of larger ones.</summary>
+    /// <summary>Small m, n or k must not make the provider read or write past its arrays, also where the arrays are parts of larger
+    /// ones.</summary>
     [TestMethod]
     [DynamicData(nameof(Widths))]
     public void StaysInsideItsArrays(int bits)
@@ -62,7 +63,8 @@ public sealed class ProductTests
         int[] sizes = [1, 2, 3, 5, 6, 7, 9, 15, 17, 31, 33, 65];
         for (int i = 0; i < 300; i++)
         {
-            var (m, n, k) = (sizes[random.Next(sizes.Length)], sizes[random.Next(sizes.Length)], i % 5 == 0 ? 300 : sizes[random.Next(sizes.Length)]);
+            var (m, n, k) = (sizes[random.Next(sizes.Length)], sizes[random.Next(sizes.Length)], i % 5 == 0 ? 300
+                : sizes[random.Next(sizes.Length)]);
             Guarded<float>(bits, i, m, n, k, i % 4, extra: 0);
             Guarded<float>(bits, i, m, n, k, i % 4, extra: 3);
             Guarded<double>(bits, i, m, n, k, i % 4, extra: 0);
@@ -92,7 +94,8 @@ public sealed class ProductTests
 
     private static double Factor(Random random) => random.Next(4) switch { 0 => 0, 1 => 1, _ => 4 * random.NextDouble() - 2 };
 
-    private static void Check<T>(int seed, int m, int n, int k, int transposes, double alpha, double beta) where T : unmanaged, IFloatingPointIeee754<T>
+    private static void Check<T>(int seed, int m, int n, int k, int transposes, double alpha, double beta) where T
+        : unmanaged, IFloatingPointIeee754<T>
     {
         var product = new Operands<T>(seed, m, n, k, transposes);
         // With β = 0 the old C is not read: a NaN there must not get out.
@@ -102,7 +105,8 @@ public sealed class ProductTests
         Close.Assert($"{typeof(T).Name} {product} α={alpha} β={beta}", expected, ToDouble(c), 0, Tolerance<T>(k, alpha));
     }
 
-    private static void SameBits<T>(int bits, int m, int n, int k, int transposes, List<string> different) where T : unmanaged, IFloatingPointIeee754<T>
+    private static void SameBits<T>(int bits, int m, int n, int k, int transposes, List<string> different) where T
+        : unmanaged, IFloatingPointIeee754<T>
     {
         var product = new Operands<T>(m + n, m, n, k, transposes);
         T[] before = Random<T>(5, m * n), single = (T[])before.Clone();
@@ -119,7 +123,8 @@ public sealed class ProductTests
         }
     }
 
-    private static unsafe void Guarded<T>(int bits, int seed, int m, int n, int k, int transposes, int extra) where T : unmanaged, IFloatingPointIeee754<T>
+    private static unsafe void Guarded<T>(int bits, int seed, int m, int n, int k, int transposes, int extra) where T
+        : unmanaged, IFloatingPointIeee754<T>
     {
         const int Guard = 70; // more than the widest vectors of a tile
         var product = new Operands<T>(seed, m, n, k, transposes);
@@ -132,9 +137,12 @@ public sealed class ProductTests
             T alpha = T.CreateChecked(1.5), beta = T.CreateChecked(0.5);
             switch (bits)
             {
-                case 512: Gemm<Simd512<T>, Vector512<T>, T>.Multiply(product.Ta, product.Tb, m, n, k, alpha, pa + Guard, lda, pb + Guard, ldb, beta, pc + Guard, ldc); break;
-                case 256: Gemm<Simd256<T>, Vector256<T>, T>.Multiply(product.Ta, product.Tb, m, n, k, alpha, pa + Guard, lda, pb + Guard, ldb, beta, pc + Guard, ldc); break;
-                default: Gemm<Simd128<T>, Vector128<T>, T>.Multiply(product.Ta, product.Tb, m, n, k, alpha, pa + Guard, lda, pb + Guard, ldb, beta, pc + Guard, ldc); break;
+                case 512: Gemm<Simd512<T>, Vector512<T>, T>.Multiply(product.Ta, product.Tb, m, n, k, alpha, pa + Guard, lda, pb
+                    + Guard, ldb, beta, pc + Guard, ldc); break;
+                case 256: Gemm<Simd256<T>, Vector256<T>, T>.Multiply(product.Ta, product.Tb, m, n, k, alpha, pa + Guard, lda, pb
+                    + Guard, ldb, beta, pc + Guard, ldc); break;
+                default: Gemm<Simd128<T>, Vector128<T>, T>.Multiply(product.Ta, product.Tb, m, n, k, alpha, pa + Guard, lda, pb
+                    + Guard, ldb, beta, pc + Guard, ldc); break;
             }
         }
         double[] expected = product.Plain(T.CreateChecked(1.5), T.CreateChecked(0.5), Random<T>(3, m * n));
@@ -159,7 +167,8 @@ public sealed class ProductTests
         return (array, step);
     }
 
-    /// <summary>Values are below 1, so a sum of k products has an error of about √k·ε; this is far above it and far below a wrong term.</summary>
+    /// <summary>Values are below 1, so a sum of k products has an error of about √k·ε; this is far above it and far below a wrong
+    /// term.</summary>
     private static double Tolerance<T>(int k, double alpha) where T : IFloatingPointIeee754<T> =>
         (typeof(T) == typeof(float) ? 1.2e-7 : 2.3e-16) * (k + 8) * Math.Max(1, Math.Abs(alpha));
 
@@ -203,8 +212,10 @@ public sealed class ProductTests
                 {
                     double sum = 0;
                     for (int kk = 0; kk < k; kk++)
-                        sum += double.CreateChecked(A[Ta ? kk + i * k : i + kk * m]) * double.CreateChecked(B[Tb ? j + kk * n : kk + j * k]);
-                    result[i + j * m] = double.CreateChecked(alpha) * sum + (beta == T.Zero ? 0 : double.CreateChecked(beta) * double.CreateChecked(c[i + j * m]));
+                        sum += double.CreateChecked(A[Ta ? kk + i * k : i + kk * m]) * double.CreateChecked(B[Tb ? j + kk * n
+                            : kk + j * k]);
+                    result[i + j * m] = double.CreateChecked(alpha) * sum
+                        + (beta == T.Zero ? 0 : double.CreateChecked(beta) * double.CreateChecked(c[i + j * m]));
                 }
             return result;
         }

@@ -47,7 +47,8 @@ public sealed class SimdLinearAlgebraProviderTests
             LinearAlgebraControl.Provider = SimdLinearAlgebraProvider.Instance;
             var actual = new[] { a * b, a.TransposeThisAndMultiply(a), b.TransposeAndMultiply(b) };
             for (int i = 0; i < expected.Length; i++)
-                Close.Assert($"product {i} of {m}, {n}, {k}", expected[i].AsColumnMajorArray() ?? expected[i].ToColumnMajorArray(), actual[i].ToColumnMajorArray(), 1e-13, 1e-13);
+                Close.Assert($"product {i} of {m}, {n}, {k}", expected[i].AsColumnMajorArray()
+                    ?? expected[i].ToColumnMajorArray(), actual[i].ToColumnMajorArray(), 1e-13, 1e-13);
         }
     }
 
@@ -56,7 +57,8 @@ public sealed class SimdLinearAlgebraProviderTests
     {
         using var _ = new Settings();
         var results = new List<double[]>();
-        foreach (ILinearAlgebraProvider provider in new ILinearAlgebraProvider[] { ManagedLinearAlgebraProvider.Instance, SimdLinearAlgebraProvider.Instance })
+        foreach (ILinearAlgebraProvider provider in new ILinearAlgebraProvider[] { ManagedLinearAlgebraProvider.Instance,
+            SimdLinearAlgebraProvider.Instance })
         {
             LinearAlgebraControl.Provider = provider;
             var a = Matrix<double>.Build.Random(9, 9, 3);
@@ -68,8 +70,10 @@ public sealed class SimdLinearAlgebraProviderTests
             var symmetric = a + a.Transpose();
             Matrix<double>[] parts =
             [
-                a.LU().L, a.LU().Solve(right), a.Inverse(), tall.QR().R, tall.QR(MathNet.Numerics.LinearAlgebra.Factorization.QRMethod.Thin).Q,
-                tall.Svd().W, tall.Svd().VT, symmetric.Evd().EigenVectors, (symmetric + 20 * Matrix<double>.Build.DenseIdentity(9)).Cholesky().Factor,
+                a.LU().L, a.LU().Solve(right), a.Inverse(), tall.QR().R,
+                    tall.QR(MathNet.Numerics.LinearAlgebra.Factorization.QRMethod.Thin).Q,
+                tall.Svd().W, tall.Svd().VT, symmetric.Evd().EigenVectors,
+                    (symmetric + 20 * Matrix<double>.Build.DenseIdentity(9)).Cholesky().Factor,
                 (complex * complex).Map(z => z.Real), complex.Inverse().Map(z => z.Imaginary), single.Svd().W.Map(v => (double)v),
                 single.LU().U.Map(v => (double)v), (complex32 * complex32).Map(z => (double)z.Real), (2.5 * a).PointwiseMultiply(a) - a,
             ];
@@ -98,7 +102,8 @@ public sealed class SimdLinearAlgebraProviderTests
     public void WidthsOtherThanTheProcessorsAreRefused()
     {
         using var _ = new Settings();
-        foreach (int bits in new[] { 0, -128, 64, 300, 1024 }) Failure.Of<ArgumentOutOfRangeException>(() => SimdWidth.Bits = bits, "128, 256 or 512");
+        foreach (int bits in new[] { 0, -128, 64, 300, 1024 }) Failure.Of<ArgumentOutOfRangeException>(() =>
+            SimdWidth.Bits = bits, "128, 256 or 512");
         if (SimdWidth.Widest < 512) Failure.Of<ArgumentOutOfRangeException>(() => SimdWidth.Bits = 512, $"at most {SimdWidth.Widest}");
         foreach (int bits in Implementations.Widths)
         {

@@ -49,7 +49,8 @@ public sealed class VectorOperationsTests
                     run(ManagedLinearAlgebraProvider.Instance, alpha, x, y, expected);
                     run(SimdLinearAlgebraProvider.Instance, alpha, x, y, actual);
                     for (int i = 0; i < length; i++)
-                        Assert.IsTrue(float.IsFinite(expected[i]) ? Math.Abs(expected[i] - actual[i]) <= 2e-7f * Math.Abs(expected[i]) : expected[i].Equals(actual[i]),
+                        Assert.IsTrue(float.IsFinite(expected[i]) ? Math.Abs(expected[i] - actual[i]) <= 2e-7f * Math.Abs(expected[i])
+                            : expected[i].Equals(actual[i]),
                             $"{name}, α = {alpha}, [{i}] of {length}: {actual[i]}, Math.NET's {expected[i]}");
                 }
             foreach (Norm norm in new[] { Norm.OneNorm, Norm.InfinityNorm, Norm.FrobeniusNorm, Norm.LargestAbsoluteValue })
@@ -109,7 +110,8 @@ public sealed class VectorOperationsTests
     {
         using var _ = new Settings();
         var results = new List<double[]>();
-        foreach (ILinearAlgebraProvider provider in new ILinearAlgebraProvider[] { ManagedLinearAlgebraProvider.Instance, SimdLinearAlgebraProvider.Instance })
+        foreach (ILinearAlgebraProvider provider in new ILinearAlgebraProvider[] { ManagedLinearAlgebraProvider.Instance,
+            SimdLinearAlgebraProvider.Instance })
         {
             LinearAlgebraControl.Provider = provider;
             Matrix<double> a = Matrix<double>.Build.Random(33, 7, 1), b = Matrix<double>.Build.Random(33, 7, 2);
@@ -119,14 +121,16 @@ public sealed class VectorOperationsTests
             c.Multiply(-1.5, c);
             c.PointwiseDivide(b, c);
             v.Subtract(w, w);
-            results.Add([v * w, .. w, .. c.ToColumnMajorArray(), .. a.PointwiseMultiply(b).ToColumnMajorArray(), a.L1Norm(), a.InfinityNorm(), a.FrobeniusNorm(), (2 * v - w).L2Norm()]);
+            results.Add([v * w, .. w, .. c.ToColumnMajorArray(), .. a.PointwiseMultiply(b).ToColumnMajorArray(), a.L1Norm(),
+                a.InfinityNorm(), a.FrobeniusNorm(), (2 * v - w).L2Norm()]);
         }
         Close.Assert("vectors", results[0], results[1], 1e-14, 1e-14);
     }
 
     private static ILinearAlgebraProvider<T> Ours<T>() where T : struct => Of<T>(SimdLinearAlgebraProvider.Instance);
 
-    private static ILinearAlgebraProvider<T> Of<T>(ILinearAlgebraProvider provider) where T : struct => (ILinearAlgebraProvider<T>)(object)provider;
+    private static ILinearAlgebraProvider<T> Of<T>(ILinearAlgebraProvider provider) where T : struct =>
+        (ILinearAlgebraProvider<T>)(object)provider;
 
     private static void ElementByElement<T>(double epsilon) where T : unmanaged, IFloatingPointIeee754<T>
     {
@@ -171,7 +175,8 @@ public sealed class VectorOperationsTests
                     string what = $"{typeof(T).Name} {norms[i]} of {rows}×{columns}";
                     Close.Assert(what, [plain[i]], [Ours<T>().MatrixNorm(norms[i], rows, columns, exact)], tolerance, 0);
                     if (rows <= 40) // it multiplies the matrix by its transpose
-                        Close.Assert(what + ", Math.NET's", [Of<T>(ManagedLinearAlgebraProvider.Instance).MatrixNorm(norms[i], rows, columns, exact)],
+                        Close.Assert(what + ", Math.NET's", [Of<T>(ManagedLinearAlgebraProvider.Instance).MatrixNorm(norms[i], rows,
+                            columns, exact)],
                             [Ours<T>().MatrixNorm(norms[i], rows, columns, exact)], tolerance, 0);
                 }
             }

@@ -43,7 +43,8 @@ public sealed class OnnxExportTests
         var graph = ReadBack(network, new Shape(1, 32, 32), "lenet5").Graph;
         string[] expected =
         [
-            "conv1.weight [6, 1, 5, 5]", "conv1.bias [6]", "conv2.weight [16, 6, 5, 5]", "conv2.bias [16]", "fc1.weight [120, 400]", "fc1.bias [120]",
+            "conv1.weight [6, 1, 5, 5]", "conv1.bias [6]", "conv2.weight [16, 6, 5, 5]", "conv2.bias [16]", "fc1.weight [120, 400]",
+                "fc1.bias [120]",
             "fc2.weight [84, 120]", "fc2.bias [84]", "fc3.weight [10, 84]", "fc3.bias [10]",
         ];
         CollectionAssert.AreEqual(expected, graph.Initializer.Select(t => $"{t.Name} [{string.Join(", ", t.Dims)}]").ToArray());
@@ -108,14 +109,16 @@ public sealed class OnnxExportTests
             "Relu",
             "Gemm alpha=1 beta=1 transA=0 transB=1",
         ];
-        CollectionAssert.AreEqual(expected, nodes.Select(n => string.Join(" ", n.Attribute.Select(a => $"{a.Name}={Value(a)}").Prepend(n.OpType))).ToArray());
+        CollectionAssert.AreEqual(expected, nodes.Select(n =>
+            string.Join(" ", n.Attribute.Select(a => $"{a.Name}={Value(a)}").Prepend(n.OpType))).ToArray());
     }
 
     [TestMethod]
     public void LayersWithoutBiasHaveNoThirdInput()
     {
         var (network, sample) = OnnxNetworks.Get("uneven");
-        var inputs = ReadBack(network, sample, "uneven").Graph.Node.Where(n => n.OpType is "Conv" or "Gemm").Select(n => n.Input.Count).ToArray();
+        var inputs = ReadBack(network, sample, "uneven").Graph.Node.Where(n => n.OpType is "Conv" or "Gemm").Select(n =>
+            n.Input.Count).ToArray();
         CollectionAssert.AreEqual((int[])[2, 3, 2, 3], inputs);
     }
 
@@ -123,7 +126,8 @@ public sealed class OnnxExportTests
     public void NodesOfNestedLayersHaveTheirFullNames()
     {
         var (network, sample) = OnnxNetworks.Get("nested");
-        string[] expected = ["features.0", "features.1", "features.2", "features.3", "relu1", "classifier.0", "classifier.1", "classifier.2", "classifier.3"];
+        string[] expected = ["features.0", "features.1", "features.2", "features.3", "relu1", "classifier.0", "classifier.1",
+            "classifier.2", "classifier.3"];
         CollectionAssert.AreEqual(expected, ReadBack(network, sample, "nested").Graph.Node.Select(n => n.Name).ToArray());
     }
 
@@ -220,7 +224,8 @@ public sealed class OnnxExportTests
     {
         CollectionAssert.AllItemsAreUnique(graph.Node.Select(n => n.Name).ToArray(), "node names");
         var known = new HashSet<string>();
-        foreach (string name in graph.Input.Select(i => i.Name).Concat(graph.Initializer.Select(t => t.Name))) Assert.IsTrue(known.Add(name), $"'{name}' twice");
+        foreach (string name in graph.Input.Select(i =>
+            i.Name).Concat(graph.Initializer.Select(t => t.Name))) Assert.IsTrue(known.Add(name), $"'{name}' twice");
         foreach (var node in graph.Node)
         {
             Assert.AreNotEqual("", node.Name);
@@ -251,7 +256,8 @@ public sealed class OnnxExportTests
         Assert.AreEqual(expected, (scales ? "scales" : "sizes") + said);
     }
 
-    private static ModelProto ReadBack(Module network, Shape sample, string name, IEnumerable<KeyValuePair<string, string>>? metadata = null)
+    private static ModelProto ReadBack(Module network, Shape sample, string name,
+        IEnumerable<KeyValuePair<string, string>>? metadata = null)
     {
         using var folder = new ModelFolder();
         OnnxFile.Write(OnnxExporter.Export(network, sample, name, metadata), folder["model.onnx"]);

@@ -38,7 +38,8 @@ public sealed class OnnxFileTests
         Assert.AreEqual(Small(), OnnxFile.Read(path));
     }
 
-    /// <summary>A reader that opened the old file keeps it: the new one is another file under the name, not the same one overwritten.</summary>
+    /// <summary>A reader that opened the old file keeps it: the new one is another file under the name, not the same one
+    /// overwritten.</summary>
     [TestMethod]
     [OSCondition(OperatingSystems.Linux | OperatingSystems.OSX)]
     public void WhoeverReadsTheOldFileKeepsIt()
@@ -106,7 +107,8 @@ public sealed class OnnxFileTests
         for (int length = 0; length < whole.Length; length++)
         {
             if (length == withoutMetadata) continue;
-            var error = Assert.ThrowsExactly<OnnxException>(() => OnnxFile.Parse(whole[..length], "cut.onnx"), $"{length} of {whole.Length} bytes");
+            var error = Assert.ThrowsExactly<OnnxException>(() =>
+                OnnxFile.Parse(whole[..length], "cut.onnx"), $"{length} of {whole.Length} bytes");
             Assert.Contains("cut.onnx", error.Message);
         }
     }

@@ -6,14 +6,16 @@ using OnnxLeNet.Onnx.Schema;
 
 namespace OnnxLeNet.Numerics.Tests;
 
-/// <summary>Damaged files: either they still are a model, or an error of this library says no; nothing else comes out, in bounded time and memory.</summary>
+/// <summary>Damaged files: either they still are a model, or an error of this library says no; nothing else comes out, in bounded time and
+/// memory.</summary>
 [TestClass]
 [DoNotParallelize]
 public sealed class OnnxFuzzTests
 {
     private static readonly TimeSpan Bound = TimeSpan.FromSeconds(20);
 
-    /// <summary>What an import may allocate beside what its file holds: far more than any of these needs, far less than a size in a damaged file could ask for.</summary>
+    /// <summary>What an import may allocate beside what its file holds: far more than any of these needs, far less than a size in a damaged
+    /// file could ask for.</summary>
     private const long MostBytes = 4 << 20;
 
     [TestMethod]
@@ -33,7 +35,8 @@ public sealed class OnnxFuzzTests
 
     [TestMethod]
     [TestCategory("Slow")]
-    public void ManyDamagedModelsAreLoadedOrRefusedByOnnxRuntime() => Damage(seed: 4, count: 2_000, bytes => OrtModel.Load(bytes).Dispose());
+    public void ManyDamagedModelsAreLoadedOrRefusedByOnnxRuntime() =>
+        Damage(seed: 4, count: 2_000, bytes => OrtModel.Load(bytes).Dispose());
 
     /// <summary>A file cut short anywhere is refused, or is one that ends with a whole field and says the same network.</summary>
     [TestMethod]
@@ -45,7 +48,8 @@ public sealed class OnnxFuzzTests
         int refused = 0;
         for (int length = 0; length < whole.Length; length++)
         {
-            try { Assert.AreEqual(layers, OnnxImporter.Import(OnnxFile.Parse(whole[..length], name)).Network.ToString(), $"cut at {length}"); }
+            try { Assert.AreEqual(layers, OnnxImporter.Import(OnnxFile.Parse(whole[..length], name)).Network.ToString(),
+                $"cut at {length}"); }
             catch (OnnxException) { refused++; }
         }
         Assert.IsGreaterThan(whole.Length - 100, refused);
@@ -69,7 +73,8 @@ public sealed class OnnxFuzzTests
     }
 
     /// <summary>
-    /// Feeds models with one to three bits flipped, or cut short, or with a field of the graph set to something else; returns how many were refused.
+    /// Feeds models with one to three bits flipped, or cut short, or with a field of the graph set to something else; returns how many were
+    /// refused.
     /// </summary>
     private static int Damage(long seed, int count, Action<byte[]> read)
     {
@@ -143,7 +148,8 @@ public sealed class OnnxFuzzTests
     private static object Other(FieldDescriptor field, object value, Generator generator)
     {
         long[] numbers = [0, 1, -1, 2, 3, 7, -7, 1000, int.MaxValue, int.MinValue, 1L << 31, 1L << 40, long.MaxValue, long.MinValue];
-        string[] texts = ["", "input", "logits", "conv1", "conv1.weight", "Relu", "Reshape", "Softmax", "MaxPool", "SAME_LOWER", "…", new string('x', 1000)];
+        string[] texts = ["", "input", "logits", "conv1", "conv1.weight", "Relu", "Reshape", "Softmax", "MaxPool", "SAME_LOWER", "…",
+            new string('x', 1000)];
         return field.FieldType switch
         {
             FieldType.Int64 => numbers[generator.Next(numbers.Length)],

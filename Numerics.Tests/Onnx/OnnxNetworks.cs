@@ -126,5 +126,6 @@ internal static class OnnxNetworks
         return [new Linear(5, 8, generator: g), new ReLU(), new Linear(8, 3, bias: false, generator: g)];
     }
 
-    private static Sequential Image() => [new Conv2d(3, 2, (3, 5), padding: (2, 1), dilation: (1, 2), generator: new Generator(15)), new ReLU()];
+    private static Sequential Image() => [new Conv2d(3, 2, (3, 5), padding: (2, 1), dilation: (1, 2), generator: new Generator(15)),
+        new ReLU()];
 }

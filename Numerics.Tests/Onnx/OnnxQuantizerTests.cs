@@ -6,11 +6,13 @@ using DataType = OnnxLeNet.Onnx.Schema.TensorProto.Types.DataType;
 
 namespace OnnxLeNet.Numerics.Tests;
 
-/// <summary>8-bit models: what stands in the file, how far they are from the float ones, and that ONNX Runtime computes them in integers.</summary>
+/// <summary>8-bit models: what stands in the file, how far they are from the float ones, and that ONNX Runtime computes them in
+/// integers.</summary>
 [TestClass]
 public sealed class OnnxQuantizerTests
 {
-    /// <summary>Networks with images to calibrate on: LeNet-5, one with batch norms, and one of layers that stay float in between.</summary>
+    /// <summary>Networks with images to calibrate on: LeNet-5, one with batch norms, and one of layers that stay float in
+    /// between.</summary>
     internal static IEnumerable<(string Name, Module Network, ImageDataset Images)> Networks =>
     [
         ("lenet5", Tests.Networks.LeNet5(1), Repository.Mnist.Train.First(200)),
@@ -30,8 +32,10 @@ public sealed class OnnxQuantizerTests
         var g = new Generator(6);
         Sequential net =
         [
-            new Conv2d(3, 6, (3, 2), padding: (1, 1), groups: 3, generator: g), new Sigmoid(), new AvgPool2d((3, 3), (2, 2), (1, 1)), new Conv2d(6, 4, 2, bias: false, generator: g), new LeakyReLU(0.1),
-            new Dropout(), new AdaptiveAvgPool2d(1), new Flatten(), new Linear(4, 3, generator: g), new GELU(), new Linear(3, 5, generator: g),
+            new Conv2d(3, 6, (3, 2), padding: (1, 1), groups: 3, generator: g), new Sigmoid(), new AvgPool2d((3, 3), (2, 2), (1, 1)),
+                new Conv2d(6, 4, 2, bias: false, generator: g), new LeakyReLU(0.1),
+            new Dropout(), new AdaptiveAvgPool2d(1), new Flatten(), new Linear(4, 3, generator: g), new GELU(),
+                new Linear(3, 5, generator: g),
         ];
         net.Eval();
         return net;
@@ -46,7 +50,8 @@ public sealed class OnnxQuantizerTests
         var data = Repository.Mnist;
         byte[] bytes = OnnxQuantizer.Export(network, data.Train, "lenet5").ToByteArray();
         using var model = OrtModel.Load(bytes);
-        double Accuracy(Tensor logits) => (double)Inference.ArgMax(logits).Index().Count(row => row.Item == data.Test.Label(row.Index)) / data.Test.Count;
+        double Accuracy(Tensor logits) => (double)Inference.ArgMax(logits).Index().Count(row =>
+            row.Item == data.Test.Label(row.Index)) / data.Test.Count;
         double before = Accuracy(Inference.Logits(network, data.Test)), after = Accuracy(Parity.Logits(model, data.Test));
         Assert.IsGreaterThan(0.99, before);
         Assert.IsGreaterThan(before - 0.002, after);
@@ -60,7 +65,8 @@ public sealed class OnnxQuantizerTests
         {
             foreach (int opset in Enumerable.Range(ExportOptions.OldestOpset, ExportOptions.NewestOpset - ExportOptions.OldestOpset + 1))
             {
-                using var model = OrtModel.Load(OnnxQuantizer.Export(network, images, name, options: new ExportOptions { Opset = opset }).ToByteArray());
+                using var model = OrtModel.Load(OnnxQuantizer.Export(network, images, name,
+                    options: new ExportOptions { Opset = opset }).ToByteArray());
                 var x = images.Take([.. Enumerable.Range(0, 50)]).Images;
                 var expected = Inference.Run(network, x).ToTensor();
                 OnnxNetworks.AssertAgree($"{name}, opset {opset}", expected, model.Run(x.ToTensor()), 0.04);
@@ -85,7 +91,8 @@ public sealed class OnnxQuantizerTests
     public void EveryWeightIsWithinHalfAStepOfTheFloatOne(bool reduceRange, int most)
     {
         var (_, network, images) = Networks.First();
-        var graph = OnnxQuantizer.Export(network, images, "lenet5", quantization: new QuantizationOptions { ReduceRange = reduceRange }).Graph;
+        var graph = OnnxQuantizer.Export(network, images, "lenet5",
+            quantization: new QuantizationOptions { ReduceRange = reduceRange }).Graph;
         var tensors = graph.Initializer.ToDictionary(tensor => tensor.Name);
         foreach (string layer in (string[])["conv1", "conv2", "fc1", "fc2", "fc3"])
         {
@@ -97,7 +104,8 @@ public sealed class OnnxQuantizerTests
             sbyte[] integers = MemoryMarshal.Cast<byte, sbyte>(stored.RawData.Span).ToArray();
             Assert.AreEqual(most, integers.Max(i => Math.Abs((int)i)), layer);
             int taps = integers.Length / scales.Length;
-            for (int i = 0; i < integers.Length; i++) Assert.AreEqual(weight.Data[i], integers[i] * scales[i / taps], 0.5001 * scales[i / taps]);
+            for (int i = 0; i < integers.Length; i++) Assert.AreEqual(weight.Data[i], integers[i] * scales[i / taps],
+                0.5001 * scales[i / taps]);
 
             // The bias counts in steps of the products.
             string input = graph.Node.Single(node => node.Name == layer).Input[0];
@@ -121,7 +129,8 @@ public sealed class OnnxQuantizerTests
         float[] Scale(string value) => Floats(graph.Initializer.Single(tensor => tensor.Name == $"{value}.scale"));
         CollectionAssert.AreEqual(Scale("relu1"), Scale("maxpool1"));
         CollectionAssert.AreEqual(Scale("relu2"), Scale("flatten1"));
-        Assert.IsFalse(graph.Node.Any(node => node.Input.Contains("logits") || node.Name == "conv1.quantize"), "a ReLU's input and the logits stay float");
+        Assert.IsFalse(graph.Node.Any(node => node.Input.Contains("logits") || node.Name == "conv1.quantize"),
+            "a ReLU's input and the logits stay float");
     }
 
     [TestMethod]
@@ -139,7 +148,8 @@ public sealed class OnnxQuantizerTests
         var (expected, actual) = (Inference.Run(conv, x).ToTensor(), model.Run(x.ToTensor()));
         for (int n = 0; n < 3; n++)
             for (int i = 0; i < 12; i++)
-                Assert.AreEqual(expected.Data[n * 12 + i], actual.Data[n * 12 + i], i < 4 ? 1e-5 : i < 8 ? 1e-3 : 0.05, $"sample {n}, place {i}");
+                Assert.AreEqual(expected.Data[n * 12 + i], actual.Data[n * 12 + i], i < 4 ? 1e-5 : i < 8 ? 1e-3
+                    : 0.05, $"sample {n}, place {i}");
     }
 
     [TestMethod]
@@ -147,13 +157,16 @@ public sealed class OnnxQuantizerTests
     {
         var images = Images(new Shape(1, 4, 4));
         Failure.Of<OnnxException>(() => OnnxQuantizer.Export(new Sequential { new MaxPool2d(2) }, images, "pool"), "nothing to quantize");
-        Failure.Of<OnnxException>(() => OnnxQuantizer.Export(new Sequential { new Conv2d(1, 1, 2) }, images, "both", options: new ExportOptions { Float16 = true }), "int8 or float16");
+        Failure.Of<OnnxException>(() => OnnxQuantizer.Export(new Sequential { new Conv2d(1, 1, 2) }, images, "both",
+            options: new ExportOptions { Float16 = true }), "int8 or float16");
         Failure.Of<OnnxException>(
-            () => OnnxQuantizer.Export(new Sequential { new Conv2d(1, 1, 2) }, images, "none", quantization: new QuantizationOptions { CalibrationImages = 0 }), "at least one image, got 0");
+            () => OnnxQuantizer.Export(new Sequential { new Conv2d(1, 1, 2) }, images, "none",
+                quantization: new QuantizationOptions { CalibrationImages = 0 }), "at least one image, got 0");
         var broken = new Conv2d(1, 1, 2);
         broken.Bias!.Value.Data[0] = float.NaN;
         Failure.Of<OnnxException>(() => OnnxQuantizer.Export(new Sequential { broken }, images, "broken"), "not a number");
-        Failure.Of<ShapeException>(() => OnnxQuantizer.Export(new Sequential { new Conv2d(2, 1, 2) }, images, "channels"), "2 input channel(s)");
+        Failure.Of<ShapeException>(() => OnnxQuantizer.Export(new Sequential { new Conv2d(2, 1, 2) }, images, "channels"),
+            "2 input channel(s)");
     }
 
     [TestMethod]
@@ -163,7 +176,8 @@ public sealed class OnnxQuantizerTests
         {
             byte[] first = OnnxQuantizer.Export(network, images, name).ToByteArray();
             CollectionAssert.AreEqual(first, OnnxQuantizer.Export(network, images, name).ToByteArray(), name);
-            Assert.Contains("int8 weights", ModelProto.Parser.ParseFrom(first).MetadataProps.Single(entry => entry.Key == "quantization").Value);
+            Assert.Contains("int8 weights", ModelProto.Parser.ParseFrom(first).MetadataProps.Single(entry =>
+                entry.Key == "quantization").Value);
         }
     }
 

@@ -91,7 +91,8 @@ public sealed class OrtBatchTests
         var x = OnnxNetworks.Random(sample.Prepend(7), 3);
         var expected = network.Forward(x);
         OnnxNetworks.AssertAgree("run", expected, model.Run(x), tolerance);
-        OnnxNetworks.AssertAgree("outputs", expected, new Tensor(expected.Shape, model.RunOutputs(x.Data, [7, 1, 32, 32])[model.Output.Name]), tolerance);
+        OnnxNetworks.AssertAgree("outputs", expected,
+            new Tensor(expected.Shape, model.RunOutputs(x.Data, [7, 1, 32, 32])[model.Output.Name]), tolerance);
         model.WarmUp(3);
         Failure.Of<OnnxException>(() => model.Bind(1), "float to float", type.ToString().ToLowerInvariant());
         foreach (var row in Parity.OnRandomInput(network, sample, model))
@@ -112,10 +113,12 @@ public sealed class OrtBatchTests
     {
         var (network, sample) = OnnxNetworks.Get("lenet5");
         var proto = OnnxExporter.Export(network, sample, "lenet5");
-        foreach (var value in proto.Graph.Input.Concat(proto.Graph.Output).Concat(proto.Graph.ValueInfo)) value.Type.TensorType.ElemType = (int)DataType.Double;
+        foreach (var value in proto.Graph.Input.Concat(proto.Graph.Output).Concat(proto.Graph.ValueInfo)) value.Type.TensorType.ElemType =
+            (int)DataType.Double;
         foreach (var tensor in proto.Graph.Initializer.Where(tensor => tensor.DataType == (int)DataType.Float))
         {
-            tensor.DoubleData.AddRange(System.Runtime.InteropServices.MemoryMarshal.Cast<byte, float>(tensor.RawData.Span).ToArray().Select(number => (double)number));
+            tensor.DoubleData.AddRange(System.Runtime.InteropServices.MemoryMarshal.Cast<byte,
+                float>(tensor.RawData.Span).ToArray().Select(number => (double)number));
             tensor.ClearRawData();
             tensor.DataType = (int)DataType.Double;
         }
@@ -123,14 +126,16 @@ public sealed class OrtBatchTests
         Assert.IsTrue(model.DoubleAsFloat);
         var x = OnnxNetworks.Random(sample.Prepend(7), 3);
         OnnxNetworks.AssertAgree("as floats", network.Forward(x), model.Run(x), 1e-5);
-        var report = ParityValidation.Run(OnnxImporter.Import(proto), proto, new ValidationOptions { Providers = ["simd"], BatchSizes = [3] });
+        var report = ParityValidation.Run(OnnxImporter.Import(proto), proto,
+            new ValidationOptions { Providers = ["simd"], BatchSizes = [3] });
         Assert.IsTrue(report.Passed);
         Assert.IsTrue(report.Devices[0].Runtimes.All(way => way.EndsWith("in float32", StringComparison.Ordinal)));
         proto.Graph.Initializer.First(tensor => tensor.DoubleData.Count > 0).DoubleData[3] = 1e300;
         Failure.Of<OnnxException>(() => OrtModel.Load(proto.ToByteArray()), "1E+300", "no float32 holds");
     }
 
-    private static void Set(ValueInfoProto value) => value.Type.TensorType.Shape.Dim[0] = new TensorShapeProto.Types.Dimension { DimValue = Fixed };
+    private static void Set(ValueInfoProto value) =>
+        value.Type.TensorType.Shape.Dim[0] = new TensorShapeProto.Types.Dimension { DimValue = Fixed };
 
     /// <summary>Flatten as PyTorch writes it for a traced batch: a Reshape to sizes that are all numbers.</summary>
     private static void Reshape(ModelProto model)
@@ -139,7 +144,8 @@ public sealed class OrtBatchTests
         flatten.OpType = "Reshape";
         flatten.Attribute.Clear();
         flatten.Input.Add("sizes");
-        model.Graph.Initializer.Add(new TensorProto { Name = "sizes", DataType = (int)DataType.Int64, Dims = { 2 }, Int64Data = { Fixed, 400 } });
+        model.Graph.Initializer.Add(new TensorProto { Name = "sizes", DataType = (int)DataType.Int64, Dims = { 2 },
+            Int64Data = { Fixed, 400 } });
     }
 
     /// <summary>Input and output of another type, with a Cast behind the one and before the other.</summary>

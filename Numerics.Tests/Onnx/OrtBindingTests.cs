@@ -6,7 +6,8 @@ using OnnxLeNet.Onnx.Schema;
 
 namespace OnnxLeNet.Numerics.Tests;
 
-/// <summary>A model bound to memory of its own: the same numbers as any other run, and nothing added to ONNX Runtime's own time and memory.</summary>
+/// <summary>A model bound to memory of its own: the same numbers as any other run, and nothing added to ONNX Runtime's own time and
+/// memory.</summary>
 [TestClass]
 [DoNotParallelize]
 public sealed class OrtBindingTests
@@ -48,7 +49,8 @@ public sealed class OrtBindingTests
         Assert.AreEqual(before, GC.GetAllocatedBytesForCurrentThread());
     }
 
-    /// <summary>Against a session of ONNX Runtime alone with a binding of its own, in turn; the least of many rounds, which other programs disturb least.</summary>
+    /// <summary>Against a session of ONNX Runtime alone with a binding of its own, in turn; the least of many rounds, which other programs
+    /// disturb least.</summary>
     [TestMethod]
     public void ARunAddsLessThanTwoMicroseconds()
     {
@@ -59,7 +61,8 @@ public sealed class OrtBindingTests
         using var options = new RunOptions();
         using var binding = session.CreateIoBinding();
         float[] input = GC.AllocateArray<float>(1024, pinned: true), output = GC.AllocateArray<float>(10, pinned: true);
-        using OrtValue x = OrtValue.CreateTensorValueFromMemory(input, [1, 1, 32, 32]), y = OrtValue.CreateTensorValueFromMemory(output, [1, 10]);
+        using OrtValue x = OrtValue.CreateTensorValueFromMemory(input, [1, 1, 32, 32]),
+            y = OrtValue.CreateTensorValueFromMemory(output, [1, 10]);
         binding.BindInput("input", x);
         binding.BindOutput("logits", y);
 
@@ -175,11 +178,13 @@ public sealed class OrtBindingTests
     {
         var plain = OrtPlacement.Of(Small, new OrtOptions { Optimize = false });
         CollectionAssert.AreEqual((string[])["Conv", "Relu", "MaxPool", "Flatten", "Gemm"], plain.Select(p => p.OpType).ToArray());
-        CollectionAssert.AreEqual(ModelProto.Parser.ParseFrom(Small).Graph.Node.Select(n => n.Name).ToArray(), plain.Select(p => p.Node).ToArray());
+        CollectionAssert.AreEqual(ModelProto.Parser.ParseFrom(Small).Graph.Node.Select(n => n.Name).ToArray(),
+            plain.Select(p => p.Node).ToArray());
         Assert.IsTrue(plain.All(p => p.Provider == "CPUExecutionProvider"));
         var optimized = OrtPlacement.Of(Small);
         Assert.IsNotEmpty(optimized);
-        Assert.DoesNotContain("Relu", optimized.Select(p => p.OpType), $"convolution and ReLU are one node then: {string.Join(", ", optimized)}");
+        Assert.DoesNotContain("Relu", optimized.Select(p => p.OpType),
+            $"convolution and ReLU are one node then: {string.Join(", ", optimized)}");
     }
 
     private static byte[] LeNet5 => OnnxExporter.Export(Networks.LeNet5(1), new Shape(1, 32, 32), "lenet5").ToByteArray();

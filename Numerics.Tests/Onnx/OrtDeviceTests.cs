@@ -80,7 +80,8 @@ public sealed class OrtDeviceTests
         CollectionAssert.AreEquivalent(
             (string[])["use_tf32=0", "cudnn_conv_algo_search=EXHAUSTIVE", "enable_cuda_graph=0"], Options(new OrtOptions()));
         CollectionAssert.AreEquivalent(
-            (string[])["use_tf32=1", "cudnn_conv_algo_search=HEURISTIC", "enable_cuda_graph=1", "gpu_mem_limit=5000000000", "prefer_nhwc=1"],
+            (string[])["use_tf32=1", "cudnn_conv_algo_search=HEURISTIC", "enable_cuda_graph=1", "gpu_mem_limit=5000000000",
+                "prefer_nhwc=1"],
             Options(new OrtOptions
             {
                 Device = OrtDevice.Cuda(),
@@ -136,11 +137,13 @@ public sealed class OrtDeviceTests
         var doctor = folder.Json("parts.json")["parts"]!.AsArray().ToDictionary(p => (string)p!["name"]!, p => p!);
         var missing = CudaDiagnosis.Probe().Parts.Where(p => !p.Found).ToArray();
         if (missing.Length == 0) Assert.Inconclusive("everything for CUDA is here: no part is missing");
-        string error = Assert.ThrowsExactly<MissingDeviceException>(() => OrtModel.Load(Small, new OrtOptions { Device = OrtDevice.Cuda() })).Message;
+        string error = Assert.ThrowsExactly<MissingDeviceException>(() =>
+            OrtModel.Load(Small, new OrtOptions { Device = OrtDevice.Cuda() })).Message;
         foreach (var part in missing.Where(p => !p.OnlyForConvolutions || p.Name.Contains("cudnn", StringComparison.OrdinalIgnoreCase)))
         {
             Assert.IsFalse((bool)doctor[part.Name]["found"]!, part.Name);
-            foreach (string key in (string[])["name", "detail", "howToGet"]) Assert.Contains((string)doctor[part.Name][key]!, error, StringComparison.Ordinal);
+            foreach (string key in (string[])["name", "detail", "howToGet"]) Assert.Contains((string)doctor[part.Name][key]!, error,
+                StringComparison.Ordinal);
         }
     }
 
@@ -150,21 +153,25 @@ public sealed class OrtDeviceTests
     {
         if (!OperatingSystem.IsLinux()) Assert.Inconclusive("the names are those of Linux");
         var parts = CudaDiagnosis.Probe().Parts;
-        foreach (string file in (string[])["libonnxruntime_providers_cuda.so", "libcuda.so.1", "libcudart.so.13", "libcublas.so.13", "libcublasLt.so.13", "libcurand.so.10", "libcudnn.so.9"])
+        foreach (string file in (string[])["libonnxruntime_providers_cuda.so", "libcuda.so.1", "libcudart.so.13", "libcublas.so.13",
+            "libcublasLt.so.13", "libcurand.so.10", "libcudnn.so.9"])
         {
             var part = parts.Single(p => p.Name.Contains($"({file})", StringComparison.Ordinal));
-            if (!part.Found) Assert.Contains(file == "libonnxruntime_providers_cuda.so" ? AppContext.BaseDirectory : "LD_LIBRARY_PATH", part.Detail, StringComparison.Ordinal);
+            if (!part.Found) Assert.Contains(file == "libonnxruntime_providers_cuda.so" ? AppContext.BaseDirectory
+                : "LD_LIBRARY_PATH", part.Detail, StringComparison.Ordinal);
         }
     }
 
     [TestMethod]
     public void MemoryOfAGpuWithoutTheCudaRuntimeIsAnErrorThatNamesIt()
     {
-        if (CudaDiagnosis.Probe().Parts.Single(p => p.Name.StartsWith("CUDA runtime", StringComparison.Ordinal)).Found) Assert.Inconclusive("the CUDA runtime is here");
+        if (CudaDiagnosis.Probe().Parts.Single(p =>
+            p.Name.StartsWith("CUDA runtime", StringComparison.Ordinal)).Found) Assert.Inconclusive("the CUDA runtime is here");
         Failure.Of<MissingDeviceException>(() => new CudaMemory(0, 4).Dispose(), "cudart");
     }
 
-    /// <summary>A binding on a GPU, plain and as a CUDA graph: the same numbers as the processor's, run after run, with what is in the input then.</summary>
+    /// <summary>A binding on a GPU, plain and as a CUDA graph: the same numbers as the processor's, run after run, with what is in the
+    /// input then.</summary>
     [TestMethod]
     [DataRow(false)]
     [DataRow(true)]
@@ -198,7 +205,8 @@ public sealed class OrtDeviceTests
         var diagnosis = RequireGpu();
         var (network, sample) = OnnxNetworks.Get(name);
         // Load allows no node to run elsewhere (session.disable_cpu_ep_fallback): that it loads says that all of it runs on the GPU.
-        using var model = OrtModel.Load(OnnxExporter.Export(network, sample, name).ToByteArray(), new OrtOptions { Device = OrtDevice.Cuda() });
+        using var model = OrtModel.Load(OnnxExporter.Export(network, sample, name).ToByteArray(),
+            new OrtOptions { Device = OrtDevice.Cuda() });
         Assert.AreEqual(OrtDevice.Cuda(), model.Device);
         Assert.Contains(diagnosis.Gpus[0], model.DeviceName);
         foreach (int batch in (int[])[1, 7, 64])
@@ -229,7 +237,8 @@ public sealed class OrtDeviceTests
     {
         var diagnosis = CudaDiagnosis.Probe();
         if (!diagnosis.IsComplete)
-            Assert.Inconclusive("not all for CUDA is here, missing: " + string.Join(", ", diagnosis.Parts.Where(p => !p.Found).Select(p => p.Name)));
+            Assert.Inconclusive("not all for CUDA is here, missing: "
+                + string.Join(", ", diagnosis.Parts.Where(p => !p.Found).Select(p => p.Name)));
         return diagnosis;
     }
 }

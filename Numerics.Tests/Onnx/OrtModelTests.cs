@@ -8,7 +8,8 @@ namespace OnnxLeNet.Numerics.Tests;
 [TestClass]
 public sealed class OrtModelTests
 {
-    private static byte[] Small => OnnxExporter.Export(OnnxNetworks.Small(), OnnxNetworks.SmallSample, "small", [new("key", "value")]).ToByteArray();
+    private static byte[] Small => OnnxExporter.Export(OnnxNetworks.Small(), OnnxNetworks.SmallSample, "small",
+        [new("key", "value")]).ToByteArray();
 
     [TestMethod]
     public void SaysWhatItIs()
@@ -98,7 +99,8 @@ public sealed class OrtModelTests
     public void InnerOutputsComeByName()
     {
         var proto = ModelProto.Parser.ParseFrom(Small);
-        proto.Graph.Output.Add(new ValueInfoProto { Name = "maxpool1", Type = new TypeProto { TensorType = new() { ElemType = (int)TensorProto.Types.DataType.Float } } });
+        proto.Graph.Output.Add(new ValueInfoProto { Name = "maxpool1",
+            Type = new TypeProto { TensorType = new() { ElemType = (int)TensorProto.Types.DataType.Float } } });
         using var model = OrtModel.Load(proto.ToByteArray());
         float[] x = OnnxNetworks.Random(OnnxNetworks.SmallSample.Prepend(2), 1).Data;
         var all = model.RunOutputs(x, [2, 1, 6, 9]);
@@ -126,7 +128,8 @@ public sealed class OrtModelTests
     public void BatchesThatDoNotFitAreRefused()
     {
         using var model = OrtModel.Load(Small);
-        foreach (int batch in (int[])[-1, 0, 1, 3, int.MaxValue]) Assert.ThrowsExactly<OnnxException>(() => model.Run(new float[108], batch), $"{batch}");
+        foreach (int batch in (int[])[-1, 0, 1, 3, int.MaxValue]) Assert.ThrowsExactly<OnnxException>(() =>
+            model.Run(new float[108], batch), $"{batch}");
         Assert.ThrowsExactly<OnnxException>(() => model.Run(new Tensor(new Shape(2, 1, 9, 6))));
         Assert.ThrowsExactly<OnnxException>(() => model.Run(new Tensor(new Shape(1, 6, 9))));
         Assert.ThrowsExactly<OnnxException>(() => model.Run(new Tensor(new Shape(0, 1, 6, 9))));
@@ -151,7 +154,8 @@ public sealed class OrtModelTests
     public void RunsOverlapFromSeveralThreads()
     {
         var (network, sample) = OnnxNetworks.Get("uneven");
-        using var model = OrtModel.Load(OnnxExporter.Export(network, sample, "uneven").ToByteArray(), new OrtOptions { IntraOpThreads = 1 });
+        using var model = OrtModel.Load(OnnxExporter.Export(network, sample, "uneven").ToByteArray(),
+            new OrtOptions { IntraOpThreads = 1 });
         Tensor[] inputs = [.. Enumerable.Range(1, 4).Select(i => OnnxNetworks.Random(sample.Prepend(3 * i), i))];
         float[][] expected = [.. inputs.Select(x => model.Run(x).Data)];
         var errors = new System.Collections.Concurrent.ConcurrentQueue<Exception>();

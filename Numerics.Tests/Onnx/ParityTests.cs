@@ -129,7 +129,8 @@ public sealed class ParityTests
     {
         for (int k = 0; k < weights.Length; k += 9)
             for (int h = 0; h < 3; h++)
-                for (int w = 0; w < h; w++) (weights[k + 3 * h + w], weights[k + 3 * w + h]) = (weights[k + 3 * w + h], weights[k + 3 * h + w]);
+                for (int w = 0; w < h; w++) (weights[k + 3 * h + w], weights[k + 3 * w + h]) =
+                    (weights[k + 3 * w + h], weights[k + 3 * h + w]);
     }, "0.weight");
 
     [TestMethod]
@@ -171,7 +172,8 @@ public sealed class ParityTests
         var generator = new Generator(count);
         var pixels = new byte[count * 4 * 5];
         foreach (ref byte pixel in pixels.AsSpan()) pixel = (byte)generator.Next(256);
-        var data = new ImageDataset(new Shape(1, 4, 5), pixels, Enumerable.Range(0, count).Select(i => (byte)(i % 3)).ToArray(), new ImageTransform(1, 0.3, 0.4));
+        var data = new ImageDataset(new Shape(1, 4, 5), pixels, Enumerable.Range(0, count).Select(i => (byte)(i % 3)).ToArray(),
+            new ImageTransform(1, 0.3, 0.4));
         var network = new Sequential("Net");
         network.Add("conv", new Conv2d(1, 2, (2, 3), generator: generator));
         network.AddFunction(new Flatten());
@@ -191,7 +193,8 @@ public sealed class ParityTests
         from pair in new (float Own, float Reference)[]
         {
             (float.NaN, 2), (2, float.NaN), (float.NaN, float.NaN), (float.PositiveInfinity, 2), (2, float.PositiveInfinity),
-            (float.PositiveInfinity, float.PositiveInfinity), (float.NegativeInfinity, float.NegativeInfinity), (float.PositiveInfinity, float.NegativeInfinity),
+            (float.PositiveInfinity, float.PositiveInfinity), (float.NegativeInfinity, float.NegativeInfinity),
+                (float.PositiveInfinity, float.NegativeInfinity),
         }
         from at in (int[])[0, 2, 5]
         select new object[] { pair.Own, pair.Reference, at };

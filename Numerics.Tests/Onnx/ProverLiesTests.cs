@@ -106,7 +106,8 @@ public sealed class ProverLiesTests
         }
     }
 
-    /// <summary>A number of an optimizer that differs a little in the engine: the rows of those that use it fail, the others do not.</summary>
+    /// <summary>A number of an optimizer that differs a little in the engine: the rows of those that use it fail, the others do
+    /// not.</summary>
     [TestMethod]
     [DataRow("LearningRate", 1.01)]
     [DataRow("Momentum", 0.99)]

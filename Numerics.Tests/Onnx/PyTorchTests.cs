@@ -8,7 +8,8 @@ using Schema = OnnxLeNet.Onnx.Schema;
 
 namespace OnnxLeNet.Numerics.Tests;
 
-/// <summary>Exported files before others' judges: ONNX's own checker, and PyTorch. Inconclusive where Debian's packages of them are missing.</summary>
+/// <summary>Exported files before others' judges: ONNX's own checker, and PyTorch. Inconclusive where Debian's packages of them are
+/// missing.</summary>
 [TestClass]
 public sealed class PyTorchTests
 {
@@ -61,7 +62,8 @@ public sealed class PyTorchTests
             {
                 string file = folder[$"{number++}.onnx"];
                 names.Add(file, $"{name}, int8, opset {opset}");
-                OnnxFile.Write(OnnxQuantizer.Export(network, images, "network", options: new ExportOptions { Opset = opset, Softmax = true }), file);
+                OnnxFile.Write(OnnxQuantizer.Export(network, images, "network",
+                    options: new ExportOptions { Opset = opset, Softmax = true }), file);
             }
         }
         foreach (var (file, error) in Check(folder)) Assert.AreEqual("", error, names[file]);
@@ -97,7 +99,8 @@ public sealed class PyTorchTests
         {
             string name = line.GetProperty("name").GetString()!;
             if (name == "onnx.IR_VERSION") continue; // the newest version, another in each release
-            string what = $"{line.GetProperty("number")}" + (line.TryGetProperty("type", out var type) ? $" type {type} repeated {line.GetProperty("repeated")}" : "");
+            string what = $"{line.GetProperty("number")}"
+                + (line.TryGetProperty("type", out var type) ? $" type {type} repeated {line.GetProperty("repeated")}" : "");
             Assert.AreEqual(what, own.GetValueOrDefault(name, "missing"), name);
         }
     }

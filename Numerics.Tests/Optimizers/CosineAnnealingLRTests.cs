@@ -15,7 +15,8 @@ public sealed class CosineAnnealingLRTests
         for (int t = 1; t <= steps; t++)
         {
             schedule.Step();
-            Close.Assert($"after {t}", [last + 0.5 * (first - last) * (1 + Math.Cos(Math.PI * t / steps))], [optimizer.LearningRate], 1e-12, 1e-15);
+            Close.Assert($"after {t}", [last + 0.5 * (first - last) * (1 + Math.Cos(Math.PI * t / steps))], [optimizer.LearningRate], 1e-12,
+                1e-15);
         }
         Close.Assert("at the end", [last], [optimizer.LearningRate], 0, 1e-15);
         schedule.Step();

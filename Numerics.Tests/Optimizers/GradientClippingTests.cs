@@ -55,7 +55,8 @@ public sealed class GradientClippingTests
             using var _ = new Settings(bits);
             var parameter = With([.. Enumerable.Range(-10, 21).Select(i => i == 3 ? float.NaN : i)]);
             GradientClipping.ByValue([parameter, new Parameter(2)], 4);
-            Close.AssertSameBits("clamped", [.. Enumerable.Range(-10, 21).Select(i => i == 3 ? float.NaN : Math.Clamp(i, -4, 4))], parameter.Grad!.Data);
+            Close.AssertSameBits("clamped", [.. Enumerable.Range(-10, 21).Select(i => i == 3 ? float.NaN : Math.Clamp(i, -4, 4))],
+                parameter.Grad!.Data);
         }
     }
 

@@ -21,7 +21,8 @@ public sealed class OptimizerTests
 
     public static IEnumerable<string> Names => All.Select(one => one.Name);
 
-    public static IEnumerable<object[]> NamesAndWidths => from name in Names from bits in Implementations.Widths select new object[] { name, bits };
+    public static IEnumerable<object[]> NamesAndWidths =>
+        from name in Names from bits in Implementations.Widths select new object[] { name, bits };
 
     [TestMethod]
     [DynamicData(nameof(NamesAndWidths))]
@@ -46,7 +47,8 @@ public sealed class OptimizerTests
             Close.AssertSameBits($"parameter {i}", straight.Weights()[i], resumed.Weights()[i]);
             Assert.AreNotEqual(weights[i][0], straight.Weights()[i][0], "a state is a copy, and the steps after it do something");
         }
-        Assert.AreEqual(string.Join('\n', straight.Optimizer.State().Entries.Select(Describe)), string.Join('\n', resumed.Optimizer.State().Entries.Select(Describe)));
+        Assert.AreEqual(string.Join('\n', straight.Optimizer.State().Entries.Select(Describe)),
+            string.Join('\n', resumed.Optimizer.State().Entries.Select(Describe)));
     }
 
     [TestMethod]
@@ -97,7 +99,8 @@ public sealed class OptimizerTests
         run.Optimizer.LoadState(good);
         Assert.AreNotEqual(text, string.Join('\n', run.Optimizer.State().Entries.Select(Describe)));
 
-        OptimizerState With(int index, StateEntry entry) => good with { Entries = [.. entries.Take(index), entry, .. entries.Skip(index + 1)] };
+        OptimizerState With(int index, StateEntry entry) =>
+            good with { Entries = [.. entries.Take(index), entry, .. entries.Skip(index + 1)] };
 
         void Refused(OptimizerState state, params ReadOnlySpan<string> parts)
         {
@@ -176,7 +179,8 @@ public sealed class OptimizerTests
 
     private static string Describe(StateEntry entry) => FormattableString.Invariant(entry switch
     {
-        TensorEntry { Value.Data.Length: > 5 } tensor => $"{tensor.Name} {tensor.Value.Shape} {string.Join(',', tensor.Value.Data.Select(BitConverter.SingleToInt32Bits))}",
+        TensorEntry { Value.Data.Length: > 5 } tensor =>
+            $"{tensor.Name} {tensor.Value.Shape} {string.Join(',', tensor.Value.Data.Select(BitConverter.SingleToInt32Bits))}",
         TensorEntry tensor => $"{tensor.Name} {tensor.Value.Shape}",
         CountEntry count => $"{count.Name} {count.Value}",
         _ => (FormattableString)$"{entry.Name} {((NumberEntry)entry).Value:R}",
@@ -188,7 +192,8 @@ public sealed class OptimizerTests
         public Run(string name)
         {
             Parameters = [.. Lengths.Select((length, i) => new Parameter(new Tensor(new Shape(length), Values.Uniform(i, length))))];
-            Optimizer = All.Single(one => one.Name == name).Make([new ParameterGroup(Parameters[..2]), new ParameterGroup(Parameters[2..], lr: 0.002)]);
+            Optimizer = All.Single(one => one.Name == name).Make([new ParameterGroup(Parameters[..2]),
+                new ParameterGroup(Parameters[2..], lr: 0.002)]);
             Schedule = new CosineAnnealingLR(Optimizer, 30, 1e-4);
         }
 

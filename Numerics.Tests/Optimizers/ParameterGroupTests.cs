@@ -10,7 +10,8 @@ public sealed class ParameterGroupTests
     {
         ParameterGroup plain = new([New()]), own = new([New()], lr: 1e-2) { WeightDecay = 0.5, Nesterov = false };
         var optimizer = new SGD([plain, own], lr: 1e-3, momentum: 0.9, weightDecay: 0.1, nesterov: true);
-        Assert.AreEqual((1e-3, 0.9, 0.0, 0.1, true), (plain.LearningRate, plain.Momentum, plain.Dampening, plain.WeightDecay, plain.Nesterov));
+        Assert.AreEqual((1e-3, 0.9, 0.0, 0.1, true),
+            (plain.LearningRate, plain.Momentum, plain.Dampening, plain.WeightDecay, plain.Nesterov));
         Assert.AreEqual((1e-2, 0.9, 0.0, 0.5, false), (own.LearningRate, own.Momentum, own.Dampening, own.WeightDecay, own.Nesterov));
         var later = new ParameterGroup([New()]);
         optimizer.LearningRate = 0.7;
@@ -26,9 +27,11 @@ public sealed class ParameterGroupTests
         var adam = new Adam([New()]).ParameterGroups[0];
         Assert.AreEqual((1e-3, (0.9, 0.999), 1e-8, 0.0, false), (adam.LearningRate, adam.Betas, adam.Eps, adam.WeightDecay, adam.Amsgrad));
         var adamW = new AdamW([New()]).ParameterGroups[0];
-        Assert.AreEqual((1e-3, (0.9, 0.999), 1e-8, 1e-2, false), (adamW.LearningRate, adamW.Betas, adamW.Eps, adamW.WeightDecay, adamW.Amsgrad));
+        Assert.AreEqual((1e-3, (0.9, 0.999), 1e-8, 1e-2, false),
+            (adamW.LearningRate, adamW.Betas, adamW.Eps, adamW.WeightDecay, adamW.Amsgrad));
         var rms = new RMSprop([New()]).ParameterGroups[0];
-        Assert.AreEqual((1e-2, 0.99, 1e-8, 0.0, 0.0, false), (rms.LearningRate, rms.Alpha, rms.Eps, rms.WeightDecay, rms.Momentum, rms.Centered));
+        Assert.AreEqual((1e-2, 0.99, 1e-8, 0.0, 0.0, false),
+            (rms.LearningRate, rms.Alpha, rms.Eps, rms.WeightDecay, rms.Momentum, rms.Centered));
     }
 
     [TestMethod]
@@ -58,7 +61,8 @@ public sealed class ParameterGroupTests
         var error = Assert.ThrowsExactly<System.Reflection.TargetInvocationException>(() => constructor.Invoke([Text, null]));
         StringAssert.Contains(error.InnerException!.Message, Text, StringComparison.Ordinal);
 
-        static void Refused(Action action) => Failure.Of<ArgumentException>(action, "the text 'net.features.parameters()'", "without quotes");
+        static void Refused(Action action) => Failure.Of<ArgumentException>(action, "the text 'net.features.parameters()'",
+            "without quotes");
     }
 
     [TestMethod]
@@ -75,13 +79,16 @@ public sealed class ParameterGroupTests
             ["eps"] = 1e-3f,
         });
         CollectionAssert.AreEqual(parameters, group.Parameters.ToArray());
-        Assert.AreEqual((1e-2, (0.8, 0.9), true, 1.0, (double)1e-3f), (group.LearningRate, group.Betas, group.Amsgrad, group.WeightDecay, group.Eps));
+        Assert.AreEqual((1e-2, (0.8, 0.9), true, 1.0, (double)1e-3f),
+            (group.LearningRate, group.Betas, group.Amsgrad, group.WeightDecay, group.Eps));
         Assert.HasCount(1, ParameterGroup.From([new("params", New())]).Parameters);
         Assert.AreEqual((0.5, 0.6), ParameterGroup.From([new("params", New()), new("betas", Tuple.Create(0.5, 0.6))]).Betas, "F#'s pair");
         Failure.Of<ArgumentException>(() => ParameterGroup.From([new("lr", 1.0)]), "no 'params'");
         Failure.Of<ArgumentException>(() => ParameterGroup.From([new("params", parameters), new("params", parameters)]), "2 times");
-        Failure.Of<ArgumentException>(() => ParameterGroup.From([new("params", parameters), new("learning_rate", 1.0)]), "no 'learning_rate'", "lr");
-        Failure.Of<ArgumentException>(() => ParameterGroup.From([new("params", parameters), new("lr", "1e-2")]), "'lr' is a number", "1e-2");
+        Failure.Of<ArgumentException>(() => ParameterGroup.From([new("params", parameters), new("learning_rate", 1.0)]),
+            "no 'learning_rate'", "lr");
+        Failure.Of<ArgumentException>(() => ParameterGroup.From([new("params", parameters), new("lr", "1e-2")]), "'lr' is a number",
+            "1e-2");
         Failure.Of<ArgumentException>(() => ParameterGroup.From([new("params", parameters), new("betas", 0.9)]), "pair");
         Failure.Of<ArgumentException>(() => ParameterGroup.From([new("params", 7)]), "Int32");
         Failure.Of<ArgumentOutOfRangeException>(() => ParameterGroup.From([new("params", parameters), new("lr", -1.0)]), "lr");
@@ -91,14 +98,16 @@ public sealed class ParameterGroupTests
     public void GroupsThatDoNotFitAreRefused()
     {
         Parameter shared = New(), other = New();
-        Failure.Of<ArgumentException>(() => _ = new SGD([new ParameterGroup([shared]), new ParameterGroup([other, shared])], 0.1), "parameter 1 of group 1", "group 0 too");
+        Failure.Of<ArgumentException>(() => _ = new SGD([new ParameterGroup([shared]), new ParameterGroup([other, shared])], 0.1),
+            "parameter 1 of group 1", "group 0 too");
         Failure.Of<ArgumentException>(() => _ = new ParameterGroup([shared, other, shared]), "parameter 2", "twice");
         Failure.Of<ArgumentException>(() => _ = new ParameterGroup([null!]), "null");
         Failure.Of<ArgumentException>(() => _ = new SGD(Array.Empty<ParameterGroup>(), 0.1), "at least one parameter group");
         Failure.Of<ArgumentException>(() => _ = new SGD([new ParameterGroup([])], 0.1), "at least one parameter");
         Failure.Of<ArgumentException>(() => _ = new SGD([new ParameterGroup([shared], 0.1), new ParameterGroup([other])]), "no lr");
         Failure.Of<ArgumentException>(() => _ = new SGD([new ParameterGroup([shared]) { Alpha = 0.9 }], 0.1), "SGD has no alpha");
-        Failure.Of<ArgumentException>(() => _ = new SGD([new ParameterGroup([shared]) { Momentum = 0 }], 0.1, 0.9, nesterov: true), "Nesterov");
+        Failure.Of<ArgumentException>(() => _ = new SGD([new ParameterGroup([shared]) { Momentum = 0 }], 0.1, 0.9, nesterov: true),
+            "Nesterov");
         Failure.Of<ArgumentNullException>(() => _ = new SGD((IEnumerable<ParameterGroup>)null!, 0.1));
         Failure.Of<ArgumentNullException>(() => _ = new SGD([null!, new ParameterGroup([shared])], 0.1));
 

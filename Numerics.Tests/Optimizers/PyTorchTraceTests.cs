@@ -8,7 +8,8 @@ namespace OnnxLeNet.Numerics.Tests;
 [DoNotParallelize]
 public sealed class PyTorchTraceTests
 {
-    // Each of 20 float updates rounds a weight of about 1 to 2⁻²⁴, and PyTorch's are in double: a few roundings are 1e-6 of the weight. A formula
+    // Each of 20 float updates rounds a weight of about 1 to 2⁻²⁴, and PyTorch's are in double: a few roundings are 1e-6 of the weight. A
+    // formula
     // that is wrong by a hundredth shows: a step is a hundredth of the weight.
     private const double Rtol = 2e-6, Atol = 1e-7;
 
@@ -16,10 +17,12 @@ public sealed class PyTorchTraceTests
 
     public static IEnumerable<int> Widths => Implementations.Widths;
 
-    public static IEnumerable<object[]> ScheduleCases => Golden.GetProperty("schedules").EnumerateArray().Select((item, i) => new object[] { i, Label(item) });
+    public static IEnumerable<object[]> ScheduleCases =>
+        Golden.GetProperty("schedules").EnumerateArray().Select((item, i) => new object[] { i, Label(item) });
 
     public static IEnumerable<object[]> OptimizerCases =>
-        Widths.SelectMany(bits => Golden.GetProperty("optimizers").EnumerateArray().Select((item, i) => new object[] { bits, i, Label(item) }));
+        Widths.SelectMany(bits => Golden.GetProperty("optimizers").EnumerateArray().Select((item, i) =>
+            new object[] { bits, i, Label(item) }));
 
     [TestMethod]
     [DynamicData(nameof(OptimizerCases))]
@@ -27,12 +30,15 @@ public sealed class PyTorchTraceTests
     {
         using var _ = new Settings(bits);
         var item = Golden.GetProperty("optimizers")[index];
-        Parameter[][] w = [.. Golden.GetProperty("start").EnumerateArray().Select(group => group.EnumerateArray().Select(values => Of(values)).ToArray())];
-        var own = item.GetProperty("own").EnumerateObject().Select(option => new KeyValuePair<string, object>(option.Name, Value(option.Value)));
+        Parameter[][] w = [.. Golden.GetProperty("start").EnumerateArray().Select(group =>
+            group.EnumerateArray().Select(values => Of(values)).ToArray())];
+        var own = item.GetProperty("own").EnumerateObject().Select(option =>
+            new KeyValuePair<string, object>(option.Name, Value(option.Value)));
         var second = ParameterGroup.From([new("params", w[1]), new("lr", Double(item, "lr2")), .. own]);
         bool late = item.GetProperty("late").GetBoolean();
         var first = new ParameterGroup(w[0]);
-        var optimizer = Make(item.GetProperty("kind").GetString()!, late ? [first] : [first, second], Double(item, "lr"), item.GetProperty("options"));
+        var optimizer = Make(item.GetProperty("kind").GetString()!, late ? [first]
+            : [first, second], Double(item, "lr"), item.GetProperty("options"));
         for (int step = 0; step < 20; step++)
         {
             if (late && step == 5) optimizer.AddParameterGroup(second);
@@ -40,9 +46,11 @@ public sealed class PyTorchTraceTests
             optimizer.ZeroGrad();
             for (int g = 0; g < 2; g++)
                 for (int i = 0; i < w[g].Length; i++)
-                    if ((g, i) != (1, 1) || step >= 3) SGDTests.Give(w[g][i], Numbers(Golden.GetProperty("gradients")[step][g][i]).ToFloat());
+                    if ((g, i) != (1, 1) || step >= 3) SGDTests.Give(w[g][i],
+                        Numbers(Golden.GetProperty("gradients")[step][g][i]).ToFloat());
             optimizer.Step();
-            Close.Assert($"{label}, step {step + 1}", Numbers(item.GetProperty("trace")[step]), [.. w.SelectMany(group => group).SelectMany(p => p.Value.Data)], Rtol, Atol);
+            Close.Assert($"{label}, step {step + 1}", Numbers(item.GetProperty("trace")[step]),
+                [.. w.SelectMany(group => group).SelectMany(p => p.Value.Data)], Rtol, Atol);
         }
     }
 
@@ -78,10 +86,12 @@ public sealed class PyTorchTraceTests
             var mode = options.Text("mode", "min") == "min" ? PlateauMode.Min : PlateauMode.Max;
             var threshold = options.Text("threshold_mode", "rel") == "rel" ? ThresholdMode.Rel : ThresholdMode.Abs;
             var schedule = new ReduceLROnPlateau(new SGD(groups), mode, options.Number("factor", 0.1), options.Int("patience", 10),
-                options.Number("threshold", 1e-4), threshold, options.Int("cooldown", 0), options.Each("min_lr"), options.Number("eps", 1e-8));
+                options.Number("threshold", 1e-4), threshold, options.Int("cooldown", 0), options.Each("min_lr"),
+                    options.Number("eps", 1e-8));
             foreach (var (metric, rates) in item.GetProperty("metrics").EnumerateArray().Zip(item.GetProperty("rates").EnumerateArray()))
             {
-                schedule.Step(metric.ValueKind != JsonValueKind.Null ? metric.GetDouble() : mode == PlateauMode.Min ? double.PositiveInfinity : double.NegativeInfinity);
+                schedule.Step(metric.ValueKind != JsonValueKind.Null ? metric.GetDouble() : mode == PlateauMode.Min
+                    ? double.PositiveInfinity : double.NegativeInfinity);
                 Close.Assert(Label(item), Numbers(rates), [.. groups.Select(group => group.LearningRate)], 1e-13, 0);
             }
         }
@@ -114,7 +124,8 @@ public sealed class PyTorchTraceTests
     private static Optimizer Make(string kind, ParameterGroup[] groups, double lr, JsonElement element)
     {
         var options = new Options(element);
-        double eps = options.Number("eps", 1e-8), decay = options.Number("weight_decay", kind == "AdamW" ? 1e-2 : 0), momentum = options.Number("momentum", 0);
+        double eps = options.Number("eps", 1e-8), decay = options.Number("weight_decay", kind == "AdamW" ? 1e-2 : 0),
+            momentum = options.Number("momentum", 0);
         return kind switch
         {
             "SGD" => new SGD(groups, lr, momentum, options.Number("dampening", 0), decay, options.On("nesterov")),
@@ -133,13 +144,17 @@ public sealed class PyTorchTraceTests
             "StepLR" => new StepLR(optimizer, options.Int("step_size", 0), options.Number("gamma", 0.1)),
             "MultiStepLR" => new MultiStepLR(optimizer, options.Ints("milestones"), options.Number("gamma", 0.1)),
             "ExponentialLR" => new ExponentialLR(optimizer, options.Number("gamma", 0)),
-            "LinearLR" => new LinearLR(optimizer, options.Number("start_factor", 1.0 / 3), options.Number("end_factor", 1), options.Int("total_iters", 5)),
+            "LinearLR" => new LinearLR(optimizer, options.Number("start_factor", 1.0 / 3), options.Number("end_factor", 1),
+                options.Int("total_iters", 5)),
             "CosineAnnealingLR" => new CosineAnnealingLR(optimizer, options.Int("T_max", 0), options.Number("eta_min", 0)),
-            "OneCycleLR" => new OneCycleLR(optimizer, options.Each("max_lr")!, options.Int("total_steps"), options.Int("epochs"), options.Int("steps_per_epoch"),
-                options.Number("pct_start", 0.3), options.Text("anneal_strategy", "cos") == "cos" ? AnnealStrategy.Cos : AnnealStrategy.Linear,
+            "OneCycleLR" => new OneCycleLR(optimizer, options.Each("max_lr")!, options.Int("total_steps"), options.Int("epochs"),
+                options.Int("steps_per_epoch"),
+                options.Number("pct_start", 0.3), options.Text("anneal_strategy", "cos") == "cos" ? AnnealStrategy.Cos
+                    : AnnealStrategy.Linear,
                 options.On("cycle_momentum", true), options.Each("base_momentum"), options.Each("max_momentum"),
                 options.Number("div_factor", 25), options.Number("final_div_factor", 1e4), options.On("three_phase")),
-            "SequentialLR" => new SequentialLR(optimizer, element.GetProperty("schedulers").EnumerateArray().Select(part => Make(part[0].GetString()!, optimizer, part[1])).ToArray(),
+            "SequentialLR" => new SequentialLR(optimizer,
+                element.GetProperty("schedulers").EnumerateArray().Select(part => Make(part[0].GetString()!, optimizer, part[1])).ToArray(),
                 options.Ints("milestones")),
             _ => throw new AssertInconclusiveException(kind),
         };
@@ -155,7 +170,8 @@ public sealed class PyTorchTraceTests
         public int[] Ints(string name) => [.. Element.GetProperty(name).EnumerateArray().Select(value => value.GetInt32())];
         public bool On(string name, bool other = false) => Has(name) ? Element.GetProperty(name).GetBoolean() : other;
         public string Text(string name, string other) => Has(name) ? Element.GetProperty(name).GetString()! : other;
-        public (double, double)? Pair(string name) => Has(name) ? (Element.GetProperty(name)[0].GetDouble(), Element.GetProperty(name)[1].GetDouble()) : null;
+        public (double, double)? Pair(string name) =>
+            Has(name) ? (Element.GetProperty(name)[0].GetDouble(), Element.GetProperty(name)[1].GetDouble()) : null;
         public PerGroup? Each(string name) => !Has(name) ? null
             : Element.GetProperty(name) is { ValueKind: JsonValueKind.Array } array ? Numbers(array) : Double(Element, name);
     }
@@ -168,13 +184,15 @@ public sealed class PyTorchTraceTests
     };
 
     private static string Label(JsonElement item) =>
-        string.Join(' ', item.EnumerateObject().Where(part => part.Name is "kind" or "optimizer" or "options" or "own").Select(part => part.Value.ToString()));
+        string.Join(' ', item.EnumerateObject().Where(part => part.Name is "kind" or "optimizer" or "options" or "own").Select(part =>
+            part.Value.ToString()));
 
     private static Parameter Of(JsonElement values) => new(new Tensor(new Shape(values.GetArrayLength()), Numbers(values).ToFloat()));
 
     private static JsonElement Load()
     {
-        using var document = JsonDocument.Parse(File.ReadAllText(Path.Combine(Repository.Root, "Numerics.Tests", "Reference", "optimizers.json")));
+        using var document = JsonDocument.Parse(File.ReadAllText(Path.Combine(Repository.Root, "Numerics.Tests", "Reference",
+            "optimizers.json")));
         return document.RootElement.Clone();
     }
 

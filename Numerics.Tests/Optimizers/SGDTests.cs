@@ -46,7 +46,8 @@ public sealed class SGDTests
                 }
             }
             optimizer.Step();
-            for (int i = 0; i < parameters.Length; i++) Close.Assert($"parameter {i} after step {step + 1}", w[i], parameters[i].Value.Data, 1e-5, 1e-6);
+            for (int i = 0; i < parameters.Length; i++) Close.Assert($"parameter {i} after step {step + 1}", w[i], parameters[i].Value.Data,
+                1e-5, 1e-6);
         }
     }
 

@@ -12,7 +12,8 @@ public sealed class SchedulerTests
         ("LinearLR", o => new LinearLR(o, 0.1, totalIters: 12)),
         ("CosineAnnealingLR", o => new CosineAnnealingLR(o, 11, 0.001)),
         ("OneCycleLR", o => new OneCycleLR(o, new[] { 0.3, 0.2 }, 20)),
-        ("SequentialLR", o => new SequentialLR(o, [new LinearLR(o, 0.1, totalIters: 4), new StepLR(o, 2), new CosineAnnealingLR(o, 10)], [4, 9])),
+        ("SequentialLR", o => new SequentialLR(o, [new LinearLR(o, 0.1, totalIters: 4), new StepLR(o, 2), new CosineAnnealingLR(o, 10)],
+            [4, 9])),
     ];
 
     public static IEnumerable<string> Names => All.Select(one => one.Name);
@@ -56,8 +57,10 @@ public sealed class SchedulerTests
         var entries = state.Entries;
         Failure.Of<OnnxLeNetException>(() => schedule.LoadState(state with { Kind = "LambdaLR" }), "LambdaLR", name);
         Failure.Of<OnnxLeNetException>(() => schedule.LoadState(state with { Entries = [.. entries.SkipLast(1)] }), entries[^1].Name);
-        Failure.Of<OnnxLeNetException>(() => schedule.LoadState(state with { Entries = [new CountEntry("last_epoch", -2), .. entries.Skip(1)] }), "'last_epoch'", "-2");
-        Failure.Of<OnnxLeNetException>(() => schedule.LoadState(state with { Entries = [new NumberEntry("last_epoch", 1), .. entries.Skip(1)] }), "a count, got a number");
+        Failure.Of<OnnxLeNetException>(() => schedule.LoadState(state with { Entries = [new CountEntry("last_epoch", -2),
+            .. entries.Skip(1)] }), "'last_epoch'", "-2");
+        Failure.Of<OnnxLeNetException>(() => schedule.LoadState(state with { Entries = [new NumberEntry("last_epoch", 1),
+            .. entries.Skip(1)] }), "a count, got a number");
         Assert.AreEqual(1, schedule.LastEpoch);
         if (name != "OneCycleLR") Failure.Of<OnnxLeNetException>(() => make(New(0.1)).LoadState(state), "'base_lrs'");
     }
@@ -163,9 +166,11 @@ public sealed class SchedulerTests
 
         Failure.Of<ArgumentException>(() => _ = new SequentialLR(optimizer, [], []), "at least one");
         var first = new StepLR(optimizer, 3);
-        Failure.Of<ArgumentException>(() => _ = new SequentialLR(optimizer, [first, new StepLR(New(1), 3)], [2]), "schedule 1", "another optimizer");
+        Failure.Of<ArgumentException>(() => _ = new SequentialLR(optimizer, [first, new StepLR(New(1), 3)], [2]), "schedule 1",
+            "another optimizer");
         Failure.Of<ArgumentException>(() => _ = new SequentialLR(optimizer, [first], [2]), "0 milestones", "got 1");
-        Failure.Of<ArgumentException>(() => _ = new SequentialLR(optimizer, [new SequentialLR(optimizer, [first], [])], []), "sequence itself");
+        Failure.Of<ArgumentException>(() => _ = new SequentialLR(optimizer, [new SequentialLR(optimizer, [first], [])], []),
+            "sequence itself");
         Out(() => _ = new SequentialLR(optimizer, [first, first, first], [4, 4]), "milestone 1");
         Out(() => _ = new SequentialLR(optimizer, [first, first], [0]), "milestone 0");
 

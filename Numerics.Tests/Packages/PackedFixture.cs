@@ -1,8 +1,10 @@
 namespace OnnxLeNet.Numerics.Tests;
 
 /// <summary>
-/// The three packages, packed once into a folder that serves as a NuGet source, and a folder for projects that install them. These unpack packages into
-/// a folder of their own, so that ours are always the ones just packed; all others come from the user's folder of packages, if they are there.
+/// The three packages, packed once into a folder that serves as a NuGet source, and a folder for projects that install them. These unpack
+/// packages into
+/// a folder of their own, so that ours are always the ones just packed; all others come from the user's folder of packages, if they are
+/// there.
 /// </summary>
 internal sealed class PackedFixture : IDisposable
 {
@@ -40,11 +42,13 @@ internal sealed class PackedFixture : IDisposable
             """);
     }
 
-    /// <summary>A folder of links to the packages that NuGet has unpacked for this user, without any of ours that somebody installed before.</summary>
+    /// <summary>A folder of links to the packages that NuGet has unpacked for this user, without any of ours that somebody installed
+    /// before.</summary>
     private string OthersPackages()
     {
         string others = NewFolder("others");
-        if (OperatingSystem.IsWindows() || !Directory.Exists(UsersPackages)) return others; // links need a privilege there: the packages are fetched
+        // links need a privilege there: the packages are fetched
+        if (OperatingSystem.IsWindows() || !Directory.Exists(UsersPackages)) return others;
         foreach (string package in Directory.GetDirectories(UsersPackages))
         {
             string name = Path.GetFileName(package);
@@ -62,7 +66,8 @@ internal sealed class PackedFixture : IDisposable
         : Path.Combine(Environment.GetFolderPath(Environment.SpecialFolder.UserProfile), ".nuget", "packages");
 
     /// <summary>The version of the packages.</summary>
-    public string Version => Path.GetFileNameWithoutExtension(Directory.GetFiles(Source, "OnnxLeNet.Numerics.*.nupkg").Single())["OnnxLeNet.Numerics.".Length..];
+    public string Version => Path.GetFileNameWithoutExtension(Directory.GetFiles(Source,
+        "OnnxLeNet.Numerics.*.nupkg").Single())["OnnxLeNet.Numerics.".Length..];
 
     /// <summary>A folder in which nothing of the repository is above.</summary>
     public string NewFolder(string name) => Directory.CreateDirectory(folder[name]).FullName;

@@ -21,7 +21,8 @@ public sealed class GoldenTests
             string name = item.GetProperty("name").GetString()!;
             Module module = name switch
             {
-                "conv" => new Conv2d(Int(item, "in"), Int(item, "out"), Pair(item, "kernel"), Pair(item, "stride"), Pair(item, "padding"), Pair(item, "dilation"), bias: Bool(item, "bias")),
+                "conv" => new Conv2d(Int(item, "in"), Int(item, "out"), Pair(item, "kernel"), Pair(item, "stride"), Pair(item, "padding"),
+                    Pair(item, "dilation"), bias: Bool(item, "bias")),
                 "pool" => new MaxPool2d(Pair(item, "kernel"), Pair(item, "stride"), Pair(item, "padding"), Pair(item, "dilation")),
                 _ => new Linear(Int(item, "in"), Int(item, "out"), Bool(item, "bias")),
             };
@@ -60,13 +61,15 @@ public sealed class GoldenTests
         {
             float[] start = Numbers(item, "start").ToFloat();
             var parameter = new Parameter(new Tensor(new Shape(start.Length), start));
-            var optimizer = new SGD([parameter], 0.1, Double(item, "momentum"), Double(item, "dampening"), Double(item, "weightDecay"), Bool(item, "nesterov"));
+            var optimizer = new SGD([parameter], 0.1, Double(item, "momentum"), Double(item, "dampening"), Double(item, "weightDecay"),
+                Bool(item, "nesterov"));
             foreach (var (gradient, expected) in item.GetProperty("gradients").EnumerateArray().Zip(item.GetProperty("trace").EnumerateArray()))
             {
                 optimizer.ZeroGrad();
                 SGDTests.Give(parameter, Numbers(gradient).ToFloat());
                 optimizer.Step();
-                Close.Assert($"momentum {optimizer.Momentum}, dampening {optimizer.Dampening}", Numbers(expected), parameter.Value.Data, 1e-5, 1e-6);
+                Close.Assert($"momentum {optimizer.Momentum}, dampening {optimizer.Dampening}", Numbers(expected), parameter.Value.Data,
+                    1e-5, 1e-6);
             }
         }
     }
@@ -88,7 +91,8 @@ public sealed class GoldenTests
 
     private static JsonElement Load()
     {
-        using var document = JsonDocument.Parse(File.ReadAllText(Path.Combine(Repository.Root, "Numerics.Tests", "Reference", "golden.json")));
+        using var document = JsonDocument.Parse(File.ReadAllText(Path.Combine(Repository.Root, "Numerics.Tests", "Reference",
+            "golden.json")));
         return document.RootElement.Clone();
     }
 
@@ -102,7 +106,8 @@ public sealed class GoldenTests
 
     private static bool Bool(JsonElement item, string name) => item.GetProperty(name).GetBoolean();
 
-    private static Size2 Pair(JsonElement item, string name) => (item.GetProperty(name)[0].GetInt32(), item.GetProperty(name)[1].GetInt32());
+    private static Size2 Pair(JsonElement item, string name) =>
+        (item.GetProperty(name)[0].GetInt32(), item.GetProperty(name)[1].GetInt32());
 
     private static Shape Shape(JsonElement item, string name) => new([.. Numbers(item, name).Select(size => (int)size)]);
 

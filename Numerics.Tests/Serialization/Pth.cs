@@ -33,7 +33,8 @@ internal static class Pth
     }
 
     /// <summary>A dict of one tensor, w, over the storage 0.</summary>
-    public static string OneTensor(string type = "FloatStorage", int count = 4, int offset = 0, string sizes = "2,2", string strides = "2,1", string key = "0") =>
+    public static string OneTensor(string type = "FloatStorage", int count = 4, int offset = 0, string sizes = "2,2",
+        string strides = "2,1", string key = "0") =>
         $"}}({Text("w")}{Tensor(type, count, offset, sizes, strides, key)}u.";
 
     /// <summary>The operations that make a tensor.</summary>

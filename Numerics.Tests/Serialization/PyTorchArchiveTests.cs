@@ -11,7 +11,8 @@ public sealed class PyTorchArchiveTests
     [TestMethod]
     public void ReadsAnArchiveThatAnotherProgramStored()
     {
-        States.AssertSame(States.Small(), PyTorchFile.Read(Repack(PyTorchFile.ToBytes(States.Small()), CompressionLevel.NoCompression, name => name)));
+        States.AssertSame(States.Small(), PyTorchFile.Read(Repack(PyTorchFile.ToBytes(States.Small()), CompressionLevel.NoCompression,
+            name => name)));
     }
 
     /// <summary>A compressed entry is refused before anything is unpacked: 64 MiB of zeros are as little work as one.</summary>
@@ -21,7 +22,8 @@ public sealed class PyTorchArchiveTests
         using var buffer = new MemoryStream();
         using (var zip = new ZipArchive(buffer, ZipArchiveMode.Create, leaveOpen: true))
         {
-            using (var pickle = zip.CreateEntry("archive/data.pkl", CompressionLevel.NoCompression).Open()) pickle.Write(Pth.Pickle(Pth.OneTensor()));
+            using (var pickle = zip.CreateEntry("archive/data.pkl",
+                CompressionLevel.NoCompression).Open()) pickle.Write(Pth.Pickle(Pth.OneTensor()));
             using var data = zip.CreateEntry("archive/data/0", CompressionLevel.SmallestSize).Open();
             for (int i = 0; i < 64; i++) data.Write(new byte[1 << 20]);
         }
@@ -44,7 +46,8 @@ public sealed class PyTorchArchiveTests
     [DataRow("other/version")]
     public void OddNamesAreRefused(string name)
     {
-        byte[] file = Repack(PyTorchFile.ToBytes(States.Small()), CompressionLevel.NoCompression, old => old == "archive/version" ? name : old);
+        byte[] file = Repack(PyTorchFile.ToBytes(States.Small()), CompressionLevel.NoCompression, old =>
+            old == "archive/version" ? name : old);
         Failure.Of<DataException>(() => PyTorchFile.Read(file), StateFile.Quote(name));
     }
 
@@ -106,7 +109,8 @@ public sealed class PyTorchArchiveTests
         byte[] file = PyTorchFile.ToBytes(States.Small());
         Assert.IsGreaterThan(300, States.Damage(file, bytes => PyTorchFile.Read(bytes), flips: 1000));
         string reference = Path.Combine(Repository.Root, "Numerics.Tests", "Reference", "state_checkpoint.pth");
-        Assert.IsGreaterThan(300, States.Damage(File.ReadAllBytes(reference), bytes => PyTorchFile.Read(bytes, new StateReadOptions { Key = "state_dict" }), flips: 1000));
+        Assert.IsGreaterThan(300, States.Damage(File.ReadAllBytes(reference), bytes =>
+            PyTorchFile.Read(bytes, new StateReadOptions { Key = "state_dict" }), flips: 1000));
     }
 
     /// <summary>The checksum does not see this damage: it is made before the pickle is put into its archive.</summary>
@@ -115,7 +119,8 @@ public sealed class PyTorchArchiveTests
     {
         using var writer = new PickleWriter();
         byte[] pickle = writer.Write(States.Small());
-        (string, byte[])[] storages = [.. States.Small().Select((entry, i) => ($"data/{i}", Convert.FromHexString(States.Hex(entry.Value))))];
+        (string, byte[])[] storages = [.. States.Small().Select((entry, i) =>
+            ($"data/{i}", Convert.FromHexString(States.Hex(entry.Value))))];
         Assert.IsGreaterThan(300, States.Damage(pickle, bytes => PyTorchFile.Read(Pth.Of(bytes, storages)), flips: 3000));
     }
 

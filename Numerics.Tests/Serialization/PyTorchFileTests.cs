@@ -79,17 +79,21 @@ public sealed class PyTorchFileTests
         Failure.Of<DataException>(() => PyTorchFile.ToBytes(new StateDict { { "half \uD83D", StateTensor.Of(1) } }), "Unicode");
     }
 
-    /// <summary>What later versions add: entries beside the tensors, and a seventh argument, which is refused when it says something.</summary>
+    /// <summary>What later versions add: entries beside the tensors, and a seventh argument, which is refused when it says
+    /// something.</summary>
     [TestMethod]
     public void ReadsLaterVersions()
     {
         byte[] data = new byte[16];
-        (string, byte[])[] entries = [(".format_version", "1"u8.ToArray()), ("byteorder", "little"u8.ToArray()), ("data/0", data), (".data/serialization_id", "12"u8.ToArray())];
+        (string, byte[])[] entries = [(".format_version", "1"u8.ToArray()), ("byteorder", "little"u8.ToArray()), ("data/0", data),
+            (".data/serialization_id", "12"u8.ToArray())];
         string pickle = Pth.OneTensor();
         Assert.AreEqual(new Shape(2, 2), PyTorchFile.Read(Pth.Of(Pth.Pickle(pickle), entries))["w"].Shape);
-        Assert.AreEqual(new Shape(2, 2), PyTorchFile.Read(Pth.Of(Pth.Pickle(pickle.Replace(")RtR", ")RNtR", StringComparison.Ordinal)), entries))["w"].Shape);
+        Assert.AreEqual(new Shape(2, 2), PyTorchFile.Read(Pth.Of(Pth.Pickle(pickle.Replace(")RtR", ")RNtR", StringComparison.Ordinal)),
+            entries))["w"].Shape);
         string conjugate = pickle.Replace(")RtR", $")R}}{Pth.Text("conj")}\u0088stR", StringComparison.Ordinal);
-        Failure.Of<DataException>(() => PyTorchFile.Read(Pth.Of(Pth.Pickle(conjugate), entries)), "a tensor is put together from", "a dict of 1");
+        Failure.Of<DataException>(() => PyTorchFile.Read(Pth.Of(Pth.Pickle(conjugate), entries)), "a tensor is put together from",
+            "a dict of 1");
     }
 
     [TestMethod]
@@ -100,7 +104,8 @@ public sealed class PyTorchFileTests
         Failure.Of<DataException>(() => PyTorchFile.ToBytes(state), "10001 tensors");
         Failure.Of<DataException>(() => PyTorchFile.ToBytes(new StateDict { { new string('n', 17 << 20), StateTensor.Of(1) } }), "at most");
         var axes = new StateDict();
-        for (int i = 0; i < 10_000; i++) axes.Add(string.Create(CultureInfo.InvariantCulture, $"{i}"), new Tensor(new Shape([.. Enumerable.Repeat(1, 64)])));
+        for (int i = 0; i < 10_000; i++) axes.Add(string.Create(CultureInfo.InvariantCulture, $"{i}"),
+            new Tensor(new Shape([.. Enumerable.Repeat(1, 64)])));
         Assert.HasCount(10_000, PyTorchFile.Read(PyTorchFile.ToBytes(axes)));
     }
 
@@ -109,7 +114,8 @@ public sealed class PyTorchFileTests
     public void RoundTripsManyTensors()
     {
         var state = new StateDict();
-        for (int i = 0; i < 2500; i++) state.Add(string.Create(CultureInfo.InvariantCulture, $"layer.{i}"), new Tensor(new Shape(i % 7), Values.Uniform(i, i % 7)));
+        for (int i = 0; i < 2500; i++) state.Add(string.Create(CultureInfo.InvariantCulture, $"layer.{i}"),
+            new Tensor(new Shape(i % 7), Values.Uniform(i, i % 7)));
         state.Add("long", new Tensor(new Shape(300, 301), Values.Uniform(1, 300 * 301)));
         state.Add("no elements", new Tensor(new Shape(0, 70_000, 1, 70_000)));
         States.AssertSame(state, PyTorchFile.Read(PyTorchFile.ToBytes(state)));
@@ -127,12 +133,14 @@ public sealed class PyTorchFileTests
     [TestMethod]
     public void DataAreAligned()
     {
-        byte[] bytes = PyTorchFile.ToBytes(new StateDict { { "w", new Tensor(new Shape(3), [1.25f, 2.5f, 3.75f]) }, { "v", new Tensor(new Shape(1), [1.125f]) } });
+        byte[] bytes = PyTorchFile.ToBytes(new StateDict { { "w", new Tensor(new Shape(3), [1.25f, 2.5f, 3.75f]) },
+            { "v", new Tensor(new Shape(1), [1.125f]) } });
         Assert.AreEqual(0, bytes.AsSpan().IndexOf((ReadOnlySpan<byte>)[0, 0, 0xA0, 0x3F, 0, 0, 0x20, 0x40]) % StoredZipWriter.Alignment);
         Assert.AreEqual(0, bytes.AsSpan().IndexOf((ReadOnlySpan<byte>)[0, 0, 0x90, 0x3F]) % StoredZipWriter.Alignment);
     }
 
-    /// <summary>With weights_only off and on: an OrderedDict of the same names in the same order, types, shapes and bits, plain tensors all.</summary>
+    /// <summary>With weights_only off and on: an OrderedDict of the same names in the same order, types, shapes and bits, plain tensors
+    /// all.</summary>
     [TestMethod]
     public void PyTorchLoadsWhatIsWritten()
     {
@@ -140,7 +148,8 @@ public sealed class PyTorchFileTests
         using var folder = new ModelFolder();
         var state = States.Varied();
         state.Add("no elements", new Tensor(new Shape(0, 70_000, 1, 70_000)));
-        for (int i = 0; i < 1500; i++) state.Add(string.Create(CultureInfo.InvariantCulture, $"layer.{i}"), new Tensor(new Shape(1, 2), [i, -i]));
+        for (int i = 0; i < 1500; i++) state.Add(string.Create(CultureInfo.InvariantCulture, $"layer.{i}"),
+            new Tensor(new Shape(1, 2), [i, -i]));
         PyTorchFile.Write(state, folder["written.pth"]);
         var loads = PyTorch.State("read", folder["written.pth"]);
         foreach (string weightsOnly in new[] { "False", "True" })
@@ -150,7 +159,8 @@ public sealed class PyTorchFileTests
             Assert.AreSequenceEqual(Lines(state), Lines(loaded.GetProperty("tensors")));
             foreach (var tensor in loaded.GetProperty("tensors").EnumerateArray())
             {
-                Assert.AreEqual(tensor.GetProperty("type").GetString() == "Int64" ? "torch.int64" : "torch.float32", tensor.GetProperty("dtype").GetString());
+                Assert.AreEqual(tensor.GetProperty("type").GetString() == "Int64" ? "torch.int64"
+                    : "torch.float32", tensor.GetProperty("dtype").GetString());
                 Assert.IsTrue(tensor.GetProperty("plain").GetBoolean(), tensor.GetProperty("name").GetString());
             }
         }
@@ -160,6 +170,7 @@ public sealed class PyTorchFileTests
 
     private static string[] Lines(StateDict state) => [.. state.Select(e => $"{e.Key}: {e.Value} {States.Hex(e.Value)}")];
 
-    private static string[] Lines(JsonElement tensors) => [.. tensors.EnumerateArray().Select(t => $"{t.GetProperty("name")}: {t.GetProperty("type")} "
+    private static string[] Lines(JsonElement tensors) =>
+        [.. tensors.EnumerateArray().Select(t => $"{t.GetProperty("name")}: {t.GetProperty("type")} "
         + $"[{string.Join(", ", t.GetProperty("shape").EnumerateArray())}] {t.GetProperty("bytes")}")];
 }

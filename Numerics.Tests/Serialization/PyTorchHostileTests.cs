@@ -32,7 +32,8 @@ public sealed class PyTorchHostileTests
         byte[] file = Pth.Of(Pth.Pickle($"}}({Pth.Text("w")}cos\nsystem\n{Pth.Text("true")}\u0085Ru."));
         Failure.Of<DataException>(() => PyTorchFile.Read(file), "'w'", "'os.system'", "nothing of it was run");
         string inside = $"{Pth.Text("state_dict")}}}{Pth.Text("x")}cos\nsystem\n{Pth.Text("true")}\u0085Rs";
-        Failure.Of<DataException>(() => PyTorchFile.Read(Pth.Of(Pth.Pickle($"}}({inside}u.")), new StateReadOptions { Key = "state_dict" }), "'x'", "'os.system'");
+        Failure.Of<DataException>(() => PyTorchFile.Read(Pth.Of(Pth.Pickle($"}}({inside}u.")), new StateReadOptions { Key = "state_dict" }),
+            "'x'", "'os.system'");
 
         // Beside it, in every way that a pickle can use one: as a name, called, made, given items, members and attributes, as a key.
         using var folder = new ModelFolder();
@@ -143,8 +144,10 @@ public sealed class PyTorchHostileTests
     public void AStorageHasOneTypeAndANameOneTensor()
     {
         string floats = Pth.Tensor("FloatStorage", 4, 0, "4", "1", "0"), integers = Pth.Tensor("LongStorage", 2, 0, "2", "1", "0");
-        Failure.Of<DataException>(() => PyTorchFile.Read(Pth.Of(Pth.Pickle($"}}({Pth.Text("w")}{floats}{Pth.Text("v")}{integers}u."), ("data/0", Sixteen))), "'v'", "F32 elsewhere");
-        Failure.Of<DataException>(() => PyTorchFile.Read(Pth.Of(Pth.Pickle($"}}({Pth.Text("w")}{floats}{Pth.Text("w")}{floats}u."), ("data/0", Sixteen))), "'w' is there twice");
+        Failure.Of<DataException>(() => PyTorchFile.Read(Pth.Of(Pth.Pickle($"}}({Pth.Text("w")}{floats}{Pth.Text("v")}{integers}u."),
+            ("data/0", Sixteen))), "'v'", "F32 elsewhere");
+        Failure.Of<DataException>(() => PyTorchFile.Read(Pth.Of(Pth.Pickle($"}}({Pth.Text("w")}{floats}{Pth.Text("w")}{floats}u."),
+            ("data/0", Sixteen))), "'w' is there twice");
     }
 
     /// <summary>Each a few bytes or megabytes of pickle that would like to be much more.</summary>
@@ -162,7 +165,8 @@ public sealed class PyTorchHostileTests
 
         // A million bytes, shared by a thousand tensors.
         var operations = new System.Text.StringBuilder("}(");
-        for (int i = 0; i < 1000; i++) operations.Append(Pth.Text($"w{i}")).Append(Pth.Tensor("FloatStorage", 250_000, 0, "250000", "1", "0"));
+        for (int i = 0; i < 1000; i++) operations.Append(Pth.Text($"w{i}")).Append(Pth.Tensor("FloatStorage", 250_000, 0, "250000", "1",
+            "0"));
         byte[] shared = Pth.Of(Pth.Pickle(operations.Append("u.").ToString()), ("data/0", new byte[1_000_000]));
         long before = GC.GetAllocatedBytesForCurrentThread();
         Failure.Of<DataException>(() => PyTorchFile.Read(shared), "too many for a file");

@@ -67,7 +67,8 @@ public sealed class SafeTensorsDamageTests
     {
         string axes = string.Join(',', Enumerable.Repeat("1", 100_000));
         Failure.Of<DataException>(() => SafeTensors.Read(SafeTensorsTests.File($$$"""{"a":{"dtype":"F32","shape":[{{{axes}}}],"data_offsets":[0,4]}}""", new byte[4])), "100000 axes");
-        var error = Failure.Of<DataException>(() => SafeTensors.Read(SafeTensorsTests.File($"{{\"{new string('n', 100_000)}\":1}}", [])), "nnn…'");
+        var error = Failure.Of<DataException>(() =>
+            SafeTensors.Read(SafeTensorsTests.File($"{{\"{new string('n', 100_000)}\":1}}", [])), "nnn…'");
         Assert.IsLessThan(300, error.Message.Length);
     }
 

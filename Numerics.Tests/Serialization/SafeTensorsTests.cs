@@ -13,7 +13,8 @@ public sealed class SafeTensorsTests
         using var folder = new ModelFolder();
         States.AssertSame(States.Varied(), SafeTensors.Read(SafeTensors.ToBytes(States.Varied())));
         States.AssertSame(new StateDict(), SafeTensors.Read(SafeTensors.ToBytes(new StateDict())));
-        SafeTensors.Write(States.Varied(), folder["new/a.safetensors"], new Dictionary<string, string> { ["format"] = "pt", ["Ünï"] = "c\"d\n" });
+        SafeTensors.Write(States.Varied(), folder["new/a.safetensors"],
+            new Dictionary<string, string> { ["format"] = "pt", ["Ünï"] = "c\"d\n" });
         States.AssertSame(States.Varied(), SafeTensors.Read(folder["new/a.safetensors"]));
         var metadata = SafeTensors.ReadMetadata(folder["new/a.safetensors"]);
         Assert.HasCount(2, metadata);
@@ -28,7 +29,8 @@ public sealed class SafeTensorsTests
         byte[] bytes = SafeTensors.ToBytes(state, new Dictionary<string, string> { ["b"] = "2", ["a"] = "1" });
         const string json = """{"__metadata__":{"a":"1","b":"2"},"w":{"dtype":"F32","shape":[1,2],"data_offsets":[8,16]},"n":{"dtype":"I64","shape":[],"data_offsets":[0,8]}}""";
         string padded = json + new string(' ', (8 - json.Length % 8) % 8);
-        byte[] expected = [(byte)padded.Length, 0, 0, 0, 0, 0, 0, 0, .. Encoding.UTF8.GetBytes(padded), 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x80, 0x3F, 0, 0, 0, 0xC0];
+        byte[] expected = [(byte)padded.Length, 0, 0, 0, 0, 0, 0, 0, .. Encoding.UTF8.GetBytes(padded), 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x80,
+            0x3F, 0, 0, 0, 0xC0];
         Assert.AreSequenceEqual(expected, bytes);
     }
 
@@ -62,7 +64,8 @@ public sealed class SafeTensorsTests
         States.AssertSame(States.NonFinite(), SafeTensors.Read(bytes, new StateReadOptions { AllowNonFinite = true }));
         Failure.Of<DataException>(() => SafeTensors.Read(File("""{"h":{"dtype":"F16","shape":[1],"data_offsets":[0,2]}}""", [0, 0xFC])), "'h'", "-infinity");
         byte[] large = File("""{"d":{"dtype":"F64","shape":[1],"data_offsets":[0,8]}}""", BitConverter.GetBytes(1e39));
-        Failure.Of<DataException>(() => SafeTensors.Read(large, new StateReadOptions { AllowNonFinite = true }), "'d'", "1E+39", "too large");
+        Failure.Of<DataException>(() => SafeTensors.Read(large, new StateReadOptions { AllowNonFinite = true }), "'d'", "1E+39",
+            "too large");
     }
 
     [TestMethod]
@@ -76,7 +79,8 @@ public sealed class SafeTensorsTests
         Assert.AreEqual("pt", found.GetProperty("metadata").GetProperty("format").GetString());
         Assert.AreSequenceEqual(
             States.Varied().Select(e => $"{e.Key} {(e.Value.Type == ElementType.Int64 ? "I64" : "F32")} {e.Value.Shape} {States.Hex(e.Value)}").ToArray(),
-            found.GetProperty("tensors").EnumerateArray().Select(t => $"{t.GetProperty("name")} {t.GetProperty("dtype")} {t.GetProperty("shape")} {t.GetProperty("bytes")}"
+            found.GetProperty("tensors").EnumerateArray().Select(t =>
+                $"{t.GetProperty("name")} {t.GetProperty("dtype")} {t.GetProperty("shape")} {t.GetProperty("bytes")}"
                 .Replace(",", ", ", StringComparison.Ordinal).Replace(",  ", ", ", StringComparison.Ordinal)).ToArray());
     }
 
@@ -85,7 +89,8 @@ public sealed class SafeTensorsTests
     {
         Failure.Of<DataException>(() => SafeTensors.ToBytes(new StateDict { { "__metadata__", StateTensor.Of(1) } }), "__metadata__");
         Failure.Of<DataException>(() => SafeTensors.ToBytes(new StateDict { { "half \uD83D", StateTensor.Of(1) } }), "Unicode");
-        Failure.Of<DataException>(() => SafeTensors.ToBytes(new StateDict(), new Dictionary<string, string> { ["a"] = "\uDC00" }), "Unicode");
+        Failure.Of<DataException>(() => SafeTensors.ToBytes(new StateDict(), new Dictionary<string, string> { ["a"] = "\uDC00" }),
+            "Unicode");
     }
 
     [TestMethod]

@@ -128,7 +128,8 @@ public sealed class StateKindsTests
         Assert.AreSequenceEqual(new long[] { elements[1], elements[3], elements[5] }, state["w"].AsInt64());
         Assert.AreEqual(ElementType.UInt16, state["w"].Type);
         string float8 = tensor.Replace(")RtR", ")Rctorch\nfloat8_e5m2\ntR", StringComparison.Ordinal);
-        Failure.Of<DataException>(() => PyTorchFile.Read(Pth.Of(Pth.Pickle(float8), ("data/0", bytes))), "'w'", "a tensor is put together from");
+        Failure.Of<DataException>(() => PyTorchFile.Read(Pth.Of(Pth.Pickle(float8), ("data/0", bytes))), "'w'",
+            "a tensor is put together from");
     }
 
     [TestMethod]

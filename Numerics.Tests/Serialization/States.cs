@@ -29,7 +29,8 @@ internal static class States
     /// <summary>NaNs of unusual bits, and infinities.</summary>
     public static StateDict NonFinite() => new()
     {
-        { "w", new Tensor(new Shape(4), [1f, BitConverter.UInt32BitsToSingle(0x7FC12345), float.NegativeInfinity, BitConverter.UInt32BitsToSingle(0xFF800001)]) },
+        { "w", new Tensor(new Shape(4), [1f, BitConverter.UInt32BitsToSingle(0x7FC12345), float.NegativeInfinity,
+            BitConverter.UInt32BitsToSingle(0xFF800001)]) },
     };
 
     /// <summary>Fails unless names, order, types, shapes and bits are the same.</summary>
@@ -55,7 +56,8 @@ internal static class States
     public static int Damage(byte[] file, Action<byte[]> read, int flips)
     {
         for (int length = 0; length < file.Length; length++)
-            Assert.IsTrue(Refuses(() => read(file[..length])), string.Create(CultureInfo.InvariantCulture, $"cut to {length} of {file.Length} bytes"));
+            Assert.IsTrue(Refuses(() => read(file[..length])),
+                string.Create(CultureInfo.InvariantCulture, $"cut to {length} of {file.Length} bytes"));
         var random = new Random(17);
         int refused = 0;
         for (int i = 0; i < flips; i++)
@@ -67,7 +69,8 @@ internal static class States
         return refused;
     }
 
-    /// <summary>Whether it throws a <see cref="DataException"/>; any other exception passes on, and so does taking more than 64 MiB.</summary>
+    /// <summary>Whether it throws a <see cref="DataException"/>; any other exception passes on, and so does taking more than 64
+    /// MiB.</summary>
     public static bool Refuses(Action action)
     {
         long before = GC.GetAllocatedBytesForCurrentThread();

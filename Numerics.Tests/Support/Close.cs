@@ -4,7 +4,8 @@ using System.Numerics;
 namespace OnnxLeNet.Numerics.Tests;
 
 /// <summary>
-/// The one comparison of numbers: lengths first, then |actual − expected| ≤ atol + rtol·|expected| for every element. A NaN or an infinity on
+/// The one comparison of numbers: lengths first, then |actual − expected| ≤ atol + rtol·|expected| for every element. A NaN or an infinity
+/// on
 /// either side always fails, so that two equally broken results do not pass for equal.
 /// </summary>
 internal static class Close
@@ -23,7 +24,8 @@ internal static class Close
         Compare(what, expected, actual, rtol, atol);
 
     /// <summary>
-    /// Against a reference in double, relative to the tensor's largest element: element by element a relative error means nothing near zero.
+    /// Against a reference in double, relative to the tensor's largest element: element by element a relative error means nothing near
+    /// zero.
     /// </summary>
     public static void AssertRelative(string what, ReadOnlySpan<double> expected, ReadOnlySpan<float> actual, double tolerance)
     {

@@ -63,7 +63,8 @@ public sealed class CloseTests
     public void TheMessageNamesTheWorstElement()
     {
         var error = Fails(() => Close.Assert("gradients", [1.0, 2.0, 3.0], [1.5, 2.0, 5.25], 0, 0.1));
-        foreach (string part in new[] { "gradients", "2 of 3", "[2]", "3", "5.25", "2.25" }) StringAssert.Contains(error.Message, part, StringComparison.Ordinal);
+        foreach (string part in new[] { "gradients", "2 of 3", "[2]", "3", "5.25", "2.25" }) StringAssert.Contains(error.Message, part,
+            StringComparison.Ordinal);
         error = Fails(() => Close.Assert("with a NaN", [1.0, 2.0, 3.0], [9.0, double.NaN, 3.0], 0, 0.1));
         StringAssert.Contains(error.Message, "[1]", StringComparison.Ordinal);
     }

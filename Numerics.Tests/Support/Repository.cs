@@ -8,7 +8,8 @@ internal static class Repository
     /// <summary>The MNIST that comes with the repository, read once.</summary>
     public static ImageFolder Mnist => LoadedMnist.Value;
 
-    private static readonly Lazy<ImageFolder> LoadedMnist = new(() => ImageFolder.Load(Path.Combine(Root, "Scripts", "data", "mnist"), ImageTransform.Mnist));
+    private static readonly Lazy<ImageFolder> LoadedMnist =
+        new(() => ImageFolder.Load(Path.Combine(Root, "Scripts", "data", "mnist"), ImageTransform.Mnist));
 
     private static string FindRoot()
     {

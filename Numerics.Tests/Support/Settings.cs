@@ -35,10 +35,12 @@ internal static class Implementations
     /// <summary>Providers of products, ours at every width.</summary>
     public static IEnumerable<string> Names { get; } = [.. Widths.Select(bits => $"simd {bits}"), "managed", "cblas"];
 
-    /// <summary>All of them for single products: a GPU's too, with every product on the GPU, and the same code on libraries that compute by plain loops.</summary>
+    /// <summary>All of them for single products: a GPU's too, with every product on the GPU, and the same code on libraries that compute by
+    /// plain loops.</summary>
     public static IEnumerable<string> ProductNames { get; } = [.. Names, "cuda", "cuda-stub"];
 
-    /// <summary>Runs on one of <see cref="ProductNames"/> until disposed; inconclusive, with the reason, where the provider's library is not on this machine.</summary>
+    /// <summary>Runs on one of <see cref="ProductNames"/> until disposed; inconclusive, with the reason, where the provider's library is
+    /// not on this machine.</summary>
     public static Settings Use(string name)
     {
         try

@@ -9,25 +9,30 @@ internal static class Tool
     /// <summary>The first of these programs that the PATH has; the test is inconclusive if there is none.</summary>
     public static string Require(params string[] names)
     {
-        string[] folders = (Environment.GetEnvironmentVariable("PATH") ?? "").Split(Path.PathSeparator, StringSplitOptions.RemoveEmptyEntries);
+        string[] folders = (Environment.GetEnvironmentVariable("PATH")
+            ?? "").Split(Path.PathSeparator, StringSplitOptions.RemoveEmptyEntries);
         string[] endings = OperatingSystem.IsWindows() ? [".exe", ".cmd"] : [""];
-        var found = from name in names from folder in folders from ending in endings let file = Path.Combine(folder, name + ending) where File.Exists(file) select file;
+        var found = from name in names from folder in folders from ending in endings let file =
+            Path.Combine(folder, name + ending) where File.Exists(file) select file;
         if (found.FirstOrDefault() is { } first) return first;
         Assert.Inconclusive($"no {string.Join(" or ", names)} on the PATH");
         return "";
     }
 
     /// <inheritdoc cref="Run(IEnumerable{ValueTuple{string, string}}, string, string, string[])"/>
-    public static (int Code, string Output, string Errors) Run(string program, string folder, params string[] arguments) => Run([], program, folder, arguments);
+    public static (int Code, string Output, string Errors) Run(string program, string folder, params string[] arguments) =>
+        Run([], program, folder, arguments);
 
     /// <summary>Runs a program to its end, for five minutes at most.</summary>
     /// <param name="environment">Variables that it is given beside this process's own.</param>
     /// <param name="program">Its name, or its file.</param>
     /// <param name="folder">The folder it runs in.</param>
     /// <param name="arguments">Its arguments.</param>
-    public static (int Code, string Output, string Errors) Run(IEnumerable<(string Name, string Value)> environment, string program, string folder, params string[] arguments)
+    public static (int Code, string Output, string Errors) Run(IEnumerable<(string Name, string Value)> environment, string program,
+        string folder, params string[] arguments)
     {
-        var start = new ProcessStartInfo(program, arguments) { WorkingDirectory = folder, RedirectStandardOutput = true, RedirectStandardError = true };
+        var start = new ProcessStartInfo(program, arguments) { WorkingDirectory = folder, RedirectStandardOutput = true,
+            RedirectStandardError = true };
         start.Environment["PYTHONDONTWRITEBYTECODE"] = "1";
         foreach (var (name, value) in environment) start.Environment[name] = value;
         try

@@ -136,7 +136,8 @@ public sealed class WorkersTests
                     });
                     if (fails) wrong.Add("no exception");
                 }
-                catch (TimeoutException error) when (fails && error.Message == caller.ToString(System.Globalization.CultureInfo.InvariantCulture)) { continue; }
+                catch (TimeoutException error) when (fails
+                    && error.Message == caller.ToString(System.Globalization.CultureInfo.InvariantCulture)) { continue; }
                 if (Array.Exists(runs, r => r != 1)) wrong.Add(string.Join(' ', runs));
             }
         })).ToArray();
@@ -162,7 +163,8 @@ public sealed class WorkersTests
     {
         using var _ = new Settings();
         int before = Workers.Threads;
-        foreach (int threads in new[] { 0, -1, 257, int.MaxValue }) Failure.Of<ArgumentOutOfRangeException>(() => Workers.Threads = threads, "1 to 256");
+        foreach (int threads in new[] { 0, -1, 257, int.MaxValue }) Failure.Of<ArgumentOutOfRangeException>(() =>
+            Workers.Threads = threads, "1 to 256");
         Assert.AreEqual(before, Workers.Threads);
         Workers.Threads = 256;
         Workers.Threads = 1;

@@ -51,7 +51,8 @@ public sealed class DataParallelTests
     private static Sequential Network()
     {
         var g = new Generator(5);
-        return new Sequential { new Conv2d(2, 3, (3, 2), generator: g), new ReLU(), new MaxPool2d(2), new Flatten(), new Linear(12, 4, generator: g) };
+        return new Sequential { new Conv2d(2, 3, (3, 2), generator: g), new ReLU(), new MaxPool2d(2), new Flatten(),
+            new Linear(12, 4, generator: g) };
     }
 
     private static Batch Random(int count, Shape sample, long seed)

@@ -30,12 +30,14 @@ public sealed class InferenceModeTests
 
     [TestMethod]
     public void StopsWhenCancelled() =>
-        Assert.ThrowsExactly<OperationCanceledException>(() => Inference.Run(Network(), Random(40, 1), new CancellationToken(canceled: true)));
+        Assert.ThrowsExactly<OperationCanceledException>(() =>
+            Inference.Run(Network(), Random(40, 1), new CancellationToken(canceled: true)));
 
     private static Sequential Network()
     {
         var g = new Generator(4);
-        return new Sequential { new Conv2d(1, 3, 3, generator: g), new BatchNorm2d(3), new ReLU(), new Dropout(), new Flatten(), new Linear(48, 5, generator: g) };
+        return new Sequential { new Conv2d(1, 3, 3, generator: g), new BatchNorm2d(3), new ReLU(), new Dropout(), new Flatten(),
+            new Linear(48, 5, generator: g) };
     }
 
     private static Batch Random(int count, long seed)

@@ -159,7 +159,8 @@ public sealed class PredictorTests
                 var y = new float[samples * 10];
                 Failure.Of<ShapeException>(() => predictor.Run(new float[samples * 3], y), $"[{outputs}]", "[10]", "make a new predictor");
                 Assert.IsTrue(Array.TrueForAll(y, value => value == 0), "nothing is written");
-                Failure.Of<ShapeException>(() => predictor.Run(new float[samples * 3], y), "make a new predictor"); // and not: a run that is not over
+                // and not: a run that is not over
+                Failure.Of<ShapeException>(() => predictor.Run(new float[samples * 3], y), "make a new predictor");
             }
     }
 

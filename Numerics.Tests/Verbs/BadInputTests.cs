@@ -76,7 +76,8 @@ public sealed class BadInputTests
         Assert.IsEmpty(folder.Files);
     }
 
-    /// <summary>A width that exists, forced on a processor without it: .NET is told to use no vector instructions beyond the first.</summary>
+    /// <summary>A width that exists, forced on a processor without it: .NET is told to use no vector instructions beyond the
+    /// first.</summary>
     [TestMethod]
     public void AWidthTheProcessorLacksIsToldAndRefused()
     {
@@ -123,7 +124,8 @@ public sealed class BadInputTests
     public void CudaIsUsedOrItsMissingPartsAreNamed()
     {
         using var folder = new TemporaryFolder();
-        var run = Program.Run("--data", SmallMnist.Write(folder), "--epochs", "1", "--out", folder["out"], "--device", "cuda", "--json", folder["run.json"]);
+        var run = Program.Run("--data", SmallMnist.Write(folder), "--epochs", "1", "--out", folder["out"], "--device", "cuda", "--json",
+            folder["run.json"]);
         if (run.ExitCode == 0) // a machine with a GPU and all its libraries
         {
             Assert.StartsWith("cuda:0", (string)folder.Json("run.json")["parity"]!["device"]!, StringComparison.Ordinal);

@@ -2,7 +2,8 @@ using System.Text.Json.Nodes;
 
 namespace OnnxLeNet.Numerics.Tests;
 
-/// <summary>The benchmarks at their smallest: that they run, agree with one another, and say what they measured. How fast is no test's affair.</summary>
+/// <summary>The benchmarks at their smallest: that they run, agree with one another, and say what they measured. How fast is no test's
+/// affair.</summary>
 [TestClass]
 [DoNotParallelize]
 public sealed class BenchTests
@@ -11,7 +12,8 @@ public sealed class BenchTests
     public void PeakProductsAndMemory()
     {
         using var folder = new TemporaryFolder();
-        var run = Program.Run("bench", "--quick", "--only", "products,memory,fma,vectors", "--threads", "2", "--json", folder["bench.json"]).MustExit(0);
+        var run = Program.Run("bench", "--quick", "--only", "products,memory,fma,vectors", "--threads", "2", "--json",
+            folder["bench.json"]).MustExit(0);
         var json = folder.Json("bench.json");
         Assert.AreEqual(2, (int)json["threads"]!);
         Assert.AreEqual(SimdWidth.Bits, (int)json["machine"]!["widthBits"]!);
@@ -19,7 +21,8 @@ public sealed class BenchTests
             foreach (string threads in new[] { "1", "2" }) Assert.IsGreaterThan(0, (double)json["fma"]![type]![threads]!);
 
         var products = json["products"]!.AsArray();
-        CollectionAssert.IsSubsetOf(new[] { "conv1", "conv1 dW", "conv1 dX", "conv2", "conv2 dW", "conv2 dX", "fc1", "fc1 dW", "fc1 dX", "128²" },
+        CollectionAssert.IsSubsetOf(new[] { "conv1", "conv1 dW", "conv1 dX", "conv2", "conv2 dW", "conv2 dX", "fc1", "fc1 dW", "fc1 dX",
+            "128²" },
             products.Select(row => (string)row!["name"]!).ToArray());
         bool cblas = run.Output.Contains("cblas is ", StringComparison.Ordinal);
         Assert.AreNotEqual(cblas, run.Output.Contains("cblas is left out: ", StringComparison.Ordinal));
@@ -45,7 +48,8 @@ public sealed class BenchTests
     public void EpochInferenceScalingAndLayers()
     {
         using var folder = new TemporaryFolder();
-        var run = Program.Run("bench", "--quick", "--only", "epoch,inference,scaling,layers", "--threads", "2", "--json", folder["bench.json"]).MustExit(0);
+        var run = Program.Run("bench", "--quick", "--only", "epoch,inference,scaling,layers", "--threads", "2", "--json",
+            folder["bench.json"]).MustExit(0);
         var json = folder.Json("bench.json");
         bool torch = json["pytorch"]!["torch"] is not null;
         Assert.AreNotEqual(torch, run.Output.Contains("PyTorch is left out: ", StringComparison.Ordinal));
@@ -54,16 +58,19 @@ public sealed class BenchTests
         foreach (string threads in new[] { "1", "2" })
         {
             double seconds = (double)epoch["engineSeconds"]![threads]!;
-            Assert.AreEqual(2.264e-3 * (int)epoch["images"]! / seconds, (double)epoch["gflops"]![threads]!, 0.01 * (double)epoch["gflops"]![threads]!);
+            Assert.AreEqual(2.264e-3 * (int)epoch["images"]! / seconds, (double)epoch["gflops"]![threads]!,
+                0.01 * (double)epoch["gflops"]![threads]!);
             IsAShareOfThePeak(epoch["fractionOfPeak"]![threads], threads == "1" ? 1 : 2);
             Assert.AreEqual(torch, epoch["pytorchSeconds"]![threads] is not null);
         }
-        CollectionAssert.AreEqual(new[] { 1, 1, 32, 32, 64, 64, 1000, 1000 }, json["inference"]!.AsArray().Select(row => (int)row!["batch"]!).ToArray());
+        CollectionAssert.AreEqual(new[] { 1, 1, 32, 32, 64, 64, 1000, 1000 },
+            json["inference"]!.AsArray().Select(row => (int)row!["batch"]!).ToArray());
         foreach (var row in json["inference"]!.AsArray())
         {
             Assert.IsGreaterThan(0, (double)row!["engineMicroseconds"]!);
             Assert.IsGreaterThan(0, (double)row["onnxRuntimeMicroseconds"]!);
-            Assert.AreEqual(1e6 * (int)row["batch"]! / (double)row["engineMicroseconds"]!, (double)row["engineImagesPerSecond"]!, 1e-6 * (double)row["engineImagesPerSecond"]!);
+            Assert.AreEqual(1e6 * (int)row["batch"]! / (double)row["engineMicroseconds"]!, (double)row["engineImagesPerSecond"]!,
+                1e-6 * (double)row["engineImagesPerSecond"]!);
         }
         CollectionAssert.AreEqual(new[] { 1, 2 }, json["scaling"]!["threads"]!.AsArray().Select(row => (int)row!["threads"]!).ToArray());
         Assert.HasCount(3, json["scaling"]!["batch"]!.AsArray());
@@ -71,9 +78,12 @@ public sealed class BenchTests
         foreach (var step in json["layers"]!.AsArray())
         {
             string[] parts = [.. step!["parts"]!.AsArray().Select(part => (string)part!["layer"]!)];
-            foreach (string word in new[] { "conv1", "conv2", "fc1", "fc2", "fc3" }) Assert.IsTrue(parts.Any(part => part.Contains(word, StringComparison.Ordinal)), word);
-            double sum = step["parts"]!.AsArray().Sum(part => (double)part!["forwardMicroseconds"]! + (double)part["backwardMicroseconds"]!), whole = (double)step["stepMicroseconds"]!;
-            Assert.IsTrue(sum > 0.3 * whole && sum < 1.1 * (int)step["threads"]! * whole, $"parts of {sum} µs in a step of {whole} on {step["threads"]} thread(s)");
+            foreach (string word in new[] { "conv1", "conv2", "fc1", "fc2", "fc3" }) Assert.IsTrue(parts.Any(part =>
+                part.Contains(word, StringComparison.Ordinal)), word);
+            double sum = step["parts"]!.AsArray().Sum(part =>
+                (double)part!["forwardMicroseconds"]! + (double)part["backwardMicroseconds"]!), whole = (double)step["stepMicroseconds"]!;
+            Assert.IsTrue(sum > 0.3 * whole && sum < 1.1 * (int)step["threads"]! * whole,
+                $"parts of {sum} µs in a step of {whole} on {step["threads"]} thread(s)");
         }
     }
 
@@ -82,10 +92,13 @@ public sealed class BenchTests
     public void PeersThatAreMissingAreNamedAndLeftOut()
     {
         using var folder = new TemporaryFolder();
-        Program.Run("bench", "--quick", "--only", "epoch", "--python", folder["nowhere"]).MustExit(3).MustSay("nowhere", "--python", "apt install python3-torch");
-        var run = Program.Run([("ONNXLENET_CBLAS", "/nowhere/libblas.so")], "bench", "--quick", "--only", "products", "--json", folder["bench.json"]).MustExit(0);
+        Program.Run("bench", "--quick", "--only", "epoch", "--python", folder["nowhere"]).MustExit(3).MustSay("nowhere", "--python",
+            "apt install python3-torch");
+        var run = Program.Run([("ONNXLENET_CBLAS", "/nowhere/libblas.so")], "bench", "--quick", "--only", "products", "--json",
+            folder["bench.json"]).MustExit(0);
         Assert.Contains("cblas is left out: ", run.Output, StringComparison.Ordinal);
-        Assert.IsTrue(folder.Json("bench.json")["products"]!.AsArray().All(row => row!["gflops"]!["cblas"] is null && row["gflops"]!["simd"] is not null));
+        Assert.IsTrue(folder.Json("bench.json")["products"]!.AsArray().All(row =>
+            row!["gflops"]!["cblas"] is null && row["gflops"]!["simd"] is not null));
     }
 
     [TestMethod]
@@ -99,7 +112,8 @@ public sealed class BenchTests
         using var folder = new TemporaryFolder();
         File.WriteAllText(folder["python3"], "#!/bin/sh\necho '{\"error\": \"this python has no PyTorch\"}'\n");
         File.SetUnixFileMode(folder["python3"], UnixFileMode.UserRead | UnixFileMode.UserExecute);
-        Program.Run("bench", "--quick", "--only", "inference", "--python", folder["python3"]).MustExit(3).MustSay("this python has no PyTorch", "apt install python3-torch");
+        Program.Run("bench", "--quick", "--only", "inference", "--python",
+            folder["python3"]).MustExit(3).MustSay("this python has no PyTorch", "apt install python3-torch");
     }
 
     [TestMethod]
@@ -113,7 +127,8 @@ public sealed class BenchTests
         using var folder = new TemporaryFolder();
         File.WriteAllText(folder["python3"], "#!/bin/sh\necho 'first' >&2\necho 'cannot go on' >&2\nexit 5\n");
         File.SetUnixFileMode(folder["python3"], UnixFileMode.UserRead | UnixFileMode.UserExecute);
-        Program.Run("bench", "--quick", "--only", "epoch", "--python", folder["python3"]).MustExit(3).MustSay("ended with exit code 5: cannot go on");
+        Program.Run("bench", "--quick", "--only", "epoch", "--python",
+            folder["python3"]).MustExit(3).MustSay("ended with exit code 5: cannot go on");
     }
 
     [TestMethod]
@@ -123,7 +138,8 @@ public sealed class BenchTests
         Program.Run("bench", "--quick", "--only", "fma", "--kernels", "--json", folder["bench.json"]).MustExit(0);
         var rows = folder.Json("bench.json")["kernels"]!.AsArray();
         foreach (string type in new[] { "float", "double" })
-            Assert.IsTrue(rows.Any(row => (string?)row!["type"] == type && (string?)row["name"] == "conv1" && (string?)row["provider"] == "simd"), type);
+            Assert.IsTrue(rows.Any(row => (string?)row!["type"] == type && (string?)row["name"] == "conv1"
+                && (string?)row["provider"] == "simd"), type);
         foreach (var row in rows)
         {
             Assert.IsGreaterThan(0, (double)row!["gflops"]!);
@@ -170,13 +186,15 @@ public sealed class BenchTests
     public void BadOptionsAreTold(string options, params string[] said)
     {
         using var folder = new TemporaryFolder();
-        var run = Program.Run(["bench", "--quick", .. options.Split(' ').Select(word => word.Replace("{0}", folder.Path, StringComparison.Ordinal))]).MustExit(2).MustSay(said);
+        var run = Program.Run(["bench", "--quick",
+            .. options.Split(' ').Select(word => word.Replace("{0}", folder.Path, StringComparison.Ordinal))]).MustExit(2).MustSay(said);
         Assert.AreEqual("", run.Output);
         Assert.IsEmpty(folder.Files);
     }
 
     /// <summary>
-    /// More than a thread's peak would be a mistake in counting. A busy machine makes a share very low, or lowers the peak itself: that of several
+    /// More than a thread's peak would be a mistake in counting. A busy machine makes a share very low, or lowers the peak itself: that of
+    /// several
     /// threads down to that of one.
     /// </summary>
     private static void IsAShareOfThePeak(JsonNode? node, int threads)

@@ -4,7 +4,8 @@ using System.Reflection;
 namespace OnnxLeNet.Numerics.Tests;
 
 /// <summary>
-/// The named networks: what goes in, what comes out, and what of them can be trained. They are F#, which <c>dotnet format</c> cannot see from
+/// The named networks: what goes in, what comes out, and what of them can be trained. They are F#, which <c>dotnet format</c> cannot see
+/// from
 /// here, so they are found by their names.
 /// </summary>
 [TestClass]
@@ -48,7 +49,8 @@ public sealed class ModelsTests
     public void TheKernelOf6IsRefusedAtAnyBatchSize(int batch)
     {
         var net = (Sequential)Call("lenetRgbWithKernel", 6, new Generator(1));
-        Failure.Of<ShapeException>(() => net.Forward(new Batch(batch, new Shape(3, 32, 32))), "Linear(in_features=400, out_features=120, bias=True)", "[400]", "[256]");
+        Failure.Of<ShapeException>(() => net.Forward(new Batch(batch, new Shape(3, 32, 32))),
+            "Linear(in_features=400, out_features=120, bias=True)", "[400]", "[256]");
     }
 
     [TestMethod]
@@ -56,8 +58,10 @@ public sealed class ModelsTests
     {
         var names = Named("get", "bn-sequential").Build();
         var positions = (Sequential)Call("bnByPosition", new BatchNorm2d(3), new Generator(1));
-        CollectionAssert.AreEqual(new[] { "conv.weight", "conv.bias", "bn.weight", "bn.bias" }, names.NamedParameters().Select(p => p.Name).ToArray());
-        CollectionAssert.AreEqual(new[] { "0.weight", "0.bias", "1.weight", "1.bias" }, positions.NamedParameters().Select(p => p.Name).ToArray());
+        CollectionAssert.AreEqual(new[] { "conv.weight", "conv.bias", "bn.weight", "bn.bias" },
+            names.NamedParameters().Select(p => p.Name).ToArray());
+        CollectionAssert.AreEqual(new[] { "0.weight", "0.bias", "1.weight", "1.bias" },
+            positions.NamedParameters().Select(p => p.Name).ToArray());
         var x = Values.Batch(1, 2, new Shape(3, 4, 5));
         CollectionAssert.AreEqual(names.Forward(x).Values, positions.Forward(x).Values);
         var wrong = (Sequential)Call("bnByPosition", new BatchNorm1d(3), new Generator(1));
@@ -65,7 +69,8 @@ public sealed class ModelsTests
     }
 
     /// <summary>Every named network, with its starting weights and in evaluation mode.</summary>
-    internal static IEnumerable<(string Name, Sequential Network, Shape Sample)> All => ((IEnumerable)Module.GetProperty("all")!.GetValue(null)!).Cast<object>()
+    internal static IEnumerable<(string Name, Sequential Network, Shape Sample)> All =>
+        ((IEnumerable)Module.GetProperty("all")!.GetValue(null)!).Cast<object>()
         .Select(record => new Model(record)).Select(model => (model.Name, (Sequential)model.Build().Eval(), model.Sample));
 
     private static readonly Type Module = Assembly.Load("OnnxLeNet.Scripts").GetType("OnnxLeNet.Scripts.Models", throwOnError: true)!;

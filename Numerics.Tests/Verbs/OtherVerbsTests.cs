@@ -31,7 +31,8 @@ public sealed class OtherVerbsTests
     {
         using var folder = new TemporaryFolder();
         OnnxFile.Write(OnnxExporter.Export(Networks.LeNet5(seed: 3), new Shape(1, 32, 32), "lenet5"), folder["model.onnx"]);
-        var run = Program.Run("validate", folder["model.onnx"], "--data", SmallMnist.Write(folder), "--json", folder["run.json"]).MustExit(0);
+        var run = Program.Run("validate", folder["model.onnx"], "--data", SmallMnist.Write(folder), "--json",
+            folder["run.json"]).MustExit(0);
         var json = folder.Json("run.json");
         Assert.IsTrue((bool)json["passed"]!);
         CollectionAssert.AreEqual(new[] { 1, 7, 64, 257, 200 }, json["rows"]!.AsArray().Select(row => (int)row!["samples"]!).ToArray());
@@ -40,17 +41,20 @@ public sealed class OtherVerbsTests
         var device = json["devices"]!.AsArray().Single()!;
         Assert.IsNull(device["firstFailing"]);
         Assert.IsTrue(device["placement"]!.AsArray().All(node => (string)node!["provider"]! == "CPUExecutionProvider"));
-        CollectionAssert.AreEqual(new[] { "cpu 1 thread", "cpu", "cpu 1 thread as written", "cpu as written" }, device["onnxRuntime"]!.AsArray().Select(w => (string)w!).ToArray());
+        CollectionAssert.AreEqual(new[] { "cpu 1 thread", "cpu", "cpu 1 thread as written", "cpu as written" },
+            device["onnxRuntime"]!.AsArray().Select(w => (string)w!).ToArray());
         // Every way of the engine, and every way to run the whole on it, against every way of ONNX Runtime, at every batch size.
         Assert.HasCount(engines.Length * 3 * 4 * 4, device["paths"]!.AsArray());
         var layers = device["layers"]!.AsArray();
         CollectionAssert.AreEqual(
-            new[] { "conv1", "relu1", "maxpool1", "conv2", "relu2", "maxpool2", "flatten1", "fc1", "relu3", "fc2", "relu4", "fc3" }, layers.Select(l => (string)l!["name"]!).ToArray());
+            new[] { "conv1", "relu1", "maxpool1", "conv2", "relu2", "maxpool2", "flatten1", "fc1", "relu3", "fc2", "relu4", "fc3" },
+                layers.Select(l => (string)l!["name"]!).ToArray());
         foreach (var layer in layers)
         {
             Assert.IsLessThan(1e-5, (double)layer!["maxRel"]!);
             long elements = layer["sample"]!.AsArray().Aggregate(1L, (count, size) => count * (int)size!);
-            Assert.AreEqual(elements * (1 + 7 + 64 + 257) * 4 * engines.Length, layer["ulps"]!["equalThenPowersOfTwo"]!.AsArray().Sum(n => (long)n!));
+            Assert.AreEqual(elements * (1 + 7 + 64 + 257) * 4 * engines.Length,
+                layer["ulps"]!["equalThenPowersOfTwo"]!.AsArray().Sum(n => (long)n!));
             Assert.Contains($"  {(string)layer["name"]!} ", run.Output, StringComparison.Ordinal);
         }
     }
@@ -60,7 +64,8 @@ public sealed class OtherVerbsTests
     {
         using var folder = new TemporaryFolder();
         OnnxFile.Write(OnnxExporter.Export(OnnxNetworks.Small(), OnnxNetworks.SmallSample, "small"), folder["model.onnx"]);
-        Program.Run("validate", folder["model.onnx"], "--data", "none", "--provider", "managed", "--quiet", "--json", folder["run.json"]).MustExit(0);
+        Program.Run("validate", folder["model.onnx"], "--data", "none", "--provider", "managed", "--quiet", "--json",
+            folder["run.json"]).MustExit(0);
         CollectionAssert.AreEqual(new[] { "managed" }, folder.Json("run.json")["engines"]!.AsArray().Select(e => (string)e!).ToArray());
     }
 
@@ -87,7 +92,8 @@ public sealed class OtherVerbsTests
     public void ValidateLeavesOutDataThatDoesNotFitAndSaysSo()
     {
         using var folder = new TemporaryFolder();
-        OnnxFile.Write(OnnxExporter.Export(new Sequential { new Conv2d(3, 4, 3), new Flatten(), new Linear(4 * 3 * 2, 5) }, new Shape(3, 5, 4), "tiny"), folder["model.onnx"]);
+        OnnxFile.Write(OnnxExporter.Export(new Sequential { new Conv2d(3, 4, 3), new Flatten(), new Linear(4 * 3 * 2, 5) },
+            new Shape(3, 5, 4), "tiny"), folder["model.onnx"]);
         Program.Run("validate", folder["model.onnx"]).MustExit(0).MustSay("mnist is left out", "takes images of 3 channel(s)");
     }
 
@@ -98,8 +104,10 @@ public sealed class OtherVerbsTests
         var network = Networks.LeNet5(seed: 3);
         network.Parameters().Last().Value.Data[0] = float.NaN;
         OnnxFile.Write(OnnxExporter.Export(network, new Shape(1, 32, 32), "lenet5"), folder["model.onnx"]);
-        var run = Program.Run("validate", folder["model.onnx"], "--data", "none", "--json", folder["run.json"]).MustExit(1).MustSay("do not agree, first at fc3");
-        Assert.IsLessThan(run.Output.IndexOf("max rel", StringComparison.Ordinal), run.Output.IndexOf("FAILED first at fc3", StringComparison.Ordinal), "named before the table");
+        var run = Program.Run("validate", folder["model.onnx"], "--data", "none", "--json",
+            folder["run.json"]).MustExit(1).MustSay("do not agree, first at fc3");
+        Assert.IsLessThan(run.Output.IndexOf("max rel", StringComparison.Ordinal),
+            run.Output.IndexOf("FAILED first at fc3", StringComparison.Ordinal), "named before the table");
         var json = folder.Json("run.json");
         Assert.IsFalse((bool)json["passed"]!);
         Assert.AreEqual("fc3", (string?)json["devices"]![0]!["firstFailing"]);
@@ -111,7 +119,8 @@ public sealed class OtherVerbsTests
         using var folder = new TemporaryFolder();
         var run = Program.Run("doctor", "--json", folder["parts.json"]).MustExit(0);
         string[] names = [.. folder.Json("parts.json")["parts"]!.AsArray().Select(part => (string)part!["name"]!)];
-        foreach (string name in new[] { "machine", ".NET runtime", ".NET SDK", "vector width", "provider simd", "provider managed", "provider cblas", "ONNX Runtime", "execution providers" })
+        foreach (string name in new[] { "machine", ".NET runtime", ".NET SDK", "vector width", "provider simd", "provider managed",
+            "provider cblas", "ONNX Runtime", "execution providers" })
             CollectionAssert.Contains(names, name);
         foreach (string word in new[] { "CUDA provider", "cuDNN", "NVIDIA driver" })
             Assert.IsTrue(names.Any(name => name.Contains(word, StringComparison.Ordinal)), word);
@@ -120,7 +129,8 @@ public sealed class OtherVerbsTests
 
     [TestMethod]
     [DataRow("--help", "train", "evaluate", "validate", "bench", "doctor")]
-    [DataRow("train --help", "--epochs", "--batch-size", "--lr", "--seed", "--threads", "--provider", "--device", "--out", "--json", "--quiet")]
+    [DataRow("train --help", "--epochs", "--batch-size", "--lr", "--seed", "--threads", "--provider", "--device", "--out", "--json",
+        "--quiet")]
     [DataRow("evaluate --help", "<FILE>", "--engine", "--data")]
     [DataRow("validate --help", "<FILE>", "--data", "--device")]
     [DataRow("bench --help", "--only", "--quick", "--rounds", "--threads", "--width", "--python", "--kernels", "--json")]

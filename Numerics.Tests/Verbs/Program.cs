@@ -33,7 +33,8 @@ internal sealed record Program(int ExitCode, string Output, string Errors)
 
     private static Process Start(IEnumerable<(string Name, string Value)> environment, string[] arguments, string? folder = null)
     {
-        var info = new ProcessStartInfo("dotnet", [Assembly, .. arguments]) { RedirectStandardOutput = true, RedirectStandardError = true, WorkingDirectory = folder ?? "" };
+        var info = new ProcessStartInfo("dotnet", [Assembly, .. arguments]) { RedirectStandardOutput = true, RedirectStandardError = true,
+            WorkingDirectory = folder ?? "" };
         foreach (var (name, value) in environment) info.Environment[name] = value;
         return Process.Start(info)!;
     }
@@ -50,7 +51,8 @@ internal sealed record Program(int ExitCode, string Output, string Errors)
         return new Program(process.ExitCode, output, errors.Result);
     }
 
-    /// <summary>Fails unless the exit code is this, with both streams in the message, and unless a person could read what was said.</summary>
+    /// <summary>Fails unless the exit code is this, with both streams in the message, and unless a person could read what was
+    /// said.</summary>
     public Program MustExit(int code)
     {
         Assert.AreEqual(code, ExitCode, $"\noutput: {Output}\nerrors: {Errors}");
@@ -96,7 +98,8 @@ internal static class SmallMnist
             {
                 if (!Read.TryGetValue($"{part}-{kind}", out var idx))
                     Read.Add($"{part}-{kind}", idx = IdxFile.Read(System.IO.Path.Combine(Real, $"{part}-{kind}.gz")));
-                WriteIdx(System.IO.Path.Combine(to, $"{part}-{kind}"), [count, .. idx.Shape.Sizes[1..]], idx.Data.Span[..(count * idx.Shape.WithoutFirst().Count)]);
+                WriteIdx(System.IO.Path.Combine(to, $"{part}-{kind}"), [count, .. idx.Shape.Sizes[1..]],
+                    idx.Data.Span[..(count * idx.Shape.WithoutFirst().Count)]);
             }
         }
         return to;

@@ -17,7 +17,8 @@ public sealed class ResumeTests
         {
             bool from = File.Exists(checkpoint);
             var before = from ? File.GetLastWriteTimeUtc(checkpoint) : default;
-            using var process = Program.Start([.. from ? ["--resume", checkpoint, "--data", data, "--quiet"] : run, "--out", folder["killed"]]);
+            using var process = Program.Start([.. from ? ["--resume", checkpoint, "--data", data, "--quiet"]
+                : run, "--out", folder["killed"]]);
             // Once it has saved it is on its way, however slow the machine; then at any moment.
             while (!process.WaitForExit(2) && (!File.Exists(checkpoint) || File.GetLastWriteTimeUtc(checkpoint) == before)) { }
             if (process.WaitForExit(random.Next(1, 100))) break; // it got to the end
@@ -28,9 +29,11 @@ public sealed class ResumeTests
         Assert.IsGreaterThan(1, resumed, "no kill hit a resumed run");
         if (!File.Exists(folder["killed/lenet5-small.onnx"]))
             Program.Run("--resume", checkpoint, "--data", data, "--out", folder["killed"]).MustExit(0);
-        CollectionAssert.AreEqual(File.ReadAllBytes(folder["whole/lenet5-small.onnx"]), File.ReadAllBytes(folder["killed/lenet5-small.onnx"]));
+        CollectionAssert.AreEqual(File.ReadAllBytes(folder["whole/lenet5-small.onnx"]),
+            File.ReadAllBytes(folder["killed/lenet5-small.onnx"]));
         Assert.IsFalse(File.Exists(checkpoint), "a finished run needs no checkpoint");
-        string[] left = [.. Directory.GetFiles(folder["killed"]).Select(f => Path.GetFileName(f)).Where(name => !name.EndsWith(".tmp", StringComparison.Ordinal)).Order()];
+        string[] left = [.. Directory.GetFiles(folder["killed"]).Select(f => Path.GetFileName(f)).Where(name =>
+            !name.EndsWith(".tmp", StringComparison.Ordinal)).Order()];
         CollectionAssert.AreEqual(new[] { "lenet5-small.md", "lenet5-small.onnx" }, left);
     }
 
@@ -57,8 +60,10 @@ public sealed class ResumeTests
             process.WaitForExit();
         }
         Assert.IsTrue(File.Exists(checkpoint));
-        Program.Run("--resume", checkpoint, "--data", data, "--epochs", "7", "--out", folder["out"]).MustExit(2).MustSay("leave out what differs");
-        Program.Run("--resume", checkpoint, "--data", data, "--lr", "0.5", "--out", folder["out"]).MustExit(2).MustSay("leave out what differs");
+        Program.Run("--resume", checkpoint, "--data", data, "--epochs", "7", "--out",
+            folder["out"]).MustExit(2).MustSay("leave out what differs");
+        Program.Run("--resume", checkpoint, "--data", data, "--lr", "0.5", "--out",
+            folder["out"]).MustExit(2).MustSay("leave out what differs");
         Program.Run("--resume", checkpoint, "--out", folder["out"]).MustExit(2).MustSay("other data");
         Program.Run("--resume", folder["nowhere"], "--data", data, "--out", folder["out"]).MustExit(2).MustSay("nowhere");
         byte[] bytes = File.ReadAllBytes(checkpoint);

@@ -12,18 +12,23 @@ namespace OnnxLeNet.Numerics.Tests;
 [DoNotParallelize]
 public sealed partial class ServeTests
 {
-    /// <summary>Three hundred steps in a real browser: the loss falls, and the file that it offers for download is an ordinary model that has learnt.</summary>
+    /// <summary>Three hundred steps in a real browser: the loss falls, and the file that it offers for download is an ordinary model that
+    /// has learnt.</summary>
     [TestMethod]
     public async Task ABrowserTrainsAndGivesTheModel()
     {
         string browser = Tool.Require("chromium", "chromium-browser", "google-chrome");
         using var server = Server.Start();
         using var folder = new TemporaryFolder();
-        var (_, page, errors) = Tool.Run(browser, folder.Path, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-            "--disable-background-networking", "--disable-component-update", "--disable-sync", $"--user-data-dir={folder["profile"]}", "--enable-logging=stderr",
+        var (_, page, errors) = Tool.Run(browser, folder.Path, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
+            "--no-first-run",
+            "--disable-background-networking", "--disable-component-update", "--disable-sync", $"--user-data-dir={folder["profile"]}",
+                "--enable-logging=stderr",
             "--virtual-time-budget=600000", "--dump-dom", $"{server.Address}?steps=300");
-        string Said(string name) => Regex.Match(page, $"data-{name}=\"([^\"]*)\"").Groups[1].Value is { Length: > 0 } value ? value : throw new AssertFailedException($"the page says no {name}\n{page}\n{errors}");
-        double first = double.Parse(Said("first"), CultureInfo.InvariantCulture), last = double.Parse(Said("last"), CultureInfo.InvariantCulture);
+        string Said(string name) => Regex.Match(page, $"data-{name}=\"([^\"]*)\"").Groups[1].Value is { Length: > 0 } value ? value
+            : throw new AssertFailedException($"the page says no {name}\n{page}\n{errors}");
+        double first = double.Parse(Said("first"), CultureInfo.InvariantCulture),
+            last = double.Parse(Said("last"), CultureInfo.InvariantCulture);
         Assert.AreEqual(Math.Log(10), first, 0.4);
         Assert.IsTrue(last < 0.4, $"the loss went from {first} to {last}");
 

@@ -68,7 +68,8 @@ public sealed class StrangersModelTests
         using var folder = new TemporaryFolder();
         string data = SmallMnist.Write(folder), model = Write(folder, proto =>
         {
-            foreach (var value in proto.Graph.Input.Concat(proto.Graph.Output)) value.Type.TensorType.Shape.Dim[0] = new TensorShapeProto.Types.Dimension { DimValue = 3 };
+            foreach (var value in proto.Graph.Input.Concat(proto.Graph.Output)) value.Type.TensorType.Shape.Dim[0] =
+                new TensorShapeProto.Types.Dimension { DimValue = 3 };
         });
         Assert.AreEqual(Accuracy(folder, "evaluate", LeNet5, "--data", data), Accuracy(folder, "evaluate", model, "--data", data));
         Program.Run("validate", model, "--data", data, "--provider", "simd", "--gradients").MustExit(0);
@@ -83,7 +84,8 @@ public sealed class StrangersModelTests
         Program.Run("export", model, "--to", to, "--int8", "--data", data).MustExit(2).MustSay("--mean", "--std", "--assume");
         Assert.IsFalse(File.Exists(to));
         Program.Run("export", model, "--to", to, "--int8", "--data", data, "--assume").MustExit(0);
-        Program.Run("export", model, "--to", folder["told.onnx"], "--int8", "--data", data, "--mean", "0.1307", "--std", "0.3081").MustExit(0);
+        Program.Run("export", model, "--to", folder["told.onnx"], "--int8", "--data", data, "--mean", "0.1307", "--std",
+            "0.3081").MustExit(0);
         // The told one says from here on what its input wants; the numbers are the same.
         var (assumed, told) = (OnnxFile.Read(to), OnnxFile.Read(folder["told.onnx"]));
         Assert.IsTrue(assumed.Graph.Initializer.Equals(told.Graph.Initializer));
@@ -120,15 +122,18 @@ public sealed class StrangersModelTests
         OnnxFile.Write(OnnxExporter.Export(new Sequential { new Conv2d(1, 1, 3, padding: 1) }, new Shape(1, 32, 32), "sharpen"), images);
         OnnxFile.Write(OnnxExporter.Export(new Sequential { new Flatten(), new Linear(1024, 3) }, new Shape(1, 32, 32), "three"), three);
         var proto = OnnxFile.Read(three);
-        proto.Graph.Output.Insert(0, new ValueInfoProto { Name = proto.Graph.Node[0].Output[0], Type = proto.Graph.Output[0].Type.Clone() });
+        proto.Graph.Output.Insert(0, new ValueInfoProto { Name = proto.Graph.Node[0].Output[0],
+            Type = proto.Graph.Output[0].Type.Clone() });
         proto.Graph.Output[0].Type.TensorType.Shape.Dim[1].DimValue = 1024;
         OnnxFile.Write(proto, two);
         foreach (string engine in new[] { "own", "onnxruntime" })
         {
-            Program.Run("evaluate", images, "--data", data, "--engine", engine).MustExit(2).MustSay("a classifier gives one output [N, classes]", "validate", "--data none");
+            Program.Run("evaluate", images, "--data", data, "--engine",
+                engine).MustExit(2).MustSay("a classifier gives one output [N, classes]", "validate", "--data none");
             Program.Run("evaluate", three, "--data", data, "--engine", engine).MustExit(2).MustSay("labels 0 to 9", "3 outputs");
         }
-        Program.Run("evaluate", two, "--data", data).MustExit(2).MustSay("a classifier gives one output", "Keep the output of the classes alone");
+        Program.Run("evaluate", two, "--data", data).MustExit(2).MustSay("a classifier gives one output",
+            "Keep the output of the classes alone");
         Program.Run("validate", images, "--provider", "simd").MustExit(0).MustSay("random input is compared");
         Program.Run("validate", three, "--provider", "simd").MustExit(0).MustSay("labels 0 to 9", "random input is compared");
         Program.Run("validate", three, "--provider", "simd", "--data", data).MustExit(2).MustSay("labels 0 to 9");
@@ -169,13 +174,17 @@ public sealed class StrangersModelTests
             Program.Run("export", model, "--to", to, "--training").MustExit(2).MustSay("is the source itself");
         }
         Directory.CreateSymbolicLink(folder["linked"], folder.Path);
-        Program.Run("export", model, "--to", Path.Combine(folder["linked"], "sub", "..", "model.onnx"), "--softmax", "--data", "none").MustExit(2).MustSay("is the source itself");
-        Program.Run("export", folder["link.onnx"], "--to", model, "--softmax", "--data", "none").MustExit(2).MustSay("is the source itself");
+        Program.Run("export", model, "--to", Path.Combine(folder["linked"], "sub", "..", "model.onnx"), "--softmax", "--data",
+            "none").MustExit(2).MustSay("is the source itself");
+        Program.Run("export", folder["link.onnx"], "--to", model, "--softmax", "--data",
+            "none").MustExit(2).MustSay("is the source itself");
         CollectionAssert.AreEqual(before, File.ReadAllBytes(model));
         Program.Run("export", model, "--to", model, "--softmax", "--data", "none", "--force").MustExit(0);
         CollectionAssert.AreNotEqual(before, File.ReadAllBytes(model));
-        Program.Run("export", model, "--to", Path.Combine(folder["new"], "a.onnx"), "--data", "none").MustExit(0).MustSay("folder", "is new");
-        Program.Run("export", model, "--to", Path.Combine(folder["no"], "where", "a.onnx"), "--data", "none").MustExit(2).MustSay("there is no folder");
+        Program.Run("export", model, "--to", Path.Combine(folder["new"], "a.onnx"), "--data", "none").MustExit(0).MustSay("folder",
+            "is new");
+        Program.Run("export", model, "--to", Path.Combine(folder["no"], "where", "a.onnx"), "--data",
+            "none").MustExit(2).MustSay("there is no folder");
     }
 
     private static string Write(TemporaryFolder folder, Action<ModelProto> change)
@@ -194,5 +203,6 @@ public sealed class StrangersModelTests
         return folder.Json("out.json")["accuracy"] is { } accuracy ? (double)accuracy : double.NaN;
     }
 
-    private static float[] Floats(TensorProto tensor) => System.Runtime.InteropServices.MemoryMarshal.Cast<byte, float>(tensor.RawData.Span).ToArray();
+    private static float[] Floats(TensorProto tensor) =>
+        System.Runtime.InteropServices.MemoryMarshal.Cast<byte, float>(tensor.RawData.Span).ToArray();
 }

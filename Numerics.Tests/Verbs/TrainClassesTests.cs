@@ -16,7 +16,8 @@ public sealed class TrainClassesTests
         using var folder = new TemporaryFolder();
         string data = model == "lenet-rgb" ? Cifar(folder, classes) : Labelled(folder, n => n % classes);
         string[] train = ["--model", model, "--data", data, "--epochs", "1", "--seed", "2"];
-        var run = Program.Run([.. train, "--out", folder["out"], "--json", folder["run.json"]]).MustExit(0).MustSay($"{layer} has {classes} outputs here, one for each class of data, in place of 10");
+        var run = Program.Run([.. train, "--out", folder["out"], "--json",
+            folder["run.json"]]).MustExit(0).MustSay($"{layer} has {classes} outputs here, one for each class of data, in place of 10");
         Assert.Contains($"out_features={classes}, bias=True", run.Output);
         string file = folder[$"out/{model}-data.onnx"];
         using (var loaded = OrtModel.Load(file))
@@ -51,7 +52,8 @@ public sealed class TrainClassesTests
         Program.Run("evaluate", folder["out/lenet5-data.partial.onnx"], "--data", data).MustExit(0);
         Program.Run("--resume", folder["out/lenet5-data.checkpoint"], "--data", data, "--out", folder["out"]).MustExit(0);
         CollectionAssert.AreEqual(File.ReadAllBytes(folder["whole/lenet5-data.onnx"]), File.ReadAllBytes(folder["out/lenet5-data.onnx"]));
-        CollectionAssert.AreEqual(new[] { "lenet5-data.md", "lenet5-data.onnx" }, Directory.GetFiles(folder["out"]).Select(file => Path.GetFileName(file)).Order().ToArray());
+        CollectionAssert.AreEqual(new[] { "lenet5-data.md", "lenet5-data.onnx" },
+            Directory.GetFiles(folder["out"]).Select(file => Path.GetFileName(file)).Order().ToArray());
     }
 
     [TestMethod]
@@ -60,16 +62,19 @@ public sealed class TrainClassesTests
         using var folder = new TemporaryFolder();
         // Training images of 0, 2 and 5; test images of 0 to 6.
         string data = Labelled(folder, n => new[] { 0, 2, 5 }[n % 3], n => n % 7);
-        Program.Run("--data", data, "--epochs", "1", "--out", folder["out"]).MustExit(0).MustSay("fc3 has 7 outputs here", "of the classes 0 to 6, 4 have no training image: 1, 3, 4, 6");
+        Program.Run("--data", data, "--epochs", "1", "--out", folder["out"]).MustExit(0).MustSay("fc3 has 7 outputs here",
+            "of the classes 0 to 6, 4 have no training image: 1, 3, 4, 6");
         data = Labelled(folder, n => n % 2 * 200);
-        Program.Run("--data", data, "--epochs", "1", "--out", folder["out"]).MustExit(0).MustSay("fc3 has 201 outputs here", "199 have no training image: 1, 2, 3", ", …");
+        Program.Run("--data", data, "--epochs", "1", "--out", folder["out"]).MustExit(0).MustSay("fc3 has 201 outputs here",
+            "199 have no training image: 1, 2, 3", ", …");
     }
 
     [TestMethod]
     public void OneClassIsRefused()
     {
         using var folder = new TemporaryFolder();
-        Program.Run("--data", Labelled(folder, _ => 0), "--out", folder["out"]).MustExit(2).MustSay("every label is 0", "at least two classes");
+        Program.Run("--data", Labelled(folder, _ => 0), "--out", folder["out"]).MustExit(2).MustSay("every label is 0",
+            "at least two classes");
         Assert.IsFalse(Directory.Exists(folder["out"]));
     }
 
@@ -79,7 +84,8 @@ public sealed class TrainClassesTests
         using var folder = new TemporaryFolder();
         string data = Labelled(folder, n => n % 3, side: 20);
         Program.Run("--data", data, "--out", folder["out"]).MustExit(2)
-            .MustSay("lenet5 takes images of [1, 32, 32]", "[1, 20, 20]", "[1, 24, 24]", "fc1: Linear(in_features=400, out_features=120, bias=True)", "[400]", "[144]");
+            .MustSay("lenet5 takes images of [1, 32, 32]", "[1, 20, 20]", "[1, 24, 24]",
+                "fc1: Linear(in_features=400, out_features=120, bias=True)", "[400]", "[144]");
         Assert.IsFalse(Directory.Exists(folder["out"]));
     }
 
@@ -94,7 +100,8 @@ public sealed class TrainClassesTests
             byte[] pixels = new byte[count * side * side];
             random.NextBytes(pixels);
             SmallMnist.WriteIdx(Path.Combine(to, $"{part}-images-idx3-ubyte"), [count, side, side], pixels);
-            SmallMnist.WriteIdx(Path.Combine(to, $"{part}-labels-idx1-ubyte"), [count], [.. Enumerable.Range(0, count).Select(n => (byte)of(n))]);
+            SmallMnist.WriteIdx(Path.Combine(to, $"{part}-labels-idx1-ubyte"), [count],
+                [.. Enumerable.Range(0, count).Select(n => (byte)of(n))]);
         }
         return to;
     }

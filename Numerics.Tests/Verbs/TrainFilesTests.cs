@@ -30,18 +30,21 @@ public sealed class TrainFilesTests
         byte[] kept = File.ReadAllBytes(folder[Name + ".onnx"]), card = File.ReadAllBytes(folder[Name + ".md"]);
         CollectionAssert.AreNotEqual(first, kept);
 
-        Program.Run(bad).MustExit(0).MustSay("lenet5-small.onnx was kept", Say($"{100 * better:F2}%, the new model's {100 * worse:F2}%"), "lenet5-small.new.onnx", "--force");
+        Program.Run(bad).MustExit(0).MustSay("lenet5-small.onnx was kept", Say($"{100 * better:F2}%, the new model's {100 * worse:F2}%"),
+            "lenet5-small.new.onnx", "--force");
         CollectionAssert.AreEqual(kept, File.ReadAllBytes(folder[Name + ".onnx"]));
         CollectionAssert.AreEqual(card, File.ReadAllBytes(folder[Name + ".md"]));
         CollectionAssert.AreEqual(first, File.ReadAllBytes(folder[Name + ".new.onnx"]));
         Assert.StartsWith("# lenet5-small.new.onnx\n", File.ReadAllText(folder[Name + ".new.md"]));
         var json = folder.Json("run.json");
-        Assert.IsTrue((bool)json["putAside"]! && ((string)json["model"]!).EndsWith("lenet5-small.new.onnx", StringComparison.Ordinal) && (double)json["testAccuracyBefore"]! == better, $"{json}");
+        Assert.IsTrue((bool)json["putAside"]! && ((string)json["model"]!).EndsWith("lenet5-small.new.onnx", StringComparison.Ordinal)
+            && (double)json["testAccuracyBefore"]! == better, $"{json}");
 
         Program.Run([.. bad, "--force"]).MustExit(0).MustSay("takes the place of a better model", Say($"{100 * better:F2}%"));
         CollectionAssert.AreEqual(first, File.ReadAllBytes(folder[Name + ".onnx"]));
         Assert.IsFalse((bool)folder.Json("run.json")["putAside"]!);
-        CollectionAssert.AreEqual(new[] { "lenet5-small.md", "lenet5-small.new.md", "lenet5-small.new.onnx", "lenet5-small.onnx" }, FilesIn(folder["out"]));
+        CollectionAssert.AreEqual(new[] { "lenet5-small.md", "lenet5-small.new.md", "lenet5-small.new.onnx", "lenet5-small.onnx" },
+            FilesIn(folder["out"]));
     }
 
     [TestMethod]
@@ -68,7 +71,8 @@ public sealed class TrainFilesTests
         {
             file => File.WriteAllText(file, "notes of mine"),
             file => OnnxFile.Write(OnnxExporter.Export(small, new Shape(1, 5, 4), "small"), file),
-            file => OnnxFile.Write(OnnxExporter.Export(Networks.LeNet5(1), new Shape(1, 32, 32), "other", new Dictionary<string, string> { ["input.mean"] = "0.5", ["input.std"] = "0.5" }), file),
+            file => OnnxFile.Write(OnnxExporter.Export(Networks.LeNet5(1), new Shape(1, 32, 32), "other",
+                new Dictionary<string, string> { ["input.mean"] = "0.5", ["input.std"] = "0.5" }), file),
         })
         {
             write(folder[Name + ".onnx"]);
@@ -85,7 +89,8 @@ public sealed class TrainFilesTests
     {
         using var folder = new TemporaryFolder();
         SmallMnist.Write(folder);
-        var run = Program.RunIn(folder.Path, "--data", "small", "--epochs", "1", "--json", "run.json").MustExit(0).MustSay("made the folder models");
+        var run = Program.RunIn(folder.Path, "--data", "small", "--epochs", "1", "--json",
+            "run.json").MustExit(0).MustSay("made the folder models");
         CollectionAssert.AreEqual(new[] { "models", "run.json", "small" }, folder.Files);
         CollectionAssert.AreEqual(new[] { "lenet5-small.md", "lenet5-small.onnx" }, FilesIn(folder["models"]));
         Assert.AreEqual("models/lenet5-small.onnx", (string)folder.Json("run.json")["model"]!);
@@ -99,10 +104,14 @@ public sealed class TrainFilesTests
         using var folder = new TemporaryFolder();
         foreach (string made in new[] { "models", "deep" }) Directory.CreateDirectory(folder[made]);
         File.WriteAllText(folder["OnnxLeNet.sln"], "");
-        foreach (string file in new[] { "lenet5-mnist.onnx", "lenet5-mnist.md" }) File.Copy(Path.Combine(Repository.Root, "models", file), folder["models/" + file]);
-        Program.RunIn(folder["deep"], "--epochs", "1").MustExit(0).MustSay("lenet5-mnist.onnx was kept: its test accuracy is 99.38%", "lenet5-mnist.new.onnx");
-        CollectionAssert.AreEqual(File.ReadAllBytes(Path.Combine(Repository.Root, "models", "lenet5-mnist.onnx")), File.ReadAllBytes(folder["models/lenet5-mnist.onnx"]));
-        CollectionAssert.AreEqual(new[] { "lenet5-mnist.md", "lenet5-mnist.new.md", "lenet5-mnist.new.onnx", "lenet5-mnist.onnx" }, FilesIn(folder["models"]));
+        foreach (string file in new[] { "lenet5-mnist.onnx", "lenet5-mnist.md" }) File.Copy(Path.Combine(Repository.Root, "models", file),
+            folder["models/" + file]);
+        Program.RunIn(folder["deep"], "--epochs", "1").MustExit(0).MustSay("lenet5-mnist.onnx was kept: its test accuracy is 99.38%",
+            "lenet5-mnist.new.onnx");
+        CollectionAssert.AreEqual(File.ReadAllBytes(Path.Combine(Repository.Root, "models", "lenet5-mnist.onnx")),
+            File.ReadAllBytes(folder["models/lenet5-mnist.onnx"]));
+        CollectionAssert.AreEqual(new[] { "lenet5-mnist.md", "lenet5-mnist.new.md", "lenet5-mnist.new.onnx", "lenet5-mnist.onnx" },
+            FilesIn(folder["models"]));
         Assert.IsEmpty(Directory.GetFileSystemEntries(folder["deep"]));
     }
 
@@ -137,17 +146,21 @@ public sealed class TrainFilesTests
             Program.Finish(process).MustExit(130);
         }
         byte[] bytes = File.ReadAllBytes(checkpoint), partial = File.ReadAllBytes(folder[Name + ".partial.onnx"]);
-        Program.Run("--data", data, "--epochs", "1", "--out", folder["out"]).MustExit(0).MustSay("lenet5-small.earlier.checkpoint", "--resume");
+        Program.Run("--data", data, "--epochs", "1", "--out", folder["out"]).MustExit(0).MustSay("lenet5-small.earlier.checkpoint",
+            "--resume");
         CollectionAssert.AreEqual(bytes, File.ReadAllBytes(folder[Name + ".earlier.checkpoint"]));
         CollectionAssert.AreEqual(partial, File.ReadAllBytes(folder[Name + ".partial.onnx"]));
         CollectionAssert.AreEqual(
-            new[] { "lenet5-small.earlier.checkpoint", "lenet5-small.md", "lenet5-small.onnx", "lenet5-small.partial.onnx" }, FilesIn(folder["out"]));
+            new[] { "lenet5-small.earlier.checkpoint", "lenet5-small.md", "lenet5-small.onnx", "lenet5-small.partial.onnx" },
+                FilesIn(folder["out"]));
         // Below the floor the finished model is left, as ever, and nothing is put aside.
-        Program.Run("--data", data, "--epochs", "1", "--seed", "3", "--out", folder["out"], "--min-accuracy", "1").MustExit(1).MustSay("lenet5-small.unproven.onnx");
+        Program.Run("--data", data, "--epochs", "1", "--seed", "3", "--out", folder["out"], "--min-accuracy",
+            "1").MustExit(1).MustSay("lenet5-small.unproven.onnx");
         Assert.IsFalse(File.Exists(folder[Name + ".new.onnx"]));
     }
 
     private static string Say(FormattableString text) => text.ToString(System.Globalization.CultureInfo.InvariantCulture);
 
-    private static string[] FilesIn(string folder) => [.. Directory.GetFileSystemEntries(folder).Select(file => Path.GetFileName(file)).Order()];
+    private static string[] FilesIn(string folder) =>
+        [.. Directory.GetFileSystemEntries(folder).Select(file => Path.GetFileName(file)).Order()];
 }

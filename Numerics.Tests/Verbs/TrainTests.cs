@@ -36,7 +36,8 @@ public sealed class TrainTests
         var metadata = OnnxFile.Metadata(model);
         Assert.AreEqual("0,1,2,3,4,5,6,7,8,9", metadata["classes"]);
         Assert.AreEqual("1", metadata["seed"]);
-        Assert.AreEqual((double)json["testAccuracy"]!, double.Parse(metadata["test.accuracy"], System.Globalization.CultureInfo.InvariantCulture));
+        Assert.AreEqual((double)json["testAccuracy"]!,
+            double.Parse(metadata["test.accuracy"], System.Globalization.CultureInfo.InvariantCulture));
         Assert.Contains((string)json["sha256"]!, File.ReadAllText(folder["lenet5-mnist.md"]), StringComparison.Ordinal);
     }
 
@@ -48,7 +49,8 @@ public sealed class TrainTests
         var files = new List<byte[]>();
         foreach (string threads in new[] { "1", "2", "4" })
         {
-            Program.Run("train", "--data", data, "--epochs", "2", "--threads", threads, "--seed", "5", "--out", folder[threads]).MustExit(0);
+            Program.Run("train", "--data", data, "--epochs", "2", "--threads", threads, "--seed", "5", "--out",
+                folder[threads]).MustExit(0);
             files.Add(File.ReadAllBytes(folder[$"{threads}/lenet5-small.onnx"]));
         }
         CollectionAssert.AreEqual(files[0], files[1]);
@@ -103,7 +105,8 @@ public sealed class TrainTests
     [TestMethod]
     public void TheCommittedModelIsWhatItsCardSays()
     {
-        string file = Path.Combine(Repository.Root, "models", "lenet5-mnist.onnx"), card = File.ReadAllText(Path.ChangeExtension(file, ".md"));
+        string file = Path.Combine(Repository.Root, "models", "lenet5-mnist.onnx"),
+            card = File.ReadAllText(Path.ChangeExtension(file, ".md"));
         byte[] bytes = File.ReadAllBytes(file);
         Assert.Contains(Convert.ToHexStringLower(System.Security.Cryptography.SHA256.HashData(bytes)), card, StringComparison.Ordinal);
         Assert.Contains($"{bytes.Length:N0} bytes", card, StringComparison.Ordinal);
@@ -133,7 +136,8 @@ public sealed class TrainTests
         while (process.StandardOutput.ReadLine() is { } line && !line.Contains("epoch  2/", StringComparison.Ordinal)) { }
         using (var kill = Process.Start("kill", ["-INT", $"{process.Id}"])) kill.WaitForExit();
         Program.Finish(process).MustExit(130).MustSay("Interrupted at epoch", "lenet5-small.partial.onnx", "--resume");
-        CollectionAssert.AreEqual(new[] { "lenet5-small.checkpoint", "lenet5-small.partial.onnx" }, Directory.GetFiles(folder["out"]).Select(f => Path.GetFileName(f)).Order().ToArray());
+        CollectionAssert.AreEqual(new[] { "lenet5-small.checkpoint", "lenet5-small.partial.onnx" },
+            Directory.GetFiles(folder["out"]).Select(f => Path.GetFileName(f)).Order().ToArray());
         Program.Run("evaluate", folder["out/lenet5-small.partial.onnx"], "--data", folder["small"]).MustExit(0);
     }
 }

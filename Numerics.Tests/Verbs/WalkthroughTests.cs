@@ -90,7 +90,8 @@ public sealed class WalkthroughTests
     public void TheBiasOfDocument000AfterItsUpdates()
     {
         string output = Run("uneven-pools");
-        Close.Assert("by hand", [-0.1246, -0.1724, 0.0370, -0.0714, 0.0922, 0.1356], NumbersAfter(output, "and update parameter:"), 0, 1.5e-4);
+        Close.Assert("by hand", [-0.1246, -0.1724, 0.0370, -0.0714, 0.0922, 0.1356], NumbersAfter(output, "and update parameter:"), 0,
+            1.5e-4);
         Close.Assert("by SGD", [-0.1256, -0.1731, 0.0364, -0.0726, 0.0919, 0.1355], NumbersAfter(output, "after sgd"), 0, 1.5e-4);
     }
 
@@ -105,14 +106,16 @@ public sealed class WalkthroughTests
 
     [TestMethod]
     public void LeNet5() => Follow("002", "lenet5", 9,
-        "(fc1): Linear(in_features=400, out_features=120, bias=True)", "10\ntorch.Size([6, 1, 5, 5])\n", "grad_fn=<AddmmBackward0>)", "grad_fn=<MseLossBackward0>)",
+        "(fc1): Linear(in_features=400, out_features=120, bias=True)", "10\ntorch.Size([6, 1, 5, 5])\n", "grad_fn=<AddmmBackward0>)",
+            "grad_fn=<MseLossBackward0>)",
         "input -> Conv2d -> ReLU -> MaxPool2d -> Conv2d -> ReLU -> MaxPool2d -> Flatten -> Linear -> ReLU -> Linear -> ReLU -> Linear -> MSELoss -> loss\n",
         "<MseLossBackward0>\n<AddmmBackward0>\n<AccumulateGrad>\n", "<ReluBackward0>\n",
         $"conv1.bias.grad before backward:\n{Zeros}\n", "conv1.bias.grad after backward:\ntensor([");
 
     [TestMethod]
     public void Gradients() => Follow("003", "gradients", 11,
-        LeNet3, "10\ntorch.Size([6, 1, 3, 3])\n", "grad_fn=<AddmmBackward0>)", "grad_fn=<MseLossBackward0>)", "<MseLossBackward0>\n<AddmmBackward0>\n",
+        LeNet3, "10\ntorch.Size([6, 1, 3, 3])\n", "grad_fn=<AddmmBackward0>)", "grad_fn=<MseLossBackward0>)",
+            "<MseLossBackward0>\n<AddmmBackward0>\n",
         $"conv1.bias.grad before backward\n{Zeros}\n", "error: MSELoss()", "a second time", "error: ", "a second time",
         "tensor([3.]) tensor([",
         "grads:\ntensor([[3.]])\ntensor([1.])\ngrads:\ntensor([[6.]])\ntensor([2.])\ngrads:\ntensor([[9.]])\ntensor([3.])\n",
@@ -132,10 +135,13 @@ public sealed class WalkthroughTests
         torch.Size([1, 1, 198, 198])
         """,
         "AvgPool2d(kernel_size=2, stride=2, padding=0)", "[]\ntorch.Size([1, 1, 100, 100])\n",
-        "(conv): Conv2d(3, 3,", "(bn): BatchNorm2d(3, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True)", "(activation): ReLU()",
-        "torch.Size([1, 3, 2, 2])", "error: 1: BatchNorm1d(3,", "error: a ModuleList", "<NllLossBackward0>", "error: CrossEntropyLoss() takes labels as integers",
+        "(conv): Conv2d(3, 3,", "(bn): BatchNorm2d(3, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True)",
+            "(activation): ReLU()",
+        "torch.Size([1, 3, 2, 2])", "error: 1: BatchNorm1d(3,", "error: a ModuleList", "<NllLossBackward0>",
+            "error: CrossEntropyLoss() takes labels as integers",
         "(3): Conv2d(6, 16, kernel_size=(6, 6), stride=(1, 1))",
-        "error: classifier.0: Linear(in_features=400, out_features=120, bias=True) takes samples of shape [400], got [256]", "a batch of 25 is refused",
+        "error: classifier.0: Linear(in_features=400, out_features=120, bias=True) takes samples of shape [400], got [256]",
+            "a batch of 25 is refused",
         "Parameter containing:", "'net.features.parameters()'", "lr 0.001, 4 parameters\nlr 0.01, 6 parameters\n", "lr 0.0002\nlr 0.001\n",
         "features.0.weight\nfeatures.0.bias\nfeatures.3.weight\n", "classifier.4.bias\n", "## cuda()", "2 replicas, 6 rows gathered");
 
@@ -174,14 +180,16 @@ public sealed class WalkthroughTests
             Same("P5\n5 3\n255\n", expected, File.ReadAllBytes(Path.Combine(output, "sharpen.pgm")));
             expected.Clear();
             for (int y = 0; y < 4; y += 2)
-                for (int x = 0; x < 6; x += 2) expected.Add((byte)Math.Round((At(y, x) + At(y, x + 1) + At(y + 1, x) + At(y + 1, x + 1)) / 4.0));
+                for (int x = 0; x < 6; x += 2) expected.Add((byte)Math.Round((At(y, x) + At(y, x + 1) + At(y + 1, x)
+                    + At(y + 1, x + 1)) / 4.0));
             Same("P5\n3 2\n255\n", expected, File.ReadAllBytes(Path.Combine(output, "avgpool.pgm")));
         }
     }
 
     [TestMethod]
     [DataRow("walkthrough", "name a walkthrough", "uneven-pools (000)", "layers (004)")]
-    [DataRow("walkthrough 005", "there is no walkthrough '005'", "uneven-pools (000)", "output-sizes (001)", "lenet5 (002)", "gradients (003)", "layers (004)")]
+    [DataRow("walkthrough 005", "there is no walkthrough '005'", "uneven-pools (000)", "output-sizes (001)", "lenet5 (002)",
+        "gradients (003)", "layers (004)")]
     [DataRow("walkthrough layers --image {0}/nowhere.pgm", "there is no file", "nowhere.pgm")]
     [DataRow("walkthrough layers --image {0}/text", "is no PGM image")]
     [DataRow("walkthrough layers --image {0}/cut.pgm", "is cut short")]
@@ -231,14 +239,16 @@ public sealed class WalkthroughTests
         string built = AppContext.BaseDirectory.Replace('\\', '/'), script = File.ReadAllText(Script("layers"));
         Assert.Contains("#r \"../bin/Release/net10.0/OnnxLeNet.Scripts.dll\"", script, StringComparison.Ordinal);
         File.WriteAllText(folder["layers.fsx"], script.Replace("../bin/Release/net10.0/", built, StringComparison.Ordinal));
-        var info = new ProcessStartInfo("dotnet", ["fsi", folder["layers.fsx"]]) { RedirectStandardOutput = true, RedirectStandardError = true };
+        var info = new ProcessStartInfo("dotnet", ["fsi", folder["layers.fsx"]]) { RedirectStandardOutput = true,
+            RedirectStandardError = true };
         Process? process = null;
         try { process = Process.Start(info); }
         catch (Win32Exception error) { Assert.Inconclusive($"dotnet does not start: {error.Message}"); }
         using (process)
         {
             var run = Program.Finish(process!);
-            if (run.ExitCode != 0 && (run.Output + run.Errors).Contains("fsi does not exist", StringComparison.Ordinal)) Assert.Inconclusive("this SDK has no fsi");
+            if (run.ExitCode != 0 && (run.Output + run.Errors).Contains("fsi does not exist",
+                StringComparison.Ordinal)) Assert.Inconclusive("this SDK has no fsi");
             run.MustExit(0);
             Assert.Contains("checks, all hold\n", run.Output.ReplaceLineEndings("\n"), StringComparison.Ordinal);
             Assert.AreEqual(Run("layers").Split("\n## cuda()")[0], run.Output.ReplaceLineEndings("\n").Split("\n## cuda()")[0]);
@@ -247,11 +257,13 @@ public sealed class WalkthroughTests
 
     private static string Script(string name) => Path.Combine(Repository.Root, "Scripts", "Walkthroughs", name + ".fsx");
 
-    private static string[] Names() => Program.Run("walkthrough", "--list").MustExit(0).Output.Split(['\n', '\r'], StringSplitOptions.RemoveEmptyEntries);
+    private static string[] Names() => Program.Run("walkthrough", "--list").MustExit(0).Output.Split(['\n', '\r'],
+        StringSplitOptions.RemoveEmptyEntries);
 
     private static string Run(string name) => Program.Run("walkthrough", name).MustExit(0).Output.ReplaceLineEndings("\n");
 
-    /// <summary>Runs a walkthrough by its number and by its name, and fails unless these parts are printed in this order, and every check holds.</summary>
+    /// <summary>Runs a walkthrough by its number and by its name, and fails unless these parts are printed in this order, and every check
+    /// holds.</summary>
     private static void Follow(string number, string name, int checks, params string[] parts)
     {
         string output = Run(number);
@@ -281,6 +293,7 @@ public sealed class WalkthroughTests
         Assert.AreEqual(header, System.Text.Encoding.ASCII.GetString(file[..header.Length]));
         byte[] actual = file[header.Length..];
         Assert.HasCount(expected.Count, actual);
-        for (int i = 0; i < actual.Length; i++) Assert.IsLessThanOrEqualTo(1, Math.Abs(expected[i] - actual[i]), $"pixel {i}: {expected[i]} or one off, got {actual[i]}");
+        for (int i = 0; i < actual.Length; i++) Assert.IsLessThanOrEqualTo(1, Math.Abs(expected[i] - actual[i]),
+            $"pixel {i}: {expected[i]} or one off, got {actual[i]}");
     }
 }

@@ -40,5 +40,6 @@ public sealed record IdxFile(Shape Shape, ReadOnlyMemory<byte> Data)
         return new IdxFile(new Shape(sizes), bytes.AsMemory(header));
     }
 
-    private static string Hex(byte[] bytes) => bytes.Length == 0 ? "nothing" : BitConverter.ToString(bytes, 0, Math.Min(4, bytes.Length)).Replace('-', ' ');
+    private static string Hex(byte[] bytes) =>
+        bytes.Length == 0 ? "nothing" : BitConverter.ToString(bytes, 0, Math.Min(4, bytes.Length)).Replace('-', ' ');
 }

@@ -10,7 +10,8 @@ public sealed record WindowGeometry
     /// <summary>A window; every size is (height, width).</summary>
     /// <param name="kernel">Taps.</param>
     /// <param name="stride">Steps between output positions.</param>
-    /// <param name="padding">Padding on each side, or only above and on the left where <paramref name="paddingEnd"/> says the other.</param>
+    /// <param name="padding">Padding on each side, or only above and on the left where <paramref name="paddingEnd"/> says the
+    /// other.</param>
     /// <param name="dilation">Distance between taps.</param>
     /// <param name="ceilMode">Whether output sizes are rounded up, so that a last window may reach past the padding.</param>
     /// <param name="paddingEnd">Padding below and on the right; as <paramref name="padding"/> if not given.</param>

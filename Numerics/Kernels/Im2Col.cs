@@ -17,7 +17,8 @@ internal static class Im2Col
     /// <param name="x">[N × C·H·W].</param>
     /// <param name="columns">[N·oH·oW × C·kH·kW].</param>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Forward(WindowGeometry g, int samples, Shape input, (int H, int W) output, ReadOnlySpan<float> x, Span<float> columns)
+    public static void Forward(WindowGeometry g, int samples, Shape input, (int H, int W) output, ReadOnlySpan<float> x,
+        Span<float> columns)
     {
         int run = output.W * samples, at = 0;
         for (int c = 0; c < input[0]; c++)
@@ -45,7 +46,8 @@ internal static class Im2Col
     /// <summary>dx[n, c, ih, iw] += every column entry that im2col took from there. Adds.</summary>
     /// <inheritdoc cref="Forward"/>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Backward(WindowGeometry g, int samples, Shape input, (int H, int W) output, ReadOnlySpan<float> columns, Span<float> dx)
+    public static void Backward(WindowGeometry g, int samples, Shape input, (int H, int W) output, ReadOnlySpan<float> columns,
+        Span<float> dx)
     {
         int run = output.W * samples, at = 0;
         for (int c = 0; c < input[0]; c++)

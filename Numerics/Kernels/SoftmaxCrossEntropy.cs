@@ -18,13 +18,16 @@ internal static unsafe class SoftmaxCrossEntropy
     /// <param name="losses">[N].</param>
     /// <param name="maxima">[N], the largest logit of each sample.</param>
     /// <param name="dx">[N × C].</param>
-    public static void ForwardBackward(int samples, int classes, ReadOnlySpan<float> x, ReadOnlySpan<int> labels, int ignoreIndex, float scale,
+    public static void ForwardBackward(int samples, int classes, ReadOnlySpan<float> x, ReadOnlySpan<int> labels, int ignoreIndex,
+        float scale,
         Span<float> losses, Span<float> maxima, Span<float> dx)
     {
-        if (x.Length != (long)samples * classes || dx.Length != x.Length || labels.Length != samples || losses.Length != samples || maxima.Length != samples)
+        if (x.Length != (long)samples * classes || dx.Length != x.Length || labels.Length != samples || losses.Length != samples
+            || maxima.Length != samples)
             throw new ArgumentException($"cross-entropy of {samples}×{classes}: arrays of {x.Length}, {labels.Length}, {losses.Length} and {dx.Length} elements do not fit");
         fixed (float* px = x, pl = losses, pm = maxima, pdx = dx)
-            VectorKernel.Run(new Kernel { Samples = samples, Classes = classes, X = px, Scale = scale, Losses = pl, Maxima = pm, Dx = pdx });
+            VectorKernel.Run(new Kernel { Samples = samples, Classes = classes, X = px, Scale = scale, Losses = pl, Maxima = pm,
+                Dx = pdx });
         for (int n = 0; n < samples; n++)
         {
             if (labels[n] == ignoreIndex)
@@ -72,7 +75,8 @@ internal static unsafe class SoftmaxCrossEntropy
         }
 
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        private readonly void Strip<S, V>(float* x, nint step, float* losses, float* maxima, float* dx, nint stepDx) where S : struct, ISimd<V, float> where V : struct
+        private readonly void Strip<S, V>(float* x, nint step, float* losses, float* maxima, float* dx, nint stepDx) where S
+            : struct, ISimd<V, float> where V : struct
         {
             V max = S.Load(x);
             for (int j = 1; j < Classes; j++) max = S.Max(max, S.Load(x + j * step));

@@ -14,8 +14,10 @@ public abstract class BatchNorm : Layer, IBatchStatistics
     private protected BatchNorm(int numFeatures, double eps, double? momentum, bool affine, bool trackRunningStats)
     {
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(numFeatures);
-        if (!(eps >= 0 && double.IsFinite(eps))) throw new ArgumentOutOfRangeException(nameof(eps), eps, "eps is a finite number of 0 or more");
-        if (momentum is { } m && !(m >= 0 && m <= 1)) throw new ArgumentOutOfRangeException(nameof(momentum), momentum, "the momentum is a number from 0 to 1, or none for a cumulative mean");
+        if (!(eps >= 0 && double.IsFinite(eps))) throw new ArgumentOutOfRangeException(nameof(eps), eps,
+            "eps is a finite number of 0 or more");
+        if (momentum is { } m && !(m >= 0 && m <= 1)) throw new ArgumentOutOfRangeException(nameof(momentum), momentum,
+            "the momentum is a number from 0 to 1, or none for a cumulative mean");
         (NumFeatures, Eps, Momentum) = (numFeatures, eps, momentum);
         if (affine)
         {
@@ -240,17 +242,20 @@ public abstract class BatchNorm : Layer, IBatchStatistics
 /// <param name="momentum">How far the running estimates move in a step; null makes them the mean over all steps.</param>
 /// <param name="affine">Whether γ and β are learned.</param>
 /// <param name="trackRunningStats">Whether running estimates are kept; without, evaluation uses the batch's own.</param>
-public sealed class BatchNorm1d(int numFeatures, double eps = 1e-5, double? momentum = 0.1, bool affine = true, bool trackRunningStats = true)
+public sealed class BatchNorm1d(int numFeatures, double eps = 1e-5, double? momentum = 0.1, bool affine = true,
+    bool trackRunningStats = true)
     : BatchNorm(numFeatures, eps, momentum, affine, trackRunningStats)
 {
     private protected override Shape Single => new(1, NumFeatures);
 
-    private protected override string? Refuse(Shape sample) => sample.Rank is 1 or 2 ? null : $"2-D or 3-D input [N, {NumFeatures}] or [N, {NumFeatures}, L]";
+    private protected override string? Refuse(Shape sample) =>
+        sample.Rank is 1 or 2 ? null : $"2-D or 3-D input [N, {NumFeatures}] or [N, {NumFeatures}, L]";
 }
 
 /// <summary>Batch normalization of images [N, C, H, W].</summary>
 /// <inheritdoc cref="BatchNorm1d"/>
-public sealed class BatchNorm2d(int numFeatures, double eps = 1e-5, double? momentum = 0.1, bool affine = true, bool trackRunningStats = true)
+public sealed class BatchNorm2d(int numFeatures, double eps = 1e-5, double? momentum = 0.1, bool affine = true,
+    bool trackRunningStats = true)
     : BatchNorm(numFeatures, eps, momentum, affine, trackRunningStats)
 {
     private protected override Shape Single => new(1, NumFeatures, 1, 1);

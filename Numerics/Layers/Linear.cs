@@ -50,7 +50,8 @@ public sealed class Linear : Layer
     {
         // Y[N×out] = X[N×in] · V[in×out] + b
         Scratch.FillColumns(y.Values, x.Count, Bias?.Value.Data);
-        Products.Multiply(false, false, x.Values, x.Count, InFeatures, Weight.Value.Data, InFeatures, OutFeatures, Bias is null ? 0 : 1, y.Values);
+        Products.Multiply(false, false, x.Values, x.Count, InFeatures, Weight.Value.Data, InFeatures, OutFeatures, Bias is null ? 0
+            : 1, y.Values);
     }
 
     /// <inheritdoc/>
@@ -72,7 +73,8 @@ public sealed class Linear : Layer
     public override GradFn GradFnFor(GradFn? input)
     {
         var weight = Weight.RequiresGrad ? new GradFn("TBackward0", null, [GradFn.Leaf("weight", Weight)]) : null;
-        return Bias is null ? new("MmBackward0", this, [input, weight]) : new("AddmmBackward0", this, [GradFn.Leaf("bias", Bias), input, weight]);
+        return Bias is null ? new("MmBackward0", this, [input, weight])
+            : new("AddmmBackward0", this, [GradFn.Leaf("bias", Bias), input, weight]);
     }
 
     /// <inheritdoc/>

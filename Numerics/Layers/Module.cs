@@ -298,7 +298,8 @@ public abstract class Module
     {
         ArgumentNullException.ThrowIfNull(x);
         // A single axis is one sample of features, as torch.nn.Linear takes it.
-        return x.Shape.Rank == 1 ? Forward(Batch.FromTensor(x.Unsqueeze(0))).ToTensor().Squeeze(0) : Forward(Batch.FromTensor(x)).ToTensor();
+        return x.Shape.Rank == 1 ? Forward(Batch.FromTensor(x.Unsqueeze(0))).ToTensor().Squeeze(0)
+            : Forward(Batch.FromTensor(x)).ToTensor();
     }
 
     /// <summary>
@@ -341,7 +342,8 @@ public abstract class Module
         if (children.Count == 0) return $"{TypeName}({Describe()})";
         var text = new StringBuilder(TypeName).Append("(\n");
         foreach (var (name, child) in children)
-            text.Append("  (").Append(name).Append("): ").Append(child.ToString()!.Replace("\n", "\n  ", StringComparison.Ordinal)).Append('\n');
+            text.Append("  (").Append(name).Append("): ").Append(child.ToString()!.Replace("\n", "\n  ",
+                StringComparison.Ordinal)).Append('\n');
         return text.Append(')').ToString();
     }
 

@@ -3,7 +3,8 @@ namespace OnnxLeNet.Numerics;
 /// <summary>What layers do with the buffers in their saved state.</summary>
 internal static class Scratch
 {
-    /// <summary>The batch in <paramref name="slot"/> if it has this size, otherwise a new one in its place. Its content is undefined.</summary>
+    /// <summary>The batch in <paramref name="slot"/> if it has this size, otherwise a new one in its place. Its content is
+    /// undefined.</summary>
     public static Batch Reuse(ref Batch? slot, int count, Shape sample, bool requiresGrad = true)
     {
         if (slot is null || slot.Count != count || slot.Sample != sample || slot.RequiresGrad != requiresGrad)
@@ -22,12 +23,14 @@ internal static class Scratch
     /// <summary>The batch in <paramref name="slot"/> with samples of so many channels, rows and columns.</summary>
     public static Batch Reuse(ref Batch? slot, int count, int c, int h, int w, bool requiresGrad = true)
     {
-        if (slot is null || slot.Count != count || slot.RequiresGrad != requiresGrad || (slot.Sample[0], slot.Sample[1], slot.Sample[2]) != (c, h, w))
+        if (slot is null || slot.Count != count || slot.RequiresGrad != requiresGrad
+            || (slot.Sample[0], slot.Sample[1], slot.Sample[2]) != (c, h, w))
             slot = new Batch(count, new Shape(c, h, w), requiresGrad);
         return slot;
     }
 
-    /// <summary>The array in <paramref name="slot"/> if it has this length, otherwise a new one in its place. Its content is undefined.</summary>
+    /// <summary>The array in <paramref name="slot"/> if it has this length, otherwise a new one in its place. Its content is
+    /// undefined.</summary>
     public static float[] Reuse(ref float[]? slot, int length)
     {
         if (slot is null || slot.Length != length) slot = new float[length];

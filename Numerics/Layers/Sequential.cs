@@ -45,7 +45,8 @@ public class Sequential : Module, IEnumerable<Module>
     {
         var old = Children.FirstOrDefault(child => child.Name == name).Module
             ?? throw new ArgumentException(
-                $"{TypeName} has no module '{name}': its modules are {string.Join(", ", Children.Select(child => child.Name))}", nameof(name));
+                $"{TypeName} has no module '{name}': its modules are {string.Join(", ", Children.Select(child => child.Name))}",
+                    nameof(name));
         ArgumentNullException.ThrowIfNull(module);
         ReplaceChild(old, module);
         chain[chain.IndexOf(old)] = module;

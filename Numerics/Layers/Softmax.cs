@@ -10,13 +10,15 @@ public sealed class Softmax : ChannelNormalization
     /// <exception cref="ArgumentOutOfRangeException">Axis 0, which holds the samples, or one below −1.</exception>
     public Softmax(int dim = 1) : base(dim) { }
 
-    private protected override void Forward(int channels, int places, ReadOnlySpan<float> x, ReadOnlySpan<float> maxima, ReadOnlySpan<float> sums, Span<float> y)
+    private protected override void Forward(int channels, int places, ReadOnlySpan<float> x, ReadOnlySpan<float> maxima,
+        ReadOnlySpan<float> sums, Span<float> y)
     {
         for (int c = 0, i = 0; c < channels; c++)
             for (int r = 0; r < places; r++, i++) y[i] = MathF.Exp(x[i] - maxima[r]) / sums[r];
     }
 
-    private protected override void Backward(int channels, int places, ReadOnlySpan<float> y, ReadOnlySpan<float> dy, Span<float> sums, Span<float> dx)
+    private protected override void Backward(int channels, int places, ReadOnlySpan<float> y, ReadOnlySpan<float> dy, Span<float> sums,
+        Span<float> dx)
     {
         for (int c = 0, i = 0; c < channels; c++)
             for (int r = 0; r < places; r++, i++) sums[r] += dy[i] * y[i];
@@ -37,13 +39,15 @@ public sealed class LogSoftmax : ChannelNormalization
     /// <exception cref="ArgumentOutOfRangeException">Axis 0, which holds the samples, or one below −1.</exception>
     public LogSoftmax(int dim = 1) : base(dim) { }
 
-    private protected override void Forward(int channels, int places, ReadOnlySpan<float> x, ReadOnlySpan<float> maxima, ReadOnlySpan<float> sums, Span<float> y)
+    private protected override void Forward(int channels, int places, ReadOnlySpan<float> x, ReadOnlySpan<float> maxima,
+        ReadOnlySpan<float> sums, Span<float> y)
     {
         for (int c = 0, i = 0; c < channels; c++)
             for (int r = 0; r < places; r++, i++) y[i] = x[i] - maxima[r] - MathF.Log(sums[r]);
     }
 
-    private protected override void Backward(int channels, int places, ReadOnlySpan<float> y, ReadOnlySpan<float> dy, Span<float> sums, Span<float> dx)
+    private protected override void Backward(int channels, int places, ReadOnlySpan<float> y, ReadOnlySpan<float> dy, Span<float> sums,
+        Span<float> dx)
     {
         for (int c = 0, i = 0; c < channels; c++)
             for (int r = 0; r < places; r++, i++) sums[r] += dy[i];
@@ -74,9 +78,11 @@ public abstract class ChannelNormalization : Layer
         public float[]? Maxima, Sums;
     }
 
-    private protected abstract void Forward(int channels, int places, ReadOnlySpan<float> x, ReadOnlySpan<float> maxima, ReadOnlySpan<float> sums, Span<float> y);
+    private protected abstract void Forward(int channels, int places, ReadOnlySpan<float> x, ReadOnlySpan<float> maxima,
+        ReadOnlySpan<float> sums, Span<float> y);
 
-    private protected abstract void Backward(int channels, int places, ReadOnlySpan<float> y, ReadOnlySpan<float> dy, Span<float> sums, Span<float> dx);
+    private protected abstract void Backward(int channels, int places, ReadOnlySpan<float> y, ReadOnlySpan<float> dy, Span<float> sums,
+        Span<float> dx);
 
     /// <inheritdoc/>
     protected internal override BackwardReads BackwardReads => BackwardReads.Output;
@@ -134,5 +140,6 @@ public abstract class ChannelNormalization : Layer
         return (parts, sizes[axis], x.Values.Length / (parts * sizes[axis]));
     }
 
-    private static Span<float> Part(Batch batch, int part, int parts) => batch.Values.AsSpan(part * (batch.Values.Length / parts), batch.Values.Length / parts);
+    private static Span<float> Part(Batch batch, int part, int parts) =>
+        batch.Values.AsSpan(part * (batch.Values.Length / parts), batch.Values.Length / parts);
 }

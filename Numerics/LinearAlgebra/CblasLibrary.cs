@@ -19,8 +19,10 @@ internal sealed unsafe class CblasLibrary
 
     private static readonly Dictionary<nint, CblasLibrary> Loaded = [];
 
-    private readonly delegate* unmanaged[Cdecl]<int, int, int, int, int, int, float, float*, int, float*, int, float, float*, int, void> sgemm;
-    private readonly delegate* unmanaged[Cdecl]<int, int, int, int, int, int, double, double*, int, double*, int, double, double*, int, void> dgemm;
+    private readonly delegate* unmanaged[Cdecl]<int, int, int, int, int, int, float, float*, int, float*, int, float, float*, int,
+        void> sgemm;
+    private readonly delegate* unmanaged[Cdecl]<int, int, int, int, int, int, double, double*, int, double*, int, double, double*, int,
+        void> dgemm;
     private readonly delegate* unmanaged[Cdecl]<int, void> setThreads;
 
     // The library's number of threads is one for the process: products that want another number wait for those under way.
@@ -30,7 +32,8 @@ internal sealed unsafe class CblasLibrary
     private CblasLibrary(nint handle, string name, nint single, nint @double)
     {
         sgemm = (delegate* unmanaged[Cdecl]<int, int, int, int, int, int, float, float*, int, float*, int, float, float*, int, void>)single;
-        dgemm = (delegate* unmanaged[Cdecl]<int, int, int, int, int, int, double, double*, int, double*, int, double, double*, int, void>)@double;
+        dgemm = (delegate* unmanaged[Cdecl]<int, int, int, int, int, int, double, double*, int, double*, int, double, double*, int,
+            void>)@double;
         foreach (string setter in ThreadSetters)
         {
             if (!NativeLibrary.TryGetExport(handle, setter, out nint address)) continue;
@@ -55,10 +58,12 @@ internal sealed unsafe class CblasLibrary
         OperatingSystem.IsWindows() ? ["libopenblas.dll", "openblas.dll", "mkl_rt.2.dll", "mkl_rt.dll", "libblis.dll", "blis.dll"]
         : OperatingSystem.IsMacOS() ?
         [
-            "/System/Library/Frameworks/Accelerate.framework/Accelerate", "libopenblas.dylib", "/opt/homebrew/opt/openblas/lib/libopenblas.dylib",
+            "/System/Library/Frameworks/Accelerate.framework/Accelerate", "libopenblas.dylib",
+                "/opt/homebrew/opt/openblas/lib/libopenblas.dylib",
             "/usr/local/opt/openblas/lib/libopenblas.dylib", "libmkl_rt.2.dylib", "libmkl_rt.dylib", "libblis.4.dylib", "libblis.dylib",
         ]
-        : ["libopenblas.so.0", "libopenblas.so", "libmkl_rt.so.2", "libmkl_rt.so", "libblis.so.4", "libblis.so", "libcblas.so.3", "libblas.so.3", "libblas.so"];
+        : ["libopenblas.so.0", "libopenblas.so", "libmkl_rt.so.2", "libmkl_rt.so", "libblis.so.4", "libblis.so", "libcblas.so.3",
+            "libblas.so.3", "libblas.so"];
 
     /// <summary>Loads the library named, or the one the environment variable names, or the first well-known one.</summary>
     /// <param name="name">A path, a file name, or a part of a well-known name such as "openblas" or "mkl".</param>
@@ -66,7 +71,8 @@ internal sealed unsafe class CblasLibrary
     public static CblasLibrary Load(string? name)
     {
         string asked = name is not null ? $"'{name}'" : "";
-        if (name is null && Environment.GetEnvironmentVariable(Variable) is { Length: > 0 } variable) (name, asked) = (variable, $"'{variable}' (from {Variable})");
+        if (name is null && Environment.GetEnvironmentVariable(Variable) is { Length: > 0 } variable) (name, asked) =
+            (variable, $"'{variable}' (from {Variable})");
         var tried = new List<string>();
         foreach (string candidate in name is null ? WellKnown : Candidates(name))
         {
@@ -77,7 +83,8 @@ internal sealed unsafe class CblasLibrary
             + $"One elsewhere is named by its path: --provider cblas:PATH, or the environment variable {Variable}");
     }
 
-    /// <summary>C ← α·op(A)·op(B) + β·C, column-major, as cblas_sgemm and cblas_dgemm define it; on this many of the library's threads.</summary>
+    /// <summary>C ← α·op(A)·op(B) + β·C, column-major, as cblas_sgemm and cblas_dgemm define it; on this many of the library's
+    /// threads.</summary>
     public void Multiply<T>(ProductShape p, T alpha, T* a, int lda, T* b, int ldb, T beta, T* c, int threads) where T : unmanaged
     {
         int ta = p.TransposeA ? Transpose : NoTranspose, tb = p.TransposeB ? Transpose : NoTranspose;
@@ -88,7 +95,8 @@ internal sealed unsafe class CblasLibrary
             if (typeof(T) == typeof(float))
                 sgemm(ColumnMajor, ta, tb, p.M, p.N, p.K, *(float*)&alpha, (float*)a, lda, (float*)b, ldb, *(float*)&beta, (float*)c, p.M);
             else
-                dgemm(ColumnMajor, ta, tb, p.M, p.N, p.K, *(double*)&alpha, (double*)a, lda, (double*)b, ldb, *(double*)&beta, (double*)c, p.M);
+                dgemm(ColumnMajor, ta, tb, p.M, p.N, p.K, *(double*)&alpha, (double*)a, lda, (double*)b, ldb, *(double*)&beta, (double*)c,
+                    p.M);
         }
         finally { Leave(); }
     }
@@ -135,7 +143,8 @@ internal sealed unsafe class CblasLibrary
         lock (Loaded)
         {
             if (Loaded.TryGetValue(handle, out var known)) return known;
-            if (!NativeLibrary.TryGetExport(handle, "cblas_sgemm", out nint single) || !NativeLibrary.TryGetExport(handle, "cblas_dgemm", out nint @double))
+            if (!NativeLibrary.TryGetExport(handle, "cblas_sgemm", out nint single)
+                || !NativeLibrary.TryGetExport(handle, "cblas_dgemm", out nint @double))
                 outcome = "has no cblas_sgemm and cblas_dgemm";
             else if (Text(handle, "openblas_get_config")?.Contains("USE64BITINT", StringComparison.Ordinal) == true)
                 outcome = "built for 64-bit integers, one for 32-bit ones is needed";
@@ -153,7 +162,8 @@ internal sealed unsafe class CblasLibrary
     private static string? Version(nint handle)
     {
         if (Text(handle, "openblas_get_config") is { } config)
-            return string.Join(' ', config.Split(' ', StringSplitOptions.RemoveEmptyEntries).Take(2)) + (Text(handle, "openblas_get_corename") is { } core ? $", {core} kernels" : "");
+            return string.Join(' ', config.Split(' ', StringSplitOptions.RemoveEmptyEntries).Take(2))
+                + (Text(handle, "openblas_get_corename") is { } core ? $", {core} kernels" : "");
         if (Text(handle, "bli_info_get_version_str") is { } blis) return $"BLIS {blis}";
         if (!NativeLibrary.TryGetExport(handle, "MKL_Get_Version_String", out nint address)) return null;
         byte* text = stackalloc byte[200];
@@ -163,7 +173,8 @@ internal sealed unsafe class CblasLibrary
 
     /// <summary>What a C function without arguments says; null where there is none.</summary>
     private static string? Text(nint handle, string function) =>
-        NativeLibrary.TryGetExport(handle, function, out nint address) ? Marshal.PtrToStringUTF8((nint)((delegate* unmanaged[Cdecl]<byte*>)address)()) : null;
+        NativeLibrary.TryGetExport(handle, function, out nint address)
+            ? Marshal.PtrToStringUTF8((nint)((delegate* unmanaged[Cdecl]<byte*>)address)()) : null;
 
     /// <summary>The file a function of this process came from.</summary>
     private static string? FileOf(nint function)

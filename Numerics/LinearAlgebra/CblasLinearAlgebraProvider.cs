@@ -5,9 +5,12 @@ using MathNet.Numerics.Providers.LinearAlgebra;
 namespace OnnxLeNet.Numerics;
 
 /// <summary>
-/// A Math.NET linear algebra provider whose float and double products are those of a native library with the CBLAS interface: OpenBLAS, MKL, BLIS,
-/// Accelerate. Vector operations are those of <see cref="SimdLinearAlgebraProvider"/>; decompositions and complex numbers are Math.NET's managed ones.
-/// A product called from inside one of the engine's blocks runs on one thread, any other on <see cref="Workers.Threads"/>, if the library has a way to say so.
+/// A Math.NET linear algebra provider whose float and double products are those of a native library with the CBLAS interface: OpenBLAS,
+/// MKL, BLIS,
+/// Accelerate. Vector operations are those of <see cref="SimdLinearAlgebraProvider"/>; decompositions and complex numbers are Math.NET's
+/// managed ones.
+/// A product called from inside one of the engine's blocks runs on one thread, any other on <see cref="Workers.Threads"/>, if the library
+/// has a way to say so.
 /// </summary>
 public sealed class CblasLinearAlgebraProvider : ILinearAlgebraProvider,
     IVectorOperations<float>, IVectorOperations<double>, IForwardToManaged<Complex>, IForwardToManaged<Complex32>
@@ -21,7 +24,8 @@ public sealed class CblasLinearAlgebraProvider : ILinearAlgebraProvider,
 
     /// <summary>A provider on the library named.</summary>
     /// <param name="library">
-    /// A path, a file name, or a part of a well-known name such as "openblas" or "mkl". If null: what the environment variable <c>ONNXLENET_CBLAS</c> names,
+    /// A path, a file name, or a part of a well-known name such as "openblas" or "mkl". If null: what the environment variable
+    /// <c>ONNXLENET_CBLAS</c> names,
     /// or else the first library found among the well-known names of this operating system.
     /// </param>
     /// <exception cref="MissingPartException">There is none; the message says every name tried, and what to install.</exception>
@@ -44,10 +48,12 @@ public sealed class CblasLinearAlgebraProvider : ILinearAlgebraProvider,
     /// <summary>The name Math.NET prints: the library's own, its version and its file.</summary>
     public override string ToString() => $"CBLAS ({library.Description}, {library.File}{(library.SetsThreads ? "" : ", its own choice of threads")})";
 
-    void ILinearAlgebraProvider<float>.MatrixMultiply(float[] x, int rowsX, int columnsX, float[] y, int rowsY, int columnsY, float[] result) =>
+    void ILinearAlgebraProvider<float>.MatrixMultiply(float[] x, int rowsX, int columnsX, float[] y, int rowsY, int columnsY,
+        float[] result) =>
         Product(Transpose.DontTranspose, Transpose.DontTranspose, 1f, x, rowsX, columnsX, y, rowsY, columnsY, 0f, result);
 
-    void ILinearAlgebraProvider<double>.MatrixMultiply(double[] x, int rowsX, int columnsX, double[] y, int rowsY, int columnsY, double[] result) =>
+    void ILinearAlgebraProvider<double>.MatrixMultiply(double[] x, int rowsX, int columnsX, double[] y, int rowsY, int columnsY,
+        double[] result) =>
         Product(Transpose.DontTranspose, Transpose.DontTranspose, 1.0, x, rowsX, columnsX, y, rowsY, columnsY, 0.0, result);
 
     void ILinearAlgebraProvider<float>.MatrixMultiplyWithUpdate(Transpose transposeA, Transpose transposeB, float alpha,

@@ -5,8 +5,10 @@ using MathNet.Numerics.Providers.LinearAlgebra;
 namespace OnnxLeNet.Numerics;
 
 /// <summary>
-/// When a product is worth sending to a GPU. Its operands lie in ordinary memory, are copied there, and the result is copied back: a product costs a
-/// fixed time, a time for each byte copied, and a time for each multiply-add; on the processor the last alone. Products that would take longer on
+/// When a product is worth sending to a GPU. Its operands lie in ordinary memory, are copied there, and the result is copied back: a
+/// product costs a
+/// fixed time, a time for each byte copied, and a time for each multiply-add; on the processor the last alone. Products that would take
+/// longer on
 /// the GPU are the processor's.
 /// </summary>
 /// <param name="Fixed">Seconds of a product of next to nothing on the GPU.</param>
@@ -21,9 +23,11 @@ public sealed record CudaCrossover(double Fixed, double PerByte, double PerMulti
     /// <summary>Whether the GPU is the faster one.</summary>
     /// <param name="multiplyAdds">M·N·K.</param>
     /// <param name="bytes">What is copied both ways together.</param>
-    public bool Wins(double multiplyAdds, double bytes) => Fixed + PerByte * bytes + PerMultiplyAdd * multiplyAdds < PerMultiplyAddOnProcessor * multiplyAdds;
+    public bool Wins(double multiplyAdds, double bytes) =>
+        Fixed + PerByte * bytes + PerMultiplyAdd * multiplyAdds < PerMultiplyAddOnProcessor * multiplyAdds;
 
-    /// <summary>The smallest n, to a few percent, from which products of two n×n matrices are the GPU's; null if it never wins up to 65,536.</summary>
+    /// <summary>The smallest n, to a few percent, from which products of two n×n matrices are the GPU's; null if it never wins up to
+    /// 65,536.</summary>
     /// <param name="elementSize">Bytes of an element: 4 for float, 8 for double.</param>
     public int? Square(int elementSize)
     {
@@ -37,7 +41,8 @@ public sealed record CudaCrossover(double Fixed, double PerByte, double PerMulti
         : Square(elementSize) is { } n ? string.Create(CultureInfo.InvariantCulture, $"{n}×{n} and more")
         : "none: copying costs more than it saves";
 
-    /// <summary>Measures, in a fraction of a second: a tiny product, one of many bytes and some of much arithmetic on the GPU, and one on the processor.</summary>
+    /// <summary>Measures, in a fraction of a second: a tiny product, one of many bytes and some of much arithmetic on the GPU, and one on
+    /// the processor.</summary>
     /// <param name="gpu">Products on the GPU, copies included.</param>
     internal static CudaCrossover Measure<T>(ILinearAlgebraProvider<T> gpu) where T : unmanaged
     {
@@ -55,7 +60,8 @@ public sealed record CudaCrossover(double Fixed, double PerByte, double PerMulti
             perMultiplyAdd = Math.Max(0, computing - tiny - perByte * 3 * n * n * size) / cube;
             if (computing > 0.01) break;
         }
-        double perMultiplyAddOnProcessor = Seconds(processor, ProcessorSquare, ProcessorSquare, ProcessorSquare) / ((double)ProcessorSquare * ProcessorSquare * ProcessorSquare);
+        double perMultiplyAddOnProcessor = Seconds(processor, ProcessorSquare, ProcessorSquare,
+            ProcessorSquare) / ((double)ProcessorSquare * ProcessorSquare * ProcessorSquare);
         return new CudaCrossover(tiny, perByte, perMultiplyAdd, perMultiplyAddOnProcessor);
     }
 

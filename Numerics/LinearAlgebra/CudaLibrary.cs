@@ -3,8 +3,10 @@ using System.Runtime.InteropServices;
 namespace OnnxLeNet.Numerics;
 
 /// <summary>
-/// The CUDA runtime and cuBLAS of one version, found, and named in errors: memory of one GPU, copies, and products. Not for two threads at once.
-/// The libraries stay loaded until the process ends. Functions and status codes are those of NVIDIA's CUDA Runtime API and cuBLAS references.
+/// The CUDA runtime and cuBLAS of one version, found, and named in errors: memory of one GPU, copies, and products. Not for two threads at
+/// once.
+/// The libraries stay loaded until the process ends. Functions and status codes are those of NVIDIA's CUDA Runtime API and cuBLAS
+/// references.
 /// </summary>
 internal sealed unsafe class CudaLibrary
 {
@@ -16,7 +18,8 @@ internal sealed unsafe class CudaLibrary
     private const int DefaultMath = 0; // cublasMath_t: float32 products in float32; TF32 is another mode
     private const int Device = 0; // the first GPU; CUDA_VISIBLE_DEVICES chooses which that is
 
-    /// <summary>The versions whose functions are these, the newest first: one that the driver is too old for is followed by one that it may know.</summary>
+    /// <summary>The versions whose functions are these, the newest first: one that the driver is too old for is followed by one that it may
+    /// know.</summary>
     private static readonly int[] Versions = [13, 12];
 
     private readonly delegate* unmanaged<int, int> setDevice;
@@ -42,8 +45,10 @@ internal sealed unsafe class CudaLibrary
         destroy = (delegate* unmanaged<void*, int>)cublas["cublasDestroy_v2"];
         setMathMode = (delegate* unmanaged<void*, int, int>)cublas["cublasSetMathMode"];
         statusString = (delegate* unmanaged<int, byte*>)cublas["cublasGetStatusString"];
-        sgemm = (delegate* unmanaged<void*, int, int, int, int, int, float*, void*, int, void*, int, float*, void*, int, int>)cublas["cublasSgemm_v2"];
-        dgemm = (delegate* unmanaged<void*, int, int, int, int, int, double*, void*, int, void*, int, double*, void*, int, int>)cublas["cublasDgemm_v2"];
+        sgemm = (delegate* unmanaged<void*, int, int, int, int, int, float*, void*, int, void*, int, float*, void*, int,
+            int>)cublas["cublasSgemm_v2"];
+        dgemm = (delegate* unmanaged<void*, int, int, int, int, int, double*, void*, int, void*, int, double*, void*, int,
+            int>)cublas["cublasDgemm_v2"];
 
         int count = 0, driver = 0, version = 0;
         int status = ((delegate* unmanaged<int*, int>)runtime["cudaGetDeviceCount"])(&count);
@@ -56,12 +61,15 @@ internal sealed unsafe class CudaLibrary
         nint getProperties = runtime.Find("cudaGetDeviceProperties_v2", "cudaGetDeviceProperties");
         if (getProperties != 0 && ((delegate* unmanaged<void*, int, int>)getProperties)(properties, Device) == 0)
             Gpu = Marshal.PtrToStringUTF8((nint)properties) ?? Gpu;
-        if (runtime.Find("cudaDriverGetVersion") is not 0 and var driverVersion) _ = ((delegate* unmanaged<int*, int>)driverVersion)(&driver);
+        if (runtime.Find("cudaDriverGetVersion") is not 0 and var driverVersion) _ =
+            ((delegate* unmanaged<int*, int>)driverVersion)(&driver);
         _ = ((delegate* unmanaged<int*, int>)runtime["cudaRuntimeGetVersion"])(&version);
-        (RuntimeFile, CublasFile, RuntimeVersion, DriverVersion) = (runtime.File, cublas.File, Number(version), driver == 0 ? "unknown" : Number(driver));
+        (RuntimeFile, CublasFile, RuntimeVersion, DriverVersion) =
+            (runtime.File, cublas.File, Number(version), driver == 0 ? "unknown" : Number(driver));
 
         // 13010 is 13.1
-        static string Number(int version) => string.Create(System.Globalization.CultureInfo.InvariantCulture, $"{version / 1000}.{version % 1000 / 10}");
+        static string Number(int version) => string.Create(System.Globalization.CultureInfo.InvariantCulture,
+            $"{version / 1000}.{version % 1000 / 10}");
     }
 
     /// <summary>The GPU's name.</summary>
@@ -80,12 +88,14 @@ internal sealed unsafe class CudaLibrary
     public string DriverVersion { get; }
 
     /// <summary>The libraries of the newest version that can be used here.</summary>
-    /// <param name="folder">The folder they lie in; if null, the one the environment variable names, or else wherever the system finds them, and CUDA's usual folders.</param>
+    /// <param name="folder">The folder they lie in; if null, the one the environment variable names, or else wherever the system finds
+    /// them, and CUDA's usual folders.</param>
     /// <exception cref="MissingPartException">None can be used; the message says what became of each.</exception>
     public static CudaLibrary Load(string? folder)
     {
         string from = "";
-        if (folder is null && Environment.GetEnvironmentVariable(Variable) is { Length: > 0 } variable) (folder, from) = (variable, $" (from {Variable})");
+        if (folder is null && Environment.GetEnvironmentVariable(Variable) is { Length: > 0 } variable) (folder, from) =
+            (variable, $" (from {Variable})");
         if (OperatingSystem.IsMacOS()) throw new MissingPartException("provider cuda: there is no CUDA for macOS");
         var tried = new List<string>();
         foreach (int version in Versions)
@@ -139,12 +149,15 @@ internal sealed unsafe class CudaLibrary
     public void Free(nint address) => _ = free((void*)address);
 
     /// <summary>Copies to the GPU.</summary>
-    public void CopyTo(nint device, void* host, nuint bytes) => Check(memcpy((void*)device, host, bytes, HostToDevice), "an operand cannot be copied to the GPU");
+    public void CopyTo(nint device, void* host, nuint bytes) =>
+        Check(memcpy((void*)device, host, bytes, HostToDevice), "an operand cannot be copied to the GPU");
 
     /// <summary>Copies from the GPU, after everything before it is done.</summary>
-    public void CopyFrom(void* host, nint device, nuint bytes) => Check(memcpy(host, (void*)device, bytes, DeviceToHost), "the product cannot be copied from the GPU");
+    public void CopyFrom(void* host, nint device, nuint bytes) =>
+        Check(memcpy(host, (void*)device, bytes, DeviceToHost), "the product cannot be copied from the GPU");
 
-    /// <summary>C ← α·op(A)·op(B) + β·C on the GPU, column-major, as cublasSgemm and cublasDgemm define it; may still be under way when it returns.</summary>
+    /// <summary>C ← α·op(A)·op(B) + β·C on the GPU, column-major, as cublasSgemm and cublasDgemm define it; may still be under way when it
+    /// returns.</summary>
     public void Multiply<T>(nint handle, ProductShape p, T alpha, nint a, int lda, nint b, int ldb, T beta, nint c) where T : unmanaged
     {
         int ta = p.TransposeA ? 1 : 0, tb = p.TransposeB ? 1 : 0;
@@ -174,11 +187,13 @@ internal sealed unsafe class CudaLibrary
         string?[] roots = [Environment.GetEnvironmentVariable("CUDA_PATH"), Environment.GetEnvironmentVariable("CUDA_HOME"),
             .. OperatingSystem.IsWindows() ? (string[])[] : [$"/usr/local/cuda-{version}", "/usr/local/cuda"]];
         string[] inside = OperatingSystem.IsWindows() ? ["bin", Path.Combine("bin", "x64")] : ["lib64", "lib"];
-        return [file, .. roots.Where(root => !string.IsNullOrEmpty(root)).SelectMany(root => inside, (root, sub) => Path.Combine(root!, sub, file)).Where(File.Exists)];
+        return [file, .. roots.Where(root => !string.IsNullOrEmpty(root)).SelectMany(root => inside, (root, sub) =>
+            Path.Combine(root!, sub, file)).Where(File.Exists)];
     }
 
     private static string LoaderPaths => OperatingSystem.IsWindows() ? "the PATH"
-        : "the loader's paths (ldconfig; LD_LIBRARY_PATH" + (Environment.GetEnvironmentVariable("LD_LIBRARY_PATH") is { Length: > 0 } paths ? $": {paths})" : " is not set)");
+        : "the loader's paths (ldconfig; LD_LIBRARY_PATH"
+            + (Environment.GetEnvironmentVariable("LD_LIBRARY_PATH") is { Length: > 0 } paths ? $": {paths})" : " is not set)");
 
     private static string HowToGet => "NVIDIA's driver (nvidia.com/drivers), and the libraries of CUDA 12 or 13 (developer.nvidia.com/cuda-downloads, or pip install nvidia-cublas: "
         + "the files may lie anywhere that is then named)";
@@ -194,7 +209,8 @@ internal sealed unsafe class CudaLibrary
 
         /// <summary>A function's address.</summary>
         /// <exception cref="MissingPartException">The library has no such function.</exception>
-        public nint this[string function] => Find(function) is not 0 and var address ? address : throw new MissingPartException($"{File}: has no {function}");
+        public nint this[string function] => Find(function) is not 0 and var address ? address
+            : throw new MissingPartException($"{File}: has no {function}");
 
         /// <summary>The address of the first of these functions that is there; 0 for none.</summary>
         public nint Find(params string[] functions)
@@ -208,7 +224,8 @@ internal sealed unsafe class CudaLibrary
         {
             foreach (string place in places)
                 if (NativeLibrary.TryLoad(place, out nint handle)) return new Exports(handle, place);
-            throw new MissingPartException(string.Join(", ", places.Select(place => $"{place}: {(System.IO.File.Exists(place) ? "no library that can be loaded here" : "not found")}")));
+            throw new MissingPartException(string.Join(", ",
+                places.Select(place => $"{place}: {(System.IO.File.Exists(place) ? "no library that can be loaded here" : "not found")}")));
         }
     }
 }

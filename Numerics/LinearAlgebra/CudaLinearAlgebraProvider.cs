@@ -6,17 +6,22 @@ using MathNet.Numerics.Providers.LinearAlgebra;
 namespace OnnxLeNet.Numerics;
 
 /// <summary>
-/// A Math.NET linear algebra provider whose large float and double products run on an NVIDIA GPU through cuBLAS, in full precision (TF32 is off). A
+/// A Math.NET linear algebra provider whose large float and double products run on an NVIDIA GPU through cuBLAS, in full precision (TF32 is
+/// off). A
 /// product's operands are copied to the GPU and its result back, so one is sent there only where that takes less time than
-/// <see cref="SimdLinearAlgebraProvider"/> would, which computes all others: where that begins is measured when the provider is loaded, for each
-/// type (<see cref="FloatCrossover"/>). Vector operations are those of <see cref="SimdLinearAlgebraProvider"/>; decompositions and complex numbers
-/// are Math.NET's managed ones. The GPU's memory is kept from product to product. Threads take turns on the GPU. Where the GPU fails, a product
+/// <see cref="SimdLinearAlgebraProvider"/> would, which computes all others: where that begins is measured when the provider is loaded, for
+/// each
+/// type (<see cref="FloatCrossover"/>). Vector operations are those of <see cref="SimdLinearAlgebraProvider"/>; decompositions and complex
+/// numbers
+/// are Math.NET's managed ones. The GPU's memory is kept from product to product. Threads take turns on the GPU. Where the GPU fails, a
+/// product
 /// is an error and never quietly the processor's.
 /// </summary>
 public sealed class CudaLinearAlgebraProvider : ILinearAlgebraProvider,
     IVectorOperations<float>, IVectorOperations<double>, IForwardToManaged<Complex>, IForwardToManaged<Complex32>
 {
-    /// <summary>What was loaded and measured, by the folder it was asked for by: a second asking measures nothing and takes no more of the GPU.</summary>
+    /// <summary>What was loaded and measured, by the folder it was asked for by: a second asking measures nothing and takes no more of the
+    /// GPU.</summary>
     private static readonly Dictionary<string, CudaLinearAlgebraProvider> Measured = [];
 
     private readonly CudaLibrary library;
@@ -58,11 +63,14 @@ public sealed class CudaLinearAlgebraProvider : ILinearAlgebraProvider,
 
     /// <summary>A provider on the first GPU, with the libraries of CUDA 13 or 12.</summary>
     /// <param name="folder">
-    /// The folder that holds the CUDA runtime and cuBLAS. If null: the one that the environment variable <c>ONNXLENET_CUDA</c> names, or else wherever the system
+    /// The folder that holds the CUDA runtime and cuBLAS. If null: the one that the environment variable <c>ONNXLENET_CUDA</c> names, or
+    /// else wherever the system
     /// finds them, and CUDA's usual folders.
     /// </param>
-    /// <param name="crossover">When a product is the GPU's; measured here, in a fraction of a second, if null, and then there is one instance for a folder.</param>
-    /// <exception cref="MissingPartException">There is no GPU, or a library is missing; the message says every file tried, the version wanted and where it was looked for.</exception>
+    /// <param name="crossover">When a product is the GPU's; measured here, in a fraction of a second, if null, and then there is one
+    /// instance for a folder.</param>
+    /// <exception cref="MissingPartException">There is no GPU, or a library is missing; the message says every file tried, the version
+    /// wanted and where it was looked for.</exception>
     /// <exception cref="OnnxLeNetException">The GPU fails.</exception>
     /// <exception cref="ArgumentException">An empty name.</exception>
     public static CudaLinearAlgebraProvider Load(string? folder = null, CudaCrossover? crossover = null)
@@ -72,7 +80,8 @@ public sealed class CudaLinearAlgebraProvider : ILinearAlgebraProvider,
         string key = folder ?? Environment.GetEnvironmentVariable(CudaLibrary.Variable) ?? "";
         lock (Measured)
         {
-            if (!Measured.TryGetValue(key, out var provider)) Measured.Add(key, provider = new CudaLinearAlgebraProvider(CudaLibrary.Load(folder), null));
+            if (!Measured.TryGetValue(key, out var provider)) Measured.Add(key,
+                provider = new CudaLinearAlgebraProvider(CudaLibrary.Load(folder), null));
             return provider;
         }
     }
@@ -105,11 +114,14 @@ public sealed class CudaLinearAlgebraProvider : ILinearAlgebraProvider,
     public override string ToString() => $"cuBLAS ({Gpu}, CUDA {library.RuntimeVersion}, driver for {library.DriverVersion}, {LibraryFile}; on the GPU, copies included: "
         + $"float {FloatCrossover.Describe(sizeof(float))}, double {DoubleCrossover.Describe(sizeof(double))}; smaller ones on the processor)";
 
-    void ILinearAlgebraProvider<float>.MatrixMultiply(float[] x, int rowsX, int columnsX, float[] y, int rowsY, int columnsY, float[] result) =>
+    void ILinearAlgebraProvider<float>.MatrixMultiply(float[] x, int rowsX, int columnsX, float[] y, int rowsY, int columnsY,
+        float[] result) =>
         Product(FloatCrossover, Transpose.DontTranspose, Transpose.DontTranspose, 1f, x, rowsX, columnsX, y, rowsY, columnsY, 0f, result);
 
-    void ILinearAlgebraProvider<double>.MatrixMultiply(double[] x, int rowsX, int columnsX, double[] y, int rowsY, int columnsY, double[] result) =>
-        Product(DoubleCrossover, Transpose.DontTranspose, Transpose.DontTranspose, 1.0, x, rowsX, columnsX, y, rowsY, columnsY, 0.0, result);
+    void ILinearAlgebraProvider<double>.MatrixMultiply(double[] x, int rowsX, int columnsX, double[] y, int rowsY, int columnsY,
+        double[] result) =>
+        Product(DoubleCrossover, Transpose.DontTranspose, Transpose.DontTranspose, 1.0, x, rowsX, columnsX, y, rowsY, columnsY, 0.0,
+            result);
 
     void ILinearAlgebraProvider<float>.MatrixMultiplyWithUpdate(Transpose transposeA, Transpose transposeB, float alpha,
         float[] a, int rowsA, int columnsA, float[] b, int rowsB, int columnsB, float beta, float[] c) =>
@@ -124,7 +136,8 @@ public sealed class CudaLinearAlgebraProvider : ILinearAlgebraProvider,
         T[] b, int rowsB, int columnsB, T beta, T[] c) where T : unmanaged, INumber<T>
     {
         var shape = ProductShape.Check(transposeA, transposeB, a, rowsA, columnsA, b, rowsB, columnsB, c);
-        if (shape.Work == 0 || !crossover.Wins(shape.Work, Unsafe.SizeOf<T>() * ((double)a.Length + b.Length + (beta == T.Zero ? 1.0 : 2.0) * c.Length)))
+        if (shape.Work == 0 || !crossover.Wins(shape.Work,
+            Unsafe.SizeOf<T>() * ((double)a.Length + b.Length + (beta == T.Zero ? 1.0 : 2.0) * c.Length)))
             ((ILinearAlgebraProvider<T>)(object)SimdLinearAlgebraProvider.Instance).MatrixMultiplyWithUpdate(
                 transposeA, transposeB, alpha, a, rowsA, columnsA, b, rowsB, columnsB, beta, c);
         else
@@ -151,7 +164,8 @@ public sealed class CudaLinearAlgebraProvider : ILinearAlgebraProvider,
 
     private static nuint Bytes<T>(T[] array) => (nuint)array.LongLength * (nuint)Unsafe.SizeOf<T>();
 
-    /// <summary>Memory of the GPU for an array: what the last product had if it is enough, and otherwise a power of two, or just enough where that is too much.</summary>
+    /// <summary>Memory of the GPU for an array: what the last product had if it is enough, and otherwise a power of two, or just enough
+    /// where that is too much.</summary>
     private nint Reserve<T>(int operand, T[] array)
     {
         nuint wanted = Bytes(array);

@@ -6,7 +6,8 @@ namespace OnnxLeNet.Numerics;
 internal sealed unsafe partial class DirectConv<S, V>
 {
     /// <inheritdoc/>
-    public override void Backward(ReadOnlySpan<float> x, ReadOnlySpan<float> weight, ReadOnlySpan<float> dy, Span<float> dx, Span<float> dWeight, float beta)
+    public override void Backward(ReadOnlySpan<float> x, ReadOnlySpan<float> weight, ReadOnlySpan<float> dy, Span<float> dx,
+        Span<float> dWeight, float beta)
     {
         Check(x, weight, default);
         CheckBackward(dy, s.Groups * s.M * OutputStep, dx, dWeight, default);
@@ -24,7 +25,8 @@ internal sealed unsafe partial class DirectConv<S, V>
     }
 
     /// <inheritdoc/>
-    public override void BackwardPool(ReadOnlySpan<float> x, ReadOnlySpan<float> weight, Size2 pool, ReadOnlySpan<float> dy, ReadOnlySpan<float> argmax,
+    public override void BackwardPool(ReadOnlySpan<float> x, ReadOnlySpan<float> weight, Size2 pool, ReadOnlySpan<float> dy,
+        ReadOnlySpan<float> argmax,
         Span<float> dx, Span<float> dWeight, float beta, Span<float> dBias, float biasBeta)
     {
         long pooled = (long)s.Groups * s.M * (s.oH / pool.H) * (s.oW / pool.W) * s.N;
@@ -35,7 +37,8 @@ internal sealed unsafe partial class DirectConv<S, V>
         // The input's gradient wants all rows at once; the weight's does with a strip that stays in the cache.
         int height = !dx.IsEmpty ? s.oH : strip;
         nint step = (nint)height * s.oW * s.N;
-        fixed (float* pdy = dy, pa = argmax, pd = Scratch.Reuse(ref dyStrip, checked((int)(filters * step))), pb = Scratch.Reuse(ref biasSums, filters * S.Count))
+        fixed (float* pdy = dy, pa = argmax, pd = Scratch.Reuse(ref dyStrip, checked((int)(filters * step))),
+            pb = Scratch.Reuse(ref biasSums, filters * S.Count))
         {
             new Span<float>(pb, filters * S.Count).Clear();
             if (s.oW % pool.W != 0 || height % pool.H != 0) new Span<float>(pd, dyStrip!.Length).Clear(); // what no window covers
@@ -63,7 +66,8 @@ internal sealed unsafe partial class DirectConv<S, V>
     private int StripRows(int multiple) =>
         (int)Math.Max(1, StripBytes / ((long)sizeof(float) * Math.Min(s.M, S.TileColumns) * s.oW * s.N) / multiple) * multiple;
 
-    private void CheckBackward(ReadOnlySpan<float> dy, long expected, ReadOnlySpan<float> dx, ReadOnlySpan<float> dWeight, ReadOnlySpan<float> dBias)
+    private void CheckBackward(ReadOnlySpan<float> dy, long expected, ReadOnlySpan<float> dx, ReadOnlySpan<float> dWeight,
+        ReadOnlySpan<float> dBias)
     {
         if (!IsWhole) throw new InvalidOperationException($"{s.N} samples fill no vectors of {S.Count}: this is for forward only");
         Require(dy.Length, expected, nameof(dy));
@@ -118,7 +122,8 @@ internal sealed unsafe partial class DirectConv<S, V>
                     for (int tile = 0, k = 0; k < s.K; tile++)
                     {
                         int height = tapTiles[tile + 1] - k;
-                        TileSize.Run(height, filters, new DotTile { X = from, Taps = pt + k, Dy = d, StepDy = stepDy, Along = along, To = at, Fresh = fresh });
+                        TileSize.Run(height, filters, new DotTile { X = from, Taps = pt
+                            + k, Dy = d, StepDy = stepDy, Along = along, To = at, Fresh = fresh });
                         at += height * filters * S.Count;
                         k += height;
                     }
@@ -154,7 +159,8 @@ internal sealed unsafe partial class DirectConv<S, V>
     private void InputGradient(float* dy, ReadOnlySpan<float> weight, Span<float> dx)
     {
         var window = s.Geometry;
-        rows ??= Reach.Of(s.Input[1], s.oH, window.Kernel.H, window.Stride.H, window.Padding.H, window.Dilation.H, s.oW * s.N, window.Kernel.W * s.M * s.C);
+        rows ??= Reach.Of(s.Input[1], s.oH, window.Kernel.H, window.Stride.H, window.Padding.H, window.Dilation.H, s.oW * s.N,
+            window.Kernel.W * s.M * s.C);
         columns ??= Reach.Of(s.Input[2], s.oW, window.Kernel.W, window.Stride.W, window.Padding.W, window.Dilation.W, s.N, s.M * s.C);
         terms ??= Terms(s, columns);
         nint stepDx = (nint)s.Input[1] * s.Input[2] * s.N;
@@ -192,7 +198,8 @@ internal sealed unsafe partial class DirectConv<S, V>
         }
     }
 
-    /// <summary>For each input column its terms: every filter with every output column that has it. The filters come first, so that columns are read side by side.</summary>
+    /// <summary>For each input column its terms: every filter with every output column that has it. The filters come first, so that columns
+    /// are read side by side.</summary>
     private static (nint Dy, nint W)[] Terms(Sizes s, Reach columns)
     {
         var terms = new List<(nint, nint)>();
@@ -219,7 +226,8 @@ internal sealed unsafe partial class DirectConv<S, V>
         return to;
     }
 
-    /// <summary>For every place along one axis of the input, the outputs whose windows have it: where they lie in dy, and where their taps' weights lie.</summary>
+    /// <summary>For every place along one axis of the input, the outputs whose windows have it: where they lie in dy, and where their taps'
+    /// weights lie.</summary>
     /// <param name="Starts">Where each place's outputs begin in <paramref name="Places"/>, and where the last one's end.</param>
     /// <param name="Places">For each output its offset in dy, and that of its tap's weights.</param>
     /// <param name="Alike">Whether a place has the taps of the one before it, each one output further.</param>
@@ -255,7 +263,8 @@ internal sealed unsafe partial class DirectConv<S, V>
         public Tiles<S, V, float>.Stretch Along;
         public bool Fresh;
 
-        public readonly void Run<R, C>() where R : struct, ICount where C : struct, ICount => Tiles<S, V, float>.Dot<R, C>(X, Taps, Dy, StepDy, Along, To, Fresh);
+        public readonly void Run<R, C>() where R : struct, ICount where C : struct, ICount =>
+            Tiles<S, V, float>.Dot<R, C>(X, Taps, Dy, StepDy, Along, To, Fresh);
     }
 
     private struct TermsTile : ITileAction

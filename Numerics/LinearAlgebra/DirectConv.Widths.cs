@@ -36,7 +36,8 @@ internal sealed unsafe partial class DirectConv<S, V> : DirectConv where S : str
 
     // ---- what lies where ----
 
-    /// <summary>Where the tiles begin that a length is cut into, and where the last one ends: none longer than so much, as equal as integers allow.</summary>
+    /// <summary>Where the tiles begin that a length is cut into, and where the last one ends: none longer than so much, as equal as
+    /// integers allow.</summary>
     private static int[] Starts(int length, int longest)
     {
         int tiles = (length + longest - 1) / longest;
@@ -65,7 +66,8 @@ internal sealed unsafe partial class DirectConv<S, V> : DirectConv where S : str
         var (g, k) = (s.Geometry, 0);
         for (int c = 0; c < s.C; c++)
             for (int kh = 0; kh < g.Kernel.H; kh++)
-                for (int kw = 0; kw < g.Kernel.W; kw++) offsets[k++] = (((nint)c * s.H + kh * g.Dilation.H) * s.W + kw * g.Dilation.W) * s.N;
+                for (int kw = 0; kw < g.Kernel.W; kw++) offsets[k++] =
+                    (((nint)c * s.H + kh * g.Dilation.H) * s.W + kw * g.Dilation.W) * s.N;
         return offsets;
     }
 

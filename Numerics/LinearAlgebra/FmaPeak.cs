@@ -5,7 +5,8 @@ using System.Runtime.CompilerServices;
 namespace OnnxLeNet.Numerics;
 
 /// <summary>
-/// What the processor can do at most: fused multiply-adds per second at the vector width in use, measured, in GFLOP/s, an operation counting as two.
+/// What the processor can do at most: fused multiply-adds per second at the vector width in use, measured, in GFLOP/s, an operation
+/// counting as two.
 /// The kernel is twelve chains of them that do not depend on one another, enough to hide the latency of each on today's processors,
 /// and touches no memory. Figures of products are compared with this.
 /// </summary>
@@ -17,7 +18,8 @@ internal static class FmaPeak
     /// <typeparam name="T">float or double.</typeparam>
     /// <param name="threads">Threads that compute at once, each on numbers of its own.</param>
     /// <param name="milliseconds">How long a try takes.</param>
-    /// <param name="tries">The best of them counts. The threads stay the same: it can take a system a second to give each a core of its own.</param>
+    /// <param name="tries">The best of them counts. The threads stay the same: it can take a system a second to give each a core of its
+    /// own.</param>
     /// <exception cref="ArgumentOutOfRangeException">Threads that the engine refuses too, no time, or no try.</exception>
     /// <exception cref="NotSupportedException">Another type.</exception>
     public static double Measure<T>(int threads = 1, int milliseconds = 30, int tries = 10) where T : unmanaged, INumber<T>

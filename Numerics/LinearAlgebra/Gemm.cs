@@ -4,9 +4,11 @@ namespace OnnxLeNet.Numerics;
 
 /// <summary>
 /// The matrix product C[M×N] ← α·op(A)[M×K]·op(B)[K×N] + β·C on column-major arrays, one thread, at one vector width: the loops around two
-/// of the <see cref="Tiles{S,V,T}"/>. The <b>outer</b> tile adds a column of A times a row of B to a piece of C per step of k; the <b>dot</b> tile
+/// of the <see cref="Tiles{S,V,T}"/>. The <b>outer</b> tile adds a column of A times a row of B to a piece of C per step of k; the
+/// <b>dot</b> tile
 /// runs down k, for a transposed A, whose columns are contiguous in k.
-/// Within one of the two ways every element is the same chain of operations wherever in the matrix it lies. A product cut into pieces of rows
+/// Within one of the two ways every element is the same chain of operations wherever in the matrix it lies. A product cut into pieces of
+/// rows
 /// or columns therefore has the bits of the whole, as long as no piece has so few rows or columns that it alone goes another way.
 /// </summary>
 internal static unsafe class Gemm<S, V, T> where S : struct, ISimd<V, T> where V : struct where T : unmanaged, System.Numerics.INumber<T>
@@ -29,7 +31,8 @@ internal static unsafe class Gemm<S, V, T> where S : struct, ISimd<V, T> where V
     /// <summary>Columns of B in a copy: 252 KiB.</summary>
     private static int PackedColumns => (504 << 9) / (PackedDepth * sizeof(T));
 
-    /// <summary>Inner products shorter than this many vectors spend their time on the final sum across lanes: transpose A instead.</summary>
+    /// <summary>Inner products shorter than this many vectors spend their time on the final sum across lanes: transpose A
+    /// instead.</summary>
     private const int ShortestDot = 8;
 
     /// <summary>Rows and steps of k of the inner products in one go: the columns of B stay in the first-level cache meanwhile.</summary>
@@ -38,11 +41,13 @@ internal static unsafe class Gemm<S, V, T> where S : struct, ISimd<V, T> where V
     private const int TileColumns = 6;
 
     /// <summary>C ← α·op(A)·op(B) + β·C. With β = 0, C is not read.</summary>
-    public static void Multiply(bool transposeA, bool transposeB, int m, int n, int k, T alpha, T* a, int lda, T* b, int ldb, T beta, T* c, int ldc)
+    public static void Multiply(bool transposeA, bool transposeB, int m, int n, int k, T alpha, T* a, int lda, T* b, int ldb, T beta, T* c,
+        int ldc)
     {
         if (m == 0 || n == 0) return;
         if (k == 0 || alpha == T.Zero) Scale(m, n, beta, c, ldc);
-        else if (!transposeB && transposeA && k >= ShortestDot * S.Count && n < ColumnsWorthPacking) Dot(m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+        else if (!transposeB && transposeA && k >= ShortestDot * S.Count
+            && n < ColumnsWorthPacking) Dot(m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
         else if (!transposeB && !transposeA && m < S.Count / 2) DotOfFewRows(m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
         else Outer(transposeA, transposeB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
     }
@@ -62,7 +67,8 @@ internal static unsafe class Gemm<S, V, T> where S : struct, ISimd<V, T> where V
 
     // ---- outer: C += A[:,k] · B[k,:] ----
 
-    private static void Outer(bool transposeA, bool transposeB, int m, int n, int k, T alpha, T* a, int lda, T* b, int ldb, T beta, T* c, int ldc)
+    private static void Outer(bool transposeA, bool transposeB, int m, int n, int k, T alpha, T* a, int lda, T* b, int ldb, T beta, T* c,
+        int ldc)
     {
         int tileHeight = S.TileRows * S.Count;
         bool packsA = transposeA || (n >= ColumnsWorthPacking && m > tileHeight / 2);
@@ -84,7 +90,8 @@ internal static unsafe class Gemm<S, V, T> where S : struct, ISimd<V, T> where V
                     {
                         int columns = Math.Min(packedColumns, n - j0), depth = Math.Min(PackedDepth, k - k0);
                         PackB(b + k0 * stepK + j0 * stepN, stepK, stepN, columns, depth, packed);
-                        OuterRows(transposeA, packsA, m, columns, depth, alpha, transposeA ? a + k0 : a + (nint)k0 * lda, lda, packed, 0, 0, k0 == 0 ? beta : T.One,
+                        OuterRows(transposeA, packsA, m, columns, depth, alpha, transposeA ? a + k0
+                            : a + (nint)k0 * lda, lda, packed, 0, 0, k0 == 0 ? beta : T.One,
                             c + (nint)j0 * ldc, ldc, i0, Math.Min(i0 + PackedRows * tileHeight, m));
                     }
         }
@@ -93,10 +100,12 @@ internal static unsafe class Gemm<S, V, T> where S : struct, ISimd<V, T> where V
 
     /// <summary>Some of the rows, a multiple of the tiles or the last ones. With a <paramref name="stepK"/> of 0, B is packed.</summary>
     [SkipLocalsInit, MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private static void OuterRows(bool transposeA, bool packsA, int m, int n, int k, T alpha, T* a, int lda, T* b, nint stepK, nint stepN, T beta, T* c, int ldc,
+    private static void OuterRows(bool transposeA, bool packsA, int m, int n, int k, T alpha, T* a, int lda, T* b, nint stepK, nint stepN,
+        T beta, T* c, int ldc,
         int from, int to)
     {
-        int tileHeight = S.TileRows * S.Count, columnTiles = (n + TileColumns - 1) / TileColumns, depthBlock = packsA ? PackedDepth : DepthBlock;
+        int tileHeight = S.TileRows * S.Count, columnTiles = (n + TileColumns - 1) / TileColumns, depthBlock = packsA ? PackedDepth
+            : DepthBlock;
         T* panel = stackalloc T[tileHeight * DepthBlock];
         T* edge = stackalloc T[S.Count * TileColumns];
         // Rows that fill no vector are the last lanes of one that reaches back over rows already done, if there are enough.
@@ -120,7 +129,8 @@ internal static unsafe class Gemm<S, V, T> where S : struct, ISimd<V, T> where V
                 }
                 if (restHere > 0 && (packsA || m < S.Count))
                 {
-                    if (transposeA) Transposition.Run(a + k0 + (nint)(i0 + top - back) * lda, lda, restHere + back, depth, panel + top, tileHeight);
+                    if (transposeA) Transposition.Run(a + k0 + (nint)(i0 + top - back) * lda, lda, restHere + back, depth, panel
+                        + top, tileHeight);
                     else Pack(last, lda, restHere + back, depth, panel + top, tileHeight);
                     last = panel + top;
                     stepLast = tileHeight;
@@ -135,7 +145,8 @@ internal static unsafe class Gemm<S, V, T> where S : struct, ISimd<V, T> where V
                     for (int done = 0, count; done < vectors; done += count)
                     {
                         count = Math.Min(S.TileRows, vectors - done);
-                        OuterTile(count, columns, tile + done * S.Count, stepA, bTile, tileK, tileN, depth, alpha, blockBeta, cTile + done * S.Count, ldc);
+                        OuterTile(count, columns, tile + done * S.Count, stepA, bTile, tileK, tileN, depth, alpha, blockBeta, cTile
+                            + done * S.Count, ldc);
                     }
                     if (restHere == 0) continue;
                     OuterTile(1, columns, last, stepLast, bTile, tileK, tileN, depth, T.One, T.Zero, edge, S.Count);
@@ -204,8 +215,10 @@ internal static unsafe class Gemm<S, V, T> where S : struct, ISimd<V, T> where V
     private static T Update(T alpha, T value, T beta, T* element) =>
         beta == T.Zero ? alpha * value : beta * *element + alpha * value;
 
-    private static void OuterTile(int vectors, int columns, T* a, nint stepA, T* b, nint stepK, nint stepN, int depth, T alpha, T beta, T* c, nint ldc) =>
-        TileSize.Run(vectors, columns, new OuterAction { A = a, StepA = stepA, B = b, StepK = stepK, StepN = stepN, Depth = depth, Alpha = alpha, Beta = beta, C = c, Ldc = ldc });
+    private static void OuterTile(int vectors, int columns, T* a, nint stepA, T* b, nint stepK, nint stepN, int depth, T alpha, T beta,
+        T* c, nint ldc) =>
+        TileSize.Run(vectors, columns, new OuterAction { A = a, StepA = stepA, B = b, StepK = stepK, StepN = stepN, Depth = depth,
+            Alpha = alpha, Beta = beta, C = c, Ldc = ldc });
 
     private struct OuterAction : ITileAction
     {
@@ -224,7 +237,8 @@ internal static unsafe class Gemm<S, V, T> where S : struct, ISimd<V, T> where V
     private static void Dot(int m, int n, int k, T alpha, T* a, nint lda, T* b, nint ldb, T beta, T* c, nint ldc)
     {
         int columnTiles = (n + S.TileColumns - 1) / S.TileColumns, whole = k - k % S.Count;
-        T* sums = stackalloc T[DotRows * TileColumns * S.Count], endsA = stackalloc T[DotRows * S.Count], endsB = stackalloc T[TileColumns * S.Count];
+        T* sums = stackalloc T[DotRows * TileColumns * S.Count], endsA = stackalloc T[DotRows * S.Count],
+            endsB = stackalloc T[TileColumns * S.Count];
         nint* starts = stackalloc nint[4];
         // Steps of k that fill no vector are copied out and made up to one with zeros.
         int tail = k - whole;
@@ -248,7 +262,8 @@ internal static unsafe class Gemm<S, V, T> where S : struct, ISimd<V, T> where V
                         DotTile(rows, columns, a + k0, starts, b + j * ldb + k0, ldb, along, sums + i * columns * S.Count, fresh: k0 == 0);
                         if (!isLast) continue;
                         for (int r = 0; r < rows; r++) starts[r] = r * S.Count;
-                        DotTile(rows, columns, endsA + i * S.Count, starts, endsB, S.Count, end, sums + i * columns * S.Count, fresh: false);
+                        DotTile(rows, columns, endsA + i * S.Count, starts, endsB, S.Count, end, sums
+                            + i * columns * S.Count, fresh: false);
                     }
                 }
                 for (int i = 0; i < height; i++)
@@ -272,7 +287,8 @@ internal static unsafe class Gemm<S, V, T> where S : struct, ISimd<V, T> where V
         }
     }
 
-    private static void DotTile(int rows, int columns, T* a, nint* starts, T* b, nint ldb, in Tiles<S, V, T>.Stretch along, T* sums, bool fresh) =>
+    private static void DotTile(int rows, int columns, T* a, nint* starts, T* b, nint ldb, in Tiles<S, V, T>.Stretch along, T* sums,
+        bool fresh) =>
         TileSize.Run(rows, columns, new DotAction { A = a, Starts = starts, B = b, Ldb = ldb, Along = along, Sums = sums, Fresh = fresh });
 
     private struct DotAction : ITileAction
@@ -283,7 +299,8 @@ internal static unsafe class Gemm<S, V, T> where S : struct, ISimd<V, T> where V
         public Tiles<S, V, T>.Stretch Along;
         public bool Fresh;
 
-        public readonly void Run<TR, TC>() where TR : struct, ICount where TC : struct, ICount => Tiles<S, V, T>.Dot<TR, TC>(A, Starts, B, Ldb, Along, Sums, Fresh);
+        public readonly void Run<TR, TC>() where TR : struct, ICount where TC : struct, ICount =>
+            Tiles<S, V, T>.Dot<TR, TC>(A, Starts, B, Ldb, Along, Sums, Fresh);
     }
 
     /// <summary>A few rows of A, one sample say: copied out they are contiguous in k, as the columns of B are.</summary>

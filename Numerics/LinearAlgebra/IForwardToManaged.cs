@@ -35,7 +35,8 @@ internal interface IForwardToManaged<T> : ILinearAlgebraProvider<T> where T : st
         Managed.MatrixNorm(norm, rows, columns, matrix);
     void ILinearAlgebraProvider<T>.MatrixMultiply(T[] x, int rowsX, int columnsX, T[] y, int rowsY, int columnsY, T[] result) =>
         Managed.MatrixMultiply(x, rowsX, columnsX, y, rowsY, columnsY, result);
-    void ILinearAlgebraProvider<T>.MatrixMultiplyWithUpdate(Transpose transposeA, Transpose transposeB, T alpha, T[] a, int rowsA, int columnsA, T[] b, int rowsB, int columnsB, T beta, T[] c) =>
+    void ILinearAlgebraProvider<T>.MatrixMultiplyWithUpdate(Transpose transposeA, Transpose transposeB, T alpha, T[] a, int rowsA,
+        int columnsA, T[] b, int rowsB, int columnsB, T beta, T[] c) =>
         Managed.MatrixMultiplyWithUpdate(transposeA, transposeB, alpha, a, rowsA, columnsA, b, rowsB, columnsB, beta, c);
     void ILinearAlgebraProvider<T>.LUFactor(T[] data, int order, int[] ipiv) =>
         Managed.LUFactor(data, order, ipiv);
@@ -59,7 +60,8 @@ internal interface IForwardToManaged<T> : ILinearAlgebraProvider<T> where T : st
         Managed.ThinQRFactor(a, rowsA, columnsA, r, tau);
     void ILinearAlgebraProvider<T>.QRSolve(T[] a, int rows, int columns, T[] b, int columnsB, T[] x, QRMethod method) =>
         Managed.QRSolve(a, rows, columns, b, columnsB, x, method);
-    void ILinearAlgebraProvider<T>.QRSolveFactored(T[] q, T[] r, int rowsA, int columnsA, T[] tau, T[] b, int columnsB, T[] x, QRMethod method) =>
+    void ILinearAlgebraProvider<T>.QRSolveFactored(T[] q, T[] r, int rowsA, int columnsA, T[] tau, T[] b, int columnsB, T[] x,
+        QRMethod method) =>
         Managed.QRSolveFactored(q, r, rowsA, columnsA, tau, b, columnsB, x, method);
     void ILinearAlgebraProvider<T>.SingularValueDecomposition(bool computeVectors, T[] a, int rowsA, int columnsA, T[] s, T[] u, T[] vt) =>
         Managed.SingularValueDecomposition(computeVectors, a, rowsA, columnsA, s, u, vt);

@@ -75,8 +75,10 @@ internal readonly unsafe struct Simd512<T> : ISimd<Vector512<T>, T> where T : un
     public static Vector512<T> Max(Vector512<T> a, Vector512<T> b) => Vector512.Max(a, b);
     public static Vector512<T> Sqrt(Vector512<T> a) => Vector512.Sqrt(a);
     public static T Sum(Vector512<T> a) => Vector512.Sum(a);
-    public static Vector512<T> Evens(Vector512<T> a, Vector512<T> b) => Vector512.Narrow(a.AsUInt64(), b.AsUInt64()).As<uint, T>(); // the low halves of pairs
-    public static Vector512<T> Odds(Vector512<T> a, Vector512<T> b) => Vector512.Narrow(a.AsUInt64() >> 32, b.AsUInt64() >> 32).As<uint, T>();
+    // the low halves of pairs
+    public static Vector512<T> Evens(Vector512<T> a, Vector512<T> b) => Vector512.Narrow(a.AsUInt64(), b.AsUInt64()).As<uint, T>();
+    public static Vector512<T> Odds(Vector512<T> a, Vector512<T> b) =>
+        Vector512.Narrow(a.AsUInt64() >> 32, b.AsUInt64() >> 32).As<uint, T>();
     public static Vector512<T> GreaterThan(Vector512<T> a, Vector512<T> b) => Vector512.GreaterThan(a, b);
     public static Vector512<T> AreEqual(Vector512<T> a, Vector512<T> b) => Vector512.Equals(a, b);
     public static Vector512<T> IsNaN(Vector512<T> a) => ~Vector512.Equals(a, a);
@@ -114,8 +116,10 @@ internal readonly unsafe struct Simd256<T> : ISimd<Vector256<T>, T> where T : un
     public static Vector256<T> Max(Vector256<T> a, Vector256<T> b) => Vector256.Max(a, b);
     public static Vector256<T> Sqrt(Vector256<T> a) => Vector256.Sqrt(a);
     public static T Sum(Vector256<T> a) => Vector256.Sum(a);
-    public static Vector256<T> Evens(Vector256<T> a, Vector256<T> b) => Vector256.Narrow(a.AsUInt64(), b.AsUInt64()).As<uint, T>(); // the low halves of pairs
-    public static Vector256<T> Odds(Vector256<T> a, Vector256<T> b) => Vector256.Narrow(a.AsUInt64() >> 32, b.AsUInt64() >> 32).As<uint, T>();
+    // the low halves of pairs
+    public static Vector256<T> Evens(Vector256<T> a, Vector256<T> b) => Vector256.Narrow(a.AsUInt64(), b.AsUInt64()).As<uint, T>();
+    public static Vector256<T> Odds(Vector256<T> a, Vector256<T> b) =>
+        Vector256.Narrow(a.AsUInt64() >> 32, b.AsUInt64() >> 32).As<uint, T>();
     public static Vector256<T> GreaterThan(Vector256<T> a, Vector256<T> b) => Vector256.GreaterThan(a, b);
     public static Vector256<T> AreEqual(Vector256<T> a, Vector256<T> b) => Vector256.Equals(a, b);
     public static Vector256<T> IsNaN(Vector256<T> a) => ~Vector256.Equals(a, a);
@@ -153,8 +157,10 @@ internal readonly unsafe struct Simd128<T> : ISimd<Vector128<T>, T> where T : un
     public static Vector128<T> Max(Vector128<T> a, Vector128<T> b) => Vector128.Max(a, b);
     public static Vector128<T> Sqrt(Vector128<T> a) => Vector128.Sqrt(a);
     public static T Sum(Vector128<T> a) => Vector128.Sum(a);
-    public static Vector128<T> Evens(Vector128<T> a, Vector128<T> b) => Vector128.Narrow(a.AsUInt64(), b.AsUInt64()).As<uint, T>(); // the low halves of pairs
-    public static Vector128<T> Odds(Vector128<T> a, Vector128<T> b) => Vector128.Narrow(a.AsUInt64() >> 32, b.AsUInt64() >> 32).As<uint, T>();
+    // the low halves of pairs
+    public static Vector128<T> Evens(Vector128<T> a, Vector128<T> b) => Vector128.Narrow(a.AsUInt64(), b.AsUInt64()).As<uint, T>();
+    public static Vector128<T> Odds(Vector128<T> a, Vector128<T> b) =>
+        Vector128.Narrow(a.AsUInt64() >> 32, b.AsUInt64() >> 32).As<uint, T>();
     public static Vector128<T> GreaterThan(Vector128<T> a, Vector128<T> b) => Vector128.GreaterThan(a, b);
     public static Vector128<T> AreEqual(Vector128<T> a, Vector128<T> b) => Vector128.Equals(a, b);
     public static Vector128<T> IsNaN(Vector128<T> a) => ~Vector128.Equals(a, a);

@@ -61,7 +61,8 @@ public static class Products
     }
 
     /// <summary>C[M×N] ← op(A)[M×K]·op(B)[K×N] + β·C, all column-major; rows and columns are those of the arrays as stored.</summary>
-    internal static void Multiply(bool transposeA, bool transposeB, float[] a, int rowsA, int columnsA, float[] b, int rowsB, int columnsB, float beta, float[] c) =>
+    internal static void Multiply(bool transposeA, bool transposeB, float[] a, int rowsA, int columnsA, float[] b, int rowsB, int columnsB,
+        float beta, float[] c) =>
         Provider.MatrixMultiplyWithUpdate(
             transposeA ? Transpose.Transpose : Transpose.DontTranspose, transposeB ? Transpose.Transpose : Transpose.DontTranspose,
             1f, a, rowsA, columnsA, b, rowsB, columnsB, beta, c);

@@ -22,7 +22,8 @@ public sealed class SimdLinearAlgebraProvider : ILinearAlgebraProvider,
 
     private const int ColumnsPerPiece = 48;
 
-    /// <summary>Pieces for each thread, where there are so many: the more, the evener the ends; the fewer, the longer a copy of B serves.</summary>
+    /// <summary>Pieces for each thread, where there are so many: the more, the evener the ends; the fewer, the longer a copy of B
+    /// serves.</summary>
     private const int PiecesPerThread = 2;
 
     /// <summary>The one instance; it has no state.</summary>
@@ -42,10 +43,12 @@ public sealed class SimdLinearAlgebraProvider : ILinearAlgebraProvider,
     /// <summary>The name Math.NET prints.</summary>
     public override string ToString() => $"SIMD ({SimdWidth.Bits}-bit)";
 
-    void ILinearAlgebraProvider<float>.MatrixMultiply(float[] x, int rowsX, int columnsX, float[] y, int rowsY, int columnsY, float[] result) =>
+    void ILinearAlgebraProvider<float>.MatrixMultiply(float[] x, int rowsX, int columnsX, float[] y, int rowsY, int columnsY,
+        float[] result) =>
         Product(Transpose.DontTranspose, Transpose.DontTranspose, 1f, x, rowsX, columnsX, y, rowsY, columnsY, 0f, result);
 
-    void ILinearAlgebraProvider<double>.MatrixMultiply(double[] x, int rowsX, int columnsX, double[] y, int rowsY, int columnsY, double[] result) =>
+    void ILinearAlgebraProvider<double>.MatrixMultiply(double[] x, int rowsX, int columnsX, double[] y, int rowsY, int columnsY,
+        double[] result) =>
         Product(Transpose.DontTranspose, Transpose.DontTranspose, 1.0, x, rowsX, columnsX, y, rowsY, columnsY, 0.0, result);
 
     void ILinearAlgebraProvider<float>.MatrixMultiplyWithUpdate(Transpose transposeA, Transpose transposeB, float alpha,
@@ -68,7 +71,8 @@ public sealed class SimdLinearAlgebraProvider : ILinearAlgebraProvider,
     }
 
     /// <summary>The product cut into pieces of rows where there are enough of them, otherwise of columns, on all threads.</summary>
-    private static void InPieces<T>(bool ta, bool tb, int m, int n, int k, T alpha, T[] a, int lda, T[] b, int ldb, T beta, T[] c) where T : unmanaged, INumber<T>
+    private static void InPieces<T>(bool ta, bool tb, int m, int n, int k, T alpha, T[] a, int lda, T[] b, int ldb, T beta, T[] c) where T
+        : unmanaged, INumber<T>
     {
         bool byRows = m >= 2 * RowsPerPiece || m >= n;
         int length = byRows ? m : n, step = byRows ? RowsPerPiece : ColumnsPerPiece;
@@ -94,9 +98,12 @@ public sealed class SimdLinearAlgebraProvider : ILinearAlgebraProvider,
             int rows = row1 - row0, columns = column1 - column0;
             switch (SimdWidth.Bits)
             {
-                case 512: Gemm<Simd512<T>, Vector512<T>, T>.Multiply(ta, tb, rows, columns, k, alpha, aPiece, lda, bPiece, ldb, beta, cPiece, m); break;
-                case 256: Gemm<Simd256<T>, Vector256<T>, T>.Multiply(ta, tb, rows, columns, k, alpha, aPiece, lda, bPiece, ldb, beta, cPiece, m); break;
-                default: Gemm<Simd128<T>, Vector128<T>, T>.Multiply(ta, tb, rows, columns, k, alpha, aPiece, lda, bPiece, ldb, beta, cPiece, m); break;
+                case 512: Gemm<Simd512<T>, Vector512<T>, T>.Multiply(ta, tb, rows, columns, k, alpha, aPiece, lda, bPiece, ldb, beta,
+                    cPiece, m); break;
+                case 256: Gemm<Simd256<T>, Vector256<T>, T>.Multiply(ta, tb, rows, columns, k, alpha, aPiece, lda, bPiece, ldb, beta,
+                    cPiece, m); break;
+                default: Gemm<Simd128<T>, Vector128<T>, T>.Multiply(ta, tb, rows, columns, k, alpha, aPiece, lda, bPiece, ldb, beta, cPiece,
+                    m); break;
             }
         }
     }

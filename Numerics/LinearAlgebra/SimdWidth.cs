@@ -34,5 +34,6 @@ public static class SimdWidth
     }
 
     private static int Check(int width, string name) => width is 128 or 256 or 512 && width <= Widest ? width
-        : throw new ArgumentOutOfRangeException(name, $"{name} is {width}: the vector width is 128, 256 or 512 bits, and at most {Widest} on this processor");
+        : throw new ArgumentOutOfRangeException(name,
+            $"{name} is {width}: the vector width is 128, 256 or 512 bits, and at most {Widest} on this processor");
 }

@@ -5,8 +5,10 @@ using MathNet.Numerics.Providers.LinearAlgebra;
 namespace OnnxLeNet.Numerics;
 
 /// <summary>
-/// Math.NET's operations on vectors, for float and double, at the vector width in use. What they mean is what Math.NET's managed provider does: with
-/// α = 0 the vector it scales is not read, and NaNs go through; a result may be one of the operands. Lengths are checked before memory is touched.
+/// Math.NET's operations on vectors, for float and double, at the vector width in use. What they mean is what Math.NET's managed provider
+/// does: with
+/// α = 0 the vector it scales is not read, and NaNs go through; a result may be one of the operands. Lengths are checked before memory is
+/// touched.
 /// Large arrays are shared among the threads in pieces of a fixed size, so that the bits do not depend on how many there are.
 /// </summary>
 internal static unsafe class VectorOperations
@@ -38,10 +40,12 @@ internal static unsafe class VectorOperations
     public static void SubtractArrays<T>(T[] x, T[] y, T[] result) where T : unmanaged, INumber<T> => Pointwise<Subtract, T>(x, y, result);
 
     /// <summary>result ← x·y, element by element.</summary>
-    public static void PointWiseMultiplyArrays<T>(T[] x, T[] y, T[] result) where T : unmanaged, INumber<T> => Pointwise<Multiply, T>(x, y, result);
+    public static void PointWiseMultiplyArrays<T>(T[] x, T[] y, T[] result) where T : unmanaged, INumber<T> =>
+        Pointwise<Multiply, T>(x, y, result);
 
     /// <summary>result ← x/y, element by element.</summary>
-    public static void PointWiseDivideArrays<T>(T[] x, T[] y, T[] result) where T : unmanaged, INumber<T> => Pointwise<Divide, T>(x, y, result);
+    public static void PointWiseDivideArrays<T>(T[] x, T[] y, T[] result) where T : unmanaged, INumber<T> =>
+        Pointwise<Divide, T>(x, y, result);
 
     /// <summary>Σ x·y.</summary>
     public static T DotProduct<T>(T[] x, T[] y) where T : unmanaged, INumber<T>
@@ -49,14 +53,16 @@ internal static unsafe class VectorOperations
         RequireSameLength(x, y, nameof(x), nameof(y));
         if (Pieces(x.Length) is var pieces && pieces == 1) return Reduce<SumOfProducts, T>(x, y, 0, x.Length);
         var sums = new T[pieces];
-        Workers.Run(pieces, piece => sums[piece] = Reduce<SumOfProducts, T>(x, y, piece * Piece, Math.Min(Piece, x.Length - piece * Piece)));
+        Workers.Run(pieces, piece => sums[piece] = Reduce<SumOfProducts, T>(x, y, piece * Piece,
+            Math.Min(Piece, x.Length - piece * Piece)));
         var sum = T.Zero;
         foreach (var part in sums) sum += part;
         return sum;
     }
 
     /// <summary>
-    /// A norm of a [rows × columns] column-major matrix: the largest column sum (1) or row sum (∞) of absolute values, the root of the sum of squares
+    /// A norm of a [rows × columns] column-major matrix: the largest column sum (1) or row sum (∞) of absolute values, the root of the sum
+    /// of squares
     /// (Frobenius), or the largest absolute value. A NaN anywhere gives NaN.
     /// </summary>
     public static double MatrixNorm<T>(Norm norm, int rows, int columns, T[] matrix) where T : unmanaged, INumber<T>
@@ -64,7 +70,8 @@ internal static unsafe class VectorOperations
         if (norm is not (Norm.OneNorm or Norm.InfinityNorm or Norm.FrobeniusNorm or Norm.LargestAbsoluteValue)) throw new NotSupportedException($"there is no matrix norm {norm}");
         ArgumentNullException.ThrowIfNull(matrix);
         if (rows < 0 || columns < 0 || (long)rows * columns > matrix.LongLength)
-            throw new ArgumentException($"array {nameof(matrix)} has {matrix.Length} elements, its stated size is {rows}×{columns}", nameof(matrix));
+            throw new ArgumentException($"array {nameof(matrix)} has {matrix.Length} elements, its stated size is {rows}×{columns}",
+                nameof(matrix));
         int count = rows * columns;
         switch (norm)
         {
@@ -91,19 +98,23 @@ internal static unsafe class VectorOperations
     private static void Pointwise<O, T>(T[] x, T[] y, T alpha, T[] result) where O : struct, IPointwise where T : unmanaged, INumber<T>
     {
         if (Pieces(x.Length) is var pieces && pieces == 1) Pointwise<O, T>(x, 0, y, 0, alpha, result, 0, x.Length);
-        else Workers.Run(pieces, piece => Pointwise<O, T>(x, piece * Piece, y, piece * Piece, alpha, result, piece * Piece, Math.Min(Piece, x.Length - piece * Piece)));
+        else Workers.Run(pieces, piece => Pointwise<O, T>(x, piece * Piece, y, piece * Piece, alpha, result, piece * Piece,
+            Math.Min(Piece, x.Length - piece * Piece)));
     }
 
-    private static void Pointwise<O, T>(T[] x, int fromX, T[] y, int fromY, T alpha, T[] result, int to, int count) where O : struct, IPointwise where T : unmanaged, INumber<T>
+    private static void Pointwise<O, T>(T[] x, int fromX, T[] y, int fromY, T alpha, T[] result, int to, int count) where O
+        : struct, IPointwise where T : unmanaged, INumber<T>
     {
         fixed (T* px = x, py = y, pr = result)
-            VectorKernel.Run<PointwiseKernel<O, T>, T>(new PointwiseKernel<O, T> { X = px + fromX, Y = py + fromY, Result = pr + to, Alpha = alpha, Count = count });
+            VectorKernel.Run<PointwiseKernel<O, T>, T>(new PointwiseKernel<O, T> { X = px + fromX, Y = py + fromY, Result = pr
+                + to, Alpha = alpha, Count = count });
     }
 
     private static T Reduce<O, T>(T[] x, T[] y, int from, int count) where O : struct, IReduction where T : unmanaged, INumber<T>
     {
         T result = T.Zero;
-        fixed (T* px = x, py = y) VectorKernel.Run<ReductionKernel<O, T>, T>(new ReductionKernel<O, T> { X = px + from, Y = py + from, Result = &result, Count = count });
+        fixed (T* px = x, py = y) VectorKernel.Run<ReductionKernel<O, T>, T>(new ReductionKernel<O, T> { X = px + from, Y = py
+            + from, Result = &result, Count = count });
         return result;
     }
 
@@ -133,13 +144,15 @@ internal static unsafe class VectorOperations
     internal readonly struct Subtract : IPointwise
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public static V Of<S, V, T>(V x, V y, V alpha) where S : struct, ISimd<V, T> where V : struct where T : unmanaged => S.Subtract(x, y);
+        public static V Of<S, V, T>(V x, V y, V alpha) where S : struct, ISimd<V, T> where V : struct where T : unmanaged =>
+            S.Subtract(x, y);
     }
 
     internal readonly struct Multiply : IPointwise
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public static V Of<S, V, T>(V x, V y, V alpha) where S : struct, ISimd<V, T> where V : struct where T : unmanaged => S.Multiply(x, y);
+        public static V Of<S, V, T>(V x, V y, V alpha) where S : struct, ISimd<V, T> where V : struct where T : unmanaged =>
+            S.Multiply(x, y);
     }
 
     internal readonly struct Divide : IPointwise
@@ -151,19 +164,22 @@ internal static unsafe class VectorOperations
     internal readonly struct Scale : IPointwise
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public static V Of<S, V, T>(V x, V y, V alpha) where S : struct, ISimd<V, T> where V : struct where T : unmanaged => S.Multiply(alpha, x);
+        public static V Of<S, V, T>(V x, V y, V alpha) where S : struct, ISimd<V, T> where V : struct where T : unmanaged =>
+            S.Multiply(alpha, x);
     }
 
     internal readonly struct AddScaled : IPointwise
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public static V Of<S, V, T>(V x, V y, V alpha) where S : struct, ISimd<V, T> where V : struct where T : unmanaged => S.MultiplyAdd(alpha, y, x);
+        public static V Of<S, V, T>(V x, V y, V alpha) where S : struct, ISimd<V, T> where V : struct where T : unmanaged =>
+            S.MultiplyAdd(alpha, y, x);
     }
 
     internal readonly struct AddAbsolute : IPointwise
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public static V Of<S, V, T>(V x, V y, V alpha) where S : struct, ISimd<V, T> where V : struct where T : unmanaged => S.Add(x, Absolute<S, V, T>(y));
+        public static V Of<S, V, T>(V x, V y, V alpha) where S : struct, ISimd<V, T> where V : struct where T : unmanaged =>
+            S.Add(x, Absolute<S, V, T>(y));
     }
 
     internal struct PointwiseKernel<O, T> : IVectorKernel<T> where O : struct, IPointwise where T : unmanaged
@@ -179,7 +195,8 @@ internal static unsafe class VectorOperations
             int i = 0;
             for (; i <= Count - 2 * S.Count; i += 2 * S.Count)
             {
-                V first = O.Of<S, V, T>(S.Load(X + i), S.Load(Y + i), alpha), second = O.Of<S, V, T>(S.Load(X + i + S.Count), S.Load(Y + i + S.Count), alpha);
+                V first = O.Of<S, V, T>(S.Load(X + i), S.Load(Y + i), alpha),
+                    second = O.Of<S, V, T>(S.Load(X + i + S.Count), S.Load(Y + i + S.Count), alpha);
                 S.Store(Result + i, first);
                 S.Store(Result + i + S.Count, second);
             }
@@ -208,7 +225,8 @@ internal static unsafe class VectorOperations
     internal readonly struct SumOfProducts : IReduction
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public static V Take<S, V, T>(V sum, V x, V y) where S : struct, ISimd<V, T> where V : struct where T : unmanaged => S.MultiplyAdd(x, y, sum);
+        public static V Take<S, V, T>(V sum, V x, V y) where S : struct, ISimd<V, T> where V : struct where T : unmanaged =>
+            S.MultiplyAdd(x, y, sum);
 
         public static T Join<T>(T a, T b) where T : unmanaged, INumber<T> => a + b;
     }
@@ -216,7 +234,8 @@ internal static unsafe class VectorOperations
     internal readonly struct SumOfAbsolutes : IReduction
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public static V Take<S, V, T>(V sum, V x, V y) where S : struct, ISimd<V, T> where V : struct where T : unmanaged => S.Add(sum, Absolute<S, V, T>(x));
+        public static V Take<S, V, T>(V sum, V x, V y) where S : struct, ISimd<V, T> where V : struct where T : unmanaged =>
+            S.Add(sum, Absolute<S, V, T>(x));
 
         public static T Join<T>(T a, T b) where T : unmanaged, INumber<T> => a + b;
     }
@@ -224,7 +243,8 @@ internal static unsafe class VectorOperations
     internal readonly struct LargestAbsolute : IReduction
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public static V Take<S, V, T>(V sum, V x, V y) where S : struct, ISimd<V, T> where V : struct where T : unmanaged => S.Max(sum, Absolute<S, V, T>(x));
+        public static V Take<S, V, T>(V sum, V x, V y) where S : struct, ISimd<V, T> where V : struct where T : unmanaged =>
+            S.Max(sum, Absolute<S, V, T>(x));
 
         public static T Join<T>(T a, T b) where T : unmanaged, INumber<T> => T.Max(a, b);
     }
@@ -268,5 +288,6 @@ internal static unsafe class VectorOperations
 
     /// <summary>|x|; a NaN stays one.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static V Absolute<S, V, T>(V x) where S : struct, ISimd<V, T> where V : struct where T : unmanaged => S.Max(x, S.Subtract(default, x));
+    private static V Absolute<S, V, T>(V x) where S : struct, ISimd<V, T> where V : struct where T : unmanaged =>
+        S.Max(x, S.Subtract(default, x));
 }

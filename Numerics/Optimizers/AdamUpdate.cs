@@ -7,7 +7,8 @@ internal static class AdamUpdate
 {
     public static string[] Buffers => ["exp_avg", "exp_avg_sq", "max_exp_avg_sq"];
 
-    public static (Hyper, double?)[] Defaults(double lr, (double Beta1, double Beta2)? betas, double eps, double weightDecay, bool amsgrad) =>
+    public static (Hyper, double?)[] Defaults(double lr, (double Beta1, double Beta2)? betas, double eps, double weightDecay,
+        bool amsgrad) =>
     [
         (Hyper.LearningRate, lr), (Hyper.Beta1, betas?.Beta1 ?? 0.9), (Hyper.Beta2, betas?.Beta2 ?? 0.999),
         (Hyper.Eps, eps), (Hyper.WeightDecay, weightDecay), (Hyper.Amsgrad, amsgrad ? 1 : 0),
@@ -21,7 +22,8 @@ internal static class AdamUpdate
         state.Buffer(2, group.Amsgrad);
     }
 
-    /// <summary>One step. What does not depend on the element, the bias corrections above all, is worked out in double and rounded once.</summary>
+    /// <summary>One step. What does not depend on the element, the bias corrections above all, is worked out in double and rounded
+    /// once.</summary>
     public static unsafe void Run(ParameterGroup group, float[] w, float[] g, ParameterState state, int from, int count, bool decoupled)
     {
         double lr = group.LearningRate, decay = group.WeightDecay;
@@ -56,7 +58,8 @@ internal static class AdamUpdate
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public readonly void Run<S, TV>() where S : struct, ISimd<TV, float> where TV : struct
         {
-            TV keep = S.Create(Keep), decay = S.Create(Decay), correction = S.Create(Correction), eps = S.Create(Eps), rate = S.Create(Rate);
+            TV keep = S.Create(Keep), decay = S.Create(Decay), correction = S.Create(Correction), eps = S.Create(Eps),
+                rate = S.Create(Rate);
             TV beta1 = S.Create(Beta1), rest1 = S.Create(Rest1), beta2 = S.Create(Beta2), rest2 = S.Create(Rest2);
             int i = 0;
             for (; i <= Count - S.Count; i += S.Count)

@@ -18,7 +18,8 @@ public sealed class AdamW : Optimizer
     /// <exception cref="ArgumentException">No parameters, or one that is there twice.</exception>
     /// <exception cref="ArgumentOutOfRangeException">A number out of its range.</exception>
     [OverloadResolutionPriority(1)] // an empty list is one of parameters
-    public AdamW(IEnumerable<Parameter> parameters, double lr = 1e-3, (double Beta1, double Beta2)? betas = null, double eps = 1e-8, double weightDecay = 1e-2, bool amsgrad = false)
+    public AdamW(IEnumerable<Parameter> parameters, double lr = 1e-3, (double Beta1, double Beta2)? betas = null, double eps = 1e-8,
+        double weightDecay = 1e-2, bool amsgrad = false)
         : this([new ParameterGroup(parameters)], lr, betas, eps, weightDecay, amsgrad) { }
 
     /// <summary>An optimizer of groups; the numbers are for groups that have none of their own.</summary>
@@ -30,7 +31,8 @@ public sealed class AdamW : Optimizer
     /// <param name="amsgrad">Whether to divide by the largest second moment so far.</param>
     /// <exception cref="ArgumentException">No group, no parameters, one in two groups, or a group that has what AdamW has not.</exception>
     /// <exception cref="ArgumentOutOfRangeException">A number out of its range.</exception>
-    public AdamW(IEnumerable<ParameterGroup> groups, double lr = 1e-3, (double Beta1, double Beta2)? betas = null, double eps = 1e-8, double weightDecay = 1e-2, bool amsgrad = false)
+    public AdamW(IEnumerable<ParameterGroup> groups, double lr = 1e-3, (double Beta1, double Beta2)? betas = null, double eps = 1e-8,
+        double weightDecay = 1e-2, bool amsgrad = false)
         : base(groups, AdamUpdate.Buffers, AdamUpdate.Defaults(lr, betas, eps, weightDecay, amsgrad)) { }
 
     private protected override void Prepare(ParameterGroup group, ParameterState state) => AdamUpdate.Prepare(group, state);

@@ -17,5 +17,6 @@ public sealed class ExponentialLR : LRScheduler
 
     private protected override double NextRate(int group, double rate) => LastEpoch == 0 ? rate : rate * gamma;
 
-    private protected override IEnumerable<StateField> Settings(string prefix) => [StateField.Number($"{prefix}gamma", () => gamma, value => gamma = value)];
+    private protected override IEnumerable<StateField> Settings(string prefix) =>
+        [StateField.Number($"{prefix}gamma", () => gamma, value => gamma = value)];
 }

@@ -8,8 +8,10 @@ namespace OnnxLeNet.Numerics;
 public static class GradientClipping
 {
     /// <summary>
-    /// Scales all gradients by max/(norm + 1e-6) where that is less than 1: PyTorch's clip_grad_norm_. The norm is that of all gradients as one
-    /// vector, added up in double in a fixed order, the same at every vector width. A norm that is not finite makes gradients so, unless it is an error.
+    /// Scales all gradients by max/(norm + 1e-6) where that is less than 1: PyTorch's clip_grad_norm_. The norm is that of all gradients as
+    /// one
+    /// vector, added up in double in a fixed order, the same at every vector width. A norm that is not finite makes gradients so, unless it
+    /// is an error.
     /// </summary>
     /// <param name="parameters">Whose gradients.</param>
     /// <param name="maxNorm">0 or more; infinite to measure alone.</param>
@@ -26,8 +28,10 @@ public static class GradientClipping
         var all = parameters as IReadOnlyList<Parameter> ?? [.. parameters];
         double sum = 0;
         for (int i = 0; i < all.Count; i++)
-            if (all[i].Grad is { } grad) sum = double.IsPositiveInfinity(normType) ? Larger(sum, Largest(grad.Data)) : sum + PowerSum(grad.Data, normType);
-        double norm = normType == 1 || double.IsPositiveInfinity(normType) ? sum : normType == 2 ? Math.Sqrt(sum) : Math.Pow(sum, 1 / normType);
+            if (all[i].Grad is { } grad) sum = double.IsPositiveInfinity(normType) ? Larger(sum, Largest(grad.Data))
+                : sum + PowerSum(grad.Data, normType);
+        double norm = normType == 1 || double.IsPositiveInfinity(normType) ? sum : normType == 2 ? Math.Sqrt(sum)
+            : Math.Pow(sum, 1 / normType);
         if (errorIfNonfinite && !double.IsFinite(norm))
             throw new ArithmeticException($"the gradients' norm is {norm}, and nothing finite can be made of them: lower the learning rate, or look for the first NaN");
         double factor = maxNorm / (norm + 1e-6);
@@ -37,7 +41,8 @@ public static class GradientClipping
         return norm;
     }
 
-    /// <summary>Sets every element of a gradient that is beyond ±limit to that limit; a NaN stays one: PyTorch's clip_grad_value_.</summary>
+    /// <summary>Sets every element of a gradient that is beyond ±limit to that limit; a NaN stays one: PyTorch's
+    /// clip_grad_value_.</summary>
     /// <param name="parameters">Whose gradients.</param>
     /// <param name="limit">0 or more.</param>
     /// <exception cref="ArgumentOutOfRangeException">A limit that is negative or not a number.</exception>

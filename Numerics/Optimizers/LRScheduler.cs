@@ -1,10 +1,12 @@
 namespace OnnxLeNet.Numerics;
 
 /// <summary>
-/// Changes the learning rates of an optimizer's groups from step to step, each from its own rate. Call <see cref="Step"/> after the optimizer's
+/// Changes the learning rates of an optimizer's groups from step to step, each from its own rate. Call <see cref="Step"/> after the
+/// optimizer's
 /// own step. Construction is the schedule's epoch 0: it may change the rates at once.
 /// <para>
-/// The rates follow PyTorch's recursive forms, a rate from the one before: where nothing else sets a rate they come to the closed forms that the
+/// The rates follow PyTorch's recursive forms, a rate from the one before: where nothing else sets a rate they come to the closed forms
+/// that the
 /// schedules document, and where something does, the schedule goes on from there.
 /// </para>
 /// </summary>
@@ -35,7 +37,8 @@ public abstract class LRScheduler : IStateful
     {
         TakeGroups();
         LastEpoch++;
-        for (int g = 0; g < lastRates.Count; g++) Optimizer.ParameterGroups[g].LearningRate = NextRate(g, Optimizer.ParameterGroups[g].LearningRate);
+        for (int g = 0; g < lastRates.Count; g++) Optimizer.ParameterGroups[g].LearningRate =
+            NextRate(g, Optimizer.ParameterGroups[g].LearningRate);
         Remember();
     }
 
@@ -71,7 +74,8 @@ public abstract class LRScheduler : IStateful
 
     internal IEnumerable<StateField> Fields(string prefix)
     {
-        yield return StateField.Count($"{prefix}last_epoch", () => LastEpoch, value => LastEpoch = (int)value, least: -1, most: int.MaxValue);
+        yield return StateField.Count($"{prefix}last_epoch", () => LastEpoch, value =>
+            LastEpoch = (int)value, least: -1, most: int.MaxValue);
         TakeGroups();
         yield return StateField.Fixed($"{prefix}base_lrs", baseRates.Count);
         for (int g = 0; g < baseRates.Count; g++)

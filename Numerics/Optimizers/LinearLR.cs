@@ -17,7 +17,8 @@ public sealed class LinearLR : LRScheduler
     /// <exception cref="ArgumentOutOfRangeException">A number out of its range.</exception>
     public LinearLR(Optimizer optimizer, double startFactor = 1.0 / 3, double endFactor = 1, int totalIters = 5) : base(optimizer)
     {
-        if (startFactor is not (> 0 and <= 1)) throw new ArgumentOutOfRangeException(nameof(startFactor), startFactor, "startFactor is more than 0 and at most 1");
+        if (startFactor is not (> 0 and <= 1)) throw new ArgumentOutOfRangeException(nameof(startFactor), startFactor,
+            "startFactor is more than 0 and at most 1");
         if (endFactor is not (>= 0 and <= 1)) throw new ArgumentOutOfRangeException(nameof(endFactor), endFactor, "endFactor is 0 to 1");
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(totalIters);
         (this.startFactor, this.endFactor, this.totalIters) = (startFactor, endFactor, totalIters);
@@ -33,7 +34,8 @@ public sealed class LinearLR : LRScheduler
 
     private protected override IEnumerable<StateField> Settings(string prefix) =>
     [
-        StateField.Number($"{prefix}start_factor", () => startFactor, value => startFactor = value, value => value is > 0 and <= 1, "more than 0 and at most 1"),
+        StateField.Number($"{prefix}start_factor", () => startFactor, value => startFactor = value, value =>
+            value is > 0 and <= 1, "more than 0 and at most 1"),
         StateField.Number($"{prefix}end_factor", () => endFactor, value => endFactor = value, value => value is >= 0 and <= 1, "0 to 1"),
         StateField.Count($"{prefix}total_iters", () => totalIters, value => totalIters = (int)value, least: 1, most: int.MaxValue),
     ];

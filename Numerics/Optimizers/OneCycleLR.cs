@@ -12,8 +12,10 @@ public enum AnnealStrategy
 
 /// <summary>
 /// One cycle (Smith and Topin 2019, with fastai's and PyTorch's defaults): the rate rises from max/div to max and falls to
-/// max/div/finalDiv, while the momentum (SGD, RMSprop) or β₁ (Adam, AdamW) goes the other way. Step it after every update: the call after the
-/// last one leaves the rates, where PyTorch carries on the curve, a straight line to below zero. The optimizer's own rates and momenta do not matter.
+/// max/div/finalDiv, while the momentum (SGD, RMSprop) or β₁ (Adam, AdamW) goes the other way. Step it after every update: the call after
+/// the
+/// last one leaves the rates, where PyTorch carries on the curve, a straight line to below zero. The optimizer's own rates and momenta do
+/// not matter.
 /// </summary>
 public sealed class OneCycleLR : LRScheduler
 {
@@ -24,7 +26,8 @@ public sealed class OneCycleLR : LRScheduler
     private int totalSteps;
     private double pctStart;
 
-    /// <summary>A cycle that at once sets rates and momenta to its beginning. Its length is totalSteps, or epochs times stepsPerEpoch.</summary>
+    /// <summary>A cycle that at once sets rates and momenta to its beginning. Its length is totalSteps, or epochs times
+    /// stepsPerEpoch.</summary>
     /// <param name="optimizer">Whose rates and momenta it sets.</param>
     /// <param name="maxLr">The peak, for all groups or for each.</param>
     /// <param name="totalSteps">Length of the cycle in calls of <see cref="LRScheduler.Step"/>; goes before the two next.</param>
@@ -40,18 +43,24 @@ public sealed class OneCycleLR : LRScheduler
     /// <param name="threePhase">Whether to come back to the first rate as fast as it rose, and only then fall to the last.</param>
     /// <exception cref="ArgumentException">No length, or numbers for another number of groups.</exception>
     /// <exception cref="ArgumentOutOfRangeException">A number out of its range, or a rise or fall of no length.</exception>
-    public OneCycleLR(Optimizer optimizer, PerGroup maxLr, int? totalSteps = null, int? epochs = null, int? stepsPerEpoch = null, double pctStart = 0.3,
-        AnnealStrategy annealStrategy = AnnealStrategy.Cos, bool cycleMomentum = true, PerGroup? baseMomentum = null, PerGroup? maxMomentum = null,
+    public OneCycleLR(Optimizer optimizer, PerGroup maxLr, int? totalSteps = null, int? epochs = null, int? stepsPerEpoch = null,
+        double pctStart = 0.3,
+        AnnealStrategy annealStrategy = AnnealStrategy.Cos, bool cycleMomentum = true, PerGroup? baseMomentum = null,
+            PerGroup? maxMomentum = null,
         double divFactor = 25, double finalDivFactor = 1e4, bool threePhase = false) : base(optimizer)
     {
         ArgumentNullException.ThrowIfNull(maxLr);
-        if (totalSteps is null && (epochs is null || stepsPerEpoch is null)) throw new ArgumentException("a cycle needs its length: totalSteps, or epochs and stepsPerEpoch");
-        this.totalSteps = totalSteps ?? checked(Positive(epochs!.Value, nameof(epochs)) * Positive(stepsPerEpoch!.Value, nameof(stepsPerEpoch)));
+        if (totalSteps is null && (epochs is null
+            || stepsPerEpoch is null)) throw new ArgumentException("a cycle needs its length: totalSteps, or epochs and stepsPerEpoch");
+        this.totalSteps = totalSteps ?? checked(Positive(epochs!.Value, nameof(epochs)) * Positive(stepsPerEpoch!.Value,
+            nameof(stepsPerEpoch)));
         Positive(this.totalSteps, nameof(totalSteps));
         if (pctStart is not (>= 0 and <= 1)) throw new ArgumentOutOfRangeException(nameof(pctStart), pctStart, "pctStart is 0 to 1");
-        if (!Enum.IsDefined(annealStrategy)) throw new ArgumentOutOfRangeException(nameof(annealStrategy), annealStrategy, "annealStrategy is Cos or Linear");
+        if (!Enum.IsDefined(annealStrategy)) throw new ArgumentOutOfRangeException(nameof(annealStrategy), annealStrategy,
+            "annealStrategy is Cos or Linear");
         foreach (var (factor, name) in new[] { (divFactor, nameof(divFactor)), (finalDivFactor, nameof(finalDivFactor)) })
-            if (!(double.IsFinite(factor) && factor > 0)) throw new ArgumentOutOfRangeException(name, factor, $"{name} is a finite number of more than 0");
+            if (!(double.IsFinite(factor) && factor > 0)) throw new ArgumentOutOfRangeException(name, factor,
+                $"{name} is a finite number of more than 0");
         (this.pctStart, strategy, this.cycleMomentum, this.threePhase) = (pctStart, annealStrategy, cycleMomentum, threePhase);
         var groups = optimizer.ParameterGroups;
         maxRates = maxLr.For(groups.Count, nameof(maxLr));
@@ -62,7 +71,8 @@ public sealed class OneCycleLR : LRScheduler
         maxMomenta = (maxMomentum ?? 0.95).For(groups.Count, nameof(maxMomentum));
         foreach (double value in baseMomenta.Concat(maxMomenta)) momentum.Require(value);
         if (PhaseEnd(0) == 0)
-            throw new ArgumentOutOfRangeException(nameof(pctStart), pctStart, $"of {this.totalSteps} steps the rise has one, and ends where it begins: take more steps or another pctStart");
+            throw new ArgumentOutOfRangeException(nameof(pctStart), pctStart,
+                $"of {this.totalSteps} steps the rise has one, and ends where it begins: take more steps or another pctStart");
         for (int g = 0; g < groups.Count; g++) groups[g].InitialLearningRate = initialRates[g];
         Step();
     }
@@ -90,7 +100,8 @@ public sealed class OneCycleLR : LRScheduler
     private void SetMomenta()
     {
         if (!cycleMomentum) return;
-        for (int g = 0; g < maxMomenta.Length; g++) Optimizer.ParameterGroups[g][momentum] = Anneal(baseMomenta[g], maxMomenta[g], maxMomenta[g]);
+        for (int g = 0; g < maxMomenta.Length; g++) Optimizer.ParameterGroups[g][momentum] =
+            Anneal(baseMomenta[g], maxMomenta[g], maxMomenta[g]);
     }
 
     private void RequireNext(int epoch)
@@ -101,9 +112,11 @@ public sealed class OneCycleLR : LRScheduler
     }
 
     /// <summary>The step at which a phase ends, which may lie between two.</summary>
-    private double PhaseEnd(int phase) => phase == (threePhase ? 2 : 1) ? totalSteps - 1 : (phase + 1) * pctStart * totalSteps - (phase + 1);
+    private double PhaseEnd(int phase) => phase == (threePhase ? 2 : 1) ? totalSteps - 1
+        : (phase + 1) * pctStart * totalSteps - (phase + 1);
 
-    /// <summary>The value at <see cref="LRScheduler.LastEpoch"/> of what goes from its outer value to the peak, back, and on to the end.</summary>
+    /// <summary>The value at <see cref="LRScheduler.LastEpoch"/> of what goes from its outer value to the peak, back, and on to the
+    /// end.</summary>
     private double Anneal(double peak, double outer, double end)
     {
         int epoch = Math.Min(LastEpoch, totalSteps - 1), phase = 0, lastPhase = threePhase ? 2 : 1;
@@ -128,5 +141,6 @@ public sealed class OneCycleLR : LRScheduler
     private static IEnumerable<StateField> Each(string prefix, string name, double[] values) =>
         values.Select((_, i) => StateField.Number($"{prefix}{name}.{i}", () => values[i], value => values[i] = value));
 
-    private static int Positive(int value, string name) => value > 0 ? value : throw new ArgumentOutOfRangeException(name, value, $"{name} is 1 or more");
+    private static int Positive(int value, string name) =>
+        value > 0 ? value : throw new ArgumentOutOfRangeException(name, value, $"{name} is 1 or more");
 }

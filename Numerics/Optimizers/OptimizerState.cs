@@ -1,7 +1,8 @@
 namespace OnnxLeNet.Numerics;
 
 /// <summary>
-/// All that an optimizer or a schedule must remember to go on to the bit, as plain data that a checkpoint can hold. The names are PyTorch's,
+/// All that an optimizer or a schedule must remember to go on to the bit, as plain data that a checkpoint can hold. The names are
+/// PyTorch's,
 /// with a dot and a number for every index: <c>param_groups.0.lr</c>, <c>state.3.exp_avg</c>.
 /// </summary>
 /// <param name="Kind">Whose it is: the class's name, <c>Adam</c>.</param>
@@ -34,7 +35,8 @@ public interface IStateful
     OptimizerState State();
 
     /// <summary>
-    /// Takes back a state, of one made alike. What follows is, to the bit, what would have followed where the state was taken; the parameters
+    /// Takes back a state, of one made alike. What follows is, to the bit, what would have followed where the state was taken; the
+    /// parameters
     /// themselves are not part of it.
     /// </summary>
     /// <exception cref="OnnxLeNetException">

@@ -14,7 +14,8 @@ public sealed partial class ParameterGroup
 
     /// <summary>Refuses parameters given as text: a group wants the parameters, not the words of a call that would return them.</summary>
     /// <exception cref="ArgumentException">Always.</exception>
-    [Obsolete("A group takes the parameters themselves, not text: write new ParameterGroup(net.Features.Parameters()), without quotes.", error: true)]
+    [Obsolete("A group takes the parameters themselves, not text: write new ParameterGroup(net.Features.Parameters()), without quotes.",
+        error: true)]
     [EditorBrowsable(EditorBrowsableState.Never)]
     public ParameterGroup(string parameters, double? lr = null) : this(ParametersOf(parameters), lr) { }
 
@@ -39,7 +40,8 @@ public sealed partial class ParameterGroup
         {
             if (key == "params") continue;
             if (key == "betas") group.Betas = PairOf(value);
-            else if (Single.FirstOrDefault(hyper => hyper.Key() == key, (Hyper)(-1)) is var known and >= 0) group[known] = NumberOf(key, value);
+            else if (Single.FirstOrDefault(hyper => hyper.Key() == key, (Hyper)(-1)) is var known and >= 0) group[known] =
+                NumberOf(key, value);
             else throw new ArgumentException($"a parameter group has no '{key}'; it may have params, betas, {string.Join(", ", Single.Select(hyper => hyper.Key()))}");
         }
         return group;
@@ -53,11 +55,14 @@ public sealed partial class ParameterGroup
         _ => throw new ArgumentException($"a group's parameters are {Describe(given)}: {Advice}"),
     };
 
-    private static (double, double) PairOf(object? value) => value is ITuple { Length: 2 } pair ? (NumberOf("betas", pair[0]), NumberOf("betas", pair[1]))
+    private static (double, double) PairOf(object? value) =>
+        value is ITuple { Length: 2 } pair ? (NumberOf("betas", pair[0]), NumberOf("betas", pair[1]))
         : throw new ArgumentException($"'betas' is a pair of numbers, got {Describe(value)}");
 
     private static double NumberOf(string key, object? value) => value is bool or double or float or int or long or decimal
-        ? Convert.ToDouble(value, CultureInfo.InvariantCulture) : throw new ArgumentException($"'{key}' is a number, got {Describe(value)}");
+        ? Convert.ToDouble(value, CultureInfo.InvariantCulture)
+            : throw new ArgumentException($"'{key}' is a number, got {Describe(value)}");
 
-    private static string Describe(object? value) => value switch { null => "null", string text => $"the text '{text}'", _ => $"a {value.GetType().Name}" };
+    private static string Describe(object? value) =>
+        value switch { null => "null", string text => $"the text '{text}'", _ => $"a {value.GetType().Name}" };
 }

@@ -1,11 +1,14 @@
 namespace OnnxLeNet.Numerics;
 
 /// <summary>
-/// Parameters that an optimizer treats alike, with a learning rate and hyper-parameters of their own. What a group has not been given it takes
-/// from the optimizer that it is added to. A value may be changed at any time, and holds from the optimizer's next step on. To read what the
+/// Parameters that an optimizer treats alike, with a learning rate and hyper-parameters of their own. What a group has not been given it
+/// takes
+/// from the optimizer that it is added to. A value may be changed at any time, and holds from the optimizer's next step on. To read what
+/// the
 /// group has not got yet, or to touch what its optimizer knows nothing of, is an <see cref="InvalidOperationException"/>.
 /// <code>
-/// new SGD([new ParameterGroup(net.Features.Parameters()), new ParameterGroup(net.Classifier.Parameters(), lr: 1e-2)], lr: 1e-3, momentum: 0.9)
+/// new SGD([new ParameterGroup(net.Features.Parameters()), new ParameterGroup(net.Classifier.Parameters(), lr: 1e-2)], lr: 1e-3, momentum:
+/// 0.9)
 /// </code>
 /// </summary>
 public sealed partial class ParameterGroup
@@ -80,7 +83,8 @@ public sealed partial class ParameterGroup
     {
         get => values[(int)hyper] ?? throw new InvalidOperationException(owner is not null ? Foreign(hyper, owner)
             : $"the group has no {hyper.Name()} yet: set it, or add the group to an optimizer, whose it takes");
-        set => values[(int)hyper] = owner is null || Has(hyper) ? hyper.Require(value) : throw new InvalidOperationException(Foreign(hyper, owner));
+        set => values[(int)hyper] = owner is null
+            || Has(hyper) ? hyper.Require(value) : throw new InvalidOperationException(Foreign(hyper, owner));
     }
 
     internal bool Has(Hyper hyper) => values[(int)hyper] is not null;

@@ -20,7 +20,8 @@ public sealed class RMSprop : Optimizer
     /// <exception cref="ArgumentException">No parameters, or one that is there twice.</exception>
     /// <exception cref="ArgumentOutOfRangeException">A number out of its range.</exception>
     [OverloadResolutionPriority(1)] // an empty list is one of parameters
-    public RMSprop(IEnumerable<Parameter> parameters, double lr = 1e-2, double alpha = 0.99, double eps = 1e-8, double weightDecay = 0, double momentum = 0, bool centered = false)
+    public RMSprop(IEnumerable<Parameter> parameters, double lr = 1e-2, double alpha = 0.99, double eps = 1e-8, double weightDecay = 0,
+        double momentum = 0, bool centered = false)
         : this([new ParameterGroup(parameters)], lr, alpha, eps, weightDecay, momentum, centered) { }
 
     /// <summary>An optimizer of groups; the numbers are for groups that have none of their own.</summary>
@@ -31,10 +32,13 @@ public sealed class RMSprop : Optimizer
     /// <param name="weightDecay">λ, an L2 penalty.</param>
     /// <param name="momentum">μ.</param>
     /// <param name="centered">Whether to take the mean gradient's square off the mean square.</param>
-    /// <exception cref="ArgumentException">No group, no parameters, one in two groups, or a group that has what RMSprop has not.</exception>
+    /// <exception cref="ArgumentException">No group, no parameters, one in two groups, or a group that has what RMSprop has
+    /// not.</exception>
     /// <exception cref="ArgumentOutOfRangeException">A number out of its range.</exception>
-    public RMSprop(IEnumerable<ParameterGroup> groups, double lr = 1e-2, double alpha = 0.99, double eps = 1e-8, double weightDecay = 0, double momentum = 0, bool centered = false)
-        : base(groups, ["square_avg", "momentum_buffer", "grad_avg"], [(Hyper.LearningRate, lr), (Hyper.Momentum, momentum), (Hyper.Alpha, alpha),
+    public RMSprop(IEnumerable<ParameterGroup> groups, double lr = 1e-2, double alpha = 0.99, double eps = 1e-8, double weightDecay = 0,
+        double momentum = 0, bool centered = false)
+        : base(groups, ["square_avg", "momentum_buffer", "grad_avg"],
+            [(Hyper.LearningRate, lr), (Hyper.Momentum, momentum), (Hyper.Alpha, alpha),
             (Hyper.Eps, eps), (Hyper.Centered, centered ? 1 : 0), (Hyper.WeightDecay, weightDecay)])
     { }
 
@@ -74,7 +78,8 @@ public sealed class RMSprop : Optimizer
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public readonly void Run<S, TV>() where S : struct, ISimd<TV, float> where TV : struct
         {
-            TV rate = S.Create(Rate), alpha = S.Create(Alpha), rest = S.Create(Rest), eps = S.Create(Eps), decay = S.Create(Decay), momentum = S.Create(Momentum);
+            TV rate = S.Create(Rate), alpha = S.Create(Alpha), rest = S.Create(Rest), eps = S.Create(Eps), decay = S.Create(Decay),
+                momentum = S.Create(Momentum);
             int i = 0;
             for (; i <= Count - S.Count; i += S.Count)
             {

@@ -21,7 +21,8 @@ public enum ThresholdMode
 }
 
 /// <summary>
-/// Lowers the learning rates by a factor when a metric has not got better for more than <c>patience</c> steps. It wants a metric at each step,
+/// Lowers the learning rates by a factor when a metric has not got better for more than <c>patience</c> steps. It wants a metric at each
+/// step,
 /// so it is no <see cref="LRScheduler"/>, and no part of a <see cref="SequentialLR"/>.
 /// </summary>
 public sealed class ReduceLROnPlateau : IStateful
@@ -45,16 +46,20 @@ public sealed class ReduceLROnPlateau : IStateful
     /// <param name="eps">A change of a rate that is not larger than this is not made.</param>
     /// <exception cref="ArgumentException">Least rates for another number of groups.</exception>
     /// <exception cref="ArgumentOutOfRangeException">A number out of its range.</exception>
-    public ReduceLROnPlateau(Optimizer optimizer, PlateauMode mode = PlateauMode.Min, double factor = 0.1, int patience = 10, double threshold = 1e-4,
+    public ReduceLROnPlateau(Optimizer optimizer, PlateauMode mode = PlateauMode.Min, double factor = 0.1, int patience = 10,
+        double threshold = 1e-4,
         ThresholdMode thresholdMode = ThresholdMode.Rel, int cooldown = 0, PerGroup? minLr = null, double eps = 1e-8)
     {
         ArgumentNullException.ThrowIfNull(optimizer);
-        if (factor is not (>= 0 and < 1)) throw new ArgumentOutOfRangeException(nameof(factor), factor, "factor is at least 0 and less than 1");
+        if (factor is not (>= 0 and < 1)) throw new ArgumentOutOfRangeException(nameof(factor), factor,
+            "factor is at least 0 and less than 1");
         if (!Enum.IsDefined(mode)) throw new ArgumentOutOfRangeException(nameof(mode), mode, "mode is Min or Max");
-        if (!Enum.IsDefined(thresholdMode)) throw new ArgumentOutOfRangeException(nameof(thresholdMode), thresholdMode, "thresholdMode is Rel or Abs");
+        if (!Enum.IsDefined(thresholdMode)) throw new ArgumentOutOfRangeException(nameof(thresholdMode), thresholdMode,
+            "thresholdMode is Rel or Abs");
         ArgumentOutOfRangeException.ThrowIfNegative(patience);
         ArgumentOutOfRangeException.ThrowIfNegative(cooldown);
-        (this.optimizer, this.mode, this.thresholdMode, this.factor, this.patience, this.cooldown) = (optimizer, mode, thresholdMode, factor, patience, cooldown);
+        (this.optimizer, this.mode, this.thresholdMode, this.factor, this.patience, this.cooldown) =
+            (optimizer, mode, thresholdMode, factor, patience, cooldown);
         (this.threshold, this.eps) = (Require.AtLeastZero(threshold, nameof(threshold)), Require.AtLeastZero(eps, nameof(eps)));
         minRates = (minLr ?? 0.0).For(optimizer.ParameterGroups.Count, nameof(minLr));
         best = mode == PlateauMode.Min ? double.PositiveInfinity : double.NegativeInfinity;

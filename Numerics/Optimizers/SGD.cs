@@ -18,7 +18,8 @@ public sealed class SGD : Optimizer
     /// <exception cref="ArgumentException">No parameters, one that is there twice, or Nesterov without what it wants.</exception>
     /// <exception cref="ArgumentOutOfRangeException">A number out of its range.</exception>
     [OverloadResolutionPriority(1)] // an empty list is one of parameters
-    public SGD(IEnumerable<Parameter> parameters, double lr, double momentum = 0, double dampening = 0, double weightDecay = 0, bool nesterov = false)
+    public SGD(IEnumerable<Parameter> parameters, double lr, double momentum = 0, double dampening = 0, double weightDecay = 0,
+        bool nesterov = false)
         : this([new ParameterGroup(parameters)], lr, momentum, dampening, weightDecay, nesterov) { }
 
     /// <summary>An optimizer of groups; the numbers are for groups that have none of their own.</summary>
@@ -30,7 +31,8 @@ public sealed class SGD : Optimizer
     /// <param name="nesterov">Whether to look ahead along the velocity; wants momentum and no dampening.</param>
     /// <exception cref="ArgumentException">No group, no parameters, one in two groups, or a group that has what SGD has not.</exception>
     /// <exception cref="ArgumentOutOfRangeException">A number out of its range.</exception>
-    public SGD(IEnumerable<ParameterGroup> groups, double? lr = null, double momentum = 0, double dampening = 0, double weightDecay = 0, bool nesterov = false)
+    public SGD(IEnumerable<ParameterGroup> groups, double? lr = null, double momentum = 0, double dampening = 0, double weightDecay = 0,
+        bool nesterov = false)
         : base(groups, ["momentum_buffer"], [(Hyper.LearningRate, lr), (Hyper.Momentum, momentum), (Hyper.Dampening, dampening),
             (Hyper.WeightDecay, weightDecay), (Hyper.Nesterov, nesterov ? 1 : 0)])
     { }

@@ -20,7 +20,8 @@ public sealed class SequentialLR : LRScheduler
         ArgumentNullException.ThrowIfNull(schedulers);
         ArgumentNullException.ThrowIfNull(milestones);
         (this.schedulers, this.milestones) = ([.. schedulers], [.. milestones]);
-        if (this.schedulers.Length == 0) throw new ArgumentException("a sequence needs at least one schedule, got none", nameof(schedulers));
+        if (this.schedulers.Length == 0) throw new ArgumentException("a sequence needs at least one schedule, got none",
+            nameof(schedulers));
         for (int i = 0; i < this.schedulers.Length; i++)
         {
             ArgumentNullException.ThrowIfNull(this.schedulers[i], nameof(schedulers));
@@ -31,7 +32,8 @@ public sealed class SequentialLR : LRScheduler
             throw new ArgumentException($"{this.schedulers.Length} schedules have {this.schedulers.Length - 1} milestones between them, got {this.milestones.Length}", nameof(milestones));
         for (int i = 0; i < this.milestones.Length; i++)
             if (this.milestones[i] <= (i == 0 ? 0 : this.milestones[i - 1]))
-                throw new ArgumentOutOfRangeException(nameof(milestones), this.milestones[i], $"milestone {i} comes after {(i == 0 ? 0 : this.milestones[i - 1])}");
+                throw new ArgumentOutOfRangeException(nameof(milestones), this.milestones[i],
+                    $"milestone {i} comes after {(i == 0 ? 0 : this.milestones[i - 1])}");
         TakeGroups();
         foreach (var group in optimizer.ParameterGroups) group.LearningRate = group.InitialLearningRate!.Value;
         foreach (var scheduler in this.schedulers) scheduler.BackToStart();
@@ -57,7 +59,8 @@ public sealed class SequentialLR : LRScheduler
     private protected override IEnumerable<StateField> Settings(string prefix) =>
     [
         StateField.Fixed($"{prefix}milestones", milestones.Length),
-        .. milestones.Select((_, i) => StateField.Count($"{prefix}milestones.{i}", () => milestones[i], value => milestones[i] = value, least: 1)),
+        .. milestones.Select((_, i) => StateField.Count($"{prefix}milestones.{i}", () => milestones[i], value =>
+            milestones[i] = value, least: 1)),
         .. schedulers.SelectMany((scheduler, i) => scheduler.Fields($"{prefix}_schedulers.{i}.")),
     ];
 }

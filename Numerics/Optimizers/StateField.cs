@@ -10,12 +10,14 @@ namespace OnnxLeNet.Numerics;
 internal sealed record StateField(string Name, Func<StateEntry> Get, Func<StateEntry, string?> Fault, Action<StateEntry> Set)
 {
     /// <summary>A number, finite and not negative unless something else is allowed.</summary>
-    public static StateField Number(string name, Func<double> get, Action<double> set, Func<double, bool>? allows = null, string range = "a finite number of 0 or more")
+    public static StateField Number(string name, Func<double> get, Action<double> set, Func<double, bool>? allows = null,
+        string range = "a finite number of 0 or more")
     {
         allows ??= value => double.IsFinite(value) && value >= 0;
         return new(name,
             () => new NumberEntry(name, get()),
-            entry => entry is not NumberEntry number ? Type(entry, "a number") : allows(number.Value) ? null : Text($"is {range}, got {number.Value}"),
+            entry => entry is not NumberEntry number ? Type(entry, "a number") : allows(number.Value) ? null
+                : Text($"is {range}, got {number.Value}"),
             entry => set(((NumberEntry)entry).Value));
     }
 
@@ -23,20 +25,23 @@ internal sealed record StateField(string Name, Func<StateEntry> Get, Func<StateE
     public static StateField Count(string name, Func<long> get, Action<long> set, long least = 0, long most = long.MaxValue) => new(name,
         () => new CountEntry(name, get()),
         entry => entry is not CountEntry count ? Type(entry, "a count")
-            : count.Value < least || count.Value > most ? Text($"is {(most == long.MaxValue ? $"at least {least}" : $"{least} to {most}")}, got {count.Value}") : null,
+            : count.Value < least || count.Value > most
+                ? Text($"is {(most == long.MaxValue ? $"at least {least}" : $"{least} to {most}")}, got {count.Value}") : null,
         entry => set(((CountEntry)entry).Value));
 
     /// <summary>A count that tells the owner's make-up, and must agree.</summary>
     public static StateField Fixed(string name, long value) => new(name,
         () => new CountEntry(name, value),
-        entry => entry is not CountEntry count ? Type(entry, "a count") : count.Value == value ? null : Text($"is {value} here, got {count.Value}"),
+        entry => entry is not CountEntry count ? Type(entry, "a count") : count.Value == value ? null
+            : Text($"is {value} here, got {count.Value}"),
         _ => { });
 
     /// <summary>A buffer of a parameter, which may not be there yet.</summary>
     public static StateField Tensor(string name, Shape shape, Func<float[]?> get, Action<float[]?> set) => new(name,
         () => new TensorEntry(name, get() is { } data ? new Tensor(shape, (float[])data.Clone()) : new Tensor(new Shape(0))),
         entry => entry is not TensorEntry tensor ? Type(entry, "a tensor")
-            : tensor.Value.Shape == shape || tensor.Value.Shape == new Shape(0) ? null : Text($"has the parameter's shape {shape}, or [0] for none, got {tensor.Value.Shape}"),
+            : tensor.Value.Shape == shape || tensor.Value.Shape == new Shape(0) ? null
+                : Text($"has the parameter's shape {shape}, or [0] for none, got {tensor.Value.Shape}"),
         entry => set(((TensorEntry)entry).Value is var value && value.Shape == shape ? (float[])value.Data.Clone() : null));
 
     /// <summary>The state that the fields make up.</summary>
@@ -58,10 +63,12 @@ internal sealed record StateField(string Name, Func<StateEntry> Get, Func<StateE
         if (state.Entries.Count > wanted.Length) throw Wrong($"it goes on with '{state.Entries[wanted.Length].Name}' after its {wanted.Length} entries");
         for (int i = 0; i < wanted.Length; i++) wanted[i].Set(state.Entries[i]);
 
-        OnnxLeNetException Wrong(string what) => new($"a state of {kind} does not fit: {what}; make the groups and schedules as they were when it was taken, then load it");
+        OnnxLeNetException Wrong(string what) =>
+            new($"a state of {kind} does not fit: {what}; make the groups and schedules as they were when it was taken, then load it");
     }
 
-    private static string Type(StateEntry entry, string wanted) => $"is {wanted}, got {(entry is TensorEntry ? "a tensor" : entry is CountEntry ? "a count" : "a number")}";
+    private static string Type(StateEntry entry, string wanted) =>
+        $"is {wanted}, got {(entry is TensorEntry ? "a tensor" : entry is CountEntry ? "a count" : "a number")}";
 
     private static string Text(FormattableString text) => text.ToString(CultureInfo.InvariantCulture);
 }

@@ -40,7 +40,8 @@ internal sealed class PickleList
     public List<object> Items { get; } = [];
 }
 
-/// <summary>A dict or, which a state dict is, an OrderedDict; the pairs in the order they were set, a key set twice is there twice.</summary>
+/// <summary>A dict or, which a state dict is, an OrderedDict; the pairs in the order they were set, a key set twice is there
+/// twice.</summary>
 internal sealed class PickleDict
 {
     private static readonly List<KeyValuePair<object, object>> Nothing = [];

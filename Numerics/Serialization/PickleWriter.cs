@@ -4,7 +4,8 @@ using System.Text;
 namespace OnnxLeNet.Numerics;
 
 /// <summary>
-/// Writes the pickle of a state dict as torch.save does, protocol 2: an OrderedDict of names to tensors, each over a storage of its own that
+/// Writes the pickle of a state dict as torch.save does, protocol 2: an OrderedDict of names to tensors, each over a storage of its own
+/// that
 /// holds just its elements. What occurs in every tensor is written once and recalled.
 /// </summary>
 internal sealed class PickleWriter : IDisposable
@@ -54,7 +55,8 @@ internal sealed class PickleWriter : IDisposable
 
         Integer(0);
         var strides = new long[tensor.Shape.Rank];
-        for (long axis = strides.Length - 1, stride = 1; axis >= 0; stride *= Math.Max(1, tensor.Shape[(int)axis]), axis--) strides[axis] = stride;
+        for (long axis = strides.Length - 1, stride = 1; axis >= 0; stride *= Math.Max(1, tensor.Shape[(int)axis]), axis--) strides[axis] =
+            stride;
         Integers(Array.ConvertAll(tensor.Shape.Sizes.ToArray(), size => (long)size));
         Integers(strides);
         Op(PickleOpcode.NewFalse);

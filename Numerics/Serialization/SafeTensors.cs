@@ -14,7 +14,8 @@ public static class SafeTensors
 {
     private static readonly JsonWriterOptions Json = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
-    /// <summary>Reads a file and checks it strictly; the order is the header's. Never takes more memory than a small multiple of the file's size.</summary>
+    /// <summary>Reads a file and checks it strictly; the order is the header's. Never takes more memory than a small multiple of the file's
+    /// size.</summary>
     /// <param name="path">The file.</param>
     /// <param name="options">
     /// Which of its tensors, and for what network. The format has no dicts: <see cref="StateReadOptions.Key"/> is what the names begin
@@ -32,7 +33,8 @@ public static class SafeTensors
 
     /// <summary>The texts that a file carries beside its tensors, often <c>format</c>: <c>pt</c>; none for a file without.</summary>
     /// <exception cref="DataException">The file is missing, damaged or no safetensors file.</exception>
-    public static IReadOnlyDictionary<string, string> ReadMetadata(string path) => SafeTensorsHeader.Parse(StateFile.ReadBytes(path), path).Metadata;
+    public static IReadOnlyDictionary<string, string> ReadMetadata(string path) =>
+        SafeTensorsHeader.Parse(StateFile.ReadBytes(path), path).Metadata;
 
     /// <summary>
     /// Writes a file aside and renames it; the same state dict gives the same bytes. NaN and infinities are written as they are.

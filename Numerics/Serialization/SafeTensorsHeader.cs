@@ -5,7 +5,8 @@ namespace OnnxLeNet.Numerics;
 
 /// <summary>
 /// The header of a safetensors file: eight bytes of its length, little-endian, then a JSON object of names to types, shapes and places, and
-/// under <c>__metadata__</c> texts. The places must fill the rest of the file: no overlap, no hole, no byte behind, as the format demands so
+/// under <c>__metadata__</c> texts. The places must fill the rest of the file: no overlap, no hole, no byte behind, as the format demands
+/// so
 /// that a file can hide nothing.
 /// </summary>
 internal sealed class SafeTensorsHeader
@@ -35,7 +36,8 @@ internal sealed class SafeTensorsHeader
     private int DataStart { get; }
 
     /// <summary>Whether a file begins as this format does: a length that a header may have, then the JSON's brace.</summary>
-    public static bool IsOne(ReadOnlySpan<byte> head) => head.Length > 8 && head[8] == '{' && BinaryPrimitives.ReadUInt64LittleEndian(head) <= MostBytes;
+    public static bool IsOne(ReadOnlySpan<byte> head) =>
+        head.Length > 8 && head[8] == '{' && BinaryPrimitives.ReadUInt64LittleEndian(head) <= MostBytes;
 
     /// <summary>Reads and checks it against the whole file.</summary>
     public static SafeTensorsHeader Parse(ReadOnlyMemory<byte> bytes, string file)

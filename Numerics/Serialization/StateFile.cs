@@ -56,7 +56,8 @@ internal static class StateFile
     public static string Quote(string text)
     {
         var quoted = new StringBuilder("'");
-        foreach (char c in text.AsSpan(0, Math.Min(text.Length, 100))) quoted.Append(char.IsControl(c) || char.IsSurrogate(c) ? '\uFFFD' : c);
+        foreach (char c in text.AsSpan(0, Math.Min(text.Length, 100))) quoted.Append(char.IsControl(c)
+            || char.IsSurrogate(c) ? '\uFFFD' : c);
         return quoted.Append(text.Length > 100 ? "…'" : "'").ToString();
     }
 

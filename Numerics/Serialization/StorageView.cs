@@ -1,7 +1,8 @@
 namespace OnnxLeNet.Numerics;
 
 /// <summary>
-/// Takes tensors out of the storages they are views of. A storage may be shared, a view transposed, shifted or spread (stride 0); what comes
+/// Takes tensors out of the storages they are views of. A storage may be shared, a view transposed, shifted or spread (stride 0); what
+/// comes
 /// out has elements of its own in row-major order.
 /// </summary>
 /// <param name="bytesOf">The bytes of the storage of a key.</param>
@@ -30,7 +31,8 @@ internal sealed class StorageView(Func<string, ReadOnlyMemory<byte>> bytesOf, st
         var storage = Storage(tensor.Storage, where);
         if (shape.Count == 0) return StoredElements.Decode(tensor.Storage.Type, shape, default, where, allowNonFinite);
         int begin = (int)tensor.Offset * size;
-        var bytes = IsContiguous(shape, tensor.Strides) ? storage.Span.Slice(begin, shape.Count * size) : Gather(storage.Span, begin, size, shape, tensor.Strides);
+        var bytes = IsContiguous(shape, tensor.Strides) ? storage.Span.Slice(begin, shape.Count * size)
+            : Gather(storage.Span, begin, size, shape, tensor.Strides);
         return StoredElements.Decode(tensor.Storage.Type, shape, bytes, where, allowNonFinite);
     }
 

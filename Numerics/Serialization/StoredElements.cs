@@ -44,7 +44,8 @@ internal static class StoredElements
     /// <summary>Bytes of a tensor of a state dict.</summary>
     public static long SizeOf(StateTensor tensor) => (long)tensor.Shape.Count * SizeOf(TypeOf(tensor));
 
-    /// <summary>A tensor out of its bytes, as many as the shape asks for. Doubles are rounded to the nearest float, halves are exact.</summary>
+    /// <summary>A tensor out of its bytes, as many as the shape asks for. Doubles are rounded to the nearest float, halves are
+    /// exact.</summary>
     /// <param name="type">How they are stored.</param>
     /// <param name="shape">The tensor's shape.</param>
     /// <param name="bytes">The elements.</param>

@@ -9,7 +9,8 @@ namespace OnnxLeNet.Numerics;
 /// </summary>
 internal sealed class StoredZip
 {
-    private const uint EndSignature = 0x06054B50, Zip64LocatorSignature = 0x07064B50, EntrySignature = 0x02014B50, LocalSignature = 0x04034B50;
+    private const uint EndSignature = 0x06054B50, Zip64LocatorSignature = 0x07064B50, EntrySignature = 0x02014B50,
+        LocalSignature = 0x04034B50;
     private const int EndSize = 22, Zip64Size = 56 + 20, EntrySize = 46, LocalSize = 30;
     private const ushort DescriptorFlag = 0x0008, Utf8Flag = 0x0800;
 
@@ -84,7 +85,8 @@ internal sealed class StoredZip
         int next = at + EntrySize + nameLength + U16(at + 30) + U16(at + 32);
         if (next > end) throw Error($"its directory is cut short at {at}");
         var nameBytes = bytes.Slice(at + EntrySize, nameLength);
-        string name = CheckedName(StateFile.Decode(nameBytes.Span) ?? Encoding.Latin1.GetString(nameBytes.Span)), where = $"the entry {StateFile.Quote(name)}";
+        string name = CheckedName(StateFile.Decode(nameBytes.Span) ?? Encoding.Latin1.GetString(nameBytes.Span)),
+            where = $"the entry {StateFile.Quote(name)}";
         at = next;
 
         if ((flags & 1) != 0) throw Error($"{where} is encrypted");
@@ -107,7 +109,8 @@ internal sealed class StoredZip
     private string CheckedName(string name)
     {
         string[] parts = name.Split('/');
-        if (parts.Length < 2 || parts[0].Length == 0 || parts.Skip(1).Any(part => part is "" or "." or ".." || part.Any(c => char.IsControl(c) || c is '\\' or ':')))
+        if (parts.Length < 2 || parts[0].Length == 0
+            || parts.Skip(1).Any(part => part is "" or "." or ".." || part.Any(c => char.IsControl(c) || c is '\\' or ':')))
             throw Error($"the entry name {StateFile.Quote(name)} is none of PyTorch's, which are like archive/data/0");
         return name;
     }

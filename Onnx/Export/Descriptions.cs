@@ -3,11 +3,13 @@ using OnnxLeNet.Onnx.Schema;
 
 namespace OnnxLeNet.Onnx;
 
-/// <summary>What model, graph, nodes, input and output say of themselves in words. A network that was imported from a file gets that file's words again.</summary>
+/// <summary>What model, graph, nodes, input and output say of themselves in words. A network that was imported from a file gets that file's
+/// words again.</summary>
 internal static class Descriptions
 {
     /// <summary>
-    /// Describes each node that returns what a layer returns by that layer, as PyTorch prints it and as the import reads it from the file: a file that was
+    /// Describes each node that returns what a layer returns by that layer, as PyTorch prints it and as the import reads it from the file:
+    /// a file that was
     /// imported and is exported again says the same.
     /// </summary>
     public static void OfNodes(ModelProto model)
@@ -16,7 +18,8 @@ internal static class Descriptions
         try { layers = OnnxImporter.Import(model).Layers; }
         catch (OnnxException) { return; } // more layers than are read again
         foreach (var (layer, value) in layers)
-            if (value is not null && model.Graph.Node.FirstOrDefault(node => node.Output.Contains(value)) is { } node) node.DocString = layer.ToString();
+            if (value is not null && model.Graph.Node.FirstOrDefault(node => node.Output.Contains(value)) is { } node) node.DocString =
+                layer.ToString();
     }
 
     /// <summary>Describes all but the nodes.</summary>
@@ -46,12 +49,15 @@ internal static class Descriptions
     /// <summary>What becomes of a pixel, as the metadata say it; null where they do not.</summary>
     private static string? Pixels(IReadOnlyDictionary<string, string> metadata)
     {
-        if (!metadata.TryGetValue(ModelMetadata.Mean, out string? mean) || !metadata.TryGetValue(ModelMetadata.Std, out string? std)) return null;
-        string padding = metadata.TryGetValue(ModelMetadata.Padding, out string? pad) && pad != "0" ? $"{pad} zero pixels on each side, then " : "";
+        if (!metadata.TryGetValue(ModelMetadata.Mean, out string? mean)
+            || !metadata.TryGetValue(ModelMetadata.Std, out string? std)) return null;
+        string padding = metadata.TryGetValue(ModelMetadata.Padding, out string? pad)
+            && pad != "0" ? $"{pad} zero pixels on each side, then " : "";
         string pixel = metadata.TryGetValue(ModelMetadata.Range, out string? range) ? range == "1" ? "x" : $"x/{range}" : "x/255";
         return $"{padding}({pixel} − {OfChannels(mean)})/{OfChannels(std)}";
 
-        static string OfChannels(string numbers) => numbers.Contains(',', StringComparison.Ordinal) ? $"[{numbers.Replace(",", ", ", StringComparison.Ordinal)}]" : numbers;
+        static string OfChannels(string numbers) =>
+            numbers.Contains(',', StringComparison.Ordinal) ? $"[{numbers.Replace(",", ", ", StringComparison.Ordinal)}]" : numbers;
     }
 
     private static bool IsLearned(TensorProto tensor) =>

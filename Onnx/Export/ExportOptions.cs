@@ -1,6 +1,7 @@
 namespace OnnxLeNet.Onnx;
 
-/// <summary>How a network is written as an ONNX model. The defaults are for every consumer: float32, opset 17, batch normalization as a node of its own.</summary>
+/// <summary>How a network is written as an ONNX model. The defaults are for every consumer: float32, opset 17, batch normalization as a
+/// node of its own.</summary>
 public sealed record ExportOptions
 {
     /// <summary>The oldest operator set that the nodes are written for.</summary>
@@ -12,11 +13,13 @@ public sealed record ExportOptions
     /// <summary>The operator set that ONNX Runtime since 1.12, TensorRT and the converters all take.</summary>
     public const int DefaultOpset = 17;
 
-    /// <summary>The operator set, <see cref="OldestOpset"/> to <see cref="NewestOpset"/>. From 22 on, CUDA lacks kernels for some operators.</summary>
+    /// <summary>The operator set, <see cref="OldestOpset"/> to <see cref="NewestOpset"/>. From 22 on, CUDA lacks kernels for some
+    /// operators.</summary>
     public int Opset { get; init; } = DefaultOpset;
 
     /// <summary>
-    /// Whether a batch normalization right behind a convolution or a linear layer becomes part of that layer's weight and bias; the result differs in its
+    /// Whether a batch normalization right behind a convolution or a linear layer becomes part of that layer's weight and bias; the result
+    /// differs in its
     /// last bits.
     /// </summary>
     public bool FoldBatchNorm { get; init; }
@@ -39,7 +42,8 @@ public sealed record ExportOptions
     /// </summary>
     public bool Softmax { get; init; }
 
-    /// <summary>Whether weights are stored as float16, in half the room. Each is cast to float32 in the graph, and all arithmetic is float32.</summary>
+    /// <summary>Whether weights are stored as float16, in half the room. Each is cast to float32 in the graph, and all arithmetic is
+    /// float32.</summary>
     public bool Float16 { get; init; }
 
     /// <summary>Whether model, graph, nodes, input and output say in words what they are.</summary>

@@ -6,7 +6,8 @@ using DataType = OnnxLeNet.Onnx.Schema.TensorProto.Types.DataType;
 namespace OnnxLeNet.Onnx;
 
 /// <summary>
-/// A graph that an export has written, while it is rewritten: its weights by name, who takes a value, and names that are free. Weights are raw data, as
+/// A graph that an export has written, while it is rewritten: its weights by name, who takes a value, and names that are free. Weights are
+/// raw data, as
 /// the export writes them.
 /// </summary>
 internal sealed class GraphEditor
@@ -20,7 +21,8 @@ internal sealed class GraphEditor
         weights = graph.Initializer.ToDictionary(tensor => tensor.Name);
         names =
         [
-            .. graph.Input.Select(value => value.Name), .. graph.Output.Select(value => value.Name), .. graph.Initializer.Select(tensor => tensor.Name),
+            .. graph.Input.Select(value => value.Name), .. graph.Output.Select(value => value.Name),
+                .. graph.Initializer.Select(tensor => tensor.Name),
             .. graph.Node.Select(node => node.Name), .. graph.Node.SelectMany(node => node.Output),
         ];
     }
@@ -55,7 +57,8 @@ internal sealed class GraphEditor
     }
 
     /// <summary>Adds a weight behind another one, or as the last.</summary>
-    public TensorProto Add<T>(string name, DataType type, ReadOnlySpan<long> dims, ReadOnlySpan<T> values, TensorProto? behind = null) where T : unmanaged
+    public TensorProto Add<T>(string name, DataType type, ReadOnlySpan<long> dims, ReadOnlySpan<T> values,
+        TensorProto? behind = null) where T : unmanaged
     {
         var tensor = new TensorProto { Name = Free(name), DataType = (int)type };
         foreach (long size in dims) tensor.Dims.Add(size);

@@ -15,7 +15,8 @@ public static class ModelMetadata
     /// <summary>Zero pixels around an image.</summary>
     public const string Padding = "input.padding";
 
-    /// <summary>Mean of the pixels as 0 to 1, of each channel separated by commas or one for all; taken off each, those around included.</summary>
+    /// <summary>Mean of the pixels as 0 to 1, of each channel separated by commas or one for all; taken off each, those around
+    /// included.</summary>
     public const string Mean = "input.mean";
 
     /// <summary>Their standard deviation, by which each is then divided.</summary>
@@ -34,7 +35,8 @@ public static class ModelMetadata
     public const string Quantization = "quantization";
 
     /// <summary>
-    /// SHA-256 over the weights as float32, of an int8 model those it was made of: for each initializer in order its name in UTF-8, a zero byte, its sizes as
+    /// SHA-256 over the weights as float32, of an int8 model those it was made of: for each initializer in order its name in UTF-8, a zero
+    /// byte, its sizes as
     /// 64-bit and its elements as 32-bit numbers, all little-endian; what are no floats as they are stored.
     /// </summary>
     public const string WeightsHash = "weights.sha256";
@@ -56,7 +58,8 @@ public static class ModelMetadata
             {
                 for (int i = 0; i < tensor.RawData.Length; i += 2)
                 {
-                    BinaryPrimitives.WriteSingleLittleEndian(number, (float)BinaryPrimitives.ReadHalfLittleEndian(tensor.RawData.Span[i..]));
+                    BinaryPrimitives.WriteSingleLittleEndian(number,
+                        (float)BinaryPrimitives.ReadHalfLittleEndian(tensor.RawData.Span[i..]));
                     hash.AppendData(number[..sizeof(float)]);
                 }
             }

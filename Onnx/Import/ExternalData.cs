@@ -6,7 +6,8 @@ using OnnxLeNet.Onnx.Schema;
 namespace OnnxLeNet.Onnx;
 
 /// <summary>
-/// Weights that a model keeps in other files, as PyTorch writes them beside it. A model is not trusted with the choice of them: they lie in its own folder or
+/// Weights that a model keeps in other files, as PyTorch writes them beside it. A model is not trusted with the choice of them: they lie in
+/// its own folder or
 /// below, are regular files with one name, no link leads to them, and what is read together is no more than the files hold.
 /// </summary>
 internal static class ExternalData
@@ -15,7 +16,8 @@ internal static class ExternalData
     private const long MostBytes = int.MaxValue - (1 << 20);
 
     /// <summary>Whether a tensor's data lie in another file.</summary>
-    public static bool Has(TensorProto tensor) => tensor.ExternalData.Count > 0 || tensor.DataLocation == TensorProto.Types.DataLocation.External;
+    public static bool Has(TensorProto tensor) =>
+        tensor.ExternalData.Count > 0 || tensor.DataLocation == TensorProto.Types.DataLocation.External;
 
     /// <summary>Whether any tensor of a model does.</summary>
     public static bool Has(ModelProto model) => Tensors(model).Any(Has);
@@ -40,7 +42,8 @@ internal static class ExternalData
                 string location = entries.GetValueOrDefault("location", "");
                 if (!files.TryGetValue(location, out var file)) files.Add(location, file = Open(folder, location, what));
                 string path = Path.Combine(folder, location);
-                long offset = Number(entries, "offset", 0, what), length = Number(entries, "length", count * bytes, what), all = RandomAccess.GetLength(file);
+                long offset = Number(entries, "offset", 0, what), length = Number(entries, "length", count * bytes, what),
+                    all = RandomAccess.GetLength(file);
                 if (length != count * bytes) throw new OnnxException($"{what} of shape [{string.Join(", ", tensor.Dims)}] needs {count * bytes} bytes, its place in another file has {length}");
                 if (offset > all - length) throw new OnnxException($"{what} lies at {offset} of {path}, which has {all} bytes: it needs {length} from there");
                 read += length;
@@ -64,9 +67,11 @@ internal static class ExternalData
     private static IEnumerable<TensorProto> Tensors(GraphProto graph, int level) => graph.Initializer.Concat(Tensors(graph.Node, level));
 
     // The checker refuses what is nested deeper.
-    private static IEnumerable<TensorProto> Tensors(IEnumerable<NodeProto> nodes, int level) => level > OnnxChecker.MostLevels ? [] : nodes.SelectMany(node => node.Attribute)
+    private static IEnumerable<TensorProto> Tensors(IEnumerable<NodeProto> nodes, int level) =>
+        level > OnnxChecker.MostLevels ? [] : nodes.SelectMany(node => node.Attribute)
         .SelectMany(attribute => (attribute.T is { } tensor ? attribute.Tensors.Prepend(tensor) : attribute.Tensors)
-            .Concat((attribute.G is { } graph ? attribute.Graphs.Prepend(graph) : attribute.Graphs).SelectMany(inner => Tensors(inner, level + 1))));
+            .Concat((attribute.G is { } graph ? attribute.Graphs.Prepend(graph) : attribute.Graphs).SelectMany(inner =>
+                Tensors(inner, level + 1))));
 
     private static Dictionary<string, string> Entries(RepeatedField<StringStringEntryProto> external, string what)
     {
@@ -79,7 +84,8 @@ internal static class ExternalData
     private static long Number(Dictionary<string, string> entries, string key, long defaultValue, string what)
     {
         if (!entries.TryGetValue(key, out string? text)) return defaultValue;
-        return long.TryParse(text, System.Globalization.NumberStyles.None, System.Globalization.CultureInfo.InvariantCulture, out long value)
+        return long.TryParse(text, System.Globalization.NumberStyles.None, System.Globalization.CultureInfo.InvariantCulture,
+            out long value)
             ? value
             : throw new OnnxException($"{what}: its {key} is '{text}', expected a number of 0 or more");
     }
@@ -89,7 +95,8 @@ internal static class ExternalData
     {
         string[] steps = location.Split('/', '\\');
         if (steps is [".", _, ..]) steps = steps[1..];
-        if (steps.Any(s => s is "" or "." or ".." || s.Contains(':', StringComparison.Ordinal) || s.Contains('\0', StringComparison.Ordinal)))
+        if (steps.Any(s => s is "" or "." or ".." || s.Contains(':', StringComparison.Ordinal)
+            || s.Contains('\0', StringComparison.Ordinal)))
             throw new OnnxException($"{what} lies in '{location}', expected a path inside the model's own folder");
         try { return RegularFile.OpenBelow(folder, steps); }
         catch (OnnxException error) { throw new OnnxException($"{what} lies in '{location}', and {error.Message}", error); }

@@ -108,7 +108,8 @@ internal sealed class NetworkReader
             }
             catch (UnknownShapeException) { Leave(node, null); }
         }
-        if (unknown.Count > 0) refused.Insert(0, $"the engine has no layers for {Unknown()}; it reads {string.Join(", ", OperatorTable.Readers.Keys)}");
+        if (unknown.Count > 0) refused.Insert(0,
+            $"the engine has no layers for {Unknown()}; it reads {string.Join(", ", OperatorTable.Readers.Keys)}");
         if (proto.Node.Any(n => ModelSummary.ComputesIntegers(n.OpType)))
             refused.Insert(0, "the model is quantized to 8-bit integers, and the engine computes with floats: only ONNX Runtime runs it");
         if (refused.Count > 0) throw new OnnxException(string.Join("; ", refused)) { Problems = refused };

@@ -65,7 +65,8 @@ internal static class NodeOrder
 
     private static IEnumerable<string> Taken(GraphProto graph)
     {
-        HashSet<string> own = [.. graph.Input.Select(i => i.Name), .. graph.Initializer.Select(t => t.Name), .. graph.Node.SelectMany(n => n.Output)];
+        HashSet<string> own = [.. graph.Input.Select(i => i.Name), .. graph.Initializer.Select(t => t.Name),
+            .. graph.Node.SelectMany(n => n.Output)];
         return graph.Node.SelectMany(Taken).Concat(graph.Output.Select(o => o.Name)).Where(name => !own.Contains(name));
     }
 

@@ -18,7 +18,8 @@ public sealed record CudaDiagnosis(IReadOnlyList<CudaPart> Parts, IReadOnlyList<
     /// <summary>Whether every part is there.</summary>
     public bool IsComplete => Parts.All(part => part.Found);
 
-    /// <summary>Looks for every part, by loading it. Libraries are let go again, except what ONNX Runtime's provider and the driver keep.</summary>
+    /// <summary>Looks for every part, by loading it. Libraries are let go again, except what ONNX Runtime's provider and the driver
+    /// keep.</summary>
     /// <exception cref="MissingDeviceException">ONNX Runtime's own native library is not there.</exception>
     public static CudaDiagnosis Probe()
     {
@@ -30,7 +31,8 @@ public sealed record CudaDiagnosis(IReadOnlyList<CudaPart> Parts, IReadOnlyList<
         [
             provider,
             Library("NVIDIA driver", driver, "install NVIDIA's driver, 580 or newer for CUDA 13: nvidia.com/drivers"),
-            new CudaPart("NVIDIA GPU", gpus.Count > 0, gpus.Count > 0 ? string.Join(", ", gpus) : problem, "run on a machine with an NVIDIA GPU"),
+            new CudaPart("NVIDIA GPU", gpus.Count > 0, gpus.Count > 0 ? string.Join(", ", gpus)
+                : problem, "run on a machine with an NVIDIA GPU"),
             Library("CUDA runtime", Versioned("cudart", 13)),
             Library("cuBLAS", Versioned("cublas", 13)),
             Library("cuBLASLt", Versioned("cublasLt", 13)),
@@ -38,7 +40,8 @@ public sealed record CudaDiagnosis(IReadOnlyList<CudaPart> Parts, IReadOnlyList<
             Library("cuDNN", Versioned("cudnn", 9), "install cuDNN 9 for CUDA 13: developer.nvidia.com/cudnn") with { OnlyForConvolutions = true },
         ], gpus);
 
-        CudaPart Library(string what, string file, string howToGet = "install the libraries of CUDA 13: developer.nvidia.com/cuda-downloads")
+        CudaPart Library(string what, string file,
+            string howToGet = "install the libraries of CUDA 13: developer.nvidia.com/cuda-downloads")
         {
             var path = NativeProbe.Find(file, folder);
             var paths = Environment.GetEnvironmentVariable("LD_LIBRARY_PATH");

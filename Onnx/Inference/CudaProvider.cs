@@ -69,7 +69,8 @@ internal static class CudaProvider
         catch (OnnxRuntimeException e)
         {
             var problem = OnnxException.OneLine(e).Split("with error: ")[^1];
-            return new CudaPart(name, false, $"{path} does not load: {problem}", $"the libraries it needs come first; if all are there, {get}");
+            return new CudaPart(name, false, $"{path} does not load: {problem}",
+                $"the libraries it needs come first; if all are there, {get}");
         }
     }
 

@@ -5,7 +5,8 @@ using DataType = OnnxLeNet.Onnx.Schema.TensorProto.Types.DataType;
 
 namespace OnnxLeNet.Onnx;
 
-/// <summary>A model of double as one of float32: ONNX Runtime's processor has no kernel in double for convolutions, pools and more.</summary>
+/// <summary>A model of double as one of float32: ONNX Runtime's processor has no kernel in double for convolutions, pools and
+/// more.</summary>
 internal static class DoubleModel
 {
     /// <summary>Whether a model has double at its ends, and no functions or graphs inside its nodes.</summary>
@@ -25,7 +26,8 @@ internal static class DoubleModel
             foreach (var attribute in node.Attribute)
             {
                 if (attribute.T is { } tensor) Convert(tensor);
-                if (node.OpType == "Cast" && attribute.Name == "to" && attribute.I == (long)DataType.Double) attribute.I = (long)DataType.Float;
+                if (node.OpType == "Cast" && attribute.Name == "to" && attribute.I == (long)DataType.Double) attribute.I =
+                    (long)DataType.Float;
             }
         }
         return copy;
@@ -36,7 +38,8 @@ internal static class DoubleModel
     private static void Convert(TensorProto tensor)
     {
         if (tensor.DataType != (int)DataType.Double) return;
-        double[] doubles = tensor.RawData.Length > 0 ? MemoryMarshal.Cast<byte, double>(tensor.RawData.Span).ToArray() : [.. tensor.DoubleData];
+        double[] doubles = tensor.RawData.Length > 0 ? MemoryMarshal.Cast<byte, double>(tensor.RawData.Span).ToArray()
+            : [.. tensor.DoubleData];
         float[] floats = Array.ConvertAll(doubles, number => (float)number);
         for (int i = 0; i < floats.Length; i++)
         {

@@ -6,7 +6,8 @@ namespace OnnxLeNet.Onnx;
 internal static class FixedBatch
 {
     /// <summary>
-    /// The number: the first size of the input where that is fixed; else of the output; else what a Reshape on the way gives its value as first size. Null if the
+    /// The number: the first size of the input where that is fixed; else of the output; else what a Reshape on the way gives its value as
+    /// first size. Null if the
     /// model runs on any number. An input of one axis is not taken for a batch.
     /// </summary>
     public static int? Of(ModelProto model, OrtTensorInfo input, OrtTensorInfo output)
@@ -23,11 +24,13 @@ internal static class FixedBatch
         foreach (var node in graph.Node)
         {
             if (node.OpType != "Constant" || node.Output.Count != 1) continue;
-            if (node.Attribute.FirstOrDefault(attribute => attribute.Name == "value")?.T is { } value) constants.TryAdd(node.Output[0], value);
+            if (node.Attribute.FirstOrDefault(attribute => attribute.Name == "value")?.T is { } value) constants.TryAdd(node.Output[0],
+                value);
         }
         foreach (var node in graph.Node)
         {
-            if (node.OpType != "Reshape" || node.Domain is not ("" or "ai.onnx") || node.Input.Count != 2 || constants.ContainsKey(node.Input[0])) continue;
+            if (node.OpType != "Reshape" || node.Domain is not ("" or "ai.onnx") || node.Input.Count != 2
+                || constants.ContainsKey(node.Input[0])) continue;
             if (!constants.TryGetValue(node.Input[1], out var sizes) || sizes.DataType != (int)TensorProto.Types.DataType.Int64) continue;
             if (FirstOf(sizes) is > 0 and var first) return Fitting(first);
         }

@@ -72,7 +72,8 @@ internal static class NativeProbe
         var nameOf = Marshal.GetDelegateForFunctionPointer<CuDeviceGetName>(getName);
         var buffer = new byte[256];
         var names = Enumerable.Range(0, count)
-            .Select(i => nameOf(buffer, buffer.Length, i) == 0 ? Encoding.UTF8.GetString(buffer.AsSpan(0, Array.IndexOf(buffer, (byte)0))) : $"GPU {i}");
+            .Select(i => nameOf(buffer, buffer.Length, i) == 0 ? Encoding.UTF8.GetString(buffer.AsSpan(0, Array.IndexOf(buffer, (byte)0)))
+                : $"GPU {i}");
         return ([.. names], "");
     }
 

@@ -10,7 +10,8 @@ internal static class OrtElements
     /// <summary>The types that are converted, by ONNX's names.</summary>
     public static bool IsFloating(string type) => type is "float" or "float16" or "double";
 
-    /// <summary>A tensor of a model's type: of float over the caller's memory, which ONNX Runtime only reads; of others over a copy.</summary>
+    /// <summary>A tensor of a model's type: of float over the caller's memory, which ONNX Runtime only reads; of others over a
+    /// copy.</summary>
     public static OrtValue Create(ReadOnlyMemory<float> values, long[] shape, string type)
     {
         switch (type)
@@ -43,7 +44,8 @@ internal static class OrtElements
         }
     }
 
-    private static float[] Converted<TStored, TRead>(OrtValue tensor, Func<TRead, float> convert) where TStored : unmanaged where TRead : unmanaged
+    private static float[] Converted<TStored, TRead>(OrtValue tensor, Func<TRead, float> convert) where TStored : unmanaged where TRead
+        : unmanaged
     {
         var stored = MemoryMarshal.Cast<TStored, TRead>(tensor.GetTensorDataAsSpan<TStored>());
         var values = new float[stored.Length];

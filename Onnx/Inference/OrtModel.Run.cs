@@ -6,7 +6,8 @@ namespace OnnxLeNet.Onnx;
 public sealed partial class OrtModel
 {
     /// <summary>
-    /// The number of samples that every run has, where the file fixes it, as exporters do that trace one batch; null where any number runs. Other numbers are run
+    /// The number of samples that every run has, where the file fixes it, as exporters do that trace one batch; null where any number runs.
+    /// Other numbers are run
     /// in pieces of this one, the last filled up with copies of its last sample, whose results are left out.
     /// </summary>
     public int? BatchSize { get; }
@@ -38,7 +39,8 @@ public sealed partial class OrtModel
                 if (count == plan.PieceSamples && Input.IsFloat && Output.IsFloat)
                 {
                     using var given = OrtElements.Create(x, plan.PieceInput, Input.ElementType);
-                    using var y = OrtValue.CreateTensorValueFromMemory(OrtMemoryInfo.DefaultInstance, output.Slice(from, length), plan.PieceOutput);
+                    using var y = OrtValue.CreateTensorValueFromMemory(OrtMemoryInfo.DefaultInstance, output.Slice(from, length),
+                        plan.PieceOutput);
                     session.Run(runOptions, inputNames, [given], outputNames, [y]);
                 }
                 else
@@ -86,11 +88,13 @@ public sealed partial class OrtModel
     /// <summary>Runs the model and gives several outputs, as for comparing layer by layer.</summary>
     /// <param name="input">The input, row-major, as long as its shape says.</param>
     /// <param name="shape">The input's shape, as [N, C, H, W].</param>
-    /// <param name="outputs">The names of the outputs wanted, each of them float, float16 or double; every output of the model if left out.</param>
+    /// <param name="outputs">The names of the outputs wanted, each of them float, float16 or double; every output of the model if left
+    /// out.</param>
     /// <returns>Each output, row-major, by its name.</returns>
     /// <exception cref="OnnxException">A shape or a name does not fit the model, or ONNX Runtime fails.</exception>
     /// <exception cref="ObjectDisposedException">The model has been disposed.</exception>
-    public IReadOnlyDictionary<string, float[]> RunOutputs(ReadOnlyMemory<float> input, ReadOnlySpan<long> shape, IEnumerable<string>? outputs = null)
+    public IReadOnlyDictionary<string, float[]> RunOutputs(ReadOnlyMemory<float> input, ReadOnlySpan<long> shape,
+        IEnumerable<string>? outputs = null)
     {
         string[] names = FloatOutputs(outputs);
         var plan = PlanFor(input.Length, shape);
@@ -120,7 +124,8 @@ public sealed partial class OrtModel
         }
     }
 
-    /// <summary>Runs batches of these sizes once each, on zeros: what only a first run of a size costs (on a GPU, cuDNN's search) is then paid.</summary>
+    /// <summary>Runs batches of these sizes once each, on zeros: what only a first run of a size costs (on a GPU, cuDNN's search) is then
+    /// paid.</summary>
     /// <param name="batches">Sizes of the input's first axis. Its other axes must be fixed.</param>
     /// <exception cref="OnnxException">A size does not fit the model, or ONNX Runtime fails.</exception>
     /// <exception cref="ObjectDisposedException">The model has been disposed.</exception>
@@ -157,7 +162,8 @@ public sealed partial class OrtModel
         }
     }
 
-    /// <summary>Shapes of one run, checked; kept for the next one, which mostly has the same. A piece is what ONNX Runtime gets at once.</summary>
+    /// <summary>Shapes of one run, checked; kept for the next one, which mostly has the same. A piece is what ONNX Runtime gets at
+    /// once.</summary>
     private sealed record Plan(long[] Input, long[]? Output, long InputLength, long OutputLength, long[] PieceInput, long[]? PieceOutput)
     {
         public int Samples => Input.Length == 0 ? 1 : (int)Input[0];

@@ -7,7 +7,8 @@ namespace OnnxLeNet.Onnx;
 /// <summary>
 /// A model in ONNX Runtime, with one or more float inputs (such as images, N·C·H·W) and outputs. Tensors are row-major and stay the
 /// caller's memory: on the processor nothing is copied, unless the model takes or gives float16 or double, which are converted. Runs may
-/// overlap, on one model from several threads. For many runs of one size, <see cref="Bind"/>: such a run allocates nothing. All of a model runs on the device asked for, or <see cref="Load(string, OrtOptions)"/> fails;
+/// overlap, on one model from several threads. For many runs of one size, <see cref="Bind"/>: such a run allocates nothing. All of a model
+/// runs on the device asked for, or <see cref="Load(string, OrtOptions)"/> fails;
 /// <see cref="OrtPlacement"/> lists the nodes.
 /// </summary>
 public sealed partial class OrtModel : IDisposable
@@ -51,12 +52,14 @@ public sealed partial class OrtModel : IDisposable
     }
 
     /// <summary>
-    /// Loads a model file, and the weights beside it where it has any. The file is read once: what has been checked is what ONNX Runtime gets, which opens no
+    /// Loads a model file, and the weights beside it where it has any. The file is read once: what has been checked is what ONNX Runtime
+    /// gets, which opens no
     /// file itself.
     /// </summary>
     /// <param name="path">The file.</param>
     /// <param name="options">Device and threads; the processor and all cores if left out.</param>
-    /// <exception cref="OnnxException">The file is not there, holds no whole model, or ONNX Runtime refuses it; or an option is wrong.</exception>
+    /// <exception cref="OnnxException">The file is not there, holds no whole model, or ONNX Runtime refuses it; or an option is
+    /// wrong.</exception>
     /// <exception cref="MissingDeviceException">The device, or a part that it needs, is not there.</exception>
     public static OrtModel Load(string path, OrtOptions? options = null)
     {
@@ -99,7 +102,8 @@ public sealed partial class OrtModel : IDisposable
     public IReadOnlyList<OrtTensorInfo> Outputs { get; }
 
     /// <summary>
-    /// Whether the file is of double and runs as float32, since ONNX Runtime has no kernel in double for one of its operators (a convolution, a pool).
+    /// Whether the file is of double and runs as float32, since ONNX Runtime has no kernel in double for one of its operators (a
+    /// convolution, a pool).
     /// <see cref="Inputs"/> and <see cref="Outputs"/> are then those of the converted model.
     /// </summary>
     public bool DoubleAsFloat { get; private init; }
@@ -108,7 +112,8 @@ public sealed partial class OrtModel : IDisposable
     public OrtModelMetadata Metadata { get; }
 
     /// <summary>
-    /// Binds the model to memory of its own for batches of one size, so that runs allocate nothing; with <see cref="OrtOptions.CudaGraph"/>, they
+    /// Binds the model to memory of its own for batches of one size, so that runs allocate nothing; with
+    /// <see cref="OrtOptions.CudaGraph"/>, they
     /// are one launch each. Runs once, on zeros.
     /// </summary>
     /// <param name="batch">How many samples: the size of the input's first axis. Its other axes must be fixed.</param>
@@ -136,7 +141,8 @@ public sealed partial class OrtModel : IDisposable
         uses.Begin();  // until the binding is disposed
         try
         {
-            return new OrtBinding(this, plan.Input, plan.Output!, (int)plan.InputLength, (int)plan.OutputLength, cudaGraph ? Interlocked.Increment(ref cudaGraphs) : null);
+            return new OrtBinding(this, plan.Input, plan.Output!, (int)plan.InputLength, (int)plan.OutputLength, cudaGraph
+                ? Interlocked.Increment(ref cudaGraphs) : null);
         }
         catch (OnnxRuntimeException e)
         {
@@ -150,7 +156,8 @@ public sealed partial class OrtModel : IDisposable
         }
     }
 
-    /// <summary>Releases the session, once the runs under way and the bindings are done. A later run is an error; a second call does nothing.</summary>
+    /// <summary>Releases the session, once the runs under way and the bindings are done. A later run is an error; a second call does
+    /// nothing.</summary>
     public void Dispose() => uses.Dispose();
 
     internal InferenceSession Session => session;
@@ -169,7 +176,8 @@ public sealed partial class OrtModel : IDisposable
         {
             (session, deviceName) = OrtSession.Open(proto, source, options, open);
         }
-        catch (OnnxException e) when (e.Message.Contains("Could not find an implementation", StringComparison.Ordinal) && DoubleModel.IsOne(proto))
+        catch (OnnxException e) when (e.Message.Contains("Could not find an implementation", StringComparison.Ordinal)
+            && DoubleModel.IsOne(proto))
         {
             (proto, asFloat) = (DoubleModel.AsFloat(proto), true);
             var bytes = proto.ToByteArray();

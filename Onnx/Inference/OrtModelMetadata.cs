@@ -8,7 +8,8 @@ namespace OnnxLeNet.Onnx;
 /// <param name="Opset">The version of the standard operators; 0 if it uses none of them.</param>
 /// <param name="Description">The model's own description; may be empty.</param>
 /// <param name="Properties">The model's named metadata.</param>
-public sealed record OrtModelMetadata(string Producer, long IrVersion, long Opset, string Description, IReadOnlyDictionary<string, string> Properties)
+public sealed record OrtModelMetadata(string Producer, long IrVersion, long Opset, string Description,
+    IReadOnlyDictionary<string, string> Properties)
 {
     internal static OrtModelMetadata From(ModelProto model) => new(
         $"{model.ProducerName} {model.ProducerVersion}".Trim(),

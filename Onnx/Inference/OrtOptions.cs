@@ -35,7 +35,8 @@ public readonly record struct OrtDevice(OrtDeviceType Type, int Index)
         {
             "CPU" => Cpu,
             "CUDA" => Cuda(),
-            ['C', 'U', 'D', 'A', ':', .. var index] when int.TryParse(index, NumberStyles.None, CultureInfo.InvariantCulture, out var n) => Cuda(n),
+            ['C', 'U', 'D', 'A', ':', .. var index] when int.TryParse(index, NumberStyles.None, CultureInfo.InvariantCulture, out var n) =>
+                Cuda(n),
             _ => throw new OnnxException($"device '{text}' is not known: expected cpu, cuda, or cuda:N for the GPU numbered N."),
         };
     }
@@ -47,7 +48,8 @@ public readonly record struct OrtDevice(OrtDeviceType Type, int Index)
 /// <summary>How cuDNN chooses the algorithm of a convolution, at the first run of each input shape.</summary>
 public enum CudnnSearch
 {
-    /// <summary>Times all of them: ONNX Runtime's own default; the choice, and so the last bits, may differ from process to process.</summary>
+    /// <summary>Times all of them: ONNX Runtime's own default; the choice, and so the last bits, may differ from process to
+    /// process.</summary>
     Exhaustive,
 
     /// <summary>By rules of thumb: a quick first run.</summary>
@@ -66,10 +68,12 @@ public sealed record OrtOptions
     /// <summary>Threads inside one operator; 0 leaves it to ONNX Runtime (all cores). For a tiny model at batch 1, 1 is fastest.</summary>
     public int IntraOpThreads { get; init; }
 
-    /// <summary>Whether ONNX Runtime may rewrite the graph, as a convolution and the ReLU behind it into one node. Without, each node runs as it is written.</summary>
+    /// <summary>Whether ONNX Runtime may rewrite the graph, as a convolution and the ReLU behind it into one node. Without, each node runs
+    /// as it is written.</summary>
     public bool Optimize { get; init; } = true;
 
-    /// <summary>Whether a GPU may round the factors of products to TF32 (10 bits of mantissa): faster, and no longer comparable at 1e-4.</summary>
+    /// <summary>Whether a GPU may round the factors of products to TF32 (10 bits of mantissa): faster, and no longer comparable at
+    /// 1e-4.</summary>
     public bool UseTf32 { get; init; }
 
     /// <summary>Bytes that the model may take of a GPU's memory for its tensors; 0 for no limit.</summary>
@@ -79,7 +83,8 @@ public sealed record OrtOptions
     public CudnnSearch CudnnSearch { get; init; }
 
     /// <summary>
-    /// Whether a binding (<see cref="OrtModel.Bind"/>) records its run as one CUDA graph and replays it: one launch instead of one for each node. The
+    /// Whether a binding (<see cref="OrtModel.Bind"/>) records its run as one CUDA graph and replays it: one launch instead of one for each
+    /// node. The
     /// other ways to run bring buffers of their own each time and are not recorded.
     /// </summary>
     public bool CudaGraph { get; init; }

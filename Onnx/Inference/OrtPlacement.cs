@@ -19,12 +19,14 @@ public sealed record OrtPlacement(string Node, string OpType, string Provider)
     /// <returns>The nodes in the order they ran.</returns>
     /// <exception cref="OnnxException">The model cannot be run so.</exception>
     /// <exception cref="MissingDeviceException">The device, or a part that it needs, is not there.</exception>
-    public static IReadOnlyList<OrtPlacement> Of(byte[] model, OrtOptions? options = null, string source = "the model in memory", int batch = 1)
+    public static IReadOnlyList<OrtPlacement> Of(byte[] model, OrtOptions? options = null, string source = "the model in memory",
+        int batch = 1)
     {
         var folder = Directory.CreateTempSubdirectory("onnxlenet-profile-");
         try
         {
-            using var profiled = OrtModel.Load(model, (options ?? new OrtOptions()) with { ProfilePrefix = Path.Combine(folder.FullName, "run") }, source);
+            using var profiled = OrtModel.Load(model,
+                (options ?? new OrtOptions()) with { ProfilePrefix = Path.Combine(folder.FullName, "run") }, source);
             profiled.WarmUp(batch);
             return Read(profiled.Session.EndProfiling());
         }
@@ -83,8 +85,10 @@ public sealed record OrtPlacement(string Node, string OpType, string Provider)
         const string Suffix = "_kernel_time";
         foreach (var one in events.EnumerateArray())
         {
-            if (one.TryGetProperty("cat", out var category) && category.GetString() == "Node" && one.GetProperty("name").GetString() is { } name
-                && name.EndsWith(Suffix, StringComparison.Ordinal) && one.GetProperty("args") is var args && args.TryGetProperty("provider", out var provider))
+            if (one.TryGetProperty("cat", out var category) && category.GetString() == "Node"
+                && one.GetProperty("name").GetString() is { } name
+                && name.EndsWith(Suffix, StringComparison.Ordinal) && one.GetProperty("args") is var args
+                    && args.TryGetProperty("provider", out var provider))
             {
                 yield return new OrtPlacement(name[..^Suffix.Length], args.GetProperty("op_name").GetString()!, provider.GetString()!);
             }

@@ -22,11 +22,13 @@ public static class OrtRuntime
 {
     private static readonly Lazy<OrtEnv> LazyEnv = new(CreateEnv);
 
-    /// <summary>The environment, made on first use. Its log is for errors only: its warnings are about the machine, not about the model.</summary>
+    /// <summary>The environment, made on first use. Its log is for errors only: its warnings are about the machine, not about the
+    /// model.</summary>
     /// <exception cref="MissingDeviceException">The native library is not there, or does not fit this machine.</exception>
     internal static OrtEnv Env => LazyEnv.Value;
 
-    /// <summary>Looks at ONNX Runtime and the GPU parts. Takes a moment where the GPU parts are there, since they are loaded to be sure.</summary>
+    /// <summary>Looks at ONNX Runtime and the GPU parts. Takes a moment where the GPU parts are there, since they are loaded to be
+    /// sure.</summary>
     /// <exception cref="MissingDeviceException">ONNX Runtime's native library is not there, or does not fit this machine.</exception>
     public static OrtRuntimeInfo Describe()
     {

@@ -14,7 +14,8 @@ internal static class OrtSession
     /// <returns>The session, and the device with its name.</returns>
     /// <exception cref="OnnxException">ONNX Runtime refuses the model, or an option is wrong.</exception>
     /// <exception cref="MissingDeviceException">The device, or a part that it needs, is not there.</exception>
-    public static (InferenceSession Session, string DeviceName) Open(ModelProto proto, string source, OrtOptions options, Func<SessionOptions, InferenceSession> open)
+    public static (InferenceSession Session, string DeviceName) Open(ModelProto proto, string source, OrtOptions options,
+        Func<SessionOptions, InferenceSession> open)
     {
         options.Validate();
         _ = OrtRuntime.Env;  // before the first ONNX Runtime object, which would make an environment that logs warnings
@@ -23,7 +24,8 @@ internal static class OrtSession
             using var settings = new SessionOptions
             {
                 IntraOpNumThreads = options.IntraOpThreads,
-                LogSeverityLevel = OrtLoggingLevel.ORT_LOGGING_LEVEL_FATAL,  // an error is thrown, and need not be written to the terminal too
+                // an error is thrown, and need not be written to the terminal too
+                LogSeverityLevel = OrtLoggingLevel.ORT_LOGGING_LEVEL_FATAL,
                 GraphOptimizationLevel = options.Optimize ? GraphOptimizationLevel.ORT_ENABLE_ALL : GraphOptimizationLevel.ORT_DISABLE_ALL,
             };
             if (options.ProfilePrefix is not null)
@@ -34,7 +36,8 @@ internal static class OrtSession
             var deviceName = "cpu";
             if (options.Device.Type == OrtDeviceType.Cuda)
             {
-                // CUDA has no integer convolution. Left alone, ONNX Runtime keeps quantized weights and biases behind DequantizeLinear nodes for one, and CUDA
+                // CUDA has no integer convolution. Left alone, ONNX Runtime keeps quantized weights and biases behind DequantizeLinear
+                // nodes for one, and CUDA
                 // has no kernel for those of a bias (int32); so they become floats while the graph is loaded.
                 settings.AddSessionConfigEntry("session.disable_quant_qdq", "1");
                 var convolutions = proto.Graph.Node.Any(node => node.OpType is "Conv" or "ConvTranspose");

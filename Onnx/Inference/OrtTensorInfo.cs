@@ -14,8 +14,10 @@ public sealed record OrtTensorInfo(string Name, string ElementType, IReadOnlyLis
         $"{Name} {ElementType}[{string.Join(", ", Shape.Zip(DimParams, (size, name) => size >= 0 ? $"{size}" : name.Length > 0 ? name : "?"))}]";
 
     internal static OrtTensorInfo From(string name, NodeMetadata metadata) => metadata.IsTensor
-        ? new OrtTensorInfo(name, metadata.ElementDataType.ToString().ToLowerInvariant(), [.. metadata.Dimensions.Select(d => (long)d)], metadata.SymbolicDimensions)
-        : new OrtTensorInfo(name, metadata.OnnxValueType.ToString().Replace("ONNX_TYPE_", "", StringComparison.Ordinal).ToLowerInvariant(), [], []);
+        ? new OrtTensorInfo(name, metadata.ElementDataType.ToString().ToLowerInvariant(), [.. metadata.Dimensions.Select(d => (long)d)],
+            metadata.SymbolicDimensions)
+        : new OrtTensorInfo(name, metadata.OnnxValueType.ToString().Replace("ONNX_TYPE_", "", StringComparison.Ordinal).ToLowerInvariant(),
+            [], []);
 
     internal bool IsFloat => ElementType == "float";
 

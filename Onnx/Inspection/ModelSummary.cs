@@ -5,7 +5,8 @@ using DataType = OnnxLeNet.Onnx.Schema.TensorProto.Types.DataType;
 
 namespace OnnxLeNet.Onnx;
 
-/// <summary>What one node of a model does. Nodes that only prepare weights (Cast, DequantizeLinear, Constant) count to the node that takes them.</summary>
+/// <summary>What one node of a model does. Nodes that only prepare weights (Cast, DequantizeLinear, Constant) count to the node that takes
+/// them.</summary>
 /// <param name="Name">The node's name, or its first output's where it has none.</param>
 /// <param name="Operator">The operator, with its domain if that is not ONNX's own.</param>
 /// <param name="Output">The name of its first output.</param>
@@ -55,7 +56,8 @@ public sealed record NodeSummary(
 /// <param name="Bytes">Size of the file.</param>
 /// <param name="Sha256">Its SHA-256, in hexadecimal.</param>
 public sealed record ModelSummary(
-    string Graph, string Producer, string Description, long IrVersion, IReadOnlyList<string> Opsets, IReadOnlyList<string> Inputs, IReadOnlyList<string> Outputs,
+    string Graph, string Producer, string Description, long IrVersion, IReadOnlyList<string> Opsets, IReadOnlyList<string> Inputs,
+        IReadOnlyList<string> Outputs,
     IReadOnlyList<NodeSummary> Nodes, long Parameters, long? Flops, IReadOnlyList<string> WeightTypes, string Quantization,
     IReadOnlyDictionary<string, string> Metadata, long Bytes, string Sha256)
 {
@@ -65,7 +67,8 @@ public sealed record ModelSummary(
 
     /// <summary>Operators that take settings for inputs, such as limits, scales and exponents: no parameters.</summary>
     private static readonly HashSet<string> TakeSettings =
-        ["Clip", "Pad", "Dropout", "Resize", "Upsample", "Pow", "OneHot", "Range", "Where", "HardSigmoid", "Equal", "Less", "Greater", "Mod"];
+        ["Clip", "Pad", "Dropout", "Resize", "Upsample", "Pow", "OneHot", "Range", "Where", "HardSigmoid", "Equal", "Less", "Greater",
+            "Mod"];
 
     /// <summary>
     /// Why the engine cannot import the model, each a node or a trait of the graph; none if it can. Found without ONNX Runtime.
@@ -77,7 +80,8 @@ public sealed record ModelSummary(
 
     /// <summary>Whether an operator computes with 8-bit integers, or makes them of floats.</summary>
     internal static bool ComputesIntegers(string opType) =>
-        opType is "QuantizeLinear" or "DynamicQuantizeLinear" or "ConvInteger" or "MatMulInteger" || opType.StartsWith("QLinear", StringComparison.Ordinal);
+        opType is "QuantizeLinear" or "DynamicQuantizeLinear" or "ConvInteger" or "MatMulInteger"
+            || opType.StartsWith("QLinear", StringComparison.Ordinal);
 
     /// <summary>Summarizes a model file.</summary>
     /// <exception cref="OnnxException">There is no such file, or it is no ONNX model.</exception>
@@ -116,14 +120,17 @@ public sealed record ModelSummary(
             before = node.Output.FirstOrDefault("");
             makers.TryAdd(before, nodes[^1].Name);
         }
-        var stored = nodes.SelectMany(node => node.Weights).Select(weight => weight[..weight.IndexOf('[', StringComparison.Ordinal)]).Distinct().ToList();
+        var stored = nodes.SelectMany(node => node.Weights).Select(weight =>
+            weight[..weight.IndexOf('[', StringComparison.Ordinal)]).Distinct().ToList();
         return new ModelSummary(
             graph.Name,
             $"{model.ProducerName} {model.ProducerVersion}".Trim(),
             model.DocString,
             model.IrVersion,
-            [.. model.OpsetImport.Select(opset => opset.Domain is "" or "ai.onnx" ? Number(opset.Version) : $"{opset.Domain} {opset.Version}")],
-            [.. graph.Input.Where(input => !weights.ContainsKey(input.Name)).Select(input => $"{input.Name} {types.Text(input.Name)}".Trim())],
+            [.. model.OpsetImport.Select(opset => opset.Domain is "" or "ai.onnx" ? Number(opset.Version)
+                : $"{opset.Domain} {opset.Version}")],
+            [.. graph.Input.Where(input => !weights.ContainsKey(input.Name)).Select(input =>
+                $"{input.Name} {types.Text(input.Name)}".Trim())],
             [.. graph.Output.Select(output => $"{output.Name} {types.Text(output.Name)}".Trim())],
             nodes,
             learned.Keys.Sum(Elements),
@@ -162,7 +169,8 @@ public sealed record ModelSummary(
     private static TensorProto? Source(NodeProto node, Dictionary<string, TensorProto> prepared)
     {
         if (!Preparing.Contains(node.OpType)) return null;
-        if (node.OpType == "Constant") return node.Attribute.FirstOrDefault(attribute => attribute.Name == "value")?.T ?? new TensorProto { DataType = (int)DataType.Int64 };
+        if (node.OpType == "Constant") return node.Attribute.FirstOrDefault(attribute => attribute.Name == "value")?.T
+            ?? new TensorProto { DataType = (int)DataType.Int64 };
         // Its sizes are known without its numbers.
         if (node.OpType == "ConstantOfShape")
         {

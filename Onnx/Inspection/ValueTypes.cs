@@ -32,11 +32,13 @@ internal sealed class ValueTypes
             && model.Graph.Input.FirstOrDefault(input => samples.ContainsKey(input.Name)) is { } first
             && types.known.TryGetValue(first.Name, out var batch))
             foreach (var (name, sample) in samples)
-                if (sample is { } shape) types.known.TryAdd(name, (batch.Type, [batch.Sizes[0], .. shape.Sizes.ToArray().Select(size => $"{size}")]));
+                if (sample is { } shape) types.known.TryAdd(name,
+                    (batch.Type, [batch.Sizes[0], .. shape.Sizes.ToArray().Select(size => $"{size}")]));
         if (model.Graph.Node.SelectMany(node => node.Output).All(types.known.ContainsKey)) return types;
         // A function that calls itself, or many that call many, would end or fill the process in native code.
         if (model.Functions.Count > 0) return types;
-        foreach (var info in Infer(model)) types.known.TryAdd(info.Name, (info.ElementType, [.. info.Shape.Zip(info.DimParams, (size, name) => size >= 0 ? $"{size}" : name.Length > 0 ? name : "?")]));
+        foreach (var info in Infer(model)) types.known.TryAdd(info.Name,
+            (info.ElementType, [.. info.Shape.Zip(info.DimParams, (size, name) => size >= 0 ? $"{size}" : name.Length > 0 ? name : "?")]));
         return types;
     }
 
@@ -55,7 +57,8 @@ internal sealed class ValueTypes
     /// <summary>As <c>float[10, 84]</c>.</summary>
     public static string Text(TensorProto tensor) => $"{Name(tensor.DataType)}[{string.Join(", ", tensor.Dims)}]";
 
-    private static string Name(int type) => Enum.IsDefined((DataType)type) ? ((DataType)type).ToString().ToLowerInvariant() : $"type {type}";
+    private static string Name(int type) => Enum.IsDefined((DataType)type) ? ((DataType)type).ToString().ToLowerInvariant()
+        : $"type {type}";
 
     /// <summary>ONNX Runtime's word on every value, by a copy of the graph that returns them all.</summary>
     private static IEnumerable<OrtTensorInfo> Infer(ModelProto model)
@@ -67,9 +70,11 @@ internal sealed class ValueTypes
         try
         {
             _ = OrtRuntime.Env; // before the first ONNX Runtime object, which would make an environment that logs warnings
-            using var settings = new SessionOptions { GraphOptimizationLevel = GraphOptimizationLevel.ORT_DISABLE_ALL, LogSeverityLevel = OrtLoggingLevel.ORT_LOGGING_LEVEL_FATAL };
+            using var settings = new SessionOptions { GraphOptimizationLevel = GraphOptimizationLevel.ORT_DISABLE_ALL,
+                LogSeverityLevel = OrtLoggingLevel.ORT_LOGGING_LEVEL_FATAL };
             using var session = new InferenceSession(all.ToByteArray(), settings);
-            return [.. session.OutputNames.Select(name => OrtTensorInfo.From(name, session.OutputMetadata[name])).Where(info => info.ElementType.Length > 0)];
+            return [.. session.OutputNames.Select(name => OrtTensorInfo.From(name, session.OutputMetadata[name])).Where(info =>
+                info.ElementType.Length > 0)];
         }
         catch (Exception error) when (error is OnnxRuntimeException or MissingPartException // or there is none
             or DllNotFoundException or EntryPointNotFoundException or TypeInitializationException)

@@ -3,7 +3,8 @@ using OnnxLeNet.Numerics;
 namespace OnnxLeNet.Onnx.Operators;
 
 /// <summary>
-/// BatchNormalization in inference form ↔ <see cref="BatchNorm1d"/> and <see cref="BatchNorm2d"/>. ONNX's momentum is what stays of the running estimate,
+/// BatchNormalization in inference form ↔ <see cref="BatchNorm1d"/> and <see cref="BatchNorm2d"/>. ONNX's momentum is what stays of the
+/// running estimate,
 /// PyTorch's what is new; ONNX's running variance is the population's.
 /// </summary>
 internal static class BatchNormalization
@@ -23,14 +24,16 @@ internal static class BatchNormalization
             graph.Initializer($"{name}.running_var", new Tensor(channels, layer.RunningVar!)),
         ];
         // A cumulative mean has no factor of its own; the file says ONNX's default then.
-        var (epsilon, momentum) = (GraphWriter.Float("epsilon", (float)layer.Eps), GraphWriter.Float("momentum", (float)(1 - (layer.Momentum ?? 0.1))));
+        var (epsilon, momentum) = (GraphWriter.Float("epsilon", (float)layer.Eps),
+            GraphWriter.Float("momentum", (float)(1 - (layer.Momentum ?? 0.1))));
         return graph.Opset >= 14
             ? graph.Node("BatchNormalization", name, inputs, epsilon, momentum, GraphWriter.Int("training_mode", 0))
             : graph.Node("BatchNormalization", name, inputs, epsilon, momentum);
     }
 
     /// <summary>
-    /// In training, written out because GPUs have no node of this form: y = γ·x̂ + β with x̂ = (x − μ)/√(σ² + ε) of the batch's own mean and biased variance;
+    /// In training, written out because GPUs have no node of this form: y = γ·x̂ + β with x̂ = (x − μ)/√(σ² + ε) of the batch's own mean
+    /// and biased variance;
     /// the running estimates move towards the mean and the unbiased variance.
     /// </summary>
     public static string ExportTraining(TrainingWriter graph, string name, string x, BatchNorm layer, Shape sample)
@@ -38,12 +41,15 @@ internal static class BatchNormalization
         string mean = graph.Mean($"{name}.mean", x, Axes(sample));
         string centred = graph.Node("Sub", $"{name}.centred", [x, mean]);
         string variance = graph.Mean($"{name}.variance", graph.Node("Mul", $"{name}.squares", [centred, centred]), Axes(sample));
-        string deviation = graph.Node("Sqrt", $"{name}.deviation", [graph.Node("Add", $"{name}.variance_eps", [variance, graph.Number(layer.Eps)])]);
+        string deviation = graph.Node("Sqrt", $"{name}.deviation",
+            [graph.Node("Add", $"{name}.variance_eps", [variance, graph.Number(layer.Eps)])]);
         string y = graph.Node("Div", $"{name}.hat", [centred, deviation]);
         graph.Save($"{name}.hat", y);
         graph.Save($"{name}.deviation", deviation);
-        if (layer.Weight is not null) y = graph.Node("Mul", $"{name}.scaled", [y, Channels(graph, $"{name}.weight_channels", graph.NameOf(layer.Weight), sample)]);
-        if (layer.Bias is not null) y = graph.Node("Add", name, [y, Channels(graph, $"{name}.bias_channels", graph.NameOf(layer.Bias), sample)]);
+        if (layer.Weight is not null) y = graph.Node("Mul", $"{name}.scaled",
+            [y, Channels(graph, $"{name}.weight_channels", graph.NameOf(layer.Weight), sample)]);
+        if (layer.Bias is not null) y = graph.Node("Add", name,
+            [y, Channels(graph, $"{name}.bias_channels", graph.NameOf(layer.Bias), sample)]);
         if (layer.RunningMean is not null) Estimates(graph, name, layer, sample, mean, variance);
         return y;
     }
@@ -60,7 +66,8 @@ internal static class BatchNormalization
         string alike = graph.Node("Sub", $"{at.Name}.dy_centred", [dy, graph.Mean($"{at.Name}.dy_mean", dy, axes)]);
         string along = graph.Node("Mul", $"{at.Name}.dy_along", [hat, graph.Mean($"{at.Name}.dy_hat_mean", product, axes)]);
         string rest = graph.Node("Sub", $"{at.Name}.dy_rest", [alike, along]);
-        string dx = graph.Node("Div", layer.Weight is null ? $"{at.Name}.dx" : $"{at.Name}.dx_unscaled", [rest, graph.Saved($"{at.Name}.deviation")]);
+        string dx = graph.Node("Div", layer.Weight is null ? $"{at.Name}.dx"
+            : $"{at.Name}.dx_unscaled", [rest, graph.Saved($"{at.Name}.deviation")]);
         return layer.Weight is null ? dx : graph.Node("Mul", $"{at.Name}.dx", [dx, graph.Saved($"{at.Name}.weight_channels")]);
     }
 
@@ -72,7 +79,8 @@ internal static class BatchNormalization
         if (layer.Momentum is { } momentum) (step, kept) = (graph.Number(momentum), graph.Number(1 - momentum));
         else
         {
-            string count = graph.Node("Cast", $"{name}.batches", [batches + TrainingNames.Next], GraphWriter.Int("to", (int)Schema.TensorProto.Types.DataType.Float));
+            string count = graph.Node("Cast", $"{name}.batches", [batches + TrainingNames.Next],
+                GraphWriter.Int("to", (int)Schema.TensorProto.Types.DataType.Float));
             step = graph.Node("Reciprocal", $"{name}.step", [count]);
             kept = graph.Node("Sub", $"{name}.kept", [graph.Number(1), step]);
         }
@@ -100,7 +108,8 @@ internal static class BatchNormalization
 
     /// <summary>A number for each channel, in a shape that goes with the batch's.</summary>
     private static string Channels(TrainingWriter graph, string name, string values, Shape sample) =>
-        graph.Save(name, sample.Rank == 1 ? values : graph.Reshape(name, values, [1, sample[0], .. Enumerable.Repeat(1L, sample.Rank - 1)]));
+        graph.Save(name, sample.Rank == 1 ? values
+            : graph.Reshape(name, values, [1, sample[0], .. Enumerable.Repeat(1L, sample.Rank - 1)]));
 
     public static ImportedLayer Import(NodeReader node)
     {
@@ -128,7 +137,8 @@ internal static class BatchNormalization
         if (features != scale.Count)
             throw node.Refuse($"it takes {scale.Count} {(perElement ? "elements" : "channels")}, samples of shape {x} come");
         BatchNorm layer;
-        try { layer = x.Rank == 3 && !perElement ? new BatchNorm2d(features, epsilon, momentum) : new BatchNorm1d(features, epsilon, momentum); }
+        try { layer = x.Rank == 3 && !perElement ? new BatchNorm2d(features, epsilon, momentum)
+            : new BatchNorm1d(features, epsilon, momentum); }
         catch (ArgumentOutOfRangeException error) { throw node.Refuse(error.Message); }
         node.Fill(layer.Weight!, scale);
         node.Fill(layer.Bias!, Statistic(2));

@@ -3,7 +3,8 @@ using OnnxLeNet.Numerics;
 namespace OnnxLeNet.Onnx.Operators;
 
 /// <summary>
-/// Gelu ↔ <see cref="GELU"/>. Operator sets before 20 have none: there it is its formula, x·(erf(x/√2) + 1)·½, in the five nodes that PyTorch writes
+/// Gelu ↔ <see cref="GELU"/>. Operator sets before 20 have none: there it is its formula, x·(erf(x/√2) + 1)·½, in the five nodes that
+/// PyTorch writes
 /// and ONNX Runtime fuses into one.
 /// </summary>
 internal static class Gelu
@@ -67,7 +68,8 @@ internal static class Gelu
         if (node.Follow(opType) is not { } step) throw NoFormula(node);
         int from = step.Node.Input.IndexOf(previous), inputs = number is null && value is null ? 1 : 2;
         if (from < 0 || step.Node.Input.Count != inputs || step.Node.Output.Count != 1
-            || (number is not null && step.Constant(1 - from)?.Single != number) || (value is not null && step.Node.Input[1 - from] != value)) throw NoFormula(node);
+            || (number is not null && step.Constant(1 - from)?.Single != number)
+                || (value is not null && step.Node.Input[1 - from] != value)) throw NoFormula(node);
         return step.Node.Output[0];
     }
 

@@ -85,7 +85,8 @@ internal static class Reductions
         var attributes = node.Node.Attribute;
         long[]? axes = AxesAreInput(node.Node.OpType, node.Opset) ? node.Constant(1)?.Integers()
             : attributes.FirstOrDefault(attribute => attribute.Name == "axes")?.Ints.ToArray();
-        if (axes is not { Length: > 0 } || axes.Length > rank || attributes.Any(attribute => attribute is { Name: "keepdims", I: not 1 })) return 0;
+        if (axes is not { Length: > 0 } || axes.Length > rank
+            || attributes.Any(attribute => attribute is { Name: "keepdims", I: not 1 })) return 0;
         var places = axes.Select(axis => axis < 0 ? axis + rank + 1 : axis).Order();
         return places.SequenceEqual(Enumerable.Range(rank + 1 - axes.Length, axes.Length).Select(axis => (long)axis)) ? axes.Length : 0;
     }

@@ -71,7 +71,8 @@ internal static class Resize
         return graph.Node("Resize", name, sizes.Length > 0 ? [x, "", "", sizes] : [x, "", scales], [.. attributes]);
     }
 
-    /// <summary>The factor from one size to another, where a float is it exactly: readers compute with one, and others with doubles.</summary>
+    /// <summary>The factor from one size to another, where a float is it exactly: readers compute with one, and others with
+    /// doubles.</summary>
     private static float? FactorOf(int from, int to) => (float)to / from is var factor && (double)factor * from == to ? factor : null;
 
     /// <summary>dx: each gradient by the weights of the places it came from, along rows and columns.</summary>

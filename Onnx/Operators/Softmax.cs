@@ -3,12 +3,14 @@ using OnnxLeNet.Numerics;
 namespace OnnxLeNet.Onnx.Operators;
 
 /// <summary>
-/// Softmax and LogSoftmax ↔ the layers of these names. Since operator set 13 they go along one axis; before, over that axis and all behind it together.
+/// Softmax and LogSoftmax ↔ the layers of these names. Since operator set 13 they go along one axis; before, over that axis and all behind
+/// it together.
 /// </summary>
 internal static class Softmax
 {
     public static string Export(GraphWriter graph, string name, string x, ChannelNormalization layer, Shape sample) =>
-        graph.Node(layer is Numerics.Softmax ? "Softmax" : "LogSoftmax", name, [x], GraphWriter.Int("axis", layer.Dim < 0 ? sample.Rank : layer.Dim));
+        graph.Node(layer is Numerics.Softmax ? "Softmax"
+            : "LogSoftmax", name, [x], GraphWriter.Int("axis", layer.Dim < 0 ? sample.Rank : layer.Dim));
 
     /// <summary>Softmax: dx = y·(dy − Σ dy·y); log softmax: dx = dy − e^y·Σ dy; the sums along the axis.</summary>
     public static string Backward(TrainingWriter graph, TrainingLayer at, string dy, ChannelNormalization layer)

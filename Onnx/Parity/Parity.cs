@@ -56,15 +56,18 @@ public static class Parity
     public const double CudaTolerance = 1e-4;
 
     /// <summary>
-    /// Bound of the relative error for a file that takes or gives float16: each value that passes from node to node is rounded to 11 bits, half of 2⁻¹⁰, and
+    /// Bound of the relative error for a file that takes or gives float16: each value that passes from node to node is rounded to 11 bits,
+    /// half of 2⁻¹⁰, and
     /// the error of some layers adds up. It stands for eight roundings that all go the same way.
     /// </summary>
     public const double HalfTolerance = 8.0 / 2048;
 
-    /// <summary>Share of images that have to keep their class where float16 rounds: two classes whose logits lie nearer than that may change places.</summary>
+    /// <summary>Share of images that have to keep their class where float16 rounds: two classes whose logits lie nearer than that may
+    /// change places.</summary>
     public const double HalfAgreement = 0.998;
 
-    /// <summary>Batch sizes tried on random input: a single sample, one that fills no vector, one that fills several, and several blocks with a rest.</summary>
+    /// <summary>Batch sizes tried on random input: a single sample, one that fills no vector, one that fills several, and several blocks
+    /// with a rest.</summary>
     public static IReadOnlyList<int> BatchSizes { get; } = [1, 7, 64, 257];
 
     /// <summary>Images per call of ONNX Runtime when a data set goes through.</summary>
@@ -86,7 +89,8 @@ public static class Parity
             scale = Math.Max(scale, Math.Abs((double)reference.Data[i]));
         }
         int classes = own.Shape[1];
-        bool IsFinite(Tensor logits, int row) => !logits.Data.AsSpan(row * classes, classes).ContainsAnyExceptInRange(float.MinValue, float.MaxValue);
+        bool IsFinite(Tensor logits, int row) =>
+            !logits.Data.AsSpan(row * classes, classes).ContainsAnyExceptInRange(float.MinValue, float.MaxValue);
         int[] ownClasses = Inference.ArgMax(own), referenceClasses = Inference.ArgMax(reference);
         // Of classes that one side has equally large, either is the largest.
         bool Same(int n)
@@ -105,7 +109,8 @@ public static class Parity
         ArgumentNullException.ThrowIfNull(network);
         ArgumentNullException.ThrowIfNull(model);
         foreach (var x in RandomInput(sample, BatchSizes, seed))
-            yield return Compare($"random, batch {x.Shape[0]}", Rows(Inference.Run(network, Batch.FromTensor(x)).ToTensor()), Rows(model.Run(x)), model);
+            yield return Compare($"random, batch {x.Shape[0]}", Rows(Inference.Run(network, Batch.FromTensor(x)).ToTensor()),
+                Rows(model.Run(x)), model);
     }
 
     /// <summary>The same of several inputs and outputs: a row for each of <see cref="BatchSizes"/> and each output.</summary>
@@ -187,8 +192,10 @@ public static class Parity
     /// <summary>The row with what its classes have to reach.</summary>
     internal static ParityRow Judged(ParityRow row, OrtModel model) => row with { LeastAgreement = IsHalf(model) ? HalfAgreement : 1 };
 
-    /// <summary>The bound of the relative error: of the device, or of float16 where the file has it at its ends. Double at the ends changes nothing: the engine has floats.</summary>
-    internal static double Tolerance(OrtModel model) => IsHalf(model) ? HalfTolerance : model.Device.Type == OrtDeviceType.Cpu ? CpuTolerance : CudaTolerance;
+    /// <summary>The bound of the relative error: of the device, or of float16 where the file has it at its ends. Double at the ends changes
+    /// nothing: the engine has floats.</summary>
+    internal static double Tolerance(OrtModel model) =>
+        IsHalf(model) ? HalfTolerance : model.Device.Type == OrtDeviceType.Cpu ? CpuTolerance : CudaTolerance;
 
     private static bool IsHalf(OrtModel model) => model.Inputs.Concat(model.Outputs).Any(end => end.ElementType == "float16");
 }

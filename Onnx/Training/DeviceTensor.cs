@@ -5,7 +5,8 @@ using Microsoft.ML.OnnxRuntime.Tensors;
 namespace OnnxLeNet.Onnx;
 
 /// <summary>
-/// Memory for one input or output that stays where it is. On the processor ONNX Runtime reads and writes the elements themselves; on a GPU they are a copy,
+/// Memory for one input or output that stays where it is. On the processor ONNX Runtime reads and writes the elements themselves; on a GPU
+/// they are a copy,
 /// which is brought there and back when asked.
 /// </summary>
 internal sealed class DeviceTensor<T> : IDisposable where T : unmanaged
@@ -25,7 +26,8 @@ internal sealed class DeviceTensor<T> : IDisposable where T : unmanaged
         }
         long bytes = count * Marshal.SizeOf<T>();
         memory = new CudaMemory(device.Index, bytes);
-        using var where = new OrtMemoryInfo(OrtMemoryInfo.allocatorCUDA, OrtAllocatorType.DeviceAllocator, device.Index, OrtMemType.Default);
+        using var where = new OrtMemoryInfo(OrtMemoryInfo.allocatorCUDA, OrtAllocatorType.DeviceAllocator, device.Index,
+            OrtMemType.Default);
         Value = OrtValue.CreateTensorValueWithData(where, type, shape, memory.Address, bytes);
         ToDevice();
     }

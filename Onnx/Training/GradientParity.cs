@@ -130,7 +130,8 @@ public static partial class GradientParity
         using var trainer = OrtTrainer.Load(TrainingExporter.Export(network, sample, "training", still, graph, null, backwards), network,
             still, options, random);
         var rows = new List<GradientRow>();
-        int dataBatch = data is null ? 0 : Math.Min(backwards is null ? DataBatch : NodeGradients.BatchSize, data.Count), samples = dataBatch;
+        int dataBatch = data is null ? 0 : Math.Min(backwards is null ? DataBatch : NodeGradients.BatchSize, data.Count),
+            samples = dataBatch;
         foreach (int size in backwards is null ? BatchSizes : [NodeGradients.BatchSize])
         {
             samples += size;

@@ -29,7 +29,8 @@ internal static class LossGraph
         graph.Options.Loss == TrainingLoss.CrossEntropy ? CrossEntropy(graph, y, output[0]) : MeanSquaredError(graph, y, output);
 
     /// <summary>
-    /// −Σ log p over the labels' classes, over the number of samples that have one; (p − onehot) over that number. The onehot rows come from comparing labels
+    /// −Σ log p over the labels' classes, over the number of samples that have one; (p − onehot) over that number. The onehot rows come
+    /// from comparing labels
     /// with all classes: of a label that is none, the row is zero and the sample counts for nothing.
     /// </summary>
     private static (string Loss, string Dy) CrossEntropy(TrainingWriter graph, string y, int classes)
@@ -41,7 +42,8 @@ internal static class LossGraph
         string counted = graph.Sum("loss.counted", oneHot);
         string logLikelihood = graph.Sum("loss.log_likelihood", graph.Node("Mul", "loss.picked", [logP, oneHot]));
         string loss = graph.Node("Div", "loss.mean", [graph.Node("Neg", "loss.sum", [logLikelihood]), counted]);
-        string p = graph.Node("Mul", "loss.softmax_counted", [graph.Node("Exp", "loss.softmax", [logP]), graph.Sum("loss.rows", oneHot, [1], keepAxes: true)]);
+        string p = graph.Node("Mul", "loss.softmax_counted",
+            [graph.Node("Exp", "loss.softmax", [logP]), graph.Sum("loss.rows", oneHot, [1], keepAxes: true)]);
         return (loss, graph.Node("Div", "loss.dx", [graph.Node("Sub", "loss.difference", [p, oneHot]), counted]));
     }
 
@@ -52,11 +54,13 @@ internal static class LossGraph
             : output.Count == 1 ? graph.Samples
             : graph.Node("Mul", "loss.elements", [graph.Samples, graph.Number(output.Count)]);
         string difference = graph.Node("Sub", "loss.difference", [y, TrainingNames.Target]);
-        string loss = graph.Node("Div", "loss.mean", [graph.Sum("loss.sum", graph.Node("Mul", "loss.squares", [difference, difference])), count]);
+        string loss = graph.Node("Div", "loss.mean",
+            [graph.Sum("loss.sum", graph.Node("Mul", "loss.squares", [difference, difference])), count]);
         return (loss, graph.Node("Div", "loss.dx", [graph.Node("Mul", "loss.doubled", [difference, graph.Number(2)]), count]));
     }
 
-    /// <summary>Counted where the values are: a Shape's result would lie in the processor's memory, and a GPU's graph must not leave the GPU.</summary>
+    /// <summary>Counted where the values are: a Shape's result would lie in the processor's memory, and a GPU's graph must not leave the
+    /// GPU.</summary>
     private static string CountElements(TrainingWriter graph, string value)
     {
         string same = graph.Node("Equal", "samples.same", [value, value]);

@@ -4,7 +4,8 @@ namespace OnnxLeNet.Onnx;
 public enum TrainingLoss
 {
     /// <summary>
-    /// Cross-entropy of logits [N, classes] and labels, int64 [N]: the mean over the samples whose label is a class. Samples with any other label take no
+    /// Cross-entropy of logits [N, classes] and labels, int64 [N]: the mean over the samples whose label is a class. Samples with any other
+    /// label take no
     /// part, so that nothing is read outside.
     /// </summary>
     CrossEntropy,
@@ -19,7 +20,8 @@ public sealed record TrainingGraphOptions
     /// <summary>The newest operator set: from 22 on CUDA lacks kernels for operators that a step needs.</summary>
     public const int NewestOpset = 21;
 
-    /// <summary>The operator set, <see cref="ExportOptions.OldestOpset"/> to <see cref="NewestOpset"/>. Max pools whose windows overlap need 16 or more.</summary>
+    /// <summary>The operator set, <see cref="ExportOptions.OldestOpset"/> to <see cref="NewestOpset"/>. Max pools whose windows overlap
+    /// need 16 or more.</summary>
     public int Opset { get; init; } = ExportOptions.DefaultOpset;
 
     /// <summary>Samples in a batch; null leaves it open. A CUDA graph needs it fixed.</summary>
@@ -28,10 +30,12 @@ public sealed record TrainingGraphOptions
     /// <summary>What is made small.</summary>
     public TrainingLoss Loss { get; init; }
 
-    /// <summary>The largest Euclidean norm of all gradients together, beyond which they are scaled (<c>clip_grad_norm_</c>); null for no limit.</summary>
+    /// <summary>The largest Euclidean norm of all gradients together, beyond which they are scaled (<c>clip_grad_norm_</c>); null for no
+    /// limit.</summary>
     public double? ClipNorm { get; init; }
 
-    /// <summary>The largest absolute value of a gradient's element (<c>clip_grad_value_</c>), after the norm's limit; null for no limit.</summary>
+    /// <summary>The largest absolute value of a gradient's element (<c>clip_grad_value_</c>), after the norm's limit; null for no
+    /// limit.</summary>
     public double? ClipValue { get; init; }
 
     /// <summary>Whether the parameters' gradients are outputs too, as the backward computes them: before any limit.</summary>

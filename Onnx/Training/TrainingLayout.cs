@@ -10,12 +10,14 @@ namespace OnnxLeNet.Onnx;
 /// <param name="Parameter">The parameter that it is.</param>
 /// <param name="Buffer">The network's buffer that it is.</param>
 /// <param name="StateEntry">The entry of the optimizer's state that it is; null for the count of steps.</param>
-internal sealed record TrainingTensor(string Name, ElementType Type, Shape Shape, Parameter? Parameter = null, StateTensor? Buffer = null, string? StateEntry = null);
+internal sealed record TrainingTensor(string Name, ElementType Type, Shape Shape, Parameter? Parameter = null, StateTensor? Buffer = null,
+    string? StateEntry = null);
 
 /// <summary>What a training step of a network and an optimizer takes: the same for the file that is written and for who runs it.</summary>
 internal sealed class TrainingLayout
 {
-    private TrainingLayout(string optimizer, string groups, List<(string, double)> rates, List<TrainingTensor> tensors, Dictionary<Parameter, string> names, List<Parameter> trained) =>
+    private TrainingLayout(string optimizer, string groups, List<(string, double)> rates, List<TrainingTensor> tensors,
+        Dictionary<Parameter, string> names, List<Parameter> trained) =>
         (Optimizer, Groups, LearningRates, Tensors, ParameterNames, Trained) = (optimizer, groups, rates, tensors, names, trained);
 
     /// <summary>The optimizer by PyTorch's name.</summary>
@@ -38,7 +40,8 @@ internal sealed class TrainingLayout
     /// <summary>All names that the graph's inputs have of it.</summary>
     public IEnumerable<string> Names => LearningRates.Select(rate => rate.Name).Concat(Tensors.Select(tensor => tensor.Name));
 
-    /// <exception cref="OnnxException">The optimizer has no form in ONNX, trains nothing, or has a parameter that is not the network's.</exception>
+    /// <exception cref="OnnxException">The optimizer has no form in ONNX, trains nothing, or has a parameter that is not the
+    /// network's.</exception>
     public static TrainingLayout Of(Module network, Optimizer optimizer)
     {
         var names = network.NamedParameters().ToDictionary(named => named.Parameter, named => named.Name);
@@ -61,16 +64,20 @@ internal sealed class TrainingLayout
         }
         List<Parameter> trained = [.. names.Keys.Where(parameter => parameter.RequiresGrad && places.ContainsKey(parameter))];
         if (trained.Count == 0) throw new OnnxException("there is nothing to train: the network has no parameters, or all of them are frozen");
-        var tensors = names.Select(named => new TrainingTensor(named.Value, ElementType.Float32, named.Key.Value.Shape, Parameter: named.Key)).ToList();
-        tensors.AddRange(network.NamedBuffers().Select(named => new TrainingTensor(named.Name, named.Buffer.Type, named.Buffer.Shape, Buffer: named.Buffer)));
+        var tensors = names.Select(named => new TrainingTensor(named.Value, ElementType.Float32, named.Key.Value.Shape,
+            Parameter: named.Key)).ToList();
+        tensors.AddRange(network.NamedBuffers().Select(named =>
+            new TrainingTensor(named.Name, named.Buffer.Type, named.Buffer.Shape, Buffer: named.Buffer)));
         foreach (var parameter in trained)
         {
             var (index, group) = places[parameter];
             tensors.AddRange(OptimizerGraph.Buffers(optimizer, group).Select(buffer =>
-                new TrainingTensor($"{names[parameter]}.{buffer}", ElementType.Float32, parameter.Value.Shape, StateEntry: $"state.{index}.{buffer}")));
+                new TrainingTensor($"{names[parameter]}.{buffer}", ElementType.Float32, parameter.Value.Shape,
+                    StateEntry: $"state.{index}.{buffer}")));
         }
         if (OptimizerGraph.CountsSteps(optimizer)) tensors.Add(new TrainingTensor(TrainingNames.Step, ElementType.Int64, new Shape()));
-        return new TrainingLayout(optimizer.GetType().Name, groups.ToJsonString(), rates, tensors, names, trained) { Indices = [.. trained.Select(parameter => places[parameter].Index)] };
+        return new TrainingLayout(optimizer.GetType().Name, groups.ToJsonString(), rates, tensors, names,
+            trained) { Indices = [.. trained.Select(parameter => places[parameter].Index)] };
     }
 
     /// <summary>The trained parameters' numbers in the optimizer's state.</summary>
@@ -78,8 +85,11 @@ internal sealed class TrainingLayout
 
     private static JsonObject Describe(Optimizer optimizer, ParameterGroup group) => optimizer switch
     {
-        SGD => new() { ["momentum"] = group.Momentum, ["dampening"] = group.Dampening, ["weight_decay"] = group.WeightDecay, ["nesterov"] = group.Nesterov },
-        RMSprop => new() { ["alpha"] = group.Alpha, ["eps"] = group.Eps, ["weight_decay"] = group.WeightDecay, ["momentum"] = group.Momentum, ["centered"] = group.Centered },
-        _ => new() { ["betas"] = new JsonArray(group.Betas.Beta1, group.Betas.Beta2), ["eps"] = group.Eps, ["weight_decay"] = group.WeightDecay, ["amsgrad"] = group.Amsgrad },
+        SGD => new() { ["momentum"] = group.Momentum, ["dampening"] = group.Dampening, ["weight_decay"] = group.WeightDecay,
+            ["nesterov"] = group.Nesterov },
+        RMSprop => new() { ["alpha"] = group.Alpha, ["eps"] = group.Eps, ["weight_decay"] = group.WeightDecay,
+            ["momentum"] = group.Momentum, ["centered"] = group.Centered },
+        _ => new() { ["betas"] = new JsonArray(group.Betas.Beta1, group.Betas.Beta2), ["eps"] = group.Eps,
+            ["weight_decay"] = group.WeightDecay, ["amsgrad"] = group.Amsgrad },
     };
 }

@@ -17,7 +17,8 @@ internal sealed class TrainingState : IDisposable
             foreach (var tensor in layout.Tensors)
             {
                 long[] shape = [.. tensor.Shape.Sizes.ToArray().Select(size => (long)size)];
-                if (tensor.Type == ElementType.Int64) integers.Add(tensor.Name, new DeviceTensor<long>(device, TensorElementType.Int64, shape));
+                if (tensor.Type == ElementType.Int64) integers.Add(tensor.Name,
+                    new DeviceTensor<long>(device, TensorElementType.Int64, shape));
                 else floats.Add(tensor.Name, new DeviceTensor<float>(device, TensorElementType.Float, shape));
             }
         }
