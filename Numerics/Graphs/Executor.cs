@@ -71,9 +71,6 @@ internal sealed class Executor
     /// <summary>Blocks of the last run, where they stay: see <see cref="Forward"/>.</summary>
     public IReadOnlyList<BlockBuffers?> Blocks => new ArraySegment<BlockBuffers?>(blocks, 0, cut.Blocks);
 
-    /// <summary>What the steps of the last run compute, but for views, for which nothing runs.</summary>
-    public IReadOnlyList<Leaf> StepsRun => [.. plan.Steps.Where((_, i) => !plan.Views[i]).Select(step => step.Leaf)];
-
     /// <summary>How the last batch was cut.</summary>
     public BlockPlan Cut => cut;
 
