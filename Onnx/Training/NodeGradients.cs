@@ -33,8 +33,8 @@ internal static class NodeGradients
     /// <param name="backwards">What the step was written with.</param>
     /// <param name="x">The batch.</param>
     /// <param name="sums">
-    /// Gets for each parameter of one axis, whose gradient is a sum of dy over samples and places, the Euclidean norm of a sum's terms: the
-    /// size that it has where their signs are random. What is left of them where they cancel is rounding. </param>
+    /// Gets for each parameter of one axis, whose gradient is a sum of dy over samples and places, and for each convolution's weight, whose
+    /// is one of dy times the input, the Euclidean norm of a sum's terms: the size that it has where their signs are random. What is left of them where they cancel is rounding. </param>
     /// <param name="row">Makes a row of a name, the engine's values and the output that has ONNX Runtime's.</param>
     public static IEnumerable<GradientRow> Compare(Module network, OrtTrainer trainer, IReadOnlyList<TracedBackward> backwards, Tensor x,
         Dictionary<Parameter, double> sums, Func<string, Batch, string, GradientRow> row)
@@ -50,6 +50,13 @@ internal static class NodeGradients
             var dy = Of(trainer.Value(backward.Dy), samples, node.Output.Sample);
             foreach (var parameter in node.Layer.Parameters().Where(parameter => parameter.Value.Shape.Rank == 1))
                 sums[parameter] = Math.Max(sums.GetValueOrDefault(parameter), LargestNorm(dy, parameter.Value.Shape[0]));
+            // A weight's terms are those of dy times the input's: before a batch norm they cancel as a bias's do.
+            if (node.Layer is ConvNd { Weight: var weight })
+            {
+                double largest = LargestNorm(dy, weight.Value.Shape[0]);
+                double typical = RootMeanSquare(ValueOf(node.Inputs[0]));
+                sums[weight] = Math.Max(sums.GetValueOrDefault(weight), largest * typical);
+            }
             var execution = new Execution(node.Layer);
             var y = execution.Forward([.. node.Inputs.Select(ValueOf)])[0];
             yield return row($"{Label(node)} y", y, TrainingNames.ValueOf(node.Output.Index));
@@ -96,6 +103,13 @@ internal static class NodeGradients
             largest = Math.Max(largest, Math.Sqrt(sum));
         }
         return largest;
+    }
+
+    private static double RootMeanSquare(Batch x)
+    {
+        double sum = 0;
+        foreach (float value in x.Values) sum += (double)value * value;
+        return Math.Sqrt(sum / x.Values.Length);
     }
 
     private static string Label(Node node) => node.Name.Length > 0 ? node.Name : $"%{node.Output.Index} {node.Layer.GetType().Name}";
