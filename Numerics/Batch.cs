@@ -4,11 +4,9 @@ namespace OnnxLeNet.Numerics;
 
 /// <summary>
 /// What flows between layers: N samples as a Math.NET matrix with one row per sample and one column per feature, and the shape of one
-/// sample.
-/// The features are in the order of <c>torch.flatten(x, 1)</c> (channel, then height, then width). Math.NET stores columns contiguously, so
-/// the N values of one feature lie side by side (the CHWN layout): every vector lane is a sample, a reshape moves nothing, and the columns
-/// of
-/// a convolution are block copies.
+/// sample. The features are in the order of <c>torch.flatten(x, 1)</c> (channel, then height, then width). Math.NET stores columns
+/// contiguously, so the N values of one feature lie side by side (the CHWN layout): every vector lane is a sample, a reshape moves nothing,
+/// and the columns of a convolution are block copies.
 /// </summary>
 public sealed class Batch
 {

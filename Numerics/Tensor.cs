@@ -2,8 +2,7 @@ namespace OnnxLeNet.Numerics;
 
 /// <summary>
 /// A dense array of floats in row-major order, the last axis contiguous: PyTorch's and ONNX's layout. It stands at the public API boundary
-/// (users, files,
-/// ONNX Runtime) and holds the parameters; between layers flows a <see cref="Batch"/>.
+/// (users, files, ONNX Runtime) and holds the parameters; between layers flows a <see cref="Batch"/>.
 /// </summary>
 public sealed class Tensor
 {

@@ -6,8 +6,7 @@ namespace OnnxLeNet.Numerics;
 /// <summary>
 /// PyTorch's text forms of tensors, parameters and shapes: four digits, lines of at most 80 characters, columns aligned; integers as
 /// <c>3.</c>, and exponents where the numbers are very large, very small or more than a factor of 1000 apart. Above 1000 elements the
-/// middle of
-/// every long axis is left out. The rules are those of torch/_tensor_str.py (PyTorch 1.13).
+/// middle of every long axis is left out. The rules are those of torch/_tensor_str.py (PyTorch 1.13).
 /// </summary>
 public static class TensorText
 {

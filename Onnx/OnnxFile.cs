@@ -13,9 +13,8 @@ public static class OnnxFile
 
     /// <summary>
     /// Reads a model file and checks that it is one: protobuf that holds a graph, and what <see cref="OnnxChecker"/> looks at. Weights that
-    /// lie in other
-    /// files of the model's own folder (or below it) are brought in; these have to be regular files with one name, and no link leads to
-    /// them.
+    /// lie in other files of the model's own folder (or below it) are brought in; these have to be regular files with one name, and no link
+    /// leads to them.
     /// </summary>
     /// <param name="path">The file.</param>
     /// <exception cref="OnnxException">There is no such file, or it is no ONNX model, is cut short, or its weights lie where they are not

@@ -6,8 +6,7 @@ namespace OnnxLeNet.Onnx;
 
 /// <summary>
 /// Opens files that are judged once open: what is asked of a file is asked of its handle, so that nobody can put another in its place
-/// between the question and
-/// the reading. A pipe or a device is refused without waiting for what it might say.
+/// between the question and the reading. A pipe or a device is refused without waiting for what it might say.
 /// </summary>
 internal static partial class RegularFile
 {

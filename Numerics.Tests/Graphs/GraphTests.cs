@@ -271,8 +271,8 @@ public sealed class GraphTests
 /// <summary>Networks that are no chains, each a classifier of four classes.</summary>
 internal static class GraphNetworks
 {
-    public static IReadOnlyDictionary<string, Func<(Module Network, Shape Sample)>> All { get; } = new Dictionary<string,
-        Func<(Module, Shape)>>
+    public static IReadOnlyDictionary<string, Func<(Module Network, Shape Sample)>> All { get; } =
+        new Dictionary<string, Func<(Module, Shape)>>
     {
         ["residual"] = () => (new Residual(new Generator(1)), new Shape(2, 9, 8)),
         ["branches"] = () => (new Branches(new Generator(2)), new Shape(2, 8, 8)),

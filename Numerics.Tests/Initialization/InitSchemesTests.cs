@@ -2,8 +2,7 @@ namespace OnnxLeNet.Numerics.Tests;
 
 /// <summary>
 /// The schemes' moments. Of n = 60,000 draws the sample mean lies within 4σ/√n of the mean, and the sample deviation within
-/// 4·σ/√(2n)·√(κ/2)
-/// of the deviation, with less than 1 in 10,000 exceptions; the seeds are fixed.
+/// 4·σ/√(2n)·√(κ/2) of the deviation, with less than 1 in 10,000 exceptions; the seeds are fixed.
 /// </summary>
 [TestClass]
 public sealed class InitSchemesTests

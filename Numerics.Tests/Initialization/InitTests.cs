@@ -6,8 +6,7 @@ public sealed class InitTests
 {
     /// <summary>
     /// PyTorch's defaults are uniform in ±1/√fanIn. The mean of n such numbers has the standard error bound/√(3n), their mean square that
-    /// of
-    /// bound²·√(4/45n); five times that does not happen by chance. Bounds are reached to within a few steps of 2·bound/n.
+    /// of bound²·√(4/45n); five times that does not happen by chance. Bounds are reached to within a few steps of 2·bound/n.
     /// </summary>
     [TestMethod]
     public void DefaultsAreUniformInTheirBounds()

@@ -6,8 +6,7 @@ namespace OnnxLeNet.Numerics.Tests;
 
 /// <summary>
 /// Arrays that end where memory ends: reading one element past them is an access violation, which ends the test process. Values in guard
-/// zones
-/// cannot show such reads where the lanes they fill are thrown away.
+/// zones cannot show such reads where the lanes they fill are thrown away.
 /// </summary>
 [TestClass]
 [DoNotParallelize]

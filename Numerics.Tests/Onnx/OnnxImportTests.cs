@@ -407,8 +407,8 @@ public sealed class OnnxImportTests
 
     private static string[] Parameters(Module network) => [.. network.NamedParameters().Select(p => $"{p.Name} {p.Parameter.Value.Shape}")];
 
-    private static float[] Floats(TensorProto tensor) => System.Runtime.InteropServices.MemoryMarshal.Cast<byte,
-        float>(tensor.RawData.Span).ToArray();
+    private static float[] Floats(TensorProto tensor) =>
+        System.Runtime.InteropServices.MemoryMarshal.Cast<byte, float>(tensor.RawData.Span).ToArray();
 
     private static NodeProto Node(ModelProto model, string name) => model.Graph.Node.Single(n => n.Name == name);
 

@@ -117,8 +117,8 @@ public sealed class OrtBatchTests
             (int)DataType.Double;
         foreach (var tensor in proto.Graph.Initializer.Where(tensor => tensor.DataType == (int)DataType.Float))
         {
-            tensor.DoubleData.AddRange(System.Runtime.InteropServices.MemoryMarshal.Cast<byte,
-                float>(tensor.RawData.Span).ToArray().Select(number => (double)number));
+            tensor.DoubleData.AddRange(System.Runtime.InteropServices.MemoryMarshal.Cast<byte, float>(tensor.RawData.Span).ToArray()
+                .Select(number => (double)number));
             tensor.ClearRawData();
             tensor.DataType = (int)DataType.Double;
         }

@@ -36,6 +36,38 @@ public sealed class PyTorchExportTests
         foreach (string name in folder.Entries) Check(folder[name]);
     }
 
+    /// <summary>What is almost the formula of a layer norm is none: its Pow has no layer, and is named.</summary>
+    [TestMethod]
+    [DataRow("exponent")]
+    [DataRow("axes")]
+    [DataRow("keepdims")]
+    [DataRow("quotient")]
+    public void WhatIsAlmostALayerNormIsRefused(string change)
+    {
+        var model = OnnxFile.Read(Path.Combine(Folder, "pytorch-norms-16", "model.onnx"));
+        Assert.IsNotEmpty(OnnxImporter.Import(model).Network.NamedModules().Where(named => named.Module is LayerNorm));
+        var power = model.Graph.Node.First(node => node.OpType == "Pow");
+        var variance = model.Graph.Node.First(node => node.OpType == "ReduceMean" && node.Input[0] == power.Output[0]);
+        var quotient = model.Graph.Node.First(node => node.OpType == "Div" && node.Input[0] == power.Input[0]);
+        var exponent = model.Graph.Node.First(node => node.Output[0] == power.Input[1]);
+        switch (change)
+        {
+            case "exponent":
+                exponent.Attribute[0].T.RawData = Google.Protobuf.ByteString.CopyFrom(BitConverter.GetBytes(3f));
+                break;
+            case "axes":
+                variance.Attribute.First(attribute => attribute.Name == "axes").Ints.RemoveAt(0);
+                break;
+            case "keepdims":
+                variance.Attribute.Add(new AttributeProto { Name = "keepdims", Type = AttributeProto.Types.AttributeType.Int, I = 0 });
+                break;
+            default:
+                (quotient.Input[0], quotient.Input[1]) = (quotient.Input[1], quotient.Input[0]);
+                break;
+        }
+        Failure.Of<OnnxException>(() => OnnxImporter.Import(model), "no layers for", "Pow");
+    }
+
     private static void Check(string folder)
     {
         string name = Path.GetFileName(folder);

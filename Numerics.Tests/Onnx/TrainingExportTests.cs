@@ -216,8 +216,8 @@ public sealed class TrainingExportTests
         foreach (var output in initial.Graph.Output) Assert.AreEqual(step.Graph.Input.Single(input => input.Name == output.Name).Type,
             output.Type, output.Name);
         var weight = initial.Graph.Initializer.Single(tensor => tensor.Name == "0.weight.initial");
-        CollectionAssert.AreEqual(((Conv2d)network.Chain[0]).Weight.Value.Data, System.Runtime.InteropServices.MemoryMarshal.Cast<byte,
-            float>(weight.RawData.Span).ToArray());
+        CollectionAssert.AreEqual(((Conv2d)network.Chain[0]).Weight.Value.Data,
+            System.Runtime.InteropServices.MemoryMarshal.Cast<byte, float>(weight.RawData.Span).ToArray());
     }
 
     [TestMethod]

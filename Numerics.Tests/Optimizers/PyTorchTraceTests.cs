@@ -9,8 +9,7 @@ namespace OnnxLeNet.Numerics.Tests;
 public sealed class PyTorchTraceTests
 {
     // Each of 20 float updates rounds a weight of about 1 to 2⁻²⁴, and PyTorch's are in double: a few roundings are 1e-6 of the weight. A
-    // formula
-    // that is wrong by a hundredth shows: a step is a hundredth of the weight.
+    // formula that is wrong by a hundredth shows: a step is a hundredth of the weight.
     private const double Rtol = 2e-6, Atol = 1e-7;
 
     private static readonly JsonElement Golden = Load();

@@ -2,9 +2,8 @@ namespace OnnxLeNet.Numerics.Tests;
 
 /// <summary>
 /// The three packages, packed once into a folder that serves as a NuGet source, and a folder for projects that install them. These unpack
-/// packages into
-/// a folder of their own, so that ours are always the ones just packed; all others come from the user's folder of packages, if they are
-/// there.
+/// packages into a folder of their own, so that ours are always the ones just packed; all others come from the user's folder of packages,
+/// if they are there.
 /// </summary>
 internal sealed class PackedFixture : IDisposable
 {

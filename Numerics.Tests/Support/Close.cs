@@ -5,8 +5,7 @@ namespace OnnxLeNet.Numerics.Tests;
 
 /// <summary>
 /// The one comparison of numbers: lengths first, then |actual − expected| ≤ atol + rtol·|expected| for every element. A NaN or an infinity
-/// on
-/// either side always fails, so that two equally broken results do not pass for equal.
+/// on either side always fails, so that two equally broken results do not pass for equal.
 /// </summary>
 internal static class Close
 {

@@ -194,8 +194,7 @@ public sealed class BenchTests
 
     /// <summary>
     /// More than a thread's peak would be a mistake in counting. A busy machine makes a share very low, or lowers the peak itself: that of
-    /// several
-    /// threads down to that of one.
+    /// several threads down to that of one.
     /// </summary>
     private static void IsAShareOfThePeak(JsonNode? node, int threads)
     {

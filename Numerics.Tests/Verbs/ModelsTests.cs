@@ -5,8 +5,7 @@ namespace OnnxLeNet.Numerics.Tests;
 
 /// <summary>
 /// The named networks: what goes in, what comes out, and what of them can be trained. They are F#, which <c>dotnet format</c> cannot see
-/// from
-/// here, so they are found by their names.
+/// from here, so they are found by their names.
 /// </summary>
 [TestClass]
 public sealed class ModelsTests

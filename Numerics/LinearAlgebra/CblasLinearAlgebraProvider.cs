@@ -6,11 +6,9 @@ namespace OnnxLeNet.Numerics;
 
 /// <summary>
 /// A Math.NET linear algebra provider whose float and double products are those of a native library with the CBLAS interface: OpenBLAS,
-/// MKL, BLIS,
-/// Accelerate. Vector operations are those of <see cref="SimdLinearAlgebraProvider"/>; decompositions and complex numbers are Math.NET's
-/// managed ones.
-/// A product called from inside one of the engine's blocks runs on one thread, any other on <see cref="Workers.Threads"/>, if the library
-/// has a way to say so.
+/// MKL, BLIS, Accelerate. Vector operations are those of <see cref="SimdLinearAlgebraProvider"/>; decompositions and complex numbers are
+/// Math.NET's managed ones. A product called from inside one of the engine's blocks runs on one thread, any other on
+/// <see cref="Workers.Threads"/>, if the library has a way to say so.
 /// </summary>
 public sealed class CblasLinearAlgebraProvider : ILinearAlgebraProvider,
     IVectorOperations<float>, IVectorOperations<double>, IForwardToManaged<Complex>, IForwardToManaged<Complex32>
@@ -25,8 +23,7 @@ public sealed class CblasLinearAlgebraProvider : ILinearAlgebraProvider,
     /// <summary>A provider on the library named.</summary>
     /// <param name="library">
     /// A path, a file name, or a part of a well-known name such as "openblas" or "mkl". If null: what the environment variable
-    /// <c>ONNXLENET_CBLAS</c> names,
-    /// or else the first library found among the well-known names of this operating system.
+    /// <c>ONNXLENET_CBLAS</c> names, or else the first library found among the well-known names of this operating system.
     /// </param>
     /// <exception cref="MissingPartException">There is none; the message says every name tried, and what to install.</exception>
     /// <exception cref="ArgumentException">An empty name.</exception>

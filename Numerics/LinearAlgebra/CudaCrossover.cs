@@ -6,10 +6,8 @@ namespace OnnxLeNet.Numerics;
 
 /// <summary>
 /// When a product is worth sending to a GPU. Its operands lie in ordinary memory, are copied there, and the result is copied back: a
-/// product costs a
-/// fixed time, a time for each byte copied, and a time for each multiply-add; on the processor the last alone. Products that would take
-/// longer on
-/// the GPU are the processor's.
+/// product costs a fixed time, a time for each byte copied, and a time for each multiply-add; on the processor the last alone. Products
+/// that would take longer on the GPU are the processor's.
 /// </summary>
 /// <param name="Fixed">Seconds of a product of next to nothing on the GPU.</param>
 /// <param name="PerByte">Seconds for each byte copied, either way.</param>

@@ -4,8 +4,7 @@ namespace OnnxLeNet.Numerics;
 
 /// <summary>
 /// The CUDA runtime and cuBLAS of one version, found, and named in errors: memory of one GPU, copies, and products. Not for two threads at
-/// once.
-/// The libraries stay loaded until the process ends. Functions and status codes are those of NVIDIA's CUDA Runtime API and cuBLAS
+/// once. The libraries stay loaded until the process ends. Functions and status codes are those of NVIDIA's CUDA Runtime API and cuBLAS
 /// references.
 /// </summary>
 internal sealed unsafe class CudaLibrary

@@ -7,15 +7,11 @@ namespace OnnxLeNet.Numerics;
 
 /// <summary>
 /// A Math.NET linear algebra provider whose large float and double products run on an NVIDIA GPU through cuBLAS, in full precision (TF32 is
-/// off). A
-/// product's operands are copied to the GPU and its result back, so one is sent there only where that takes less time than
+/// off). A product's operands are copied to the GPU and its result back, so one is sent there only where that takes less time than
 /// <see cref="SimdLinearAlgebraProvider"/> would, which computes all others: where that begins is measured when the provider is loaded, for
-/// each
-/// type (<see cref="FloatCrossover"/>). Vector operations are those of <see cref="SimdLinearAlgebraProvider"/>; decompositions and complex
-/// numbers
-/// are Math.NET's managed ones. The GPU's memory is kept from product to product. Threads take turns on the GPU. Where the GPU fails, a
-/// product
-/// is an error and never quietly the processor's.
+/// each type (<see cref="FloatCrossover"/>). Vector operations are those of <see cref="SimdLinearAlgebraProvider"/>; decompositions and
+/// complex numbers are Math.NET's managed ones. The GPU's memory is kept from product to product. Threads take turns on the GPU. Where the
+/// GPU fails, a product is an error and never quietly the processor's.
 /// </summary>
 public sealed class CudaLinearAlgebraProvider : ILinearAlgebraProvider,
     IVectorOperations<float>, IVectorOperations<double>, IForwardToManaged<Complex>, IForwardToManaged<Complex32>
@@ -64,8 +60,7 @@ public sealed class CudaLinearAlgebraProvider : ILinearAlgebraProvider,
     /// <summary>A provider on the first GPU, with the libraries of CUDA 13 or 12.</summary>
     /// <param name="folder">
     /// The folder that holds the CUDA runtime and cuBLAS. If null: the one that the environment variable <c>ONNXLENET_CUDA</c> names, or
-    /// else wherever the system
-    /// finds them, and CUDA's usual folders.
+    /// else wherever the system finds them, and CUDA's usual folders.
     /// </param>
     /// <param name="crossover">When a product is the GPU's; measured here, in a fraction of a second, if null, and then there is one
     /// instance for a folder.</param>

@@ -6,9 +6,8 @@ namespace OnnxLeNet.Numerics;
 
 /// <summary>
 /// What the processor can do at most: fused multiply-adds per second at the vector width in use, measured, in GFLOP/s, an operation
-/// counting as two.
-/// The kernel is twelve chains of them that do not depend on one another, enough to hide the latency of each on today's processors,
-/// and touches no memory. Figures of products are compared with this.
+/// counting as two. The kernel is twelve chains of them that do not depend on one another, enough to hide the latency of each on today's
+/// processors, and touches no memory. Figures of products are compared with this.
 /// </summary>
 internal static class FmaPeak
 {

@@ -5,11 +5,9 @@ namespace OnnxLeNet.Numerics;
 /// <summary>
 /// The matrix product C[M×N] ← α·op(A)[M×K]·op(B)[K×N] + β·C on column-major arrays, one thread, at one vector width: the loops around two
 /// of the <see cref="Tiles{S,V,T}"/>. The <b>outer</b> tile adds a column of A times a row of B to a piece of C per step of k; the
-/// <b>dot</b> tile
-/// runs down k, for a transposed A, whose columns are contiguous in k.
-/// Within one of the two ways every element is the same chain of operations wherever in the matrix it lies. A product cut into pieces of
-/// rows
-/// or columns therefore has the bits of the whole, as long as no piece has so few rows or columns that it alone goes another way.
+/// <b>dot</b> tile runs down k, for a transposed A, whose columns are contiguous in k. Within one of the two ways every element is the same
+/// chain of operations wherever in the matrix it lies. A product cut into pieces of rows or columns therefore has the bits of the whole, as
+/// long as no piece has so few rows or columns that it alone goes another way.
 /// </summary>
 internal static unsafe class Gemm<S, V, T> where S : struct, ISimd<V, T> where V : struct where T : unmanaged, System.Numerics.INumber<T>
 {

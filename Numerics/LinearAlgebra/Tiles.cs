@@ -4,10 +4,8 @@ namespace OnnxLeNet.Numerics;
 
 /// <summary>
 /// The register tiles that the products and the convolutions are made of, at one vector width: up to 4 vectors by 6 numbers (by 3 where
-/// there
-/// are only 16 registers) of the result stay in registers while a tile runs down the inner dimension. R and C, its height in vectors and
-/// its
-/// width, are constants to the JIT: the branches on them vanish.
+/// there are only 16 registers) of the result stay in registers while a tile runs down the inner dimension. R and C, its height in vectors
+/// and its width, are constants to the JIT: the branches on them vanish.
 /// </summary>
 internal static unsafe class Tiles<S, V, T> where S : struct, ISimd<V, T> where V : struct where T : unmanaged, System.Numerics.INumber<T>
 {

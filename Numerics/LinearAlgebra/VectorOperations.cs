@@ -6,10 +6,9 @@ namespace OnnxLeNet.Numerics;
 
 /// <summary>
 /// Math.NET's operations on vectors, for float and double, at the vector width in use. What they mean is what Math.NET's managed provider
-/// does: with
-/// α = 0 the vector it scales is not read, and NaNs go through; a result may be one of the operands. Lengths are checked before memory is
-/// touched.
-/// Large arrays are shared among the threads in pieces of a fixed size, so that the bits do not depend on how many there are.
+/// does: with α = 0 the vector it scales is not read, and NaNs go through; a result may be one of the operands. Lengths are checked before
+/// memory is touched. Large arrays are shared among the threads in pieces of a fixed size, so that the bits do not depend on how many there
+/// are.
 /// </summary>
 internal static unsafe class VectorOperations
 {
@@ -62,8 +61,7 @@ internal static unsafe class VectorOperations
 
     /// <summary>
     /// A norm of a [rows × columns] column-major matrix: the largest column sum (1) or row sum (∞) of absolute values, the root of the sum
-    /// of squares
-    /// (Frobenius), or the largest absolute value. A NaN anywhere gives NaN.
+    /// of squares (Frobenius), or the largest absolute value. A NaN anywhere gives NaN.
     /// </summary>
     public static double MatrixNorm<T>(Norm norm, int rows, int columns, T[] matrix) where T : unmanaged, INumber<T>
     {

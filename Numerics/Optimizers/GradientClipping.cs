@@ -9,9 +9,8 @@ public static class GradientClipping
 {
     /// <summary>
     /// Scales all gradients by max/(norm + 1e-6) where that is less than 1: PyTorch's clip_grad_norm_. The norm is that of all gradients as
-    /// one
-    /// vector, added up in double in a fixed order, the same at every vector width. A norm that is not finite makes gradients so, unless it
-    /// is an error.
+    /// one vector, added up in double in a fixed order, the same at every vector width. A norm that is not finite makes gradients so,
+    /// unless it is an error.
     /// </summary>
     /// <param name="parameters">Whose gradients.</param>
     /// <param name="maxNorm">0 or more; infinite to measure alone.</param>

@@ -2,12 +2,10 @@ namespace OnnxLeNet.Numerics;
 
 /// <summary>
 /// Changes the learning rates of an optimizer's groups from step to step, each from its own rate. Call <see cref="Step"/> after the
-/// optimizer's
-/// own step. Construction is the schedule's epoch 0: it may change the rates at once.
+/// optimizer's own step. Construction is the schedule's epoch 0: it may change the rates at once.
 /// <para>
 /// The rates follow PyTorch's recursive forms, a rate from the one before: where nothing else sets a rate they come to the closed forms
-/// that the
-/// schedules document, and where something does, the schedule goes on from there.
+/// that the schedules document, and where something does, the schedule goes on from there.
 /// </para>
 /// </summary>
 public abstract class LRScheduler : IStateful

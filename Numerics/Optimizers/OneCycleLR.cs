@@ -13,9 +13,8 @@ public enum AnnealStrategy
 /// <summary>
 /// One cycle (Smith and Topin 2019, with fastai's and PyTorch's defaults): the rate rises from max/div to max and falls to
 /// max/div/finalDiv, while the momentum (SGD, RMSprop) or β₁ (Adam, AdamW) goes the other way. Step it after every update: the call after
-/// the
-/// last one leaves the rates, where PyTorch carries on the curve, a straight line to below zero. The optimizer's own rates and momenta do
-/// not matter.
+/// the last one leaves the rates, where PyTorch carries on the curve, a straight line to below zero. The optimizer's own rates and momenta
+/// do not matter.
 /// </summary>
 public sealed class OneCycleLR : LRScheduler
 {

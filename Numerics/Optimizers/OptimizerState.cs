@@ -2,8 +2,7 @@ namespace OnnxLeNet.Numerics;
 
 /// <summary>
 /// All that an optimizer or a schedule must remember to go on to the bit, as plain data that a checkpoint can hold. The names are
-/// PyTorch's,
-/// with a dot and a number for every index: <c>param_groups.0.lr</c>, <c>state.3.exp_avg</c>.
+/// PyTorch's, with a dot and a number for every index: <c>param_groups.0.lr</c>, <c>state.3.exp_avg</c>.
 /// </summary>
 /// <param name="Kind">Whose it is: the class's name, <c>Adam</c>.</param>
 /// <param name="Entries">In an order that depends on the owner's make-up alone, not on how far it is.</param>
@@ -36,8 +35,7 @@ public interface IStateful
 
     /// <summary>
     /// Takes back a state, of one made alike. What follows is, to the bit, what would have followed where the state was taken; the
-    /// parameters
-    /// themselves are not part of it.
+    /// parameters themselves are not part of it.
     /// </summary>
     /// <exception cref="OnnxLeNetException">
     /// Another kind, or entries of other names, number, shapes or ranges; the message names the first. Nothing has changed then.

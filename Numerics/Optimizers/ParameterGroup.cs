@@ -2,10 +2,8 @@ namespace OnnxLeNet.Numerics;
 
 /// <summary>
 /// Parameters that an optimizer treats alike, with a learning rate and hyper-parameters of their own. What a group has not been given it
-/// takes
-/// from the optimizer that it is added to. A value may be changed at any time, and holds from the optimizer's next step on. To read what
-/// the
-/// group has not got yet, or to touch what its optimizer knows nothing of, is an <see cref="InvalidOperationException"/>.
+/// takes from the optimizer that it is added to. A value may be changed at any time, and holds from the optimizer's next step on. To read
+/// what the group has not got yet, or to touch what its optimizer knows nothing of, is an <see cref="InvalidOperationException"/>.
 /// <code>
 /// new SGD([new ParameterGroup(net.Features.Parameters()), new ParameterGroup(net.Classifier.Parameters(), lr: 1e-2)], lr: 1e-3, momentum:
 /// 0.9)

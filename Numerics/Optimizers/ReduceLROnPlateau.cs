@@ -22,8 +22,7 @@ public enum ThresholdMode
 
 /// <summary>
 /// Lowers the learning rates by a factor when a metric has not got better for more than <c>patience</c> steps. It wants a metric at each
-/// step,
-/// so it is no <see cref="LRScheduler"/>, and no part of a <see cref="SequentialLR"/>.
+/// step, so it is no <see cref="LRScheduler"/>, and no part of a <see cref="SequentialLR"/>.
 /// </summary>
 public sealed class ReduceLROnPlateau : IStateful
 {

@@ -5,8 +5,7 @@ namespace OnnxLeNet.Numerics;
 
 /// <summary>
 /// Writes the pickle of a state dict as torch.save does, protocol 2: an OrderedDict of names to tensors, each over a storage of its own
-/// that
-/// holds just its elements. What occurs in every tensor is written once and recalled.
+/// that holds just its elements. What occurs in every tensor is written once and recalled.
 /// </summary>
 internal sealed class PickleWriter : IDisposable
 {

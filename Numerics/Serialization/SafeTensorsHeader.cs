@@ -6,8 +6,7 @@ namespace OnnxLeNet.Numerics;
 /// <summary>
 /// The header of a safetensors file: eight bytes of its length, little-endian, then a JSON object of names to types, shapes and places, and
 /// under <c>__metadata__</c> texts. The places must fill the rest of the file: no overlap, no hole, no byte behind, as the format demands
-/// so
-/// that a file can hide nothing.
+/// so that a file can hide nothing.
 /// </summary>
 internal sealed class SafeTensorsHeader
 {

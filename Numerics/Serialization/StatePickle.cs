@@ -2,8 +2,8 @@ namespace OnnxLeNet.Numerics;
 
 /// <summary>
 /// The few names that the pickle of a state dict has, and what they mean: OrderedDict, the functions that put a tensor over a storage, and
-/// the
-/// storages. What any other name makes is a <see cref="PickleOpaque"/>, which stands in no state dict; none is ever looked up or called.
+/// the storages. What any other name makes is a <see cref="PickleOpaque"/>, which stands in no state dict; none is ever looked up or
+/// called.
 /// </summary>
 internal sealed class StatePickle(string file) : IPickleMeaning
 {

@@ -2,8 +2,7 @@ namespace OnnxLeNet.Numerics;
 
 /// <summary>
 /// Takes tensors out of the storages they are views of. A storage may be shared, a view transposed, shifted or spread (stride 0); what
-/// comes
-/// out has elements of its own in row-major order.
+/// comes out has elements of its own in row-major order.
 /// </summary>
 /// <param name="bytesOf">The bytes of the storage of a key.</param>
 /// <param name="file">The file, for errors.</param>

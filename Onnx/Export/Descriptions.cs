@@ -9,8 +9,7 @@ internal static class Descriptions
 {
     /// <summary>
     /// Describes each node that returns what a layer returns by that layer, as PyTorch prints it and as the import reads it from the file:
-    /// a file that was
-    /// imported and is exported again says the same.
+    /// a file that was imported and is exported again says the same.
     /// </summary>
     public static void OfNodes(ModelProto model)
     {

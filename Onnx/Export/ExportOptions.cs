@@ -19,8 +19,7 @@ public sealed record ExportOptions
 
     /// <summary>
     /// Whether a batch normalization right behind a convolution or a linear layer becomes part of that layer's weight and bias; the result
-    /// differs in its
-    /// last bits.
+    /// differs in its last bits.
     /// </summary>
     public bool FoldBatchNorm { get; init; }
 

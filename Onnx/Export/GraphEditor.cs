@@ -7,8 +7,7 @@ namespace OnnxLeNet.Onnx;
 
 /// <summary>
 /// A graph that an export has written, while it is rewritten: its weights by name, who takes a value, and names that are free. Weights are
-/// raw data, as
-/// the export writes them.
+/// raw data, as the export writes them.
 /// </summary>
 internal sealed class GraphEditor
 {

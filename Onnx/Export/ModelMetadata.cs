@@ -36,8 +36,7 @@ public static class ModelMetadata
 
     /// <summary>
     /// SHA-256 over the weights as float32, of an int8 model those it was made of: for each initializer in order its name in UTF-8, a zero
-    /// byte, its sizes as
-    /// 64-bit and its elements as 32-bit numbers, all little-endian; what are no floats as they are stored.
+    /// byte, its sizes as 64-bit and its elements as 32-bit numbers, all little-endian; what are no floats as they are stored.
     /// </summary>
     public const string WeightsHash = "weights.sha256";
 

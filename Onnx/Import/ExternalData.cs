@@ -7,8 +7,8 @@ namespace OnnxLeNet.Onnx;
 
 /// <summary>
 /// Weights that a model keeps in other files, as PyTorch writes them beside it. A model is not trusted with the choice of them: they lie in
-/// its own folder or
-/// below, are regular files with one name, no link leads to them, and what is read together is no more than the files hold.
+/// its own folder or below, are regular files with one name, no link leads to them, and what is read together is no more than the files
+/// hold.
 /// </summary>
 internal static class ExternalData
 {

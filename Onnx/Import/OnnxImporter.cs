@@ -124,8 +124,8 @@ public static class OnnxImporter
 
     /// <summary>Whether a model can be imported, tried out without ONNX Runtime.</summary>
     /// <returns>Why not, none if it can; what to know of it; and a sample's shape of each value that is known.</returns>
-    internal static (IReadOnlyList<string> Problems, IReadOnlyList<string> Notes, IReadOnlyDictionary<string,
-        Shape?> Samples) Try(ModelProto model)
+    internal static (IReadOnlyList<string> Problems, IReadOnlyList<string> Notes, IReadOnlyDictionary<string, Shape?> Samples) Try(
+        ModelProto model)
     {
         NetworkReader? reader = null;
         try

@@ -4,8 +4,7 @@ namespace OnnxLeNet.Onnx;
 
 /// <summary>
 /// Memory on a GPU at an address that stays, and copies to and from it: what a CUDA graph reads and writes. From the CUDA runtime that ONNX
-/// Runtime's
-/// provider has loaded, so that both are of one version.
+/// Runtime's provider has loaded, so that both are of one version.
 /// </summary>
 internal sealed class CudaMemory : IDisposable
 {

@@ -7,8 +7,7 @@ internal static class FixedBatch
 {
     /// <summary>
     /// The number: the first size of the input where that is fixed; else of the output; else what a Reshape on the way gives its value as
-    /// first size. Null if the
-    /// model runs on any number. An input of one axis is not taken for a batch.
+    /// first size. Null if the model runs on any number. An input of one axis is not taken for a batch.
     /// </summary>
     public static int? Of(ModelProto model, OrtTensorInfo input, OrtTensorInfo output)
     {

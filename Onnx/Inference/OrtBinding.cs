@@ -7,8 +7,8 @@ namespace OnnxLeNet.Onnx;
 
 /// <summary>
 /// A model bound to memory of its own for batches of one size: fill <see cref="Input"/>, <see cref="Run"/>, read <see cref="Output"/>. A
-/// run
-/// allocates nothing and adds well under a microsecond to ONNX Runtime's own time. One thread at a time; each thread binds one for itself.
+/// run allocates nothing and adds well under a microsecond to ONNX Runtime's own time. One thread at a time; each thread binds one for
+/// itself.
 /// </summary>
 public sealed class OrtBinding : IDisposable
 {

@@ -7,8 +7,7 @@ public sealed partial class OrtModel
 {
     /// <summary>
     /// The number of samples that every run has, where the file fixes it, as exporters do that trace one batch; null where any number runs.
-    /// Other numbers are run
-    /// in pieces of this one, the last filled up with copies of its last sample, whose results are left out.
+    /// Other numbers are run in pieces of this one, the last filled up with copies of its last sample, whose results are left out.
     /// </summary>
     public int? BatchSize { get; }
 

@@ -8,8 +8,7 @@ namespace OnnxLeNet.Onnx;
 /// A model in ONNX Runtime, with one or more float inputs (such as images, N·C·H·W) and outputs. Tensors are row-major and stay the
 /// caller's memory: on the processor nothing is copied, unless the model takes or gives float16 or double, which are converted. Runs may
 /// overlap, on one model from several threads. For many runs of one size, <see cref="Bind"/>: such a run allocates nothing. All of a model
-/// runs on the device asked for, or <see cref="Load(string, OrtOptions)"/> fails;
-/// <see cref="OrtPlacement"/> lists the nodes.
+/// runs on the device asked for, or <see cref="Load(string, OrtOptions)"/> fails; <see cref="OrtPlacement"/> lists the nodes.
 /// </summary>
 public sealed partial class OrtModel : IDisposable
 {
@@ -53,8 +52,7 @@ public sealed partial class OrtModel : IDisposable
 
     /// <summary>
     /// Loads a model file, and the weights beside it where it has any. The file is read once: what has been checked is what ONNX Runtime
-    /// gets, which opens no
-    /// file itself.
+    /// gets, which opens no file itself.
     /// </summary>
     /// <param name="path">The file.</param>
     /// <param name="options">Device and threads; the processor and all cores if left out.</param>
@@ -103,8 +101,7 @@ public sealed partial class OrtModel : IDisposable
 
     /// <summary>
     /// Whether the file is of double and runs as float32, since ONNX Runtime has no kernel in double for one of its operators (a
-    /// convolution, a pool).
-    /// <see cref="Inputs"/> and <see cref="Outputs"/> are then those of the converted model.
+    /// convolution, a pool). <see cref="Inputs"/> and <see cref="Outputs"/> are then those of the converted model.
     /// </summary>
     public bool DoubleAsFloat { get; private init; }
 
@@ -113,8 +110,7 @@ public sealed partial class OrtModel : IDisposable
 
     /// <summary>
     /// Binds the model to memory of its own for batches of one size, so that runs allocate nothing; with
-    /// <see cref="OrtOptions.CudaGraph"/>, they
-    /// are one launch each. Runs once, on zeros.
+    /// <see cref="OrtOptions.CudaGraph"/>, they are one launch each. Runs once, on zeros.
     /// </summary>
     /// <param name="batch">How many samples: the size of the input's first axis. Its other axes must be fixed.</param>
     /// <exception cref="OnnxException">The model has several inputs, a size does not fit it, the memory is not there, or ONNX Runtime

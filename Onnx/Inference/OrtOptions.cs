@@ -84,8 +84,7 @@ public sealed record OrtOptions
 
     /// <summary>
     /// Whether a binding (<see cref="OrtModel.Bind"/>) records its run as one CUDA graph and replays it: one launch instead of one for each
-    /// node. The
-    /// other ways to run bring buffers of their own each time and are not recorded.
+    /// node. The other ways to run bring buffers of their own each time and are not recorded.
     /// </summary>
     public bool CudaGraph { get; init; }
 

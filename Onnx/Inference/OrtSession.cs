@@ -37,8 +37,7 @@ internal static class OrtSession
             if (options.Device.Type == OrtDeviceType.Cuda)
             {
                 // CUDA has no integer convolution. Left alone, ONNX Runtime keeps quantized weights and biases behind DequantizeLinear
-                // nodes for one, and CUDA
-                // has no kernel for those of a bias (int32); so they become floats while the graph is loaded.
+                // nodes for one, and CUDA has no kernel for those of a bias (int32); so they become floats while the graph is loaded.
                 settings.AddSessionConfigEntry("session.disable_quant_qdq", "1");
                 var convolutions = proto.Graph.Node.Any(node => node.OpType is "Conv" or "ConvTranspose");
                 deviceName = $"{options.Device} ({CudaProvider.Append(settings, options, convolutions)})";

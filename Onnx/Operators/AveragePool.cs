@@ -4,8 +4,7 @@ namespace OnnxLeNet.Onnx.Operators;
 
 /// <summary>
 /// AveragePool and GlobalAveragePool ↔ <see cref="AvgPoolNd"/> and <see cref="AdaptiveAvgPoolNd"/>. ONNX leaves the padding out of the
-/// count
-/// unless asked, PyTorch counts it; beyond the padding, where ceil mode reaches, neither counts.
+/// count unless asked, PyTorch counts it; beyond the padding, where ceil mode reaches, neither counts.
 /// </summary>
 internal static class AveragePool
 {

@@ -4,8 +4,7 @@ namespace OnnxLeNet.Onnx.Operators;
 
 /// <summary>
 /// BatchNormalization in inference form ↔ <see cref="BatchNorm1d"/> and <see cref="BatchNorm2d"/>. ONNX's momentum is what stays of the
-/// running estimate,
-/// PyTorch's what is new; ONNX's running variance is the population's.
+/// running estimate, PyTorch's what is new; ONNX's running variance is the population's.
 /// </summary>
 internal static class BatchNormalization
 {
@@ -33,8 +32,7 @@ internal static class BatchNormalization
 
     /// <summary>
     /// In training, written out because GPUs have no node of this form: y = γ·x̂ + β with x̂ = (x − μ)/√(σ² + ε) of the batch's own mean
-    /// and biased variance;
-    /// the running estimates move towards the mean and the unbiased variance.
+    /// and biased variance; the running estimates move towards the mean and the unbiased variance.
     /// </summary>
     public static string ExportTraining(TrainingWriter graph, string name, string x, BatchNorm layer, Shape sample)
     {

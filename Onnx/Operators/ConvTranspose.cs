@@ -79,9 +79,8 @@ internal static class ConvTranspose
 
     /// <summary>
     /// The window and the output padding, along each axis on its own. Where the file says the size of the result instead of the padding,
-    /// the
-    /// padding is what is left over, the smaller half in front for <c>SAME_UPPER</c> and the larger one otherwise; what is missing is added
-    /// behind.
+    /// the padding is what is left over, the smaller half in front for <c>SAME_UPPER</c> and the larger one otherwise; what is missing is
+    /// added behind.
     /// </summary>
     private static (WindowGeometry Geometry, Size2 OutputPadding) Geometry(NodeReader node, int[] kernel)
     {

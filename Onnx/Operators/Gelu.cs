@@ -4,8 +4,7 @@ namespace OnnxLeNet.Onnx.Operators;
 
 /// <summary>
 /// Gelu ↔ <see cref="GELU"/>. Operator sets before 20 have none: there it is its formula, x·(erf(x/√2) + 1)·½, in the five nodes that
-/// PyTorch writes
-/// and ONNX Runtime fuses into one.
+/// PyTorch writes and ONNX Runtime fuses into one.
 /// </summary>
 internal static class Gelu
 {

@@ -5,9 +5,8 @@ namespace OnnxLeNet.Onnx.Operators;
 
 /// <summary>
 /// Pad ↔ <see cref="Pad2d"/>, of the modes constant, reflect and edge. Before a Conv or an AveragePool that counts the padding, zeros
-/// around
-/// the images become that layer's own padding instead: PyTorch writes an average pool with padding so, and the engine's in ceil mode is
-/// written so too.
+/// around the images become that layer's own padding instead: PyTorch writes an average pool with padding so, and the engine's in ceil mode
+/// is written so too.
 /// </summary>
 internal static class Pad
 {

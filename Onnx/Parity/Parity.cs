@@ -57,8 +57,7 @@ public static class Parity
 
     /// <summary>
     /// Bound of the relative error for a file that takes or gives float16: each value that passes from node to node is rounded to 11 bits,
-    /// half of 2⁻¹⁰, and
-    /// the error of some layers adds up. It stands for eight roundings that all go the same way.
+    /// half of 2⁻¹⁰, and the error of some layers adds up. It stands for eight roundings that all go the same way.
     /// </summary>
     public const double HalfTolerance = 8.0 / 2048;
 

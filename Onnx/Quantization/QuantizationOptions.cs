@@ -8,8 +8,7 @@ public sealed record QuantizationOptions
 
     /// <summary>
     /// Whether weights use −64 to 64 alone. Two products with an 8-bit activation then fit the 16 bits in which x86 processors before VNNI
-    /// add them;
-    /// with all of int8 such a sum can be cut off, and the same file would classify differently there.
+    /// add them; with all of int8 such a sum can be cut off, and the same file would classify differently there.
     /// </summary>
     public bool ReduceRange { get; init; } = true;
 

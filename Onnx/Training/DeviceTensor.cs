@@ -6,8 +6,7 @@ namespace OnnxLeNet.Onnx;
 
 /// <summary>
 /// Memory for one input or output that stays where it is. On the processor ONNX Runtime reads and writes the elements themselves; on a GPU
-/// they are a copy,
-/// which is brought there and back when asked.
+/// they are a copy, which is brought there and back when asked.
 /// </summary>
 internal sealed class DeviceTensor<T> : IDisposable where T : unmanaged
 {

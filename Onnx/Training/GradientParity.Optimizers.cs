@@ -49,7 +49,7 @@ public static partial class GradientParity
         var rows = new List<OptimizerRow>();
         foreach (var contender in contenders)
         {
-            GC.Collect(); // the weights of the last one, three times over
+            if (cost.Parameters > 1e7) GC.Collect(); // the weights of the last one, three times over: its memory serves again
             for (int number = 1; number <= MostTries; number++)
             {
                 rows.Add(Compare(network, sample, contender, data, options ?? new OrtOptions(), seed + number - 1, steps,

@@ -30,8 +30,7 @@ internal static class LossGraph
 
     /// <summary>
     /// −Σ log p over the labels' classes, over the number of samples that have one; (p − onehot) over that number. The onehot rows come
-    /// from comparing labels
-    /// with all classes: of a label that is none, the row is zero and the sample counts for nothing.
+    /// from comparing labels with all classes: of a label that is none, the row is zero and the sample counts for nothing.
     /// </summary>
     private static (string Loss, string Dy) CrossEntropy(TrainingWriter graph, string y, int classes)
     {

@@ -21,9 +21,13 @@ internal static class NodeGradients
     public const double MostWhole = 1e6;
 
     /// <summary>
-    /// Samples of its batch: every value of every node is compared, so that few are enough.
+    /// Samples of its batch. Every value of every node is compared, so that few are enough; they fill vectors, for the engine to convolve as
+    /// it does in training.
     /// </summary>
-    public const int BatchSize = 2;
+    public const int BatchSize = 4;
+
+    /// <summary>Samples of the comparison of the whole with its nodes, where the engine runs twice.</summary>
+    public const int WholeBatchSize = 2;
 
     /// <summary>
     /// The rows of each node that has a gradient to pass on: its result in training, and its gradients. Adds up those of the parameters.
@@ -33,8 +37,10 @@ internal static class NodeGradients
     /// <param name="backwards">What the step was written with.</param>
     /// <param name="x">The batch.</param>
     /// <param name="sums">
-    /// Gets for each parameter of one axis, whose gradient is a sum of dy over samples and places, and for each convolution's weight, whose
-    /// is one of dy times the input, the Euclidean norm of a sum's terms: the size that it has where their signs are random. What is left of them where they cancel is rounding. </param>
+    /// Gets for each parameter of one axis, whose gradient is a sum of dy over samples and places, and for each convolution's weight, where
+    /// it is one of dy times the input, the Euclidean norm of a sum's terms, as far as it is known without them: the size that the sum has
+    /// where their signs are random. Where they cancel, as right before a batch norm, what is left is rounding.
+    /// </param>
     /// <param name="row">Makes a row of a name, the engine's values and the output that has ONNX Runtime's.</param>
     public static IEnumerable<GradientRow> Compare(Module network, OrtTrainer trainer, IReadOnlyList<TracedBackward> backwards, Tensor x,
         Dictionary<Parameter, double> sums, Func<string, Batch, string, GradientRow> row)
@@ -50,15 +56,11 @@ internal static class NodeGradients
             var dy = Of(trainer.Value(backward.Dy), samples, node.Output.Sample);
             foreach (var parameter in node.Layer.Parameters().Where(parameter => parameter.Value.Shape.Rank == 1))
                 sums[parameter] = Math.Max(sums.GetValueOrDefault(parameter), LargestNorm(dy, parameter.Value.Shape[0]));
-            // A weight's terms are those of dy times the input's: before a batch norm they cancel as a bias's do.
+            Batch[] inputs = [.. node.Inputs.Select(ValueOf)];
             if (node.Layer is ConvNd { Weight: var weight })
-            {
-                double largest = LargestNorm(dy, weight.Value.Shape[0]);
-                double typical = RootMeanSquare(ValueOf(node.Inputs[0]));
-                sums[weight] = Math.Max(sums.GetValueOrDefault(weight), largest * typical);
-            }
+                sums[weight] = Math.Max(sums.GetValueOrDefault(weight), LargestNorm(dy, weight.Value.Shape[0]) * RootMeanSquare(inputs[0]));
             var execution = new Execution(node.Layer);
-            var y = execution.Forward([.. node.Inputs.Select(ValueOf)])[0];
+            var y = execution.Forward(inputs)[0];
             yield return row($"{Label(node)} y", y, TrainingNames.ValueOf(node.Output.Index));
             var dx = execution.Backward([dy], retainGraph: false);
             if (backward.Before is { } number)

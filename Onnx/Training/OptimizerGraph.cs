@@ -5,8 +5,8 @@ namespace OnnxLeNet.Onnx;
 
 /// <summary>
 /// The optimizers' formulas as graphs, in the engine's and PyTorch's order of operations; see <see cref="SGD"/>, <see cref="Adam"/>,
-/// <see cref="AdamW"/> and
-/// <see cref="RMSprop"/>. What is kept for a parameter begins at zero, under the parameter's name and PyTorch's name for it.
+/// <see cref="AdamW"/> and <see cref="RMSprop"/>. What is kept for a parameter begins at zero, under the parameter's name and PyTorch's
+/// name for it.
 /// </summary>
 internal static class OptimizerGraph
 {

@@ -217,8 +217,8 @@ public static class TrainingExporter
 
     private static DataType TypeOf(TrainingTensor tensor) => tensor.Type == ElementType.Int64 ? DataType.Int64 : DataType.Float;
 
-    private static ModelProto Model(GraphProto graph, TrainingLayout layout, TrainingWriter writer, IEnumerable<KeyValuePair<string,
-        string>> metadata)
+    private static ModelProto Model(GraphProto graph, TrainingLayout layout, TrainingWriter writer,
+        IEnumerable<KeyValuePair<string, string>> metadata)
     {
         var options = writer.Options;
         string loss = options.Loss == TrainingLoss.CrossEntropy ? nameof(CrossEntropyLoss) : nameof(MSELoss);

@@ -5,8 +5,7 @@ public enum TrainingLoss
 {
     /// <summary>
     /// Cross-entropy of logits [N, classes] and labels, int64 [N]: the mean over the samples whose label is a class. Samples with any other
-    /// label take no
-    /// part, so that nothing is read outside.
+    /// label take no part, so that nothing is read outside.
     /// </summary>
     CrossEntropy,
 

@@ -33,7 +33,7 @@ let private chain (layers: Module list) : Module =
         net.Add layer
     net
 
-/// A convolution whose border keeps the size.
+/// A convolution whose padding keeps the size.
 let private conv (g: Generator) channels filters kernel =
     Conv2d(channels, filters, Size2 kernel, padding = Size2(kernel / 2), generator = g)
 
