@@ -82,21 +82,46 @@ public sealed class ProverLiesTests
         foreach (var lie in new[] { Lie.None, Lie.Forward, Lie.InputGradient, Lie.WeightGradient })
         {
             var (network, sample) = Net(lie, large);
-            var rows = GradientParity.Gradients(network, sample);
+            // A batch by which the sum over half a million places for the one weight of scale is not next to nothing.
+            var rows = GradientParity.Gradients(network, sample, seed: 2);
             Assert.AreEqual(lie == Lie.None, GradientParity.Passed(rows),
                 $"{lie}, large {large}: {rows.FirstOrDefault(row => !row.Passed)}");
             Assert.AreEqual(large, rows.Any(row => row.Input.Contains("whole against its nodes", StringComparison.Ordinal)));
             // What differences are compared with, which may be more than the gradient, lets no error of a thousandth through.
             if (lie == Lie.None)
             {
-                foreach (var row in rows.Where(row => row.MaxAbs > 0))
+                var weights = rows.Where(row => row is { Name: "conv.weight" or "fc.weight", MaxAbs: > 0 }).ToList();
+                Assert.IsNotEmpty(weights);
+                foreach (var row in weights)
                     Assert.IsGreaterThan(3 * row.Tolerance, 1e-3 * row.Largest / (row.MaxAbs / row.MaxRel), $"{row}");
-                Assert.IsTrue(rows.Any(row => row.Name == "conv.weight" && row.MaxAbs > 0));
                 continue;
             }
             Assert.AreEqual(GradientParity.MostTries, rows.Max(row => row.Try), $"{lie}: every try is reported");
             string name = lie switch { Lie.WeightGradient => "scale.w", Lie.InputGradient => large ? "scale dx" : "conv.weight", _ => "" };
             Assert.IsTrue(rows.Any(row => !row.Passed && row.Name.Contains(name, StringComparison.Ordinal)), $"{lie}: {name}");
+        }
+    }
+
+    /// <summary>
+    /// Where terms cancel, right before a normalization and behind a global average pool, what differences are compared with is more than
+    /// the gradient, and still an error of a thousandth is found.
+    /// </summary>
+    [TestMethod]
+    [DataRow(true)]
+    [DataRow(false)]
+    public void AnErrorOfAThousandthIsFoundWhereTermsCancel(bool ofBatch)
+    {
+        Module norm = ofBatch ? new BatchNorm2d(4) : new GroupNorm(2, 4);
+        var network = new Sequential { new Conv2d(2, 4, 3, bias: false, generator: new Generator(1)), norm, new ReLU(), new AdaptiveAvgPool2d(1),
+            new Flatten(), new Linear(4, 3, generator: new Generator(2)) };
+        var rows = GradientParity.Gradients(network, new Shape(2, 220, 220)).Where(row => row.MaxRel > 0).ToList();
+        Assert.IsTrue(GradientParity.Passed(rows), $"{rows.MaxBy(row => row.MaxRel)}");
+        foreach (string name in (string[])["0.weight", "1.weight", "1.bias", "1 dx", "0 dx"])
+        {
+            var row = rows.First(row => row.Name == name);
+            double comparedWith = row.MaxAbs / row.MaxRel;
+            Assert.IsGreaterThan(row.Tolerance * comparedWith, 1e-3 * row.Largest, $"{row}");
+            if (name is "0.weight" or "1 dx") Assert.IsGreaterThan(1.5 * row.Largest, comparedWith, $"{row}: nothing cancels");
         }
     }
 

@@ -26,7 +26,7 @@ public sealed class ExportVerbTests
     public void WeightsGoRoundThroughEveryFormat()
     {
         using var folder = new TemporaryFolder();
-        Program.Run("export", LeNet, "--to", folder["a.pth"]).MustExit(0);
+        Program.Spawn("export", LeNet, "--to", folder["a.pth"]).MustExit(0);
         AssertSame(StateOf(LeNet), PyTorchFile.Read(folder["a.pth"]));
         Program.Run("export", LeNet, "--to", folder["a.safetensors"]).MustExit(0);
         var run = Program.Run("export", folder["a.safetensors"], "--to", folder["b.onnx"], "--json", folder["run.json"]).MustExit(0);
@@ -186,7 +186,7 @@ public sealed class ExportVerbTests
     public void InspectShowsAModelAsATable()
     {
         using var folder = new TemporaryFolder();
-        var run = Program.Run("inspect", LeNet, "--json", folder["run.json"]).MustExit(0);
+        var run = Program.Spawn("inspect", LeNet, "--json", folder["run.json"]).MustExit(0);
         foreach (string part in new[] { "conv1", "Gemm", "float[batch, 16, 10, 10]", "61,706", "833,040", "opset, IR version", "17, 8",
             "metadata classes", "0,1,2,3,4,5,6,7,8,9" })
             Assert.Contains(part, run.Output);

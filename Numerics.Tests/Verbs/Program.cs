@@ -4,25 +4,40 @@ using OnnxLeNet.Numerics;
 
 namespace OnnxLeNet.Numerics.Tests;
 
-/// <summary>Runs the verbs as a person does: a process with arguments, an exit code and two streams.</summary>
+/// <summary>
+/// Runs the verbs as a person does: arguments, an exit code and two streams. <see cref="Spawn(string[])"/> gives each a process of its own;
+/// <see cref="Run(string[])"/> saves its start, which takes longer than most verbs, and runs in this process what leaves nothing behind there.
+/// </summary>
 internal sealed record Program(int ExitCode, string Output, string Errors)
 {
     private static readonly string Assembly = Path.Combine(AppContext.BaseDirectory, "OnnxLeNet.Scripts.dll");
 
+    /// <summary>Verbs and options that measure the process or set what belongs to it.</summary>
+    private static readonly string[] Own = ["bench", "doctor", "gpu-check", "serve", "walkthrough", "--threads", "--width", "--device", "-", "--json=-"];
+
     public static Program Run(params string[] arguments)
+    {
+        int provider = Array.IndexOf(arguments, "--provider") + 1;
+        if (arguments.Intersect(Own).Any() || (provider > 0 && arguments.ElementAtOrDefault(provider) != "simd")) return Spawn(arguments);
+        using var streams = new CapturedConsole();
+        int code = Scripts.Program.main(arguments);
+        return new Program(code, streams.Output, streams.Errors);
+    }
+
+    public static Program Spawn(params string[] arguments)
     {
         using var process = Start(arguments);
         return Finish(process);
     }
 
-    /// <summary>The same with environment variables set.</summary>
+    /// <summary>In a process with environment variables set.</summary>
     public static Program Run(IEnumerable<(string Name, string Value)> environment, params string[] arguments)
     {
         using var process = Start(environment, arguments);
         return Finish(process);
     }
 
-    /// <summary>The same from a folder one stands in.</summary>
+    /// <summary>In a process that starts in a folder one stands in.</summary>
     public static Program RunIn(string folder, params string[] arguments)
     {
         using var process = Start([], arguments, folder);

@@ -8,7 +8,7 @@ public sealed class ResumeTests
     {
         using var folder = new TemporaryFolder();
         string data = SmallMnist.Write(folder), checkpoint = folder["killed/lenet5-small.checkpoint"];
-        string[] run = ["--data", data, "--epochs", "300", "--seed", "4", "--quiet"];
+        string[] run = ["--data", data, "--epochs", "120", "--seed", "4", "--quiet"];
         Program.Run([.. run, "--out", folder["whole"]]).MustExit(0);
 
         var random = new Random(7);

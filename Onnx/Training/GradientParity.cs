@@ -9,8 +9,9 @@ namespace OnnxLeNet.Onnx;
 /// <param name="MaxAbs">Largest absolute difference.</param>
 /// <param name="Largest">Largest absolute value of ONNX Runtime's gradient.</param>
 /// <param name="MaxRel">
-/// The difference over the largest value; for a bias right before a batch normalization, whose gradient is 0 but for rounding, over that of
-/// its layer's weight.
+/// The difference over the largest value, or, where terms cancel, over what they are: for a bias right before a batch normalization, whose
+/// gradient is 0 but for rounding, over the largest of its layer's weight; in a large network over the largest that a parameter's sum is on
+/// its way, and over the terms of what a normalization passes on.
 /// </param>
 /// <param name="Tolerance">What <see cref="MaxRel"/> must stay under.</param>
 public sealed record GradientRow(string Input, int Samples, string Name, double MaxAbs, double Largest, double MaxRel, double Tolerance)
@@ -183,7 +184,7 @@ public static partial class GradientParity
         if (backwards is not null)
         {
             foreach (var row in NodeGradients.Compare(network, trainer, backwards, task.X, sums,
-                (name, own, output) => Row(name, own.ToTensor().Data, trainer.Value(output), null)))
+                (name, own, output, terms) => Row(name, own.ToTensor().Data, trainer.Value(output), terms)))
                 yield return row;
         }
         var names = network.NamedParameters().ToDictionary(named => named.Parameter, named => named.Name);
@@ -201,12 +202,12 @@ public static partial class GradientParity
         {
             double maxAbs = 0, largest = Largest(other);
             for (int i = 0; i < own.Length; i++) maxAbs = Math.Max(maxAbs, Math.Abs((double)own[i] - other[i]));
-            return new GradientRow(input, task.X.Shape[0], name, maxAbs, largest, maxAbs == 0
-                && double.IsFinite(largest) ? 0 : maxAbs / (scale ?? largest), tolerance);
+            double relative = maxAbs == 0 && double.IsFinite(largest) ? 0 : maxAbs / (scale ?? largest);
+            return new GradientRow(input, task.X.Shape[0], name, maxAbs, largest, relative, tolerance);
         }
     }
 
-    private static double Largest(ReadOnlySpan<float> values)
+    internal static double Largest(ReadOnlySpan<float> values)
     {
         double largest = 0;
         foreach (float value in values) largest = Math.Max(largest, Math.Abs((double)value));

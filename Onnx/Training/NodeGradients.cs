@@ -36,14 +36,13 @@ internal static class NodeGradients
     /// <param name="trainer">After a step of the batch.</param>
     /// <param name="backwards">What the step was written with.</param>
     /// <param name="x">The batch.</param>
-    /// <param name="sums">
-    /// Gets for each parameter of one axis, whose gradient is a sum of dy over samples and places, and for each convolution's weight, where
-    /// it is one of dy times the input, the Euclidean norm of a sum's terms, as far as it is known without them: the size that the sum has
-    /// where their signs are random. Where they cancel, as right before a batch norm, what is left is rounding.
+    /// <param name="sums">Gets what differences of parameters' gradients are compared with where it is more than the largest of them.</param>
+    /// <param name="row">
+    /// Makes a row of a name, the engine's values, the output that has ONNX Runtime's, and what differences are compared with where that is
+    /// not the largest value.
     /// </param>
-    /// <param name="row">Makes a row of a name, the engine's values and the output that has ONNX Runtime's.</param>
     public static IEnumerable<GradientRow> Compare(Module network, OrtTrainer trainer, IReadOnlyList<TracedBackward> backwards, Tensor x,
-        Dictionary<Parameter, double> sums, Func<string, Batch, string, GradientRow> row)
+        Dictionary<Parameter, double> sums, Func<string, Batch, string, double?, GradientRow> row)
     {
         var graph = Graph.Trace(network, trainer.Sample);
         int samples = x.Shape[0];
@@ -54,14 +53,12 @@ internal static class NodeGradients
             GC.Collect();
             var node = graph.Nodes[backward.Node];
             var dy = Of(trainer.Value(backward.Dy), samples, node.Output.Sample);
-            foreach (var parameter in node.Layer.Parameters().Where(parameter => parameter.Value.Shape.Rank == 1))
-                sums[parameter] = Math.Max(sums.GetValueOrDefault(parameter), LargestNorm(dy, parameter.Value.Shape[0]));
             Batch[] inputs = [.. node.Inputs.Select(ValueOf)];
-            if (node.Layer is ConvNd { Weight: var weight })
-                sums[weight] = Math.Max(sums.GetValueOrDefault(weight), LargestNorm(dy, weight.Value.Shape[0]) * RootMeanSquare(inputs[0]));
+            foreach (var (parameter, size) in GradientTerms.OfParameters(node.Layer, inputs[0], dy))
+                sums[parameter] = Math.Max(sums.GetValueOrDefault(parameter), size);
             var execution = new Execution(node.Layer);
             var y = execution.Forward(inputs)[0];
-            yield return row($"{Label(node)} y", y, TrainingNames.ValueOf(node.Output.Index));
+            yield return row($"{Label(node)} y", y, TrainingNames.ValueOf(node.Output.Index), null);
             var dx = execution.Backward([dy], retainGraph: false);
             if (backward.Before is { } number)
             {
@@ -70,10 +67,11 @@ internal static class NodeGradients
                 relu.Forward(ValueOf(before.Inputs[0]));
                 dx = relu.Backward([dx[0]!], retainGraph: false);
             }
+            double? terms = GradientTerms.OfInput(node.Layer, inputs[0], dy);
             for (int i = 0; i < dx.Length; i++)
             {
                 if (backward.Dx[i] is { } name && dx[i] is { } own)
-                    yield return row($"{Label(node)} dx{(dx.Length > 1 ? $"[{i}]" : "")}", own, name);
+                    yield return row($"{Label(node)} dx{(dx.Length > 1 ? $"[{i}]" : "")}", own, name, terms);
             }
         }
 
@@ -91,27 +89,6 @@ internal static class NodeGradients
             yield return new GradientRow($"{input}, the whole against its nodes", x.Shape[0], found.Name,
                 found.MaxRel * Math.Abs(found.Worst.Difference),
                 Math.Abs(found.Worst.Difference), found.MaxRel, GradientParity.CpuTolerance);
-    }
-
-    /// <summary>The largest Euclidean norm of a channel.</summary>
-    private static double LargestNorm(Batch dy, int channels)
-    {
-        int run = dy.Values.Length / Math.Max(channels, 1);
-        double largest = 0;
-        for (int c = 0; c < channels; c++)
-        {
-            double sum = 0;
-            foreach (float value in dy.Values.AsSpan(c * run, run)) sum += (double)value * value;
-            largest = Math.Max(largest, Math.Sqrt(sum));
-        }
-        return largest;
-    }
-
-    private static double RootMeanSquare(Batch x)
-    {
-        double sum = 0;
-        foreach (float value in x.Values) sum += (double)value * value;
-        return Math.Sqrt(sum / x.Values.Length);
     }
 
     private static string Label(Node node) => node.Name.Length > 0 ? node.Name : $"%{node.Output.Index} {node.Layer.GetType().Name}";
