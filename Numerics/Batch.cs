@@ -20,7 +20,8 @@ public sealed class Batch
         ArgumentNullException.ThrowIfNull(matrix);
         // Math.NET counts elements in 32 bits and lets them wrap.
         if (matrix.ColumnCount != sample.Count || (long)matrix.RowCount * matrix.ColumnCount != matrix.Values.Length)
-            throw new ShapeException($"samples of shape {sample} have {sample.Count} features, got a matrix of {matrix.RowCount}×{matrix.ColumnCount}");
+            throw new ShapeException($"samples of shape {sample} have {sample.Count} features, got a matrix of "
+                + $"{matrix.RowCount}×{matrix.ColumnCount}");
         (Matrix, Sample, RequiresGrad) = (matrix, sample, requiresGrad);
     }
 
@@ -95,7 +96,8 @@ public sealed class Batch
     private static DenseMatrix Zeros(int count, Shape sample)
     {
         if (count < 1 || sample.Count < 1 || (long)count * sample.Count > Array.MaxLength)
-            throw new ShapeException($"a batch has at least one sample of at least one element, and no more than an array holds: got {count} of {sample}");
+            throw new ShapeException("a batch has at least one sample of at least one element, and no more than an array holds: got "
+                + $"{count} of {sample}");
         return new DenseMatrix(count, sample.Count);
     }
 

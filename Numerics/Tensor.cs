@@ -11,7 +11,8 @@ public sealed class Tensor
     public Tensor(Shape shape, float[] data)
     {
         ArgumentNullException.ThrowIfNull(data);
-        if (data.Length != shape.Count) throw new ShapeException($"a tensor of shape {shape} has {shape.Count} elements, got an array of {data.Length}");
+        if (data.Length != shape.Count) throw new ShapeException($"a tensor of shape {shape} has {shape.Count} elements, got an array of "
+            + $"{data.Length}");
         (Shape, this.data) = (shape, data);
     }
 
@@ -48,7 +49,8 @@ public sealed class Tensor
         get
         {
             ArgumentNullException.ThrowIfNull(index);
-            if (index.Length != Shape.Rank) throw new ShapeException($"a tensor of shape {Shape} takes {Shape.Rank} indices, got {index.Length}");
+            if (index.Length != Shape.Rank) throw new ShapeException($"a tensor of shape {Shape} takes {Shape.Rank} indices, got "
+                + $"{index.Length}");
             int offset = 0;
             for (int axis = 0; axis < index.Length; axis++)
             {

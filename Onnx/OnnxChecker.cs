@@ -49,7 +49,8 @@ public static class OnnxChecker
     public static void Check(TensorProto tensor, string what)
     {
         ArgumentNullException.ThrowIfNull(tensor);
-        if (ExternalData.Has(tensor)) throw new OnnxException($"{what} lies in another file, and a model in memory has no folder in which to look for it: read the model from its file");
+        if (ExternalData.Has(tensor)) throw new OnnxException($"{what} lies in another file, and a model in memory has no folder in which "
+            + "to look for it: read the model from its file");
         long count = Count(tensor, what);
         if (tensor.Segment is not null) throw new OnnxException($"{what} is only a segment of a tensor, which is not read");
         string shape = $"[{string.Join(", ", tensor.Dims)}]";
@@ -59,7 +60,8 @@ public static class OnnxChecker
         if (tensor.RawData.Length > 0 ? text || tensor.RawData.Length != count * bytes : typed != count * Parts(tensor.DataType))
         {
             string has = tensor.RawData.Length > 0 ? $"{tensor.RawData.Length} bytes" : $"{typed} numbers";
-            throw new OnnxException($"{what} of shape {shape} and type {(DataType)tensor.DataType} needs {count} numbers, the file has {has}");
+            throw new OnnxException($"{what} of shape {shape} and type {(DataType)tensor.DataType} needs {count} numbers, the "
+                + $"file has {has}");
         }
     }
 
@@ -128,7 +130,8 @@ public static class OnnxChecker
             Check(tensor, $"weight '{tensor.Name}'");
         }
         // Native code makes a whole tensor of a sparse one, of any size that a few bytes can name.
-        if (graph.SparseInitializer.Count > 0) throw new OnnxException($"weight '{graph.SparseInitializer[0].Values?.Name}' is sparse; only whole ones are read");
+        if (graph.SparseInitializer.Count > 0) throw new OnnxException($"weight '{graph.SparseInitializer[0].Values?.Name}' is sparse; "
+            + "only whole ones are read");
         Nodes(graph.Node, own, known, level);
         Sizes(graph);
         var outputs = new HashSet<string>();

@@ -94,7 +94,8 @@ internal static partial class RegularFile
         {
             var (regular, names, _) = StatusOf(file);
             if (!regular) throw new OnnxException($"{path} is a folder, a link, a pipe or a device, expected a file");
-            if (oneName && names != 1) throw new OnnxException($"{path} has {names} names (hard links), and one of them may be elsewhere: copy it");
+            if (oneName && names != 1) throw new OnnxException($"{path} has {names} names (hard links), and one of them may be "
+                + "elsewhere: copy it");
             return file;
         }
         catch

@@ -56,7 +56,8 @@ let requireOnnx (path: string) =
         let model = if kind = Checkpoint then "" else " --model NAME"
         raise (
             OnnxLeNetException
-                $"{path} is {what}, expected an ONNX model: export it first, `{Workspace.command} export {path}{model} --to {System.IO.Path.GetFileNameWithoutExtension path}.onnx`"
+                $"{path} is {what}, expected an ONNX model: export it first, `{Workspace.command} export {path}{model} --to \
+                    {System.IO.Path.GetFileNameWithoutExtension path}.onnx`"
         )
 
 /// The options that are for weights alone, on a file that is something else.

@@ -55,8 +55,10 @@ type TrainArgs =
             | Seed _ -> "seed of the starting weights and of the order of the images."
             | Threads _ -> "threads of the engine (default: one per core); the result does not depend on it."
             | Provider _ ->
-                "who computes the engine's matrix products: simd (default), managed, cblas or cblas:LIBRARY, cuda or cuda:FOLDER, mathnet-cuda."
-            | Engine _ -> "who trains: own (default), or onnxruntime with the training step as a graph; the result is the same but for rounding."
+                "who computes the engine's matrix products: simd (default), managed, cblas or cblas:LIBRARY, cuda or cuda:FOLDER, \
+                    mathnet-cuda."
+            | Engine _ -> "who trains: own (default), or onnxruntime with the training step as a graph; the result is the same but \
+                for rounding."
             | Device _ -> "where ONNX Runtime runs: cpu (default), cuda or cuda:N."
             | MinAccuracy _ -> "fail (exit code 1) below this test accuracy, 0 to 1."
             | HoldOut _ -> "keep the last N training images out and report on them instead of the test images: for choosing settings."
@@ -99,7 +101,8 @@ type EvaluateArgs =
             | Engine _ -> "who runs it (default: onnxruntime)."
             | Threads _ -> "threads of the engine (default: one per core)."
             | Provider _ ->
-                "who computes the engine's matrix products: simd (default), managed, cblas or cblas:LIBRARY, cuda or cuda:FOLDER, mathnet-cuda."
+                "who computes the engine's matrix products: simd (default), managed, cblas or cblas:LIBRARY, cuda or cuda:FOLDER, \
+                    mathnet-cuda."
             | Device _ -> "where ONNX Runtime runs: cpu (default), cuda or cuda:N."
             | MinAccuracy _ -> "fail (exit code 1) below this accuracy, 0 to 1."
             | Json _ -> "write the results as one JSON object."
@@ -135,12 +138,14 @@ type ValidateArgs =
             | Padding _ -> InputUsage.padding
             | Size _ -> InputUsage.size
             | Gradients -> "also compare every gradient, and steps of every optimizer, with the training step's graph in ONNX Runtime."
-            | Batches _ -> "sizes of the random batches, such as 1,7,64 (default: 1,7,64,257, of these what a large network can go through in a minute)."
+            | Batches _ -> "sizes of the random batches, such as 1,7,64 (default: 1,7,64,257, of these what a large network can go \
+                through in a minute)."
             | All -> "go through all batches and all ways to compute, however large the network."
             | Seed _ -> "seed of the random input."
             | Threads _ -> "threads of the engine (default: one per core)."
             | Provider _ ->
-                "who computes the engine's matrix products: simd (default), managed, cblas or cblas:LIBRARY, cuda or cuda:FOLDER, mathnet-cuda."
+                "who computes the engine's matrix products: simd (default), managed, cblas or cblas:LIBRARY, cuda or cuda:FOLDER, \
+                    mathnet-cuda."
             | Device _ -> "where ONNX Runtime runs: cpu (default), cuda or cuda:N."
             | Json _ -> "write the results as one JSON object."
             | Quiet -> "print nothing but errors."
@@ -208,7 +213,8 @@ type ExportArgs =
             | To _ -> "the file to write: .onnx, .pth or .safetensors."
             | Model _ -> "the network the weights are of (needed where the source does not say it)."
             | Key _ ->
-                "where the state dict lies in a file that holds more, such as state_dict or ema.model (default: the one that fits the network)."
+                "where the state dict lies in a file that holds more, such as state_dict or ema.model (default: the one that fits \
+                    the network)."
             | AllowNonFinite -> "read weights that are NaN or infinite too."
             | Opset _ -> "operator set of the ONNX file, 13 to 26 (default: 17)."
             | Float16 -> "store the weights as float16, half the file; the arithmetic stays float32."
@@ -219,17 +225,20 @@ type ExportArgs =
             | InputNames _ -> "names of the inputs, separated by commas (default: input, of several those of the source)."
             | OutputNames _ -> "names of the outputs, separated by commas (default: logits, of several those of the source)."
             | Data _ ->
-                "a folder of IDX or CIFAR files, gzipped or not, to calibrate and measure on, or none (default: MNIST, if the model takes its images)."
+                "a folder of IDX or CIFAR files, gzipped or not, to calibrate and measure on, or none (default: MNIST, if the model takes \
+                    its images)."
             | Mean _ -> InputUsage.mean
             | Std _ -> InputUsage.std
             | Scale _ -> InputUsage.scale
             | Padding _ -> InputUsage.padding
             | Size _ -> InputUsage.size
             | Assume -> "calibrate with --int8 though nothing says what the input wants: the data set's usual way is assumed."
-            | MinAccuracy _ -> "fail (exit code 1) below this test accuracy, 0 to 1 (default with --int8: 0.2 points below the float model's)."
+            | MinAccuracy _ -> "fail (exit code 1) below this test accuracy, 0 to 1 (default with --int8: 0.2 points below the \
+                float model's)."
             | Card -> "write a card beside the model."
             | Training ->
-                "write a training step instead: forward, loss, backward and update, and beside it a model of what it starts with (…-init.onnx)."
+                "write a training step instead: forward, loss, backward and update, and beside it a model of what it starts with \
+                    (…-init.onnx)."
             | Optimizer _ -> "sgd (default), adam, adamw or rmsprop; with --training, as all that follows."
             | Lr _ -> "learning rate that is named in the file; the step takes it as an input (default: PyTorch's, for sgd 0.03)."
             | Momentum _ -> "momentum of sgd (default: 0.9) or rmsprop (default: 0)."

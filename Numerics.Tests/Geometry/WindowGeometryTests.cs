@@ -19,7 +19,8 @@ public sealed class WindowGeometryTests
                                 int[] inside = [.. Enumerable.Range(0, output).Where(o =>
                                     o * stride - padding + tap * dilation is var i && i >= 0 && i < input)];
                                 var (from, to) = WindowGeometry.Inside(tap, input, output, stride, padding, dilation);
-                                string what = $"input {input}, kernel {kernel}, stride {stride}, padding {padding}, dilation {dilation}, tap {tap}";
+                                string what = $"input {input}, kernel {kernel}, stride {stride}, padding {padding}, dilation "
+                                    + $"{dilation}, tap {tap}";
                                 Assert.HasCount(to - from, inside, what);
                                 if (inside.Length > 0) Assert.AreEqual((inside[0], inside[^1] + 1), (from, to), what);
                                 Assert.IsTrue(0 <= from && from <= to && to <= output, what);

@@ -16,7 +16,8 @@ public sealed class Im2ColTests
             foreach (var (g, input) in Cases())
             {
                 var output = g.Output(input[1], input[2]);
-                string what = $"{samples} samples of {input}, kernel {g.Kernel.Pair}, stride {g.Stride.Pair}, padding {g.Padding.Pair}, dilation {g.Dilation.Pair}";
+                string what = $"{samples} samples of {input}, kernel {g.Kernel.Pair}, stride {g.Stride.Pair}, padding {g.Padding.Pair}, "
+                    + $"dilation {g.Dilation.Pair}";
                 float[] x = Values.Uniform(1, samples * input.Count);
                 var columns = new float[samples * output.H * output.W * input[0] * g.Taps];
                 float[] expected = new float[columns.Length];

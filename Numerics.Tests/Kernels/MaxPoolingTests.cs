@@ -26,7 +26,8 @@ public sealed class MaxPoolingTests
                     argmax.AsSpan().Fill(float.NaN);
                     MaxPooling.Forward(g, samples, input, output, x, y, argmax);
                     Plain(g, samples, input, output, x, expectedY, expectedArgmax);
-                    string what = $"{samples} samples of {input}, kernel {g.Kernel}, stride {g.Stride}, padding {g.Padding}, dilation {g.Dilation}, special {special}";
+                    string what = $"{samples} samples of {input}, kernel {g.Kernel}, stride {g.Stride}, padding {g.Padding}, dilation "
+                        + $"{g.Dilation}, special {special}";
                     Close.AssertSameBits($"maxima of {what}", expectedY, y);
                     Close.AssertSameBits($"winners of {what}", expectedArgmax, argmax);
 

@@ -119,7 +119,8 @@ public sealed class ProductTests
                 product.Run(SimdLinearAlgebraProvider.Instance, T.CreateChecked(0.75), T.CreateChecked(-1.25), several);
             int first = Enumerable.Range(0, m * n).FirstOrDefault(i => single[i] != several[i], -1);
             if (first >= 0)
-                different.Add($"{typeof(T).Name} {product} on {threads} threads: row {first % m}, column {first / m} is {several[first]}, {single[first]} on one");
+                different.Add($"{typeof(T).Name} {product} on {threads} threads: row {first % m}, column {first / m} is {several[first]}, "
+                    + $"{single[first]} on one");
         }
     }
 

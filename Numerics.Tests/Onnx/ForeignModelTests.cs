@@ -80,7 +80,8 @@ public sealed class ForeignModelTests
     [TestMethod]
     public void EqualNodesAreOneLayerAndOtherSharedWeightsCopies()
     {
-        var model = Graphs.Of(13, new Shape(4), "Identity b -> b2\nGemm x fc.weight b -> a transB=1\nRelu a -> r\nGemm r fc.weight b2 -> c transB=1\nGemm c fc.weight -> y transB=1", ("fc.weight", [4, 4]), ("b", [4]));
+        var model = Graphs.Of(13, new Shape(4), "Identity b -> b2\nGemm x fc.weight b -> a transB=1\nRelu a -> r\nGemm r fc.weight b2 -> "
+            + "c transB=1\nGemm c fc.weight -> y transB=1", ("fc.weight", [4, 4]), ("b", [4]));
         var imported = Graphs.AssertImports(model);
         CollectionAssert.AreEqual(new[] { "fc", "fc_2" }, imported.Network.Children.Select(child => child.Name).ToArray());
         Assert.HasCount(2, imported.Network.NamedParameters().Where(named => named.Name.EndsWith("weight", StringComparison.Ordinal))
@@ -107,7 +108,8 @@ public sealed class ForeignModelTests
     [TestMethod]
     public void NodesMayStandInAnyOrder()
     {
-        var sorted = Graphs.Of(13, Image, "Conv x w -> c\nRelu c -> r\nMaxPool r -> p kernel_shape=2,2\nShape p -> s\nGather s zero -> n\nUnsqueeze n zero1 -> n1\nConcat n1 rest -> t axis=0\nReshape p t -> f\nGemm f v -> y",
+        var sorted = Graphs.Of(13, Image, "Conv x w -> c\nRelu c -> r\nMaxPool r -> p kernel_shape=2,2\nShape p -> s\nGather s zero -> "
+            + "n\nUnsqueeze n zero1 -> n1\nConcat n1 rest -> t axis=0\nReshape p t -> f\nGemm f v -> y",
             ("w", [3, 2, 2, 3]), ("v", [27, 4])).WithIntegers("zero1", 0).WithIntegers("rest", -1);
         sorted.Graph.Initializer.Add(new TensorProto { Name = "zero", DataType = (int)DataType.Int64, Int64Data = { 0 } });
         var expected = Graphs.AssertImports(sorted).Network;

@@ -171,7 +171,8 @@ public sealed class PyTorchTests
     {
         foreach (string module in modules)
         {
-            if (!File.Exists(Python) || Run(["-c", $"import importlib.util, sys; sys.exit(importlib.util.find_spec('{module}') is None)"]).Code != 0)
+            if (!File.Exists(Python) || Run(["-c", "import importlib.util, sys; "
+                + $"sys.exit(importlib.util.find_spec('{module}') is None)"]).Code != 0)
                 Assert.Inconclusive($"{Python} has no module {module}: Debian's package python3-{module} has it");
         }
     }

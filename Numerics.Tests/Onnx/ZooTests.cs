@@ -94,6 +94,7 @@ public sealed class ZooTests
     private static void Validates(ImportedModel imported, ModelProto file)
     {
         var report = ParityValidation.Run(imported, file, new ValidationOptions { BatchSizes = [1], Providers = ["simd"] });
-        Assert.IsTrue(report.Passed, $"{report.Devices[0].FirstFailing} {report.Devices[0].Paths.FirstOrDefault(path => !path.Row.Passed)}");
+        Assert.IsTrue(report.Passed, $"{report.Devices[0].FirstFailing} "
+            + $"{report.Devices[0].Paths.FirstOrDefault(path => !path.Row.Passed)}");
     }
 }

@@ -11,7 +11,8 @@ internal static class PyTorch
     /// <summary>Inconclusive where it is missing.</summary>
     public static void Require()
     {
-        if (!File.Exists(Python) || Run(["-c", "import importlib.util, sys; sys.exit(importlib.util.find_spec('torch') is None)"]).Code != 0)
+        if (!File.Exists(Python) || Run(["-c", "import importlib.util, sys; "
+            + "sys.exit(importlib.util.find_spec('torch') is None)"]).Code != 0)
             Assert.Inconclusive($"{Python} has no module torch: Debian's package python3-torch has it");
     }
 

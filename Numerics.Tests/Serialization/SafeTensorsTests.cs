@@ -78,7 +78,8 @@ public sealed class SafeTensorsTests
         Assert.IsTrue(found.GetProperty("aligned").GetBoolean());
         Assert.AreEqual("pt", found.GetProperty("metadata").GetProperty("format").GetString());
         Assert.AreSequenceEqual(
-            States.Varied().Select(e => $"{e.Key} {(e.Value.Type == ElementType.Int64 ? "I64" : "F32")} {e.Value.Shape} {States.Hex(e.Value)}").ToArray(),
+            States.Varied().Select(e => $"{e.Key} {(e.Value.Type == ElementType.Int64 ? "I64" : "F32")} {e.Value.Shape} "
+                + $"{States.Hex(e.Value)}").ToArray(),
             found.GetProperty("tensors").EnumerateArray().Select(t =>
                 $"{t.GetProperty("name")} {t.GetProperty("dtype")} {t.GetProperty("shape")} {t.GetProperty("bytes")}"
                 .Replace(",", ", ", StringComparison.Ordinal).Replace(",  ", ", ", StringComparison.Ordinal)).ToArray());

@@ -108,7 +108,8 @@ public sealed class WalkthroughTests
     public void LeNet5() => Follow("002", "lenet5", 9,
         "(fc1): Linear(in_features=400, out_features=120, bias=True)", "10\ntorch.Size([6, 1, 5, 5])\n", "grad_fn=<AddmmBackward0>)",
             "grad_fn=<MseLossBackward0>)",
-        "input -> Conv2d -> ReLU -> MaxPool2d -> Conv2d -> ReLU -> MaxPool2d -> Flatten -> Linear -> ReLU -> Linear -> ReLU -> Linear -> MSELoss -> loss\n",
+        "input -> Conv2d -> ReLU -> MaxPool2d -> Conv2d -> ReLU -> MaxPool2d -> Flatten -> Linear -> ReLU -> Linear -> ReLU -> Linear -> "
+            + "MSELoss -> loss\n",
         "<MseLossBackward0>\n<AddmmBackward0>\n<AccumulateGrad>\n", "<ReluBackward0>\n",
         $"conv1.bias.grad before backward:\n{Zeros}\n", "conv1.bias.grad after backward:\ntensor([");
 

@@ -23,13 +23,15 @@ public sealed class ImageDataset : Dataset
         ArgumentNullException.ThrowIfNull(transform);
         if (image.Rank != 3 || image.Count == 0) throw new ShapeException($"an image has the shape [C, H, W], got {image}");
         if (pixels.Length % image.Count != 0 || pixels.Length / image.Count != labels.Length)
-            throw new DataException($"{pixels.Length / image.Count} images and {labels.Length} labels: there must be one label for every image");
+            throw new DataException($"{pixels.Length / image.Count} images and {labels.Length} labels: there must be one label for "
+                + "every image");
         if (labels.Length == 0) throw new DataException("the data set has no images");
         (Stored, this.pixels, this.labels, Transform) = (image, pixels, labels, transform);
         Sample = new Shape(image[0], image[1] + 2 * transform.Padding, image[2] + 2 * transform.Padding);
         foreach (byte label in labels.Span) Classes = Math.Max(Classes, label + 1);
         if (transform.Mean.Count > 1 && transform.Mean.Count != image[0])
-            throw new ShapeException($"the images have {image[0]} channels, and there are {transform.Mean.Count} means and deviations: give one for all, or one for each");
+            throw new ShapeException($"the images have {image[0]} channels, and there are {transform.Mean.Count} means and deviations: "
+                + "give one for all, or one for each");
         float[] Values(int channel) => [.. Enumerable.Range(0, 256).Select(value => transform.Normalize(value, channel))];
         var first = Values(0);
         values = [.. Enumerable.Range(0, image[0]).Select(channel => transform.Mean.Count == 1 ? first : Values(channel))];

@@ -26,7 +26,8 @@ public sealed record ImageTransform
         ArgumentNullException.ThrowIfNull(std);
         if (padding < 0) throw new DataException($"a padding is 0 or more, got {padding}");
         if (mean.Count == 0 || mean.Count != std.Count)
-            throw new DataException($"there are {mean.Count} means and {std.Count} standard deviations: expected one of each for every channel, or for all");
+            throw new DataException($"there are {mean.Count} means and {std.Count} standard deviations: expected one of each for every "
+                + "channel, or for all");
         if (!mean.All(double.IsFinite)) throw new DataException($"a mean is a finite number, got {Text(mean)}");
         if (!std.All(value => double.IsFinite(value) && value > 0))
             throw new DataException($"a standard deviation is more than 0, got {Text(std)}");
@@ -76,7 +77,8 @@ public sealed record ImageTransform
     /// <summary>As <c>ImageTransform { Padding = 2, Mean = 0.1307, Std = 0.3081 }</c>: what a checkpoint knows its data by.</summary>
     public override string ToString() =>
         string.Create(CultureInfo.InvariantCulture,
-            $"ImageTransform {{ Padding = {Padding}, Mean = {Text(Mean)}, Std = {Text(Std)}{(Range == 255 ? "" : $", Range = {Range}")} }}");
+            $"ImageTransform {{ Padding = {Padding}, Mean = {Text(Mean)}, Std = "
+                + $"{Text(Std)}{(Range == 255 ? "" : $", Range = {Range}")} }}");
 
     private static string Text(IEnumerable<double> numbers) =>
         string.Join(", ", numbers.Select(number => number.ToString(CultureInfo.InvariantCulture)));

@@ -21,7 +21,8 @@ internal sealed class BlockBuffers
         foreach (int size in plan.BufferSizes)
         {
             if ((long)size * count > Array.MaxLength)
-                throw new ShapeException($"{plan.Graph.Module.Label}: {count} samples of {size} elements have more than an array holds: use "
+                throw new ShapeException($"{plan.Graph.Module.Label}: {count} samples of {size} elements have more than an array "
+                    + "holds: use "
                     + "a smaller batch");
         }
         buffers = Array.ConvertAll(plan.BufferSizes, size => new DenseMatrix(count, size));

@@ -127,7 +127,8 @@ internal sealed class Executor
             if (!any) continue;
             wanted.Add(node.Output);
             if (!node.Layer.HasBackward)
-                throw new OnnxLeNetException($"{node.Layer.Label} has no backward, and the gradient goes through it: override its Backward, "
+                throw new OnnxLeNetException($"{node.Layer.Label} has no backward, and the gradient goes through it: override its "
+                    + "Backward, "
                     + "or freeze the parameters before it");
         }
     }

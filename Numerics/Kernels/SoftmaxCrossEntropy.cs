@@ -24,7 +24,8 @@ internal static unsafe class SoftmaxCrossEntropy
     {
         if (x.Length != (long)samples * classes || dx.Length != x.Length || labels.Length != samples || losses.Length != samples
             || maxima.Length != samples)
-            throw new ArgumentException($"cross-entropy of {samples}×{classes}: arrays of {x.Length}, {labels.Length}, {losses.Length} and {dx.Length} elements do not fit");
+            throw new ArgumentException($"cross-entropy of {samples}×{classes}: arrays of {x.Length}, {labels.Length}, {losses.Length} "
+                + $"and {dx.Length} elements do not fit");
         fixed (float* px = x, pl = losses, pm = maxima, pdx = dx)
             VectorKernel.Run(new Kernel { Samples = samples, Classes = classes, X = px, Scale = scale, Losses = pl, Maxima = pm,
                 Dx = pdx });

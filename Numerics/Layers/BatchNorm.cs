@@ -228,7 +228,8 @@ public abstract class BatchNorm : Layer, IBatchStatistics
 
     /// <inheritdoc/>
     protected override string Describe() =>
-        $"{NumFeatures}, eps={Python.Float(Eps)}, momentum={(Momentum is { } m ? Python.Float(m) : "None")}, affine={Python.Bool(Weight is not null)}, "
+        $"{NumFeatures}, eps={Python.Float(Eps)}, momentum={(Momentum is { } m ? Python.Float(m) : "None")}, "
+            + $"affine={Python.Bool(Weight is not null)}, "
         + $"track_running_stats={Python.Bool(RunningMean is not null)}";
 
     /// <inheritdoc/>

@@ -47,7 +47,8 @@ internal sealed class LossSurface
         for (int i = 0; i < dy.Length; i++)
         {
             if (BitConverter.SingleToInt32Bits(y.Values[i]) != BitConverter.SingleToInt32Bits(again[i]))
-                throw new OnnxLeNetException($"{module.GetType().Name}: two forwards of the same batch return {y.Values[i]:R} and {again[i]:R} "
+                throw new OnnxLeNetException($"{module.GetType().Name}: two forwards of the same batch return {y.Values[i]:R} and "
+                    + $"{again[i]:R} "
                     + $"at element {i}, so that no difference is its slope: a module that draws random numbers draws them from its "
                         + "context's Random");
         }

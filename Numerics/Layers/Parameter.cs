@@ -71,7 +71,8 @@ public sealed class Parameter
     public void AddGrad(Context context, ReadOnlySpan<float> share)
     {
         ArgumentNullException.ThrowIfNull(context);
-        if (share.Length != Value.Data.Length) throw new ShapeException($"a gradient of {share.Length} elements for a parameter of {Value.Shape}");
+        if (share.Length != Value.Data.Length) throw new ShapeException($"a gradient of {share.Length} elements for a parameter of "
+            + $"{Value.Shape}");
         if (!RequiresGrad) return;
         float[] sum = Partial(context, out float beta);
         if (beta == 0) share.CopyTo(sum);

@@ -15,7 +15,8 @@ public sealed class Permute : Selection
     {
         this.dims = dims.ToArray();
         if (this.dims.Length == 0 || this.dims[0] != 0 || !this.dims.Order().SequenceEqual(Enumerable.Range(0, this.dims.Length)))
-            throw new ArgumentException($"an order holds every axis once and the samples' axis 0 in front, got ({string.Join(", ", this.dims)})", nameof(dims));
+            throw new ArgumentException("an order holds every axis once and the samples' axis 0 in front, got "
+                + $"({string.Join(", ", this.dims)})", nameof(dims));
     }
 
     /// <summary>Axis i of the result is axis <c>Dims[i]</c> of the input.</summary>
@@ -24,7 +25,8 @@ public sealed class Permute : Selection
     /// <inheritdoc/>
     public override Shape OutputShape(Shape sample)
     {
-        if (sample.Rank != dims.Length - 1) throw new ShapeException($"{Label} orders the axes of [N{string.Concat(Enumerable.Repeat(", ·", dims.Length - 1))}], got samples of shape {sample}");
+        if (sample.Rank != dims.Length - 1) throw new ShapeException($"{Label} orders the axes of "
+            + $"[N{string.Concat(Enumerable.Repeat(", ·", dims.Length - 1))}], got samples of shape {sample}");
         return new Shape([.. dims.Skip(1).Select(axis => sample[axis - 1])]);
     }
 

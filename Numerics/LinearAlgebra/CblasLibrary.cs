@@ -79,7 +79,8 @@ internal sealed unsafe class CblasLibrary
             if (TryLoad(candidate, out string outcome) is { } library) return library;
             tried.Add($"{candidate}: {outcome}");
         }
-        throw new MissingPartException($"no library with the CBLAS interface{(name is null ? " was found" : $" by the name {asked}")}; tried {string.Join("; ", tried)}. To get one: {HowToGet}. "
+        throw new MissingPartException($"no library with the CBLAS interface{(name is null ? " was found" : $" by the name {asked}")}; "
+            + $"tried {string.Join("; ", tried)}. To get one: {HowToGet}. "
             + $"One elsewhere is named by its path: --provider cblas:PATH, or the environment variable {Variable}");
     }
 

@@ -29,7 +29,8 @@ public sealed class CblasLinearAlgebraProvider : ILinearAlgebraProvider,
     /// <exception cref="ArgumentException">An empty name.</exception>
     public static CblasLinearAlgebraProvider Load(string? library = null)
     {
-        if (library is not null && string.IsNullOrWhiteSpace(library)) throw new ArgumentException("cblas: needs the name or the path of a library, got an empty one", nameof(library));
+        if (library is not null && string.IsNullOrWhiteSpace(library)) throw new ArgumentException("cblas: needs the name or the path of "
+            + "a library, got an empty one", nameof(library));
         return new CblasLinearAlgebraProvider(CblasLibrary.Load(library));
     }
 
@@ -43,7 +44,8 @@ public sealed class CblasLinearAlgebraProvider : ILinearAlgebraProvider,
     public void FreeResources() { }
 
     /// <summary>The name Math.NET prints: the library's own, its version and its file.</summary>
-    public override string ToString() => $"CBLAS ({library.Description}, {library.File}{(library.SetsThreads ? "" : ", its own choice of threads")})";
+    public override string ToString() => $"CBLAS ({library.Description}, "
+        + $"{library.File}{(library.SetsThreads ? "" : ", its own choice of threads")})";
 
     void ILinearAlgebraProvider<float>.MatrixMultiply(float[] x, int rowsX, int columnsX, float[] y, int rowsY, int columnsY,
         float[] result) =>

@@ -52,7 +52,8 @@ internal sealed unsafe class CudaLibrary
         int count = 0, driver = 0, version = 0;
         int status = ((delegate* unmanaged<int*, int>)runtime["cudaGetDeviceCount"])(&count);
         if (status == InsufficientDriver) throw new MissingPartException($"{runtime.File}: NVIDIA's driver is missing, or too old for it");
-        if (status == NoDevice || (status == 0 && count == 0)) throw new MissingPartException($"{runtime.File}: finds no NVIDIA GPU (CUDA_VISIBLE_DEVICES may hide it)");
+        if (status == NoDevice || (status == 0 && count == 0)) throw new MissingPartException($"{runtime.File}: finds no NVIDIA GPU "
+            + "(CUDA_VISIBLE_DEVICES may hide it)");
         if (status != 0) throw new MissingPartException($"{runtime.File}: does not start, {Error(status)}");
 
         // The structure differs from version to version; it begins with the name in all of them, and is well below this size.
@@ -102,8 +103,10 @@ internal sealed unsafe class CudaLibrary
             try { return Load(Places(folder, "cudart", version), Places(folder, "cublas", version), Places(folder, "cublasLt", version)); }
             catch (MissingPartException error) { tried.Add($"CUDA {version}: {error.Message}"); }
         }
-        throw new MissingPartException($"provider cuda needs an NVIDIA GPU, its driver, and the CUDA runtime and cuBLAS of one version, {string.Join(" or ", Versions)}. "
-            + $"Looked {(folder is null ? $"on {LoaderPaths} and in CUDA's own folders" : $"in {folder}{from}")}; {string.Join("; ", tried)}. To get them: {HowToGet}. "
+        throw new MissingPartException("provider cuda needs an NVIDIA GPU, its driver, and the CUDA runtime and cuBLAS of one version, "
+            + $"{string.Join(" or ", Versions)}. "
+            + $"Looked {(folder is null ? $"on {LoaderPaths} and in CUDA's own folders" : $"in {folder}{from}")}; "
+                + $"{string.Join("; ", tried)}. To get them: {HowToGet}. "
             + $"Elsewhere, the folder that holds them is named: --provider cuda:FOLDER, or the environment variable {Variable}");
     }
 
@@ -173,7 +176,8 @@ internal sealed unsafe class CudaLibrary
 
     private void CheckCublas(int status, string what)
     {
-        if (status != 0) throw new OnnxLeNetException($"provider cuda: {what}: cuBLAS status {status}, {Marshal.PtrToStringUTF8((nint)statusString(status))}. Provider simd does without a GPU");
+        if (status != 0) throw new OnnxLeNetException($"provider cuda: {what}: cuBLAS status {status}, "
+            + $"{Marshal.PtrToStringUTF8((nint)statusString(status))}. Provider simd does without a GPU");
     }
 
     private string Error(int status) => $"CUDA error {status}, {Marshal.PtrToStringUTF8((nint)errorString(status))}";
@@ -194,7 +198,8 @@ internal sealed unsafe class CudaLibrary
         : "the loader's paths (ldconfig; LD_LIBRARY_PATH"
             + (Environment.GetEnvironmentVariable("LD_LIBRARY_PATH") is { Length: > 0 } paths ? $": {paths})" : " is not set)");
 
-    private static string HowToGet => "NVIDIA's driver (nvidia.com/drivers), and the libraries of CUDA 12 or 13 (developer.nvidia.com/cuda-downloads, or pip install nvidia-cublas: "
+    private static string HowToGet => "NVIDIA's driver (nvidia.com/drivers), and the libraries of CUDA 12 or 13 "
+        + "(developer.nvidia.com/cuda-downloads, or pip install nvidia-cublas: "
         + "the files may lie anywhere that is then named)";
 
     /// <summary>A loaded library's functions.</summary>

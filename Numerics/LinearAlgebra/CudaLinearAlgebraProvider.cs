@@ -70,7 +70,8 @@ public sealed class CudaLinearAlgebraProvider : ILinearAlgebraProvider,
     /// <exception cref="ArgumentException">An empty name.</exception>
     public static CudaLinearAlgebraProvider Load(string? folder = null, CudaCrossover? crossover = null)
     {
-        if (folder is not null && string.IsNullOrWhiteSpace(folder)) throw new ArgumentException("cuda: needs the name of a folder, got an empty one", nameof(folder));
+        if (folder is not null && string.IsNullOrWhiteSpace(folder)) throw new ArgumentException("cuda: needs the name of a folder, got "
+            + "an empty one", nameof(folder));
         if (crossover is not null) return new CudaLinearAlgebraProvider(CudaLibrary.Load(folder), crossover);
         string key = folder ?? Environment.GetEnvironmentVariable(CudaLibrary.Variable) ?? "";
         lock (Measured)
@@ -106,8 +107,10 @@ public sealed class CudaLinearAlgebraProvider : ILinearAlgebraProvider,
     }
 
     /// <summary>The name Math.NET prints: the GPU, the versions, the file, and from which square products on the GPU computes.</summary>
-    public override string ToString() => $"cuBLAS ({Gpu}, CUDA {library.RuntimeVersion}, driver for {library.DriverVersion}, {LibraryFile}; on the GPU, copies included: "
-        + $"float {FloatCrossover.Describe(sizeof(float))}, double {DoubleCrossover.Describe(sizeof(double))}; smaller ones on the processor)";
+    public override string ToString() => $"cuBLAS ({Gpu}, CUDA {library.RuntimeVersion}, driver for {library.DriverVersion}, "
+        + $"{LibraryFile}; on the GPU, copies included: "
+        + $"float {FloatCrossover.Describe(sizeof(float))}, double {DoubleCrossover.Describe(sizeof(double))}; smaller ones on the "
+            + "processor)";
 
     void ILinearAlgebraProvider<float>.MatrixMultiply(float[] x, int rowsX, int columnsX, float[] y, int rowsY, int columnsY,
         float[] result) =>
@@ -175,6 +178,7 @@ public sealed class CudaLinearAlgebraProvider : ILinearAlgebraProvider,
                 return address;
             }
         }
-        throw new OnnxLeNetException($"provider cuda: {Gpu} has no {wanted} bytes left for an operand of the product. Provider simd does without a GPU");
+        throw new OnnxLeNetException($"provider cuda: {Gpu} has no {wanted} bytes left for an operand of the product. Provider simd does "
+            + "without a GPU");
     }
 }

@@ -23,7 +23,8 @@ internal static class FmaPeak
     /// <exception cref="NotSupportedException">Another type.</exception>
     public static double Measure<T>(int threads = 1, int milliseconds = 30, int tries = 10) where T : unmanaged, INumber<T>
     {
-        if (typeof(T) != typeof(float) && typeof(T) != typeof(double)) throw new NotSupportedException($"the peak is that of float or double, not of {typeof(T).Name}");
+        if (typeof(T) != typeof(float) && typeof(T) != typeof(double)) throw new NotSupportedException("the peak is that of float or "
+            + $"double, not of {typeof(T).Name}");
         ArgumentOutOfRangeException.ThrowIfLessThan(threads, 1);
         ArgumentOutOfRangeException.ThrowIfGreaterThan(threads, Workers.MostThreads);
         ArgumentOutOfRangeException.ThrowIfLessThan(milliseconds, 1);

@@ -56,7 +56,8 @@ public static class Products
             "mathnet-cuda" => MathNetCuda(),
             _ when name.StartsWith("cuda:", StringComparison.Ordinal) => CudaLinearAlgebraProvider.Load(name["cuda:".Length..]),
             _ when name.StartsWith("cblas:", StringComparison.Ordinal) => CblasLinearAlgebraProvider.Load(name["cblas:".Length..]),
-            _ => throw new ArgumentException($"there is no provider '{name}': choose one of {string.Join(", ", Names)}, cblas:LIBRARY, cuda:FOLDER", nameof(name)),
+            _ => throw new ArgumentException($"there is no provider '{name}': choose one of {string.Join(", ", Names)}, cblas:LIBRARY, "
+                + "cuda:FOLDER", nameof(name)),
         };
     }
 

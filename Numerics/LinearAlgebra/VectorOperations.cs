@@ -122,7 +122,8 @@ internal static unsafe class VectorOperations
     {
         ArgumentNullException.ThrowIfNull(a, nameA);
         ArgumentNullException.ThrowIfNull(b, nameB);
-        if (a.Length != b.Length) throw new ArgumentException($"arrays {nameA} and {nameB} have {a.Length} and {b.Length} elements: they must be equally long", nameB);
+        if (a.Length != b.Length) throw new ArgumentException($"arrays {nameA} and {nameB} have {a.Length} and {b.Length} elements: they "
+            + "must be equally long", nameB);
     }
 
     // ---- element by element ----

@@ -122,7 +122,8 @@ public abstract class ClassLoss : Loss
     private void CheckLabels(Batch input, ReadOnlySpan<int> labels)
     {
         ArgumentNullException.ThrowIfNull(input);
-        if (input.Sample.Rank != 1) throw new ShapeException($"{this} takes rows of classes [N, classes], got {input.Sample.Prepend(input.Count)}");
+        if (input.Sample.Rank != 1) throw new ShapeException($"{this} takes rows of classes [N, classes], got "
+            + $"{input.Sample.Prepend(input.Count)}");
         if (labels.Length != input.Count) throw new ShapeException($"{this}: {input.Count} rows and {labels.Length} labels");
         int classes = input.Sample[0];
         RequireWeights(classes);

@@ -58,7 +58,8 @@ public abstract class ElementwiseLoss : Loss
         RequireReduction(false);
         var dx = Gradient;
         if (dLosses.Count != dx.Count || dLosses.Sample != dx.Sample)
-            throw new ShapeException($"{this}: the losses have shape {dx.Sample.Prepend(dx.Count)}, their gradient {dLosses.Sample.Prepend(dLosses.Count)}");
+            throw new ShapeException($"{this}: the losses have shape {dx.Sample.Prepend(dx.Count)}, their gradient "
+                + $"{dLosses.Sample.Prepend(dLosses.Count)}");
         TakeGradient();
         for (int i = 0; i < dx.Values.Length; i++) dx.Values[i] *= dLosses.Values[i];
         return dx;

@@ -41,7 +41,8 @@ public abstract class Loss : Module
     /// reduced.</exception>
     public Batch Backward()
     {
-        if (Reduction == Reduction.None) throw new InvalidOperationException($"{this}: without a reduction, Backward needs a gradient for every loss");
+        if (Reduction == Reduction.None) throw new InvalidOperationException($"{this}: without a reduction, Backward needs a gradient for "
+            + "every loss");
         return TakeGradient();
     }
 

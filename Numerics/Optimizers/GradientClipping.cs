@@ -32,7 +32,8 @@ public static class GradientClipping
         double norm = normType == 1 || double.IsPositiveInfinity(normType) ? sum : normType == 2 ? Math.Sqrt(sum)
             : Math.Pow(sum, 1 / normType);
         if (errorIfNonfinite && !double.IsFinite(norm))
-            throw new ArithmeticException($"the gradients' norm is {norm}, and nothing finite can be made of them: lower the learning rate, or look for the first NaN");
+            throw new ArithmeticException($"the gradients' norm is {norm}, and nothing finite can be made of them: lower the learning "
+                + "rate, or look for the first NaN");
         double factor = maxNorm / (norm + 1e-6);
         if (factor >= 1) return norm;
         for (int i = 0; i < all.Count; i++)

@@ -107,7 +107,8 @@ public sealed class OneCycleLR : LRScheduler
     {
         if (epoch > totalSteps) throw new InvalidOperationException($"step {epoch} of a cycle of {totalSteps}: the cycle is over");
         if (Optimizer.ParameterGroups.Count != maxRates.Length)
-            throw new InvalidOperationException($"the cycle was made for {maxRates.Length} groups, and the optimizer has {Optimizer.ParameterGroups.Count}: add groups before the schedule");
+            throw new InvalidOperationException($"the cycle was made for {maxRates.Length} groups, and the optimizer has "
+                + $"{Optimizer.ParameterGroups.Count}: add groups before the schedule");
     }
 
     /// <summary>The step at which a phase ends, which may lie between two.</summary>

@@ -130,7 +130,8 @@ public abstract class Optimizer : IStateful
             if (isNew) group.RequireFor(GetType().Name, defaults);
             for (int i = 0; i < group.Parameters.Count; i++)
                 if (!places.TryAdd(group.Parameters[i], g))
-                    throw new ArgumentException($"parameter {i} of group {g}, of shape {group.Parameters[i].Value.Shape}, is in group {places[group.Parameters[i]]} too: "
+                    throw new ArgumentException($"parameter {i} of group {g}, of shape {group.Parameters[i].Value.Shape}, is in group "
+                        + $"{places[group.Parameters[i]]} too: "
                         + "a parameter has one rate");
         }
         if (places.Count == 0) throw new ArgumentException("an optimizer needs at least one parameter, got none");

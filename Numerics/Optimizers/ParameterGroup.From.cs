@@ -42,7 +42,8 @@ public sealed partial class ParameterGroup
             if (key == "betas") group.Betas = PairOf(value);
             else if (Single.FirstOrDefault(hyper => hyper.Key() == key, (Hyper)(-1)) is var known and >= 0) group[known] =
                 NumberOf(key, value);
-            else throw new ArgumentException($"a parameter group has no '{key}'; it may have params, betas, {string.Join(", ", Single.Select(hyper => hyper.Key()))}");
+            else throw new ArgumentException($"a parameter group has no '{key}'; it may have params, betas, "
+                + $"{string.Join(", ", Single.Select(hyper => hyper.Key()))}");
         }
         return group;
     }

@@ -27,7 +27,8 @@ public sealed partial class ParameterGroup
         for (int i = 0; i < own.Length; i++)
         {
             if (own[i] is null) throw new ArgumentException($"parameter {i} of the group is null", nameof(parameters));
-            if (!seen.Add(own[i])) throw new ArgumentException($"parameter {i} of the group, of shape {own[i].Value.Shape}, is in it twice: name it once", nameof(parameters));
+            if (!seen.Add(own[i])) throw new ArgumentException($"parameter {i} of the group, of shape {own[i].Value.Shape}, is in it "
+                + "twice: name it once", nameof(parameters));
         }
         Parameters = own;
         if (lr is { } rate) LearningRate = rate;
@@ -90,11 +91,13 @@ public sealed partial class ParameterGroup
     /// <summary>Fails, changing nothing, unless an optimizer of this name and these defaults can take the group.</summary>
     internal void RequireFor(string optimizer, IReadOnlyList<(Hyper Hyper, double? Value)> defaults)
     {
-        if (owner is not null) throw new ArgumentException($"the group belongs to an optimizer already, {owner}: make another group of its parameters");
+        if (owner is not null) throw new ArgumentException($"the group belongs to an optimizer already, {owner}: make another group of "
+            + "its parameters");
         for (var hyper = (Hyper)0; (int)hyper < Hypers.Count; hyper++)
             if (Has(hyper) && !defaults.Any(known => known.Hyper == hyper)) throw new ArgumentException(Foreign(hyper, optimizer));
         foreach (var (hyper, value) in defaults)
-            if (!Has(hyper) && value is null) throw new ArgumentException($"the group has no {hyper.Name()} and {optimizer} has none to give it: say one of them");
+            if (!Has(hyper) && value is null) throw new ArgumentException($"the group has no {hyper.Name()} and {optimizer} has none to "
+                + "give it: say one of them");
         if (Given(Hyper.Nesterov) != 0 && (Given(Hyper.Momentum) == 0 || Given(Hyper.Dampening) != 0))
             throw new ArgumentException("Nesterov momentum requires a momentum and zero dampening");
 

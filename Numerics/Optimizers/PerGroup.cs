@@ -21,7 +21,8 @@ public sealed class PerGroup
     internal double[] For(int groups, string name)
     {
         double[] each = values is [var one] ? [.. Enumerable.Repeat(one, groups)] : [.. values];
-        if (each.Length != groups) throw new ArgumentException($"{name} is one number or one for each of {groups} groups, got {each.Length}", name);
+        if (each.Length != groups) throw new ArgumentException($"{name} is one number or one for each of {groups} groups, got "
+            + $"{each.Length}", name);
         foreach (double value in each) Require.AtLeastZero(value, name);
         return each;
     }

@@ -70,7 +70,8 @@ public sealed class ReduceLROnPlateau : IStateful
     {
         var groups = optimizer.ParameterGroups;
         if (groups.Count != minRates.Length)
-            throw new InvalidOperationException($"the schedule was made for {minRates.Length} groups, and the optimizer has {groups.Count}: add groups before the schedule");
+            throw new InvalidOperationException($"the schedule was made for {minRates.Length} groups, and the optimizer has "
+                + $"{groups.Count}: add groups before the schedule");
         steps++;
         bool better = (mode, thresholdMode) switch
         {

@@ -25,11 +25,14 @@ public sealed class SequentialLR : LRScheduler
         for (int i = 0; i < this.schedulers.Length; i++)
         {
             ArgumentNullException.ThrowIfNull(this.schedulers[i], nameof(schedulers));
-            if (this.schedulers[i].Optimizer != optimizer) throw new ArgumentException($"schedule {i} of the sequence is of another optimizer: make all of them of one", nameof(schedulers));
-            if (this.schedulers[i] is SequentialLR) throw new ArgumentException($"schedule {i} of the sequence is a sequence itself: name its schedules in this one", nameof(schedulers));
+            if (this.schedulers[i].Optimizer != optimizer) throw new ArgumentException($"schedule {i} of the sequence is of another "
+                + "optimizer: make all of them of one", nameof(schedulers));
+            if (this.schedulers[i] is SequentialLR) throw new ArgumentException($"schedule {i} of the sequence is a sequence itself: name "
+                + "its schedules in this one", nameof(schedulers));
         }
         if (this.milestones.Length != this.schedulers.Length - 1)
-            throw new ArgumentException($"{this.schedulers.Length} schedules have {this.schedulers.Length - 1} milestones between them, got {this.milestones.Length}", nameof(milestones));
+            throw new ArgumentException($"{this.schedulers.Length} schedules have {this.schedulers.Length - 1} milestones between them, "
+                + $"got {this.milestones.Length}", nameof(milestones));
         for (int i = 0; i < this.milestones.Length; i++)
             if (this.milestones[i] <= (i == 0 ? 0 : this.milestones[i - 1]))
                 throw new ArgumentOutOfRangeException(nameof(milestones), this.milestones[i],

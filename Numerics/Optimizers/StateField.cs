@@ -57,10 +57,12 @@ internal sealed record StateField(string Name, Func<StateEntry> Get, Func<StateE
         for (int i = 0; i < wanted.Length; i++)
         {
             if (i >= state.Entries.Count) throw Wrong($"it ends after {i} entries, before '{wanted[i].Name}'");
-            if (state.Entries[i].Name != wanted[i].Name) throw Wrong($"entry {i} is '{state.Entries[i].Name}' where '{wanted[i].Name}' belongs");
+            if (state.Entries[i].Name != wanted[i].Name) throw Wrong($"entry {i} is '{state.Entries[i].Name}' where "
+                + $"'{wanted[i].Name}' belongs");
             if (wanted[i].Fault(state.Entries[i]) is { } fault) throw Wrong($"'{wanted[i].Name}' {fault}");
         }
-        if (state.Entries.Count > wanted.Length) throw Wrong($"it goes on with '{state.Entries[wanted.Length].Name}' after its {wanted.Length} entries");
+        if (state.Entries.Count > wanted.Length) throw Wrong($"it goes on with '{state.Entries[wanted.Length].Name}' after its "
+            + $"{wanted.Length} entries");
         for (int i = 0; i < wanted.Length; i++) wanted[i].Set(state.Entries[i]);
 
         OnnxLeNetException Wrong(string what) =>

@@ -97,7 +97,8 @@ internal static class ForeignFormat
         if (head.TrimStart(" \t\r\n"u8).StartsWith("{"u8))
         {
             return file.EndsWith(".index.json", StringComparison.Ordinal)
-                ? $"{file} is the list of the parts of a large model, not the weights: name a part, such as model-00001-of-00002.safetensors"
+                ? $"{file} is the list of the parts of a large model, not the weights: name a part, such as "
+                    + "model-00001-of-00002.safetensors"
                 : $"{file} is a JSON text, not a model";
         }
         if (head is [0x80, >= 2 and <= 5, ..] && !LegacyPyTorchFile.IsOne(head))

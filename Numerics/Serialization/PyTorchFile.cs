@@ -45,7 +45,8 @@ public static class PyTorchFile
         ArgumentNullException.ThrowIfNull(state);
         long size = state.Sum(entry => StoredElements.SizeOf(entry.Value) + 2 * StoredZipWriter.Alignment + 100L);
         if (size > Array.MaxLength - 2 * MostPickle || state.Count > MostTensors)
-            throw new DataException($"the state dict has {state.Count} tensors of {size} bytes; one file takes {MostTensors} of {Array.MaxLength - 2 * MostPickle}");
+            throw new DataException($"the state dict has {state.Count} tensors of {size} bytes; one file takes {MostTensors} of "
+                + $"{Array.MaxLength - 2 * MostPickle}");
         foreach (var (name, tensor) in state)
         {
             if (StatePickle.ClassOf(StoredElements.TypeOf(tensor)) is null)
@@ -54,7 +55,8 @@ public static class PyTorchFile
         }
         using var writer = new PickleWriter();
         byte[] pickle = writer.Write(state);
-        if (pickle.Length > MostPickle) throw new DataException($"the state dict's names and shapes take {pickle.Length} bytes, at most {MostPickle} are written");
+        if (pickle.Length > MostPickle) throw new DataException($"the state dict's names and shapes take {pickle.Length} bytes, at most "
+            + $"{MostPickle} are written");
         using var zip = new StoredZipWriter();
         // The folder is what torch.save names it when it is not given a path: the bytes do not depend on the file's name.
         zip.Add("archive/data.pkl", pickle);

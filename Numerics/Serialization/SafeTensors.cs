@@ -63,8 +63,10 @@ public static class SafeTensors
         }
         byte[] header = Header(state, places, metadata);
         int padded = (header.Length + 7) / 8 * 8;
-        if (padded > SafeTensorsHeader.MostBytes) throw new DataException($"the names take {header.Length} bytes, the format's limit is {SafeTensorsHeader.MostBytes}");
-        if (8 + padded + size > Array.MaxLength) throw new DataException($"the state dict takes {size} bytes, more than one file of at most {Array.MaxLength} holds");
+        if (padded > SafeTensorsHeader.MostBytes) throw new DataException($"the names take {header.Length} bytes, the format's limit is "
+            + $"{SafeTensorsHeader.MostBytes}");
+        if (8 + padded + size > Array.MaxLength) throw new DataException($"the state dict takes {size} bytes, more than one file of at "
+            + $"most {Array.MaxLength} holds");
 
         var bytes = new byte[8 + padded + size];
         BinaryPrimitives.WriteUInt64LittleEndian(bytes, (ulong)padded);
@@ -115,7 +117,8 @@ public static class SafeTensors
             }
             foreach (var (name, tensor) in state)
             {
-                if (name == SafeTensorsHeader.MetadataName) throw new DataException($"no tensor can have the name {name} in a safetensors file");
+                if (name == SafeTensorsHeader.MetadataName) throw new DataException($"no tensor can have the name {name} in a "
+                    + "safetensors file");
                 json.WriteStartObject(StateFile.Encode(name));
                 json.WriteString("dtype", StoredElements.TypeOf(tensor).ToString());
                 json.WriteStartArray("shape");

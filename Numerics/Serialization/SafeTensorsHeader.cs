@@ -41,12 +41,16 @@ internal sealed class SafeTensorsHeader
     /// <summary>Reads and checks it against the whole file.</summary>
     public static SafeTensorsHeader Parse(ReadOnlyMemory<byte> bytes, string file)
     {
-        if (bytes.Length < 8) throw new DataException($"{file} is no safetensors file: it has {bytes.Length} bytes, the header's length alone takes 8");
+        if (bytes.Length < 8) throw new DataException($"{file} is no safetensors file: it has {bytes.Length} bytes, the header's length "
+            + "alone takes 8");
         ulong length = BinaryPrimitives.ReadUInt64LittleEndian(bytes.Span);
-        if (length > MostBytes) throw new DataException($"{file} is no safetensors file: its header would have {length} bytes, the format's limit is {MostBytes}");
-        if (length > (ulong)bytes.Length - 8) throw new DataException($"{file} is cut short: its header has {length} bytes, behind its length are {bytes.Length - 8}");
+        if (length > MostBytes) throw new DataException($"{file} is no safetensors file: its header would have {length} bytes, the "
+            + $"format's limit is {MostBytes}");
+        if (length > (ulong)bytes.Length - 8) throw new DataException($"{file} is cut short: its header has {length} bytes, behind its "
+            + $"length are {bytes.Length - 8}");
         var json = bytes.Slice(8, (int)length);
-        if (json.Length == 0 || json.Span[0] != '{') throw new DataException($"{file} is no safetensors file: its header does not begin with '{{'");
+        if (json.Length == 0 || json.Span[0] != '{') throw new DataException($"{file} is no safetensors file: its header does not "
+            + $"begin with '{{'");
         var header = new SafeTensorsHeader(file, 8 + json.Length);
         try
         {
@@ -68,11 +72,13 @@ internal sealed class SafeTensorsHeader
 
     private void ReadMetadata(JsonElement value)
     {
-        if (value.ValueKind != JsonValueKind.Object) throw new DataException($"{File}: {MetadataName} is {value.ValueKind}, expected an object of texts");
+        if (value.ValueKind != JsonValueKind.Object) throw new DataException($"{File}: {MetadataName} is {value.ValueKind}, expected an "
+            + "object of texts");
         foreach (var property in value.EnumerateObject())
         {
             if (property.Value.ValueKind != JsonValueKind.String)
-                throw new DataException($"{File}: {MetadataName} {StateFile.Quote(property.Name)} is {property.Value.ValueKind}, expected a text");
+                throw new DataException($"{File}: {MetadataName} {StateFile.Quote(property.Name)} is {property.Value.ValueKind}, "
+                    + "expected a text");
             Metadata.Add(property.Name, property.Value.GetString()!);
         }
     }
@@ -97,7 +103,8 @@ internal sealed class SafeTensorsHeader
         if (begin < 0 || end < begin || end > most)
             throw new DataException($"{where} lies at [{begin}, {end}], the file's data are [0, {most}]: cut short or damaged");
         long size = (long)shape.Value.Count * StoredElements.SizeOf(type.Value);
-        if (end - begin != size) throw new DataException($"{where}: {type} {shape} takes {size} bytes, data_offsets [{begin}, {end}] are {end - begin}");
+        if (end - begin != size) throw new DataException($"{where}: {type} {shape} takes {size} bytes, data_offsets [{begin}, {end}] are "
+            + $"{end - begin}");
         return new Entry(name, type.Value, shape.Value, DataStart + (int)begin, DataStart + (int)end);
     }
 
@@ -106,12 +113,14 @@ internal sealed class SafeTensorsHeader
         string text = value.ValueKind == JsonValueKind.String ? value.GetString()! : value.ValueKind.ToString();
         foreach (var type in Enum.GetValues<StoredType>())
             if (text == type.ToString()) return type;
-        throw new DataException($"{where} has elements of {StateFile.Quote(text)}; read are {string.Join(", ", Enum.GetNames<StoredType>())}");
+        throw new DataException($"{where} has elements of {StateFile.Quote(text)}; read are "
+            + $"{string.Join(", ", Enum.GetNames<StoredType>())}");
     }
 
     private static long[] ReadIntegers(JsonElement value, string field, string where)
     {
-        if (value.ValueKind != JsonValueKind.Array) throw new DataException($"{where}: {field} is {value.ValueKind}, expected an array of integers");
+        if (value.ValueKind != JsonValueKind.Array) throw new DataException($"{where}: {field} is {value.ValueKind}, expected an array "
+            + "of integers");
         var integers = new long[value.GetArrayLength()];
         int i = 0;
         foreach (var element in value.EnumerateArray())
@@ -126,7 +135,8 @@ internal sealed class SafeTensorsHeader
         foreach (var entry in Entries.OrderBy(e => e.Begin).ThenBy(e => e.End))
         {
             if (entry.Begin != end)
-                throw new DataException($"{File}: {StateFile.Quote(entry.Name)} begins at {entry.Begin - DataStart}, the tensor before it ends at {end - DataStart}: "
+                throw new DataException($"{File}: {StateFile.Quote(entry.Name)} begins at {entry.Begin - DataStart}, the tensor before it "
+                    + $"ends at {end - DataStart}: "
                     + (entry.Begin < end ? "they overlap" : "there is a hole"));
             end = entry.End;
         }

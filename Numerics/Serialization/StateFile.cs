@@ -65,7 +65,8 @@ internal static class StateFile
     /// <exception cref="DataException">Too many axes, a size out of range, or more elements than an array holds.</exception>
     public static Shape Shape(ReadOnlySpan<long> sizes, string where)
     {
-        if (sizes.Length > StoredElements.MostAxes) throw new DataException($"{where} has {sizes.Length} axes, at most {StoredElements.MostAxes} are read");
+        if (sizes.Length > StoredElements.MostAxes) throw new DataException($"{where} has {sizes.Length} axes, at most "
+            + $"{StoredElements.MostAxes} are read");
         var narrow = new int[sizes.Length];
         for (int axis = 0; axis < narrow.Length; axis++)
         {

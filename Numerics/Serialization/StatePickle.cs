@@ -89,7 +89,8 @@ internal sealed class StatePickle(string file) : IPickleMeaning
         // Where it lay, the fourth, is no matter: its bytes are in the file. The length is checked against them when they are read.
         if (reference is not PickleTuple { Items: ["storage", PickleGlobal type, string key, _, long count, .. { Length: <= 1 } view] })
             throw Error($"it refers to {PickleValue.Describe(reference)}, expected ('storage', type, key, place, length)");
-        if (key.Length is 0 or > 20 || !key.All(char.IsAsciiDigit)) throw Error($"a storage has the key {StateFile.Quote(key)}, expected a number");
+        if (key.Length is 0 or > 20 || !key.All(char.IsAsciiDigit)) throw Error($"a storage has the key {StateFile.Quote(key)}, "
+            + "expected a number");
         StorageClasses.TryAdd(key, type.Name);
         if (view is [var part] && part != PickleValue.None)
             return new PickleOpaque(null, What: "a tensor over a part of another storage, as before PyTorch 0.4");
@@ -174,7 +175,8 @@ internal sealed class StatePickle(string file) : IPickleMeaning
 
     private long[] Integers(PickleTuple tuple)
     {
-        if (tuple.Items.Length > StoredElements.MostAxes) throw Error($"a tensor has {tuple.Items.Length} axes, at most {StoredElements.MostAxes} are read");
+        if (tuple.Items.Length > StoredElements.MostAxes) throw Error($"a tensor has {tuple.Items.Length} axes, at most "
+            + $"{StoredElements.MostAxes} are read");
         return Array.ConvertAll(tuple.Items, item =>
             item is long value ? value : throw Error($"a tensor's size or stride is {PickleValue.Describe(item)}, expected an integer"));
     }

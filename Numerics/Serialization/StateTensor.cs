@@ -72,7 +72,8 @@ public sealed class StateTensor
     public static StateTensor Of(Shape shape, long[] data, ElementType type = ElementType.Int64)
     {
         ArgumentNullException.ThrowIfNull(data);
-        if (data.Length != shape.Count) throw new ShapeException($"a tensor of shape {shape} has {shape.Count} elements, got an array of {data.Length}");
+        if (data.Length != shape.Count) throw new ShapeException($"a tensor of shape {shape} has {shape.Count} elements, got an array of "
+            + $"{data.Length}");
         if (type == ElementType.Float32 || !Enum.IsDefined(type))
             throw new DataException($"integers cannot be elements of {type}: pass an integer's type, or a Tensor");
         return new StateTensor(type, shape, data);

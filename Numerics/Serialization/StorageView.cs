@@ -25,7 +25,8 @@ internal sealed class StorageView(Func<string, ReadOnlyMemory<byte>> bytesOf, st
         RequireInside(shape, tensor, where);
         taken += (long)StoredElements.SizeInMemory(tensor.Storage.Type) * shape.Count;
         if (taken > most)
-            throw new DataException($"{where}: the tensors up to this one take {taken} bytes, too many for a file of {fileLength}: they share or repeat its storages");
+            throw new DataException($"{where}: the tensors up to this one take {taken} bytes, too many for a file of {fileLength}: they "
+                + "share or repeat its storages");
 
         var storage = Storage(tensor.Storage, where);
         if (shape.Count == 0) return StoredElements.Decode(tensor.Storage.Type, shape, default, where, allowNonFinite);
@@ -39,26 +40,31 @@ internal sealed class StorageView(Func<string, ReadOnlyMemory<byte>> bytesOf, st
     {
         if (!storages.TryGetValue(storage.Key, out var found)) // so that its checksum is taken once
             storages.Add(storage.Key, found = (storage.Type, bytesOf(storage.Key)));
-        if (found.Type != storage.Type) throw new DataException($"{where}: its storage {storage.Key} is {found.Type} elsewhere and {storage.Type} here");
+        if (found.Type != storage.Type) throw new DataException($"{where}: its storage {storage.Key} is {found.Type} elsewhere and "
+            + $"{storage.Type} here");
         int size = StoredElements.SizeOf(storage.Type);
         if (storage.Count < 0 || storage.Count > int.MaxValue || storage.Count * size != found.Bytes.Length)
-            throw new DataException($"{where}: its storage {storage.Key} should have {storage.Count} {storage.Type}, the file has {found.Bytes.Length} bytes of it");
+            throw new DataException($"{where}: its storage {storage.Key} should have {storage.Count} {storage.Type}, the file has "
+                + $"{found.Bytes.Length} bytes of it");
         return found.Bytes;
     }
 
     private static void RequireInside(Shape shape, TensorReference tensor, string where)
     {
-        if (tensor.Strides.Length != shape.Rank) throw new DataException($"{where}: {shape} has {shape.Rank} axes, there are {tensor.Strides.Length} strides");
+        if (tensor.Strides.Length != shape.Rank) throw new DataException($"{where}: {shape} has {shape.Rank} axes, there are "
+            + $"{tensor.Strides.Length} strides");
         Int128 last = tensor.Offset;
         for (int axis = 0; axis < shape.Rank; axis++)
         {
-            if (tensor.Strides[axis] < 0) throw new DataException($"{where}: axis {axis} has the stride {tensor.Strides[axis]}, expected none below 0");
+            if (tensor.Strides[axis] < 0) throw new DataException($"{where}: axis {axis} has the stride {tensor.Strides[axis]}, expected "
+                + "none below 0");
             last += (Int128)tensor.Strides[axis] * Math.Max(0, shape[axis] - 1);
         }
         if ((long)shape.Count * StoredElements.SizeOf(tensor.Storage.Type) > Array.MaxLength)
             throw new DataException($"{where}: {shape} has more bytes than an array holds");
         if (tensor.Offset < 0 || (shape.Count > 0 && last >= tensor.Storage.Count))
-            throw new DataException($"{where}: {shape} from element {tensor.Offset} reaches to element {last}, its storage has {tensor.Storage.Count}");
+            throw new DataException($"{where}: {shape} from element {tensor.Offset} reaches to element {last}, its storage has "
+                + $"{tensor.Storage.Count}");
     }
 
     // The stride of an axis of one element is never used, and PyTorch does not keep it in order.

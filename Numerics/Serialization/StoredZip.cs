@@ -56,7 +56,8 @@ internal sealed class StoredZip
         if (!entries.TryGetValue(folder + name, out var entry)) throw Error($"it has no entry {StateFile.Quote(folder + name)}");
         var data = bytes.Slice(entry.Begin, entry.Length);
         uint crc = Crc32.Of(data.Span);
-        if (crc != entry.Crc) throw Error($"the entry {StateFile.Quote(entry.Name)} is damaged: its checksum is {crc:X8}, expected {entry.Crc:X8}");
+        if (crc != entry.Crc) throw Error($"the entry {StateFile.Quote(entry.Name)} is damaged: its checksum is {crc:X8}, expected "
+            + $"{entry.Crc:X8}");
         return data;
     }
 
@@ -73,7 +74,8 @@ internal sealed class StoredZip
         if (U32(last + 4) != 0 || U16(last + 8) != count) throw Error("it is a zip of several parts");
         long behind = last - ((long)begin + size);
         bool zip64 = behind == Zip64Size && U32(last - 20) == Zip64LocatorSignature;
-        if (behind != 0 && !zip64) throw Error($"its directory should lie at {begin} to {begin + (long)size}, its last record lies at {last}");
+        if (behind != 0 && !zip64) throw Error($"its directory should lie at {begin} to {begin + (long)size}, its last record "
+            + $"lies at {last}");
         return (count, (int)begin, (int)(begin + size));
     }
 
@@ -90,9 +92,11 @@ internal sealed class StoredZip
         at = next;
 
         if ((flags & 1) != 0) throw Error($"{where} is encrypted");
-        if (method != 0 || packed != length) throw Error($"{where} is compressed (method {method}, {packed} bytes for {length}); PyTorch stores entries as they are");
+        if (method != 0 || packed != length) throw Error($"{where} is compressed (method {method}, {packed} bytes for {length}); PyTorch "
+            + "stores entries as they are");
         if ((flags & ~(DescriptorFlag | Utf8Flag)) != 0) throw Error($"{where} has the flags 0x{flags:X4}, which PyTorch does not set");
-        if (header > directory - LocalSize || U32((int)header) != LocalSignature) throw Error($"{where} should begin at {header}, there is no entry there");
+        if (header > directory - LocalSize || U32((int)header) != LocalSignature) throw Error($"{where} should begin at {header}, there "
+            + "is no entry there");
 
         int local = (int)header;
         long begin = (long)local + LocalSize + U16(local + 26) + U16(local + 28);

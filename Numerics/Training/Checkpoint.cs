@@ -64,7 +64,8 @@ public sealed record Checkpoint(
     {
         var metadata = SafeTensors.ReadMetadata(path);
         if (!metadata.TryGetValue("format", out string? format) || format != Format)
-            throw new DataException($"{path} is no checkpoint of this program: its format is '{format ?? "not stated"}', expected '{Format}'");
+            throw new DataException($"{path} is no checkpoint of this program: its format is '{format ?? "not stated"}', expected "
+                + $"'{Format}'");
         var state = SafeTensors.Read(path, new StateReadOptions { AllowNonFinite = true });
         try
         {

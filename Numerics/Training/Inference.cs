@@ -68,7 +68,8 @@ public static class Inference
     internal static int RequireClassifier(Shape sample, Dataset data)
     {
         if (sample.Rank != 1 || sample[0] < data.Classes)
-            throw new ShapeException($"the data has labels 0 to {data.Classes - 1}, the network returns samples of shape {sample}: it needs "
+            throw new ShapeException($"the data has labels 0 to {data.Classes - 1}, the network returns samples of shape "
+                + $"{sample}: it needs "
                 + "an output for each class");
         return sample[0];
     }

@@ -59,7 +59,8 @@ public sealed class Predictor
         int samples = x.Length / Sample.Count;
         if (samples == 0 || x.Length != (long)samples * Sample.Count)
             throw new ShapeException($"samples of {Sample} have {Sample.Count} elements each, got {x.Length} in all");
-        if (y.Length != (long)samples * Outputs) throw new ShapeException($"{samples} samples have {samples}·{Outputs} outputs, got room for {y.Length}");
+        if (y.Length != (long)samples * Outputs) throw new ShapeException($"{samples} samples have {samples}·{Outputs} outputs, got room "
+            + $"for {y.Length}");
         if (network.Version != version) RequireSame();
         var call = Take();
         try
@@ -81,7 +82,8 @@ public sealed class Predictor
     private void RequireSame()
     {
         var now = Graph.Trace(network, Sample).Output.Sample;
-        throw new ShapeException($"the network has changed: it returns samples of {now}, when this predictor was made it returned {Output}: "
+        throw new ShapeException($"the network has changed: it returns samples of {now}, when this predictor was made it returned "
+            + $"{Output}: "
             + "make a new predictor");
     }
 

@@ -35,7 +35,8 @@ internal static class Float16Weights
         {
             rounded[i] = (Half)values[i];
             if (Half.IsInfinity(rounded[i]) && float.IsFinite(values[i]))
-                throw new OnnxException($"weight '{weight.Name}' has the element {values[i]:R}, float16 ends at {(float)Half.MaxValue}: export it as float32, or fold the batch normalization");
+                throw new OnnxException($"weight '{weight.Name}' has the element {values[i]:R}, float16 ends at {(float)Half.MaxValue}: "
+                    + "export it as float32, or fold the batch normalization");
         }
         return rounded;
     }

@@ -81,7 +81,8 @@ internal sealed class GraphWriter(string name, IEnumerable<string> layers, int o
         if (!names.Add(name)) throw new OnnxException($"two weights are named '{name}'");
         var tensor = new TensorProto { Name = name, DataType = (int)type };
         foreach (int size in dims) tensor.Dims.Add(size);
-        if (!BitConverter.IsLittleEndian) throw new PlatformNotSupportedException("weights are written as they lie in memory, which ONNX wants little-endian");
+        if (!BitConverter.IsLittleEndian) throw new PlatformNotSupportedException("weights are written as they lie in memory, which ONNX "
+            + "wants little-endian");
         tensor.RawData = ByteString.CopyFrom(data);
         Graph.Initializer.Add(tensor);
         return name;

@@ -112,6 +112,7 @@ public sealed class OnnxNodes
         string value => GraphWriter.Text(attribute.Name, value),
         int[] values => GraphWriter.Ints(attribute.Name, [.. values.Select(value => (long)value)]),
         long[] values => GraphWriter.Ints(attribute.Name, values),
-        var other => throw new ArgumentException($"attribute '{attribute.Name}' is a {other?.GetType().Name ?? "null"}: expected an integer, a float, a text, or integers"),
+        var other => throw new ArgumentException($"attribute '{attribute.Name}' is a {other?.GetType().Name ?? "null"}: expected an "
+            + "integer, a float, a text, or integers"),
     };
 }

@@ -79,7 +79,8 @@ internal static class ConstantFolder
             && dims.Aggregate(1.0, (n, d) => n * d) * sizeof(float) <= OnnxImporter.MemoryBudget)
             return Onnx.Constant.Repeated(name, value, [.. dims.Select(d => (int)d)]);
         if (repeated.Integers() is not [var number])
-            throw node.Refuse($"it makes the shape [{string.Join(", ", dims)}] of a value that is neither float nor integer, or too many of it");
+            throw node.Refuse($"it makes the shape [{string.Join(", ", dims)}] of a value that is neither float nor integer, or too "
+                + "many of it");
         if (dims.Any(d => d is < 0 or > MostNumbers) || dims.Aggregate(1L, (n, d) => Math.Min(n * d, MostNumbers + 1)) > MostNumbers)
             throw node.Refuse($"it makes the shape [{string.Join(", ", dims)}]; at most {MostNumbers} numbers are computed");
         int[] sizes = [.. dims.Select(d => (int)d)];
@@ -130,7 +131,8 @@ internal static class ConstantFolder
     private static Constant Transpose(NodeReader node, string name)
     {
         var x = Input(node, 0);
-        if (!x.IsFloat && x.Count > MostNumbers) throw node.Refuse($"it turns the constant {x} of type {x.Type}; at most {MostNumbers} numbers are computed, and weights are floats");
+        if (!x.IsFloat && x.Count > MostNumbers) throw node.Refuse($"it turns the constant {x} of type {x.Type}; at most {MostNumbers} "
+            + "numbers are computed, and weights are floats");
         long[] perm = node.Longs("perm") ?? [.. Enumerable.Range(0, x.Dims.Length).Reverse().Select(i => (long)i)];
         if (!perm.Order().SequenceEqual(Enumerable.Range(0, x.Dims.Length).Select(i => (long)i)))
             throw node.Refuse($"attribute 'perm' is [{string.Join(", ", perm)}] for the constant {x}");

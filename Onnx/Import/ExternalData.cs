@@ -44,11 +44,15 @@ internal static class ExternalData
                 string path = Path.Combine(folder, location);
                 long offset = Number(entries, "offset", 0, what), length = Number(entries, "length", count * bytes, what),
                     all = RandomAccess.GetLength(file);
-                if (length != count * bytes) throw new OnnxException($"{what} of shape [{string.Join(", ", tensor.Dims)}] needs {count * bytes} bytes, its place in another file has {length}");
-                if (offset > all - length) throw new OnnxException($"{what} lies at {offset} of {path}, which has {all} bytes: it needs {length} from there");
+                if (length != count * bytes) throw new OnnxException($"{what} of shape [{string.Join(", ", tensor.Dims)}] needs "
+                    + $"{count * bytes} bytes, its place in another file has {length}");
+                if (offset > all - length) throw new OnnxException($"{what} lies at {offset} of {path}, which has {all} bytes: it needs "
+                    + $"{length} from there");
                 read += length;
-                if (read > files.Values.Sum(RandomAccess.GetLength)) throw new OnnxException($"{what}: the weights together are larger than the files they lie in");
-                if (read > MostBytes) throw new OnnxException($"{what}: the weights together are larger than {MostBytes} bytes, the most that a model holds here");
+                if (read > files.Values.Sum(RandomAccess.GetLength)) throw new OnnxException($"{what}: the weights together are larger "
+                    + "than the files they lie in");
+                if (read > MostBytes) throw new OnnxException($"{what}: the weights together are larger than {MostBytes} bytes, the most "
+                    + "that a model holds here");
                 tensor.RawData = UnsafeByteOperations.UnsafeWrap(RegularFile.Read(file, offset, length, path));
                 tensor.ExternalData.Clear();
                 tensor.ClearDataLocation();

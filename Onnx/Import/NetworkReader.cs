@@ -41,11 +41,13 @@ internal sealed class NetworkReader
         proto = model.Graph;
         long opset = model.OpsetImport.Where(o => o.Domain is "" or "ai.onnx").Select(o => o.Version).FirstOrDefault(-1);
         if (opset is < OnnxImporter.OldestOpset or > OnnxImporter.NewestOpset)
-            throw new OnnxException($"the model uses {(opset < 0 ? "no standard operator set" : $"operator set {opset}")}; {OnnxImporter.OldestOpset} to {OnnxImporter.NewestOpset} are read");
+            throw new OnnxException($"the model uses {(opset < 0 ? "no standard operator set" : $"operator set {opset}")}; "
+                + $"{OnnxImporter.OldestOpset} to {OnnxImporter.NewestOpset} are read");
         var weights = proto.Initializer.Select(t => t.Name).ToHashSet();
         inputs = [.. proto.Input.Where(i => !weights.Contains(i.Name))];
         if (inputs.Count == 0 || proto.Output.Count == 0)
-            throw new OnnxException($"the graph has {inputs.Count} inputs and {proto.Output.Count} outputs; a network has at least one of each");
+            throw new OnnxException($"the graph has {inputs.Count} inputs and {proto.Output.Count} outputs; a network has at least "
+                + "one of each");
         foreach (var input in inputs) BeyondTensors.Require(input, "input");
         foreach (var output in proto.Output) BeyondTensors.Require(output, "output");
         var shapes = inputs.ConvertAll(SampleShape);
@@ -196,11 +198,13 @@ internal sealed class NetworkReader
             Leave(proto, null);
             return;
         }
-        if (endings.ContainsKey(x)) throw node.Refuse($"it takes what {ending[^1]} returns, which is no float any more; no layer computes with that");
+        if (endings.ContainsKey(x)) throw node.Refuse($"it takes what {ending[^1]} returns, which is no float any more; no layer "
+            + "computes with that");
         var layer = read(node);
         node.Done();
         if (layer.Inputs is null && node.Computed.Skip(1).Any())
-            throw node.Refuse($"it takes the computed values '{string.Join("' and '", node.Computed)}': this operator becomes a layer of one, "
+            throw node.Refuse($"it takes the computed values '{string.Join("' and '", node.Computed)}': this operator becomes a "
+                + "layer of one, "
                 + "and what else it takes is constant");
         RequireMemory(node, layer);
         layer = Shared(node, layer);
@@ -313,7 +317,8 @@ internal sealed class NetworkReader
                 throw node.Refuse($"with weight {weight}, numbers that stand in the file once and in the network often are {repeated:N0}; "
                     + $"that is more than {OnnxImporter.BudgetInWords}");
             if (shared && trains)
-                graph.Notes.Add($"weight '{weight.Name}' is that of {NodeReader.Label(weightsTaken[weight.Storage])} and of {NodeReader.Label(node.Node)}: "
+                graph.Notes.Add($"weight '{weight.Name}' is that of {NodeReader.Label(weightsTaken[weight.Storage])} and of "
+                    + $"{NodeReader.Label(node.Node)}: "
                     + "each layer has a copy, and training makes them differ");
         }
     }
@@ -323,7 +328,8 @@ internal sealed class NetworkReader
         foreach (var output in layer.Others.Select(other => other.Output).Prepend(layer.Output))
         {
             if (!OnnxImporter.Fits(output))
-                throw node.Refuse($"it returns samples of shape {output}, {output.Count:N0} numbers: a block of samples before and behind a layer "
+                throw node.Refuse($"it returns samples of shape {output}, {output.Count:N0} numbers: a block of samples before and "
+                    + "behind a layer "
                     + $"takes more than {OnnxImporter.BudgetInWords}");
         }
     }
@@ -348,7 +354,8 @@ internal sealed class NetworkReader
         if (output.Type?.TensorType?.Shape?.Dim is not { } dims || graph.Samples[output.Name] is not { } sample) return;
         if (dims.Count != sample.Rank + 1 || Enumerable.Range(0, sample.Rank)
             .Any(i => dims[i + 1].HasDimValue && dims[i + 1].DimValue != sample[i]))
-            throw new OnnxException($"the graph's output '{output.Name}' is declared as [{string.Join(", ", dims.Select(d => d.HasDimValue ? $"{d.DimValue}" : d.HasDimParam ? d.DimParam : "?"))}], "
+            throw new OnnxException($"the graph's output '{output.Name}' is declared as "
+                + $"[{string.Join(", ", dims.Select(d => d.HasDimValue ? $"{d.DimValue}" : d.HasDimParam ? d.DimParam : "?"))}], "
                 + $"its last node returns samples of shape {sample}");
     }
 
@@ -365,7 +372,8 @@ internal sealed class NetworkReader
         {
             var sample = new Shape([.. dims.Skip(1).Select(d => (int)d.DimValue)]);
             if (!OnnxImporter.Fits(sample))
-                throw new OnnxException($"input '{input.Name}' takes samples of shape {sample}, {sample.Count:N0} numbers: a block of them takes more than "
+                throw new OnnxException($"input '{input.Name}' takes samples of shape {sample}, {sample.Count:N0} numbers: a block of "
+                    + "them takes more than "
                     + OnnxImporter.BudgetInWords);
             return (sample, dims[0].HasDimValue ? dims[0].DimValue : null);
         }

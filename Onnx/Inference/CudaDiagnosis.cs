@@ -37,7 +37,8 @@ public sealed record CudaDiagnosis(IReadOnlyList<CudaPart> Parts, IReadOnlyList<
             Library("cuBLAS", Versioned("cublas", 13)),
             Library("cuBLASLt", Versioned("cublasLt", 13)),
             Library("cuRAND", Versioned("curand", 10)),
-            Library("cuDNN", Versioned("cudnn", 9), "install cuDNN 9 for CUDA 13: developer.nvidia.com/cudnn") with { OnlyForConvolutions = true },
+            Library("cuDNN", Versioned("cudnn", 9), "install cuDNN 9 for CUDA 13: "
+                + "developer.nvidia.com/cudnn") with { OnlyForConvolutions = true },
         ], gpus);
 
         CudaPart Library(string what, string file,

@@ -61,7 +61,8 @@ internal sealed class CudaMemory : IDisposable
         private CudaRuntime()
         {
             var name = CudaDiagnosis.Versioned("cudart", 13);
-            var path = NativeProbe.LoadedPath(name) ?? throw new MissingDeviceException($"the CUDA runtime ({name}) is not loaded: ONNX Runtime's CUDA provider brings it.");
+            var path = NativeProbe.LoadedPath(name) ?? throw new MissingDeviceException($"the CUDA runtime ({name}) is not loaded: ONNX "
+                + "Runtime's CUDA provider brings it.");
             var library = NativeLibrary.Load(path);
             SetDevice = Function<CudaSetDevice>("cudaSetDevice");
             Malloc = Function<CudaMalloc>("cudaMalloc");

@@ -90,7 +90,8 @@ public sealed class OrtBinding : IDisposable
         using var use = model.Enter();
         if (Interlocked.Exchange(ref running, 1) != 0)
         {
-            throw new InvalidOperationException($"{model.Source}: two threads run one binding, which has memory for one run: let each thread bind one.");
+            throw new InvalidOperationException($"{model.Source}: two threads run one binding, which has memory for one run: let each "
+                + "thread bind one.");
         }
         try
         {

@@ -110,7 +110,8 @@ public sealed partial class OrtModel
                     if (values.Length % plan.PieceSamples != 0)
                     {
                         throw new OnnxException(
-                            $"{Source}: output '{name}' has {values.Length} values for {plan.PieceSamples} samples, which is no row for each.");
+                            $"{Source}: output '{name}' has {values.Length} values for {plan.PieceSamples} samples, which is no "
+                                + "row for each.");
                     }
                     result.AddRange(values.AsSpan(0, values.Length / plan.PieceSamples * count));
                 }
@@ -217,7 +218,8 @@ public sealed partial class OrtModel
             try { plan = NewPlan(shape.ToArray()); }
             catch (OverflowException e)
             {
-                throw new OnnxException($"{Source}: input of shape [{string.Join(", ", shape.ToArray())}] has more values than can be counted.", e);
+                throw new OnnxException($"{Source}: input of shape [{string.Join(", ", shape.ToArray())}] has more values than can "
+                    + "be counted.", e);
             }
             Volatile.Write(ref lastPlan, plan);
         }

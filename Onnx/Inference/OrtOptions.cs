@@ -146,7 +146,8 @@ public sealed record OrtOptions
                     _ => null,
                 };
                 var instead = property is null ? "" : $" Set {property} for it.";
-                throw new OnnxException($"CUDA option '{key}' is not one of: {string.Join(", ", AllowedCudaOptions.Keys.Order())}.{instead}");
+                throw new OnnxException($"CUDA option '{key}' is not one of: "
+                    + $"{string.Join(", ", AllowedCudaOptions.Keys.Order())}.{instead}");
             }
             if (!allowed.Contains(value))
             {

@@ -60,7 +60,8 @@ public static class OrtRuntime
         var library = NativeProbe.Name("onnxruntime");
         return Reason(e) is { } reason
             ? $"ONNX Runtime's native library {library} does not load here: {reason}. Build for this kind of machine."
-            : $"ONNX Runtime's native library {library} is neither in {AppContext.BaseDirectory} nor in the system's folders. OnnxLeNet.Onnx brings the managed half only; "
+            : $"ONNX Runtime's native library {library} is neither in {AppContext.BaseDirectory} nor in the system's folders. "
+                + "OnnxLeNet.Onnx brings the managed half only; "
                 + "the application adds the native one as a package: `dotnet add package Microsoft.ML.OnnxRuntime` for the processor, "
                 + "Microsoft.ML.OnnxRuntime.Gpu.Linux or Microsoft.ML.OnnxRuntime.Gpu.Windows for an NVIDIA GPU.";
     }

@@ -51,7 +51,8 @@ internal static class OrtSession
             if (e.Message.Contains("fallback to CPU", StringComparison.Ordinal))
             {
                 hint = WithoutKernel(proto, source, options);
-                if (opset >= 22) hint += $" It is of opset {opset}, and from 22 on CUDA has no kernel for some: export with opset 21 or below.";
+                if (opset >= 22) hint += $" It is of opset {opset}, and from 22 on CUDA has no kernel for some: export with opset "
+                    + "21 or below.";
             }
             throw new OnnxException($"{source} cannot be run on device {options.Device}: {OnnxException.OneLine(e)}{hint}", e);
         }

@@ -130,13 +130,15 @@ internal static class Arithmetic
                 first = axis;
             }
             else if (constant.Count > 1 && !constant.Dims.SequenceEqual([(int)(node.Batch ?? 1), .. sample.Sizes]))
-                return (null, $"attribute 'broadcast' is 0, and the constant {constant} is not of the samples' shape {sample} behind an axis for these");
+                return (null, $"attribute 'broadcast' is 0, and the constant {constant} is not of the samples' shape {sample} behind an "
+                    + "axis for these");
         }
         string shape = $"the constant {constant} is broadcast with samples of shape {sample}";
         if (first < 0 || first + constant.Dims.Length > rank)
             return (null, $"{shape}, which gives them more axes: a layer keeps them as they are");
         if (first == 0 && constant.Dims[0] != 1)
-            return (null, $"the constant {constant} has a value of its own for each of {constant.Dims[0]} samples: a layer treats all alike");
+            return (null, $"the constant {constant} has a value of its own for each of {constant.Dims[0]} samples: a layer "
+                + "treats all alike");
         int[] sizes = [.. Enumerable.Repeat(1, sample.Rank)];
         for (int i = first == 0 ? 1 : 0; i < constant.Dims.Length; i++)
         {

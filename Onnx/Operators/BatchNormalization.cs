@@ -10,7 +10,8 @@ internal static class BatchNormalization
 {
     public static string Export(GraphWriter graph, string name, string x, BatchNorm layer)
     {
-        if (layer.RunningMean is null) throw new OnnxException($"{layer} cannot be exported: without running estimates it normalizes by the batch that comes, which ONNX's inference form does not");
+        if (layer.RunningMean is null) throw new OnnxException($"{layer} cannot be exported: without running estimates it normalizes by "
+            + "the batch that comes, which ONNX's inference form does not");
         var channels = new Shape(layer.NumFeatures);
         float[] ones = new float[layer.NumFeatures];
         Array.Fill(ones, 1);
@@ -119,7 +120,8 @@ internal static class BatchNormalization
                 ? $"it names more outputs than one, which in operator set {node.Opset} asks for training mode"
             : null;
         if (training is not null)
-            throw node.Refuse($"{training}: in training mode it normalizes by the batch and moves running estimates; only the inference form is read");
+            throw node.Refuse($"{training}: in training mode it normalizes by the batch and moves running estimates; only the inference "
+                + "form is read");
         node.RequireArity(5, "the running mean", "the running variance", "the batch's mean", "the batch's variance");
         bool perElement = node.Opset < 9 && node.HasAttribute("spatial") && !node.Flag("spatial");
         double epsilon = node.Decimal("epsilon", 1e-5f);
@@ -142,7 +144,8 @@ internal static class BatchNormalization
         node.Fill(layer.Bias!, Statistic(2));
         Fill(layer.RunningMean!, 3);
         Fill(layer.RunningVar!, 4);
-        if (layer.RunningVar!.Any(v => !(v >= 0))) throw node.Refuse($"weight '{node.Node.Input[4]}' holds a variance below 0, or one that is no number");
+        if (layer.RunningVar!.Any(v => !(v >= 0))) throw node.Refuse($"weight '{node.Node.Input[4]}' holds a variance below 0, or one "
+            + "that is no number");
         if (x.Rank == 1 || (x.Rank <= 3 && !perElement)) return new ImportedLayer(x, layer);
         Module rows = perElement ? new Numerics.Flatten() : new Numerics.Reshape(new Shape(x[0], x.Count / x[0]));
         return new ImportedLayer(x, rows, layer, new Numerics.Reshape(x));

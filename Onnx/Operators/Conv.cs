@@ -74,7 +74,8 @@ internal static class Conv
     {
         node.RequireArity(3);
         var weight = node.Weight(1);
-        if (weight.Dims.Length is not (3 or 4)) throw node.Refuse($"weight {weight} has {weight.Dims.Length - 2} spatial axes; 1 and 2 are read");
+        if (weight.Dims.Length is not (3 or 4)) throw node.Refuse($"weight {weight} has {weight.Dims.Length - 2} spatial axes; 1 and "
+            + "2 are read");
         var bias = node.Has(2) ? node.Weight(2, rank: 1) : null;
         long groups = node.Int("group", 1);
         if (groups is < 1 or > int.MaxValue || groups * weight.Dims[1] > int.MaxValue) throw node.Refuse($"group is {groups}");

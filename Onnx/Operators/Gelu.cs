@@ -73,5 +73,6 @@ internal static class Gelu
     }
 
     private static OnnxException NoFormula(NodeReader node) =>
-        node.Refuse("it divides by √2 for an Erf, but what follows is not the formula of GELU, x·(erf(x/√2) + 1)·½, as which alone Erf is read");
+        node.Refuse("it divides by √2 for an Erf, but what follows is not the formula of GELU, x·(erf(x/√2) + 1)·½, as which alone "
+            + "Erf is read");
 }

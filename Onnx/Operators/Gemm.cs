@@ -43,7 +43,8 @@ internal static class Gemm
     {
         node.RequireArity(2);
         if (AveragePool.ImportMatrices(node) is { } means) return means;
-        if (node.Constant(0) is not null) throw node.Refuse($"its first input is the constant '{node.Node.Input[0]}': the samples would lie along the second axis");
+        if (node.Constant(0) is not null) throw node.Refuse($"its first input is the constant '{node.Node.Input[0]}': the samples would "
+            + "lie along the second axis");
         var weight = node.Weight(1, rank: 2);
         return Layer(node, weight.Transpose(weight.Name, [1, 0]), 1, null, 1);
     }

@@ -54,7 +54,8 @@ internal static class Joins
         {
             bool broadcast = node.Flag("broadcast");
             int axis = node.HasAttribute("axis") ? node.Axis("axis", 0, a.Rank + 1) : a.Rank - b.Rank;
-            if (!broadcast && a != b) throw node.Refuse($"attribute 'broadcast' is 0, and it takes samples of {a} and {b}: their shapes are equal");
+            if (!broadcast && a != b) throw node.Refuse($"attribute 'broadcast' is 0, and it takes samples of {a} and {b}: their "
+                + "shapes are equal");
             if (broadcast && axis == 0 && b.Rank < a.Rank)
             {
                 // The second's axes are the first's first ones: behind them it has 1.
@@ -64,7 +65,8 @@ internal static class Joins
             }
         }
         if (a.Rank != b.Rank)
-            throw node.Refuse($"it takes samples of {a} and {b}: axes are matched from the last one on, so that samples would meet another axis");
+            throw node.Refuse($"it takes samples of {a} and {b}: axes are matched from the last one on, so that samples would meet "
+                + "another axis");
         return new ImportedLayer(join.OutputShape([a, b]), join) { Inputs = [[left, right]] };
     }
 
@@ -79,7 +81,8 @@ internal static class Joins
         {
             var next = node.SampleOf(x[i + 1]);
             if (next.Rank != shape.Rank) throw node.Refuse($"it takes samples of {shape} and {next}: they have as many axes");
-            if (node.Opset < 8 && next != shape) throw node.Refuse($"it takes samples of {shape} and {next}: before operator set 8 their shapes are equal");
+            if (node.Opset < 8 && next != shape) throw node.Refuse($"it takes samples of {shape} and {next}: before operator set 8 their "
+                + "shapes are equal");
             shape = adds[i].OutputShape([shape, next]);
         }
         return new ImportedLayer(shape, adds) { Inputs = [.. adds.Select((_, i) => new[] { i == 0 ? x[0] : null, x[i + 1] })] };
@@ -102,7 +105,8 @@ internal static class Joins
     {
         node.RequireArity(int.MaxValue);
         string[] x = [.. node.Computed];
-        if (x.Length < node.Node.Input.Count) throw node.Refuse("one of its inputs is missing, or a constant: it takes values that are computed from the samples");
+        if (x.Length < node.Node.Input.Count) throw node.Refuse("one of its inputs is missing, or a constant: it takes values that are "
+            + "computed from the samples");
         return x;
     }
 

@@ -78,7 +78,8 @@ internal static class MaxPool
         bool Overlap(int kernel, int dilation, int stride, int output) => output > 1 && stride < dilation * (kernel - 1) + 1;
         bool overlap = Overlap(g.Kernel.H, g.Dilation.H, g.Stride.H, oH) || Overlap(g.Kernel.W, g.Dilation.W, g.Stride.W, oW);
         if (overlap && graph.Graph.Opset < 16)
-            throw new OnnxException($"{at.Name}: the windows of {layer} overlap, and opset {graph.Graph.Opset} cannot add up their gradients: write the training step for opset 16 or above");
+            throw new OnnxException($"{at.Name}: the windows of {layer} overlap, and opset {graph.Graph.Opset} cannot add up their "
+                + "gradients: write the training step for opset 16 or above");
         string places = graph.Graph.SecondOutput(at.Y, $"{at.Name}.places");
         string zeros;
         if (graph.Options.BatchSize is { } count) zeros = graph.Node("ConstantOfShape", $"{at.Name}.zeros",

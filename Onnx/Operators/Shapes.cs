@@ -43,7 +43,8 @@ internal static class Shapes
         bool zeroIsZero = node.Flag("allowzero");
         long[] target = node.Opset < 5 ? node.Longs("shape")
             ?? throw node.Refuse("attribute 'shape' is missing") : node.Constant(1)?.Integers()
-            ?? throw node.Refuse($"its shape '{(node.Has(1) ? node.Node.Input[1] : "")}' is no constant and does not follow from the input's");
+            ?? throw node.Refuse($"its shape '{(node.Has(1) ? node.Node.Input[1] : "")}' is no constant and does not follow from "
+                + "the input's");
         var x = node.Sample;
         if (target.Length == 0) throw node.Refuse("its shape has no axes");
         if (target.Count(d => d == -1) > 1 || target.Any(d => d < -1 && d != Constant.AnyBatch))
@@ -72,7 +73,8 @@ internal static class Shapes
         var x = node.Sample;
         var axes = Axes(node, x.Rank + 1) ?? [.. Enumerable.Range(1, x.Rank).Where(axis => x[axis - 1] == 1)];
         if (axes.Any(axis => axis == 0 || x[axis - 1] != 1))
-            throw node.Refuse($"it takes axes {string.Join(", ", axes)} off samples of shape {x}; only axes of size 1 behind the samples' can go");
+            throw node.Refuse($"it takes axes {string.Join(", ", axes)} off samples of shape {x}; only axes of size 1 behind the "
+                + "samples' can go");
         return Viewed(x, new Shape([.. Enumerable.Range(1, x.Rank).Where(axis => !axes.Contains(axis)).Select(axis => x[axis - 1])]));
     }
 
@@ -100,7 +102,8 @@ internal static class Shapes
         var x = node.Sample;
         long[] perm = node.Longs("perm") ?? [.. Enumerable.Range(0, x.Rank + 1).Reverse().Select(i => (long)i)];
         if (perm.Length != x.Rank + 1 || !perm.Order().SequenceEqual(Enumerable.Range(0, perm.Length).Select(i => (long)i)) || perm[0] != 0)
-            throw node.Refuse($"attribute 'perm' is [{string.Join(", ", perm)}], expected the {x.Rank + 1} axes of the input with the samples' axis 0 in front");
+            throw node.Refuse($"attribute 'perm' is [{string.Join(", ", perm)}], expected the {x.Rank + 1} axes of the input with the "
+                + "samples' axis 0 in front");
         if (perm.SequenceEqual(perm.Order())) return new ImportedLayer(x);
         var layer = new Permute([.. perm.Select(p => (int)p)]);
         return new ImportedLayer(layer.OutputShape(x), layer);

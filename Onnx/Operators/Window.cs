@@ -43,7 +43,8 @@ internal static class Window
             && Keeps(w, width, g.Kernel.W, g.Stride.W, g.Padding.W, g.PaddingEnd.W, g.Dilation.W)) return (g, true);
         Size2 end = (g.PaddingEnd.H + Math.Max(beyondH, 0), g.PaddingEnd.W + Math.Max(beyondW, 0));
         if (end.H >= g.Kernel.H || end.W >= g.Kernel.W)
-            throw new OnnxException($"{layer} cannot be exported for samples of shape {sample}: in ceil mode readers of ONNX differ on its output's size, and padding of {end} is no smaller than the kernel");
+            throw new OnnxException($"{layer} cannot be exported for samples of shape {sample}: in ceil mode readers of ONNX differ on "
+                + $"its output's size, and padding of {end} is no smaller than the kernel");
         return (new WindowGeometry(g.Kernel, g.Stride, g.Padding, g.Dilation, false, end), false);
     }
 
@@ -81,7 +82,8 @@ internal static class Window
     public static int SpatialAxes(NodeReader node, int most = 2)
     {
         int axes = node.Sample.Rank - 1;
-        if (axes < 1 || axes > most) throw node.Refuse($"its input has {Math.Max(axes, 0)} spatial axes, layers have 2; 1 is read as an image of height 1{(most == 3 ? ", 3 as two pools in turn" : "")}");
+        if (axes < 1 || axes > most) throw node.Refuse($"its input has {Math.Max(axes, 0)} spatial axes, layers have 2; 1 is read as an "
+            + $"image of height 1{(most == 3 ? ", 3 as two pools in turn" : "")}");
         return axes;
     }
 

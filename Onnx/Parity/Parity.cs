@@ -79,7 +79,8 @@ public static class Parity
         ArgumentNullException.ThrowIfNull(own);
         ArgumentNullException.ThrowIfNull(reference);
         if (own.Shape != reference.Shape || own.Shape.Rank != 2 || own.Shape.Count == 0)
-            throw new ShapeException($"{input}: the engine returned {own.Shape}, ONNX Runtime {reference.Shape}; both must be [rows, classes]");
+            throw new ShapeException($"{input}: the engine returned {own.Shape}, ONNX Runtime {reference.Shape}; both must be "
+                + "[rows, classes]");
         double maxAbs = 0, scale = 0;
         for (int i = 0; i < own.Data.Length; i++)
         {

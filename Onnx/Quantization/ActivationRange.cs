@@ -46,7 +46,8 @@ internal sealed record ActivationRange(float Min, float Max)
     {
         foreach (float value in values)
         {
-            if (!float.IsFinite(value)) throw new OnnxException("an activation is not a number or infinite: such a network cannot be quantized");
+            if (!float.IsFinite(value)) throw new OnnxException("an activation is not a number or infinite: such a network cannot "
+                + "be quantized");
             range = (Math.Min(range.Min, value), Math.Max(range.Max, value));
         }
     }

@@ -62,7 +62,8 @@ public static class OnnxQuantizer
 
         public void Run()
         {
-            if (!graph.Node.Any(IsQuantized)) throw new OnnxException("the network has no convolution or linear layer: there is nothing to quantize");
+            if (!graph.Node.Any(IsQuantized)) throw new OnnxException("the network has no convolution or linear layer: there is nothing "
+                + "to quantize");
             var nodes = graph.Node.ToList();
             CopySharedWeights(nodes);
             var feeding = nodes.Where(IsQuantized).Select(node => node.Input[0]).ToHashSet();

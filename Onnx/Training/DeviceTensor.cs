@@ -16,7 +16,8 @@ internal sealed class DeviceTensor<T> : IDisposable where T : unmanaged
     public DeviceTensor(OrtDevice device, TensorElementType type, long[] shape)
     {
         long count = shape.Aggregate(1L, (product, size) => checked(product * size));
-        if (count > Array.MaxLength) throw new OnnxException($"a tensor of shape [{string.Join(", ", shape)}] has more elements than an array holds");
+        if (count > Array.MaxLength) throw new OnnxException($"a tensor of shape [{string.Join(", ", shape)}] has more elements than an "
+            + "array holds");
         elements = GC.AllocateArray<T>((int)count, pinned: true);
         if (device.Type == OrtDeviceType.Cpu)
         {

@@ -11,7 +11,8 @@ internal static class LossGraph
     {
         bool classes = graph.Options.Loss == TrainingLoss.CrossEntropy;
         if (classes && output.Rank != 1)
-            throw new OnnxException($"cross-entropy takes rows of classes [N, classes], the network returns samples of shape {output}: choose the mean squared error");
+            throw new OnnxException($"cross-entropy takes rows of classes [N, classes], the network returns samples of shape {output}: "
+                + "choose the mean squared error");
         string name = classes ? TrainingNames.Labels : TrainingNames.Target;
         graph.Graph.Graph.Input.Add(classes ? graph.Batched(name, DataType.Int64) : graph.Batched(name, DataType.Float, output.Sizes));
         graph.CountSamples = () =>

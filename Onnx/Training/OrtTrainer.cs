@@ -48,7 +48,8 @@ public sealed class OrtTrainer : ITrainingSteps, IDisposable
         OutputSample = new Shape([.. model.Graph.Output.Single(o => o.Name == OnnxExporter.Output).Type.TensorType.Shape.Dim.Skip(1)
             .Select(dim => (int)dim.DimValue)]);
         if (options.CudaGraph && BatchSize is null)
-            throw new OnnxException($"{source} takes batches of any size, and a CUDA graph needs a fixed one: write the training step for one size, or set CudaGraph to false");
+            throw new OnnxException($"{source} takes batches of any size, and a CUDA graph needs a fixed one: write the training step for "
+                + "one size, or set CudaGraph to false");
         var layers = Graph.Trace(network, Sample).Nodes.Select(node => node.Layer).ToList();
         dropouts = [.. model.Graph.Input.Select(i => i.Name).Where(name => name.EndsWith(TrainingNames.Mask, StringComparison.Ordinal))
             .Zip(layers.OfType<Dropout>(), (mask, dropout) => (mask, dropout))];
@@ -233,7 +234,8 @@ public sealed class OrtTrainer : ITrainingSteps, IDisposable
             rates[g].ToDevice();
         }
         try { session.RunWithBinding(batch.RunOptions[current], batch.Bindings[current]); }
-        catch (OnnxRuntimeException error) { throw new OnnxException($"{source} failed on device {DeviceName}: {OnnxException.OneLine(error)}", error); }
+        catch (OnnxRuntimeException error) { throw new OnnxException($"{source} failed on device {DeviceName}: "
+            + $"{OnnxException.OneLine(error)}", error); }
         last = batch;
         batch.Loss.FromDevice();
         double loss = batch.Loss.Elements[0];
@@ -270,7 +272,8 @@ public sealed class OrtTrainer : ITrainingSteps, IDisposable
     {
         var state = optimizer.State().Entries.ToDictionary(entry => entry.Name);
         long[] steps = [.. layout.Indices.Select(i => ((CountEntry)state[$"state.{i}.step"]).Value).Distinct()];
-        if (steps.Length > 1) throw new OnnxException($"the optimizer's parameters have {string.Join(" and ", steps.Order())} steps behind them: a training step counts them together");
+        if (steps.Length > 1) throw new OnnxException($"the optimizer's parameters have {string.Join(" and ", steps.Order())} steps "
+            + "behind them: a training step counts them together");
         var set = sets[current];
         foreach (var tensor in layout.Tensors)
         {
@@ -350,14 +353,16 @@ public sealed class OrtTrainer : ITrainingSteps, IDisposable
     {
         ObjectDisposedException.ThrowIf(disposed, this);
         if (samples < 1 || (BatchSize is { } only && samples != only))
-            throw new OnnxException($"{source}: a batch of {samples} samples came, expected {(BatchSize is { } size ? $"{size}: the step is written for this size alone; write it without one for any" : "1 or more")}");
+            throw new OnnxException($"{source}: a batch of {samples} samples came, expected "
+                + $"{(BatchSize is { } size ? $"{size}: the step is written for this size alone; write it without one for any" : "1 or more")}");
         if (!batches.TryGetValue(samples, out var batch)) batches.Add(samples, batch = new BoundBatch(this, samples));
         return batch;
     }
 
     private void RequireLoss(TrainingLoss loss)
     {
-        if (Loss != loss) throw new OnnxException($"{source} makes the {Loss} small: give it {(Loss == TrainingLoss.CrossEntropy ? "labels" : "targets")}");
+        if (Loss != loss) throw new OnnxException($"{source} makes the {Loss} small: give it "
+            + $"{(Loss == TrainingLoss.CrossEntropy ? "labels" : "targets")}");
     }
 
     private void RequireLabels(ReadOnlySpan<long> labels)
@@ -366,7 +371,8 @@ public sealed class OrtTrainer : ITrainingSteps, IDisposable
         for (int n = 0; n < labels.Length; n++)
         {
             if ((ulong)labels[n] >= (ulong)classes && labels[n] != ClassLoss.DefaultIgnoreIndex)
-                throw new OnnxException($"label {n} is {labels[n]}, the classes are 0 to {classes - 1} ({ClassLoss.DefaultIgnoreIndex} leaves a sample out)");
+                throw new OnnxException($"label {n} is {labels[n]}, the classes are 0 to {classes - 1} ({ClassLoss.DefaultIgnoreIndex} "
+                    + "leaves a sample out)");
         }
     }
 
@@ -378,30 +384,36 @@ public sealed class OrtTrainer : ITrainingSteps, IDisposable
             || !metadata.TryGetValue(TrainingNames.Groups, out string? groups)
             || !metadata.ContainsKey(TrainingNames.LossKind))
             throw new OnnxException($"{source} is no training step: export one with --training");
-        if (kind != layout.Optimizer) throw new OnnxException($"{source} is a training step of {kind}, the optimizer is {layout.Optimizer}");
+        if (kind != layout.Optimizer) throw new OnnxException($"{source} is a training step of {kind}, the optimizer is "
+            + $"{layout.Optimizer}");
         var inputs = model.Graph.Input.ToDictionary(input => input.Name, Shape);
         foreach (var tensor in layout.Tensors)
         {
             string expected = tensor.Shape.ToString();
             if (!inputs.TryGetValue(tensor.Name, out string? shape))
                 throw new OnnxException($"{source} is a training step of another network: it has no '{tensor.Name}' {expected}");
-            if (shape != expected) throw new OnnxException($"{source} is a training step of another network: its '{tensor.Name}' is {shape}, the network's {expected}");
+            if (shape != expected) throw new OnnxException($"{source} is a training step of another network: its '{tensor.Name}' is "
+                + $"{shape}, the network's {expected}");
         }
         var known = layout.Tensors.Select(tensor => tensor.Name).Concat(layout.LearningRates.Select(rate => rate.Name)).ToHashSet();
         if (inputs.Keys.FirstOrDefault(name => !known.Contains(name)
             && name is not (OnnxExporter.Input or TrainingNames.Labels or TrainingNames.Target)
             && !name.EndsWith(TrainingNames.Mask, StringComparison.Ordinal)) is { } extra)
-            throw new OnnxException($"{source} is a training step of another network or optimizer: it takes '{extra}', which these have not");
-        if (groups != layout.Groups) throw new OnnxException($"{source} is a training step of {kind} with {groups}, the optimizer has {layout.Groups}");
+            throw new OnnxException($"{source} is a training step of another network or optimizer: it takes '{extra}', which "
+                + "these have not");
+        if (groups != layout.Groups) throw new OnnxException($"{source} is a training step of {kind} with {groups}, the optimizer has "
+            + $"{layout.Groups}");
         Dictionary<string, string>? result;
         try { result = JsonSerializer.Deserialize(updated, TrainingJson.Default.DictionaryStringString); }
-        catch (JsonException error) { throw new OnnxException($"{source} is damaged: its '{TrainingNames.Updates}' is no JSON object: {error.Message}", error); }
+        catch (JsonException error) { throw new OnnxException($"{source} is damaged: its '{TrainingNames.Updates}' is no JSON object: "
+            + $"{error.Message}", error); }
         var replaced = layout.Tensors.Where(tensor => tensor.Parameter is null || layout.Trained.Contains(tensor.Parameter))
             .Select(tensor => tensor.Name).ToHashSet();
         var outputs = model.Graph.Output.Select(output => output.Name).ToHashSet();
         if (result is null || !replaced.SetEquals(result.Values)
             || result.Keys.FirstOrDefault(output => !outputs.Contains(output)) is not null)
-            throw new OnnxException($"{source} is a training step of another network: it replaces {(result is null ? "nothing" : string.Join(", ", result.Values))}, expected {string.Join(", ", replaced)}");
+            throw new OnnxException($"{source} is a training step of another network: it replaces "
+                + $"{(result is null ? "nothing" : string.Join(", ", result.Values))}, expected {string.Join(", ", replaced)}");
         return result;
 
         static string Shape(ValueInfoProto value) =>

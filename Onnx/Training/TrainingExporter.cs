@@ -152,7 +152,8 @@ public static class TrainingExporter
             Shape[] samples = [.. node.Inputs.Select(value => value.Sample)];
             bool[] wanted = [.. node.Inputs.Select(value => needs[value.Index])];
             if (node.Layer is BatchNorm && written.Exists(other => other.Layer == node.Layer))
-                throw new OnnxException($"{node.Layer.Label} is called twice: its running estimates would move twice in a step, for which a "
+                throw new OnnxException($"{node.Layer.Label} is called twice: its running estimates would move twice in a step, "
+                    + "for which a "
                     + "training step has no form");
             string name = OnnxExporter.NameOf(graph.Graph, node.Layer, node.Name);
             string y = OnnxExporter.Form(node.Layer).WriteTraining is { } write
@@ -222,7 +223,8 @@ public static class TrainingExporter
     {
         var options = writer.Options;
         string loss = options.Loss == TrainingLoss.CrossEntropy ? nameof(CrossEntropyLoss) : nameof(MSELoss);
-        graph.DocString = $"A training step: forward, {loss}, backward and {layout.Optimizer}'s update. Every output X{TrainingNames.Next} is the next step's input X.";
+        graph.DocString = $"A training step: forward, {loss}, backward and {layout.Optimizer}'s update. Every output "
+            + $"X{TrainingNames.Next} is the next step's input X.";
         var model = WithHeader(graph, options.Opset);
         var clipping = new JsonObject();
         if (options.ClipNorm is { } norm) clipping["norm"] = norm;

@@ -54,7 +54,8 @@ internal sealed class TrainingLayout
             var parameters = new JsonArray();
             foreach (var parameter in group.Parameters)
             {
-                if (!names.TryGetValue(parameter, out string? name)) throw new OnnxException($"the optimizer has a parameter of shape {parameter.Value.Shape} that is not the network's: make it of the network's own parameters");
+                if (!names.TryGetValue(parameter, out string? name)) throw new OnnxException("the optimizer has a parameter of shape "
+                    + $"{parameter.Value.Shape} that is not the network's: make it of the network's own parameters");
                 places.Add(parameter, (places.Count, group));
                 parameters.Add((JsonNode)name);
             }
@@ -63,7 +64,8 @@ internal sealed class TrainingLayout
             groups.Add((JsonNode)described);
         }
         List<Parameter> trained = [.. names.Keys.Where(parameter => parameter.RequiresGrad && places.ContainsKey(parameter))];
-        if (trained.Count == 0) throw new OnnxException("there is nothing to train: the network has no parameters, or all of them are frozen");
+        if (trained.Count == 0) throw new OnnxException("there is nothing to train: the network has no parameters, or all of them "
+            + "are frozen");
         var tensors = names.Select(named => new TrainingTensor(named.Value, ElementType.Float32, named.Key.Value.Shape,
             Parameter: named.Key)).ToList();
         tensors.AddRange(network.NamedBuffers().Select(named =>

@@ -107,7 +107,8 @@ internal sealed class TrainingWriter
     {
         string output = Node(opType, input + TrainingNames.Next, inputs);
         if (output != input + TrainingNames.Next)
-            throw new OnnxException($"a layer is named '{input + TrainingNames.Next}', as what the step makes of '{input}' is: name it otherwise");
+            throw new OnnxException($"a layer is named '{input + TrainingNames.Next}', as what the step makes of '{input}' is: name "
+                + "it otherwise");
         Updates.Add((output, input));
     }
 

@@ -168,7 +168,8 @@ let run (setup: Setup) (peak: Peak) : JsonNode =
     line setup.Out ""
     line
         setup.Out
-        $"products, GFLOP/s (of convolutions: on columns, which the engine does without; conv1: {tiles} tiles of {tileRows} rows, which stay in the cache)"
+        $"products, GFLOP/s (of convolutions: on columns, which the engine does without; conv1: {tiles} tiles of {tileRows} rows, which \
+            stay in the cache)"
     match cblas with
     | Ok provider -> line setup.Out $"cblas is {provider}"
     | Error why -> line setup.Out $"cblas is left out: {why}"

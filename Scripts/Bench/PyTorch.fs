@@ -12,7 +12,8 @@ open OnnxLeNet.Scripts.Terminal
 let private script = Path.Combine(AppContext.BaseDirectory, "Bench", "pytorch.py")
 
 let private howToGet =
-    "apt install python3-torch libopenblas0-pthread (Debian, Ubuntu) or pip install torch, and name its python with --python where it is not python3"
+    "apt install python3-torch libopenblas0-pthread (Debian, Ubuntu) or pip install torch, and name its python with --python where it is \
+        not python3"
 
 /// A line of the process as an object; what it says of itself when it fails, otherwise.
 let private answer (python: Process) (lastError: unit -> string) =

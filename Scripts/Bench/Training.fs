@@ -87,7 +87,8 @@ let epoch (setup: Setup) (peak: Peak) (peer: Result<PyTorch.Peer, string>) : Jso
                         $"engine, batch {batch}, {threads} thread(s)", fun () -> withThreads threads run.Epoch ]
               let others =
                   match peer with
-                  | Ok peer -> [ for threads in counts -> $"PyTorch, batch {batch}, {threads} thread(s)", (fun () -> peer.Epoch(batch, threads)) ]
+                  | Ok peer ->
+                      [ for threads in counts -> $"PyTorch, batch {batch}, {threads} thread(s)", (fun () -> peer.Epoch(batch, threads)) ]
                   | Error _ -> []
               // engine, PyTorch, engine, PyTorch, …
               let pairs = if others.IsEmpty then engines else List.zip engines others |> List.collect (fun (e, p) -> [ e; p ])

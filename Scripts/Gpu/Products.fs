@@ -40,7 +40,8 @@ let private agreement (s: Setup) () =
         let double = difference<float> s (fun (x: float) -> x) (fun (x: float) -> x) provider
         passedIf
             (single <= 1e-5 && double <= 1e-13)
-            $"{(shapes s).Length} shapes against the SIMD provider: float {scientific single}, double {scientific double} of the largest value; {provider.Gpu}"
+            $"{(shapes s).Length} shapes against the SIMD provider: float {scientific single}, double {scientific double} of the largest \
+                value; {provider.Gpu}"
             (json [ "gpu", provider.Gpu; "library", provider.LibraryFile; "floatMaxRel", single; "doubleMaxRel", double ])
     finally
         provider.FreeResources()

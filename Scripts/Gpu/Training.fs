@@ -112,7 +112,8 @@ let private training (s: Setup) (data: ImageFolder) (images: Images) () =
     let seconds = results |> List.map fst |> List.min
     passedIf
         (share >= floor)
-        $"{epochs} epoch(s) at batch 64 on {run.DeviceName}: test accuracy {percent share}, at least {percent floor} wanted; best epoch {fixedPoint 2 seconds} s"
+        $"{epochs} epoch(s) at batch 64 on {run.DeviceName}: test accuracy {percent share}, at least {percent floor} wanted; best epoch \
+            {fixedPoint 2 seconds} s"
         (json
             [ "epochs", epochs
               "testAccuracy", share

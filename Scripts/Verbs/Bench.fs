@@ -61,7 +61,8 @@ let run (args: ParseResults<BenchArgs>) =
     try
         line
             out
-            $"{Environment.ProcessorCount} core(s), {SimdWidth.Bits}-bit vectors, {RuntimeInformation.FrameworkDescription}, medians of {rounds} round(s), {setup.Threads} thread(s)"
+            $"{Environment.ProcessorCount} core(s), {SimdWidth.Bits}-bit vectors, {RuntimeInformation.FrameworkDescription}, medians of \
+                {rounds} round(s), {setup.Threads} thread(s)"
         let memory = if wants "memory" then Some(Training.memory setup) else None
         let peak = lazy Peak setup
         if wants "fma" then

@@ -65,7 +65,8 @@ let run (args: ParseResults<DoctorArgs>) =
     args.TryGetResult DoctorArgs.Json |> Option.iter (Workspace.requireWritableFile "--json")
     let always name detail = { Name = name; Found = true; Detail = detail; HowToGet = "" }
     let machine =
-        [ always "machine" $"{RuntimeInformation.OSDescription}, {RuntimeInformation.ProcessArchitecture}, {Environment.ProcessorCount} core(s)"
+        [ always "machine" $"{RuntimeInformation.OSDescription}, {RuntimeInformation.ProcessArchitecture}, \
+            {Environment.ProcessorCount} core(s)"
           always ".NET runtime" RuntimeInformation.FrameworkDescription
           sdk ()
           always "vector width" $"{SimdWidth.Bits} bits in use, {SimdWidth.Widest} the widest here" ]

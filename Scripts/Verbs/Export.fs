@@ -131,7 +131,8 @@ let private dataOf (job: Job) (source: Source) =
         if assumed && job.Int8.IsSome && not job.Assume then
             raise (
                 OnnxLeNetException
-                    "--int8 calibrates on images as the model takes them, and nothing says how: give --mean and --std (and --scale, --padding), or --assume to take the data set's usual way"
+                    "--int8 calibrates on images as the model takes them, and nothing says how: give --mean and --std (and --scale, \
+                        --padding), or --assume to take the data set's usual way"
             )
         let data = ImageFolder(usual.Name, usual.Train.With transform, usual.Test.With transform)
         if data.Test.Sample = source.Sample && output.Rank = 1 && output[0] >= data.Classes then
@@ -139,7 +140,8 @@ let private dataOf (job: Job) (source: Source) =
         elif job.Data.IsSome || job.Int8.IsSome || job.Input <> Input.nothing then
             raise (
                 ShapeException
-                    $"{folder}: the network makes {output} of samples of {source.Sample}, these images are {data.Test.Sample} of {data.Classes} classes: name a folder that fits by --data"
+                    $"{folder}: the network makes {output} of samples of {source.Sample}, these images are {data.Test.Sample} of \
+                        {data.Classes} classes: name a folder that fits by --data"
             )
         else
             None
@@ -155,7 +157,8 @@ let private dataOf (job: Job) (source: Source) =
     | Some folder, _ -> load folder
     | None, Some name when name <> ImageFolder.FolderName Workspace.mnistFolder ->
         if job.Int8.IsSome then
-            raise (OnnxLeNetException $"the network was trained on {name}, and --int8 is calibrated on training images: name their folder by --data")
+            raise (OnnxLeNetException $"the network was trained on {name}, and --int8 is calibrated on training images: name their \
+                folder by --data")
         None
     | None, _ ->
         try
@@ -291,7 +294,8 @@ let private toOnnx (job: Job) (source: Source) write =
     |> Option.iter (fun m ->
         line
             job.Out
-            $"test accuracy   engine, float32 {percent m.Before}   ONNX Runtime, {form job} {percent m.After}   same class {percent m.SameClass}   ({m.Images:N0} images of {m.Data})")
+            $"test accuracy   engine, float32 {percent m.Before}   ONNX Runtime, {form job} {percent m.After}   same class \
+                {percent m.SameClass}   ({m.Images:N0} images of {m.Data})")
     parity
     |> Option.iter (fun parity ->
         line job.Out $"engine against ONNX Runtime on {model.DeviceName}"
@@ -309,7 +313,8 @@ let private toOnnx (job: Job) (source: Source) write =
             AtomicFile.Write(job.To[.. job.To.Length - ".onnx".Length - 1] + ".md", card job source model measured bytes hash)
         line
             job.Out
-            $"{Workspace.display job.To}   {bytes.Length:N0} bytes   opset {model.Metadata.Opset}, IR {model.Metadata.IrVersion}   sha256 {hash[..15]}…"
+            $"{Workspace.display job.To}   {bytes.Length:N0} bytes   opset {model.Metadata.Opset}, IR {model.Metadata.IrVersion}   sha256 \
+                {hash[..15]}…"
     elif not agree then
         error $"the engine and ONNX Runtime do not agree; {Workspace.display job.To} was not written"
     else

@@ -101,7 +101,8 @@ let run (args: ParseResults<ExportArgs>) =
     let rows = GradientParity.Gradients(source.Network, source.Sample)
     let passed = GradientParity.Passed rows
     let worst = GradientParity.LastTries rows |> Seq.maxBy _.MaxRel
-    line out $"engine against the training step: largest difference of a gradient {scientific worst.MaxRel} relative, {worst.Name} on {worst.Input}"
+    line out $"engine against the training step: largest difference of a gradient {scientific worst.MaxRel} relative, {worst.Name} on \
+        {worst.Input}"
     let bytes = step.ToByteArray()
     if passed then
         Workspace.makeFolderOf (message out) target
@@ -114,7 +115,8 @@ let run (args: ParseResults<ExportArgs>) =
             |> String.concat ", "
         line
             out
-            $"{Workspace.display target}   {bytes.Length:N0} bytes, {step.Graph.Node.Count} nodes, opset {graph.Opset}, {optimizer.GetType().Name}, learning rate {rates}"
+            $"{Workspace.display target}   {bytes.Length:N0} bytes, {step.Graph.Node.Count} nodes, opset {graph.Opset}, \
+                {optimizer.GetType().Name}, learning rate {rates}"
         line out $"{Workspace.display initial}   weights and state to start with"
     else
         error $"the engine and the training step do not agree; {Workspace.display target} was not written"

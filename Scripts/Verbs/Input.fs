@@ -69,7 +69,8 @@ let private paddingFor (stored: Shape) (height: int, width: int) =
     else
         raise (
             ShapeException
-                $"the model takes images of {height}×{width}, these are {stored[1]}×{stored[2]}: no padding brings them there, and they are not resized; name a folder of images that fit by --data"
+                $"the model takes images of {height}×{width}, these are {stored[1]}×{stored[2]}: no padding brings them there, and they \
+                    are not resized; name a folder of images that fit by --data"
         )
 
 /// How images become the input of a model, whether some of that is no more than assumed, and what there is to say of it.
@@ -81,7 +82,8 @@ let transformOf (given: Given) (metadata: IReadOnlyDictionary<string, string>) (
         | _ -> None
     let size =
         match given.Size, sample with
-        | Some n, Some s when s.Rank = 3 && (s[1] <> n || s[2] <> n) -> badOption "--size" n $"left out: the model's file says {s[1]}×{s[2]}"
+        | Some n, Some s when s.Rank = 3 && (s[1] <> n || s[2] <> n) -> badOption "--size" n $"left out: the model's file says \
+            {s[1]}×{s[2]}"
         | Some n, _ -> Some(atLeastOne "--size" n, n)
         | None, Some s when s.Rank = 3 -> Some(s[1], s[2])
         | None, _ -> None
@@ -131,7 +133,8 @@ let transformOf (given: Given) (metadata: IReadOnlyDictionary<string, string>) (
     let assumed = not fromOptions && not fromFile
     let said =
         if assumed then
-            $"the file does not say what its input wants: assumed is {formula result}, this data set's usual way, with a padding of {padding}; --mean, --std, --scale and --padding say otherwise (--mean 0 --std 1 for pixels from 0 to 1)"
+            $"the file does not say what its input wants: assumed is {formula result}, this data set's usual way, with a padding of \
+                {padding}; --mean, --std, --scale and --padding say otherwise (--mean 0 --std 1 for pixels from 0 to 1)"
         elif fromOptions && fromFile then
             $"pixels become {formula result}, as the options say; the file's own metadata say otherwise or less"
         else
@@ -164,7 +167,9 @@ let requireClassifier file (outputs: string) (classes: int option) (data: ImageD
             $"`validate {file} --data none` compares the engine and ONNX Runtime on random input, `inspect {file}` shows what it is"
     match classes with
     | None ->
-        raise (ShapeException $"{file} gives {outputs}, and a classifier gives one output [N, classes]: there is no accuracy to measure. {instead}")
+        raise (ShapeException $"{file} gives {outputs}, and a classifier gives one output [N, classes]: there is no accuracy to \
+            measure. {instead}")
     | Some n when n < data.Classes ->
-        raise (ShapeException $"{dataName} has labels 0 to {data.Classes - 1}, and {file} has {n} outputs: it needs one for each class. {instead}")
+        raise (ShapeException $"{dataName} has labels 0 to {data.Classes - 1}, and {file} has {n} outputs: it needs one for each \
+            class. {instead}")
     | _ -> ()

@@ -30,9 +30,11 @@ let private npm (folder: string) =
         let output, errors = running.StandardOutput.ReadToEndAsync(), running.StandardError.ReadToEndAsync()
         running.WaitForExit()
         if running.ExitCode <> 0 then
-            raise (MissingPartException $"npm could not install onnxruntime-web: {(output.Result + errors.Result).Trim()}. To get it: {howToGet}")
+            raise (MissingPartException $"npm could not install onnxruntime-web: {(output.Result + errors.Result).Trim()}. To get it: \
+                {howToGet}")
     with :? ComponentModel.Win32Exception as e ->
-        raise (MissingPartException($"onnxruntime-web is wanted from npm, and npm cannot be started: {e.Message}. To get it: {howToGet}", e))
+        raise (MissingPartException($"onnxruntime-web is wanted from npm, and npm cannot be started: {e.Message}. To get it: \
+            {howToGet}", e))
 
 /// The folder of onnxruntime-web, of the release in the lock file; fetched from npm once for each lock file, into the user's cache, and there whole or not at all.
 let private onnxRuntimeWeb out (named: string option) =
@@ -116,7 +118,8 @@ let private respond (site: Site) (context: HttpListenerContext) =
         response.ContentType <- contentType
         // Nothing that the page runs or reads comes from elsewhere.
         response.Headers["Content-Security-Policy"] <-
-            "default-src 'self'; script-src 'self' 'unsafe-inline' 'wasm-unsafe-eval'; style-src 'self' 'unsafe-inline'; img-src 'self' data:"
+            "default-src 'self'; script-src 'self' 'unsafe-inline' 'wasm-unsafe-eval'; style-src 'self' 'unsafe-inline'; img-src \
+                'self' data:"
         response.Headers["X-Content-Type-Options"] <- "nosniff"
         response.Headers["Cache-Control"] <- "no-store"
         try

@@ -31,7 +31,8 @@ let private load out (model: Models.Model) folder =
     if data.Train.Sample <> model.Sample then
         raise (
             OnnxLeNetException(
-                $"{folder}: {model.Name} takes images of {model.Sample}, these are {data.Train.Stored}, padded {data.Train.Sample}{refusal model data.Train.Sample}. "
+                $"{folder}: {model.Name} takes images of {model.Sample}, these are {data.Train.Stored}, padded \
+                    {data.Train.Sample}{refusal model data.Train.Sample}. "
                 + "Name a folder of such images by --data, or a network that takes these by --model"
             )
         )
@@ -155,7 +156,8 @@ let run (args: ParseResults<TrainArgs>) =
     line job.Out ""
     line
         job.Out
-        $"{net.ParameterCount:N0} parameters, {data.Train.Count:N0} training images, batch size {job.Options.BatchSize}, seed {job.Options.Seed}, {Workers.Threads} thread(s), {trainedBy job}"
+        $"{net.ParameterCount:N0} parameters, {data.Train.Count:N0} training images, batch size {job.Options.BatchSize}, seed \
+            {job.Options.Seed}, {Workers.Threads} thread(s), {trainedBy job}"
     use cancel = new CancellationTokenSource()
     let stop (signal: PosixSignalContext) =
         // The first signal stops between two steps, a second one ends the process as usual.

@@ -164,7 +164,8 @@ let private place (job: Job) (data: ImageFolder) (name: string) (unproven: strin
             let card = Path.Combine(job.Folder, name + ".md")
             if not (File.Exists card) then AtomicFile.Write(card, cardOf name)
             finished, Some $"{shown} has these very bytes already: nothing was written.", false
-        | Model accuracy when accuracy <= test -> put name, Some $"It takes the place of a model of test accuracy {percent accuracy}.", false
+        | Model accuracy when accuracy <= test ->
+            put name, Some $"It takes the place of a model of test accuracy {percent accuracy}.", false
         | Model accuracy when job.Force ->
             put name, Some $"It takes the place of a better model, of test accuracy {percent accuracy}: --force.", false
         | Model accuracy -> aside $"its test accuracy is {percent accuracy}, the new model's {percent test}"
@@ -207,7 +208,8 @@ let finish (job: Job) (data: ImageFolder) (net: Sequential) (result: TrainingRes
     let seconds = Seq.sum result.SecondsPerEpoch
     line
         job.Out
-        $"{seconds / float result.SecondsPerEpoch.Count:F2} s per epoch, {float (data.Train.Count * result.SecondsPerEpoch.Count) / seconds:N0} images/s, peak memory {Process.GetCurrentProcess().PeakWorkingSet64 / 1048576L} MB"
+        $"{seconds / float result.SecondsPerEpoch.Count:F2} s per epoch, \
+            {float (data.Train.Count * result.SecondsPerEpoch.Count) / seconds:N0} images/s, peak memory {Process.GetCurrentProcess().PeakWorkingSet64 / 1048576L} MB"
     placed |> Option.bind _.Said |> Option.iter (message job.Out)
     write
         [ "model", box (Workspace.display path)
@@ -240,7 +242,8 @@ let endEarly (job: Job) (data: ImageFolder) (net: Sequential) (result: TrainingR
     match result.Outcome with
     | TrainingOutcome.Diverged ->
         error
-            $"the loss or a weight is not a number or infinite at epoch {epoch}, step {step}: training stopped. A smaller --lr than {invariant job.Options.LearningRate} is the usual cure."
+            $"the loss or a weight is not a number or infinite at epoch {epoch}, step {step}: training stopped. A smaller --lr than \
+                {invariant job.Options.LearningRate} is the usual cure."
         if result.Losses.Count > 0 then
             let test = keep ()
             message job.Out $"The weights of epoch {result.Losses.Count}, test accuracy {percent test}, are in {Workspace.display partial}."
@@ -252,6 +255,7 @@ let endEarly (job: Job) (data: ImageFolder) (net: Sequential) (result: TrainingR
         let test = keep ()
         message
             job.Out
-            $"Interrupted at epoch {epoch}, step {step}. The weights so far, test accuracy {percent test}, are in {Workspace.display partial}; go on with {resumeCommand job data}"
+            $"Interrupted at epoch {epoch}, step {step}. The weights so far, test accuracy {percent test}, are in \
+                {Workspace.display partial}; go on with {resumeCommand job data}"
         write [ "model", box (Workspace.display partial); "testAccuracy", test ]
         Exit.interrupted

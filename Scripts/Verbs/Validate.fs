@@ -199,7 +199,8 @@ let private gradientProof (args: ParseResults<ValidateArgs>) out (imported: Impo
         if compared < GradientParity.OptimizerCount || optimizers |> Seq.exists (fun row -> row.Steps < GradientParity.OptimizerSteps) then
             line
                 out
-                $"chosen by cost: {compared} of {GradientParity.OptimizerCount} optimizers, {(Seq.head optimizers).Steps} of {GradientParity.OptimizerSteps} steps; --all for more"
+                $"chosen by cost: {compared} of {GradientParity.OptimizerCount} optimizers, {(Seq.head optimizers).Steps} of \
+                    {GradientParity.OptimizerSteps} steps; --all for more"
         line out "gradients: the engine's against those of the training step in ONNX Runtime"
         gradientTable out gradients
         line out ""
@@ -225,7 +226,8 @@ let run (args: ParseResults<ValidateArgs>) =
             [| for size in sizes.Split ',' ->
                    match Int32.TryParse size with
                    | true, n when n > 0 && n <= 1_000_000 -> n
-                   | _ -> raise (OnnxLeNetException $"--batches: '{sizes}' is no list of batch sizes, expected numbers of 1 to 1,000,000 such as 1,7,64") |]
+                   | _ -> raise (OnnxLeNetException $"--batches: '{sizes}' is no list of batch sizes, expected numbers of 1 to 1,000,000 \
+                       such as 1,7,64") |]
     let options =
         ValidationOptions(
             BatchSizes = batches,

@@ -113,4 +113,5 @@ let run guide =
     let two = gradients [ rows whole 0, rows dWhole 0; rows whole 2, rows dWhole 2 ]
     let one = gradients [ Batch.FromTensor whole, Batch.FromTensor dWhole ]
     let scale = one |> List.map abs |> List.max
-    check guide "two backwards of two images, one of four: the same gradients" (List.forall2 (fun a b -> abs (a - b) <= 1e-5f * scale) two one)
+    check guide "two backwards of two images, one of four: the \
+        same gradients" (List.forall2 (fun a b -> abs (a - b) <= 1e-5f * scale) two one)

@@ -227,7 +227,8 @@ let private groups guide (net: Sequential) =
     let sgd = SGD(groups, lr = 0.001)
     for group in sgd.ParameterGroups do
         show guide $"lr {python group.LearningRate}, {group.Parameters.Count} parameters"
-    check guide "a group without a rate takes the optimizer's" ([ for group in sgd.ParameterGroups -> group.LearningRate ] = [ 0.001; 0.01 ])
+    check guide "a group without a rate takes the \
+        optimizer's" ([ for group in sgd.ParameterGroups -> group.LearningRate ] = [ 0.001; 0.01 ])
     let step first last =
         sgd.ZeroGrad()
         net.Backward(net.Forward(input (randn guide [ 1; 3; 32; 32 ]))) |> ignore
@@ -299,7 +300,8 @@ let private cuda guide =
         check guide "it is on the device that was asked for" (device.StartsWith "cuda:0")
     | Error message ->
         show guide $"error: {message}"
-        check guide "a device that is not there is an error, and names what is missing" (message.Contains "cuda:0 cannot be used; missing here")
+        check guide "a device that is not there is an error, and names what is missing" (message.Contains "cuda:0 cannot be used; \
+            missing here")
 
 let private dataParallel guide (net: Sequential) =
     heading guide "Data parallel: a batch split over replicas"

@@ -38,7 +38,8 @@ let run guide =
         guide
         "the document's graph"
         (computed.ToLowerInvariant() =
-            "input -> conv2d -> relu -> maxpool2d -> conv2d -> relu -> maxpool2d -> flatten -> linear -> relu -> linear -> relu -> linear -> mseloss -> loss")
+            "input -> conv2d -> relu -> maxpool2d -> conv2d -> relu -> maxpool2d -> flatten -> linear -> relu -> linear -> relu -> linear \
+                -> mseloss -> loss")
     show guide criterion.GradFn
     show guide (criterion.GradFn |> next 0)
     show guide (criterion.GradFn |> next 0 |> next 0)

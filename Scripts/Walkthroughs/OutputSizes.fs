@@ -73,10 +73,12 @@ let run guide =
         |> List.scan (fun size (kernel, stride) -> after size kernel stride) 32
         |> List.tail
     for (layer, was, kernel, stride), size in List.zip [ "conv1", 32, 3, 1; "pool", 30, 2, 2; "conv2", 15, 3, 1; "pool", 13, 2, 2 ] sizes do
-        show guide $"{layer, -5}  ({was} + 2 * 0 - 1 * ({kernel} - 1) - 1) / {stride} + 1 = {python (quotient was kernel stride)}, so {size}"
+        show guide $"{layer, -5}  ({was} + 2 * 0 - 1 * ({kernel} - 1) - 1) / {stride} + 1 = \
+            {python (quotient was kernel stride)}, so {size}"
     say
         guide
-        $"The document takes 3 for the pools' kernel, which is 2, and gets {python (quotient 30 3 2)} and {python (quotient 12 3 2)} where 15 and 6 are true; it goes on from 14, to {python (quotient 14 3 1)} where 13 is true."
+        $"The document takes 3 for the pools' kernel, which is 2, and gets {python (quotient 30 3 2)} and {python (quotient 12 3 2)} \
+            where 15 and 6 are true; it goes on from 14, to {python (quotient 14 3 1)} where 13 is true."
     let _, seen = trace guide (fun layer -> layer :? MaxPool2d || layer :? Conv2d) net x
     check guide "the network's own sizes are 30, 15, 13, 6" (sizes = expected && (seen |> List.map List.last) = expected)
     say guide "so that fc1 takes 16*6*6 = 576 features"
