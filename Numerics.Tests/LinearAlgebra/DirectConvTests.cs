@@ -116,6 +116,47 @@ public sealed class DirectConvTests
         }
     }
 
+    /// <summary>
+    /// y = scale·(x ⋆ weight) + bias + skip, rectified or not, of whole vectors of samples and of single ones, with and without strides: each
+    /// part against the same in double, on arrays that end where a number stands that must stay.
+    /// </summary>
+    [TestMethod]
+    [DynamicData(nameof(Widths))]
+    public void AnEpilogueScalesAddsAndRectifies(int bits)
+    {
+        const float Guard = 12345;
+        using var _ = new Settings(bits, provider: "simd");
+        var random = new Random(bits + 2);
+        for (int i = 0; i < 96; i++)
+        {
+            var (layer, sample, text) = RandomConv(random, i);
+            int count = new[] { 1, 3, 16, 32 }[i / 5 % 4];
+            var direct = DirectConv.For(null, layer.Geometry, count, sample, layer.OutChannels, layer.Groups, forwardOnly: true);
+            if (direct is null) continue; // a run too short for a vector
+            var x = Values.Batch(i, count, sample);
+            var y = new Batch(count, layer.OutputShape(sample));
+            int filter = y.Values.Length / layer.OutChannels;
+            float[] Random(int length) => [.. Enumerable.Range(0, length).Select(_ => (float)(2 * random.NextDouble() - 1))];
+            float[] bias = i % 3 == 0 ? [] : Random(layer.OutChannels), scale = i % 2 == 0 ? [] : Random(layer.OutChannels),
+                skip = i % 5 < 2 ? Random(y.Values.Length) : [], guarded = new float[y.Values.Length + 1];
+            bool rectified = i % 4 < 2;
+            guarded[^1] = Guard;
+            direct.Forward(x.Values, layer.Weight.Value.Data, bias, guarded.AsSpan(0, y.Values.Length), skip, rectified, scale);
+            Assert.AreEqual(Guard, guarded[^1], text);
+
+            using var __ = new Settings(bits, provider: "managed");
+            if (layer.Bias is not null) Array.Clear(layer.Bias.Value.Data);
+            float[] plain = Inference.Run(layer, x).Values;
+            double[] expected = [.. plain.Select((value, at) =>
+            {
+                double sum = (scale.Length == 0 ? 1 : scale[at / filter]) * value + (bias.Length == 0 ? 0 : bias[at / filter])
+                    + (skip.Length == 0 ? 0 : skip[at]);
+                return rectified ? Math.Max(sum, 0) : sum;
+            })];
+            Close.Assert($"{count} × {sample} through {text}", expected, guarded[..^1], 0, 2e-6 * Math.Max(1, plain.Max(Math.Abs)));
+        }
+    }
+
     private static bool Takes(MaxPool2d pool) =>
         ConvPool.Takes(new Conv2d(1, 2, 3), pool, new Shape(1, 40, 40),
             new PlanKey(32, false, true, false, false, ComputeSettings.Current));

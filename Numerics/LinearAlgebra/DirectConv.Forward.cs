@@ -13,37 +13,27 @@ internal sealed unsafe partial class DirectConv<S, V>
 
     /// <inheritdoc/>
     public override void Forward(ReadOnlySpan<float> x, ReadOnlySpan<float> weight, ReadOnlySpan<float> bias, Span<float> y,
-        ReadOnlySpan<float> skip = default, bool rectified = false)
+        ReadOnlySpan<float> skip = default, bool rectified = false, ReadOnlySpan<float> scale = default)
     {
         Check(x, weight, bias);
         Require(y.Length, s.Groups * s.M * OutputStep, nameof(y));
         Require(skip.Length, y.Length, nameof(skip), optional: true);
-        fixed (float* px = Padded(x), pw = weight, pb = bias, py = y, ps = skip)
+        Require(scale.Length, s.Groups * s.M, nameof(scale), optional: true);
+        fixed (float* px = Padded(x), pw = weight, pb = bias, py = y, ps = skip, pf = scale)
         fixed (nint* pt = taps)
         {
             for (int g = 0; g < s.Groups; g++)
             {
-                float* xg = px + g * s.C * PlaneStep, wg = pw + (nint)g * s.M * s.K, bg = pb is null ? null : pb + g * s.M,
-                    yg = py + g * s.M * OutputStep;
-                if (IsWhole)
+                float* xg = px + g * s.C * PlaneStep, wg = pw + (nint)g * s.M * s.K, yg = py + g * s.M * OutputStep;
+                var after = new Epilogue
                 {
-                    ForwardWhole(xg, pt, wg, bg, yg, ps is null ? null : ps + g * s.M * OutputStep, rectified);
-                    continue;
-                }
-                fixed (float* flat = Flat(xg, pt, wg, bg))
-                {
-                    // What the run computed between the rows is left behind.
-                    int kept = s.oW * s.N;
-                    for (int m = 0; m < s.M; m++)
-                    {
-                        for (int oh = 0; oh < s.oH; oh++)
-                            new ReadOnlySpan<float>(flat + m * WideStep + (nint)oh * s.W * s.N, kept)
-                                .CopyTo(new Span<float>(yg + m * OutputStep + (nint)oh * kept, kept));
-                        var filter = new Span<float>(yg + m * OutputStep, (int)OutputStep);
-                        if (!skip.IsEmpty) Elementwise.Add(skip.Slice((int)((g * s.M + m) * OutputStep), filter.Length), filter);
-                        if (rectified) Elementwise.ReluForward(filter, filter);
-                    }
-                }
+                    Bias = pb is null ? null : pb + g * s.M,
+                    Scale = pf is null ? null : pf + g * s.M,
+                    Skip = ps is null ? null : ps + g * s.M * OutputStep,
+                    Rectified = rectified,
+                };
+                if (IsWhole) ForwardWhole(xg, pt, wg, yg, after);
+                else ForwardFlat(xg, pt, wg, yg, after);
             }
         }
     }
@@ -56,8 +46,9 @@ internal sealed unsafe partial class DirectConv<S, V>
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private void ForwardWhole(float* x, nint* pt, float* w, float* bias, float* y, float* skip, bool rectified)
+    private void ForwardWhole(float* x, nint* pt, float* w, float* y, Epilogue after)
     {
+        float* bias = after.Scale is null ? after.Bias : null; // scaled sums begin at zero
         int vectors = Vectors, total = s.oH * s.oW * vectors, tiles = (total + TileRows - 1) / TileRows;
         float** at = stackalloc float*[TileRows];
         for (int tile = 0, t = 0, p = 0, v = 0; tile < tiles; tile++)
@@ -73,41 +64,62 @@ internal sealed unsafe partial class DirectConv<S, V>
                 var (first, count) = FilterTile(f);
                 nint to = first * OutputStep + (nint)t * S.Count;
                 float* weights = w + (nint)first * s.K, biases = bias is null ? null : bias + first;
-                if (skip is null && !rectified) RunTaps(height, count, at, pt, weights, biases,
-                    new PlainOutput { Y = y + to, Step = OutputStep });
-                else
-                    RunTaps(height, count, at, pt, weights, biases,
-                        new SkipOutput { Y = y + to, Skip = skip is null ? null : skip + to, Step = OutputStep, Rectified = rectified });
+                if (after.IsPlain) RunTaps(height, count, at, pt, weights, biases, new PlainOutput { Y = y + to, Step = OutputStep });
+                else RunTaps(height, count, at, pt, weights, biases,
+                    new EpilogueOutput { Y = y + to, Step = OutputStep, After = after.At(first, to) });
             }
             t += height;
         }
     }
 
-    /// <summary>All filters of a group over the unbroken run of positions, into the wide buffer.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private float[] Flat(float* x, nint* pt, float* w, float* bias)
+    /// <summary>A group where positions fill the lanes. What the run computes between the rows is left behind.</summary>
+    private void ForwardFlat(float* x, nint* pt, float* w, float* y, Epilogue after)
     {
-        float[] to = Scratch.Reuse(ref wide, s.M * WideStep);
-        int vectors = (s.Flat + S.Count - 1) / S.Count, tiles = (vectors + TileRows - 1) / TileRows;
-        float** at = stackalloc float*[TileRows];
-        fixed (float* y = to)
+        float* skip = after.Skip;
+        bool rectifiedAfter = skip is not null && after.Rectified;
+        after.Skip = null;
+        after.Rectified &= !rectifiedAfter;
+        int kept = s.oW * s.N;
+        bool gapless = PhaseW == s.oW;
+        if (gapless) Flat(x, pt, w, after, y, OutputStep);
+        else
         {
-            for (int tile = 0, t = 0; tile < tiles; tile++)
+            fixed (float* flat = Scratch.Reuse(ref wide, s.M * WideStep))
             {
-                int height = (int)((tile + 1L) * vectors / tiles) - t;
-                // The last vector reaches back, so that it ends where the inputs do.
-                nint start = (nint)t * S.Count, last = Math.Min((nint)(t + height) * S.Count, s.Flat) - S.Count;
-                for (int i = 0; i < height; i++) at[i] = x + (i == height - 1 ? last : start + i * S.Count);
-                for (int f = 0; f < FilterTiles; f++)
-                {
-                    var (first, count) = FilterTile(f);
-                    RunTaps(height, count, at, pt, w + (nint)first * s.K, bias is null ? null : bias + first,
-                        new FlatOutput { Y = y + first * WideStep + start, Step = WideStep, Last = last - start });
-                }
-                t += height;
+                Flat(x, pt, w, after, flat, WideStep);
+                for (int m = 0; m < s.M; m++)
+                    for (int oh = 0; oh < s.oH; oh++)
+                        new ReadOnlySpan<float>(flat + m * WideStep + (nint)oh * PhaseW * s.N, kept)
+                            .CopyTo(new Span<float>(y + m * OutputStep + (nint)oh * kept, kept));
             }
         }
-        return to;
+        if (skip is null) return;
+        var sum = new Span<float>(y, (int)(s.M * OutputStep));
+        Elementwise.Add(new ReadOnlySpan<float>(skip, sum.Length), sum);
+        if (rectifiedAfter) Elementwise.ReluForward(sum, sum);
+    }
+
+    /// <summary>All filters of a group over the unbroken run of positions.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private void Flat(float* x, nint* pt, float* w, Epilogue after, float* y, nint step)
+    {
+        float* bias = after.Scale is null ? after.Bias : null;
+        int vectors = (s.Flat + S.Count - 1) / S.Count, tiles = (vectors + TileRows - 1) / TileRows;
+        float** at = stackalloc float*[TileRows];
+        for (int tile = 0, t = 0; tile < tiles; tile++)
+        {
+            int height = (int)((tile + 1L) * vectors / tiles) - t;
+            // The last vector reaches back, so that it ends where the inputs do.
+            nint start = (nint)t * S.Count, last = Math.Min((nint)(t + height) * S.Count, s.Flat) - S.Count;
+            for (int i = 0; i < height; i++) at[i] = x + (i == height - 1 ? last : start + i * S.Count);
+            for (int f = 0; f < FilterTiles; f++)
+            {
+                var (first, count) = FilterTile(f);
+                RunTaps(height, count, at, pt, w + (nint)first * s.K, bias is null ? null : bias + first,
+                    new FlatOutput { Y = y + first * step + start, Step = step, Last = last - start, After = after.At(first, 0) });
+            }
+            t += height;
+        }
     }
 
     /// <summary>
@@ -132,8 +144,16 @@ internal sealed unsafe partial class DirectConv<S, V>
             {
                 float* xg = px + g * s.C * PlaneStep, wg = pw + (nint)g * s.M * s.K, bg = pb is null ? null : pb + g * s.M;
                 float* yg = py + g * s.M * step, ag = pa is null ? null : pa + g * s.M * step;
-                if (IsWhole) PoolWhole(xg, pt, wg, bg, pool, pH, pW, rectified, yg, ag);
-                else PoolFlat(Flat(xg, pt, wg, bg), pool, pH, pW, rectified, yg);
+                if (IsWhole)
+                {
+                    PoolWhole(xg, pt, wg, bg, pool, pH, pW, rectified, yg, ag);
+                    continue;
+                }
+                fixed (float* flat = Scratch.Reuse(ref wide, s.M * WideStep))
+                {
+                    Flat(xg, pt, wg, new Epilogue { Bias = bg }, flat, WideStep);
+                    PoolFlat(flat, pool, pH, pW, rectified, yg);
+                }
             }
         }
     }
@@ -172,48 +192,46 @@ internal sealed unsafe partial class DirectConv<S, V>
 
     /// <summary>Pools one sample, whose positions fill the lanes.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private void PoolFlat(float[] flat, Size2 pool, int pH, int pW, bool rectified, float* y)
+    private void PoolFlat(float* flat, Size2 pool, int pH, int pW, bool rectified, float* y)
     {
         V zero = default;
         float* end = y + (nint)s.M * pH * pW, spare = stackalloc float[S.Count];
-        fixed (float* source = flat)
-        {
-            for (int m = 0; m < s.M; m++)
-                for (int ph = 0; ph < pH; ph++, y += pW)
+        nint row = PhaseW;
+        for (int m = 0; m < s.M; m++)
+            for (int ph = 0; ph < pH; ph++, y += pW)
+            {
+                float* from = flat + m * WideStep + ph * pool.H * row;
+                if (pool.W != 2)
                 {
-                    float* from = source + m * WideStep + (nint)ph * pool.H * s.W;
-                    if (pool.W != 2)
+                    for (int pw = 0; pw < pW; pw++)
                     {
-                        for (int pw = 0; pw < pW; pw++)
-                        {
-                            float best = rectified ? 0 : float.NegativeInfinity;
-                            for (int kh = 0; kh < pool.H; kh++)
-                                for (int kw = 0; kw < pool.W; kw++) best = MathF.Max(best, from[kh * s.W + pw * pool.W + kw]);
-                            y[pw] = best;
-                        }
+                        float best = rectified ? 0 : float.NegativeInfinity;
+                        for (int kh = 0; kh < pool.H; kh++)
+                            for (int kw = 0; kw < pool.W; kw++) best = MathF.Max(best, from[kh * row + pw * pool.W + kw]);
+                        y[pw] = best;
+                    }
+                    continue;
+                }
+                for (int pw = 0; pw < pW; pw += S.Count)
+                {
+                    V a = S.Load(from + 2 * pw), b = S.Load(from + 2 * pw + S.Count);
+                    for (int kh = 1; kh < pool.H; kh++)
+                    {
+                        a = S.Max(a, S.Load(from + kh * row + 2 * pw));
+                        b = S.Max(b, S.Load(from + kh * row + 2 * pw + S.Count));
+                    }
+                    V best = S.Max(S.Evens(a, b), S.Odds(a, b));
+                    if (rectified) best = S.Max(best, zero);
+                    // What a row's last vector writes past it, the next row overwrites; the last rows have no next.
+                    if (y + pw + S.Count <= end)
+                    {
+                        S.Store(y + pw, best);
                         continue;
                     }
-                    for (int pw = 0; pw < pW; pw += S.Count)
-                    {
-                        V a = S.Load(from + 2 * pw), b = S.Load(from + 2 * pw + S.Count);
-                        for (int kh = 1; kh < pool.H; kh++)
-                        {
-                            a = S.Max(a, S.Load(from + kh * s.W + 2 * pw));
-                            b = S.Max(b, S.Load(from + kh * s.W + 2 * pw + S.Count));
-                        }
-                        V best = S.Max(S.Evens(a, b), S.Odds(a, b));
-                        if (rectified) best = S.Max(best, zero);
-                        // What a row's last vector writes past it, the next row overwrites; the last rows have no next.
-                        if (y + pw + S.Count <= end)
-                        {
-                            S.Store(y + pw, best);
-                            continue;
-                        }
-                        S.Store(spare, best);
-                        for (int i = pw; i < pW && i < pw + S.Count; i++) y[i] = spare[i - pw];
-                    }
+                    S.Store(spare, best);
+                    for (int i = pw; i < pW && i < pw + S.Count; i++) y[i] = spare[i - pw];
                 }
-        }
+            }
     }
 
     private void RunTaps<O>(int height, int filters, float** x, nint* pt, float* w, float* bias, O output) where O : struct, Tiles<S, V,

@@ -61,42 +61,70 @@ internal sealed unsafe partial class DirectConv<S, V>
         }
     }
 
-    /// <summary>The same with the sum with a skip and a ReLU, where there are any.</summary>
-    private struct SkipOutput : Tiles<S, V, float>.IOutput
+    /// <summary>What is done to a filter's sums: y = scale·sum + bias + skip, not less than 0 if rectified. What is null is left out; a
+    /// bias without a scale is in the sums already.</summary>
+    private struct Epilogue
     {
-        public float* Y, Skip;
-        public nint Step;
+        public float* Bias, Scale, Skip;
         public bool Rectified;
+
+        public readonly bool IsPlain => Scale is null && Skip is null && !Rectified;
+
+        /// <summary>That of the filters from one on, at a place of their outputs.</summary>
+        public readonly Epilogue At(int filter, nint place) => new()
+        {
+            Bias = Bias is null ? null : Bias + filter,
+            Scale = Scale is null ? null : Scale + filter,
+            Skip = Skip is null ? null : Skip + place,
+            Rectified = Rectified,
+        };
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public readonly V Of(V sum, int filter, nint at)
+        {
+            V zero = default;
+            if (Scale is not null) sum = S.MultiplyAdd(sum, S.Create(Scale[filter]), Bias is null ? zero : S.Create(Bias[filter]));
+            if (Skip is not null) sum = S.Add(sum, S.Load(Skip + at));
+            return Rectified ? S.Max(sum, zero) : sum;
+        }
+    }
+
+    /// <summary>The same with an epilogue.</summary>
+    private struct EpilogueOutput : Tiles<S, V, float>.IOutput
+    {
+        public float* Y;
+        public nint Step;
+        public Epilogue After;
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public readonly void Column<R>(int filter, V c0, V c1, V c2, V c3) where R : struct, ICount
         {
             nint at = filter * Step;
-            Put(at, c0);
-            if (R.Value > 1) Put(at + S.Count, c1);
-            if (R.Value > 2) Put(at + 2 * S.Count, c2);
-            if (R.Value > 3) Put(at + 3 * S.Count, c3);
-        }
-
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        private readonly void Put(nint at, V value)
-        {
-            V zero = default;
-            if (Skip is not null) value = S.Add(value, S.Load(Skip + at));
-            S.Store(Y + at, Rectified ? S.Max(value, zero) : value);
+            S.Store(Y + at, After.Of(c0, filter, at));
+            if (R.Value > 1) S.Store(Y + at + S.Count, After.Of(c1, filter, at + S.Count));
+            if (R.Value > 2) S.Store(Y + at + 2 * S.Count, After.Of(c2, filter, at + 2 * S.Count));
+            if (R.Value > 3) S.Store(Y + at + 3 * S.Count, After.Of(c3, filter, at + 3 * S.Count));
         }
     }
 
-    /// <summary>The same as the first, with a last vector that may overlap the one before it.</summary>
+    /// <summary>The same without a skip, with a last vector that may overlap the one before it.</summary>
     private struct FlatOutput : Tiles<S, V, float>.IOutput
     {
         public float* Y;
         public nint Step, Last;
+        public Epilogue After;
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public readonly void Column<R>(int filter, V c0, V c1, V c2, V c3) where R : struct, ICount
         {
             float* y = Y + filter * Step;
+            if (!After.IsPlain)
+            {
+                c0 = After.Of(c0, filter, 0);
+                if (R.Value > 1) c1 = After.Of(c1, filter, 0);
+                if (R.Value > 2) c2 = After.Of(c2, filter, 0);
+                if (R.Value > 3) c3 = After.Of(c3, filter, 0);
+            }
             if (R.Value > 1) S.Store(y, c0);
             if (R.Value > 2) S.Store(y + S.Count, c1);
             if (R.Value > 3) S.Store(y + 2 * S.Count, c2);

@@ -24,7 +24,7 @@ internal sealed unsafe partial class DirectConv<S, V> : DirectConv where S : str
     public DirectConv(Sizes s) : base(s, 32 * S.Count)
     {
         this.s = s;
-        (taps, positions) = (Taps(s), Positions(s));
+        (taps, positions) = (Taps(), Positions(s));
         (filterTiles, channelTiles, tapTiles) = (Starts(s.M, S.TileColumns), Starts(s.C, S.TileColumns), Starts(s.K, TileRows));
     }
 
@@ -32,7 +32,17 @@ internal sealed unsafe partial class DirectConv<S, V> : DirectConv where S : str
 
     private nint OutputStep => (nint)s.oH * s.oW * s.N;
 
-    private nint PlaneStep => (nint)s.H * s.W * s.N;
+    /// <summary>How many phases a channel is laid out in, along each axis.</summary>
+    private Size2 Phases => IsWhole ? new Size2(1, 1) : s.Geometry.Stride;
+
+    /// <summary>Rows of a phase of the padded input.</summary>
+    private int PhaseH => (int)Phase(s.H, Phases.H);
+
+    /// <summary>Columns of a phase of the padded input.</summary>
+    private int PhaseW => (int)Phase(s.W, Phases.W);
+
+    /// <summary>From one channel of the input as it is read to the next.</summary>
+    private nint PlaneStep => (nint)Phases.H * Phases.W * PhaseH * PhaseW * s.N;
 
     // ---- what lies where ----
 
@@ -48,11 +58,17 @@ internal sealed unsafe partial class DirectConv<S, V> : DirectConv where S : str
 
     private (int First, int Count) FilterTile(int tile) => (filterTiles[tile], filterTiles[tile + 1] - filterTiles[tile]);
 
-    /// <summary>The input with its padding, which is written once and stays.</summary>
+    /// <summary>The input with its padding, which is written once and stays, in its phases.</summary>
     private ReadOnlySpan<float> Padded(ReadOnlySpan<float> x)
     {
-        if (!s.IsPadded) return x;
+        bool phased = Phases != 1;
+        if (!s.IsPadded && !phased) return x;
         padded ??= new float[checked((int)(s.Input[0] * PlaneStep))];
+        if (phased)
+        {
+            FillPhases(x, padded);
+            return padded;
+        }
         int run = s.Input[2] * s.N;
         for (int c = 0, from = 0; c < s.Input[0]; c++)
             for (int h = 0; h < s.Input[1]; h++, from += run)
@@ -60,14 +76,56 @@ internal sealed unsafe partial class DirectConv<S, V> : DirectConv where S : str
         return padded;
     }
 
-    private static nint[] Taps(Sizes s)
+    /// <summary>Every pixel to its phase, row and column; those of phases that no tap reads stay where they are.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private void FillPhases(ReadOnlySpan<float> x, Span<float> to)
+    {
+        var (g, phases, n) = (s.Geometry, Phases, s.N);
+        nint step = (nint)PhaseH * PhaseW * n; // from one phase to the next
+        fixed (float* from = x, start = to)
+        {
+            for (int h = 0; h < s.Input[1]; h++)
+            {
+                int row = h + g.Padding.H;
+                if (!IsRead(row % phases.H, g.Kernel.H, g.Dilation.H, phases.H)) continue;
+                for (int remainder = 0; remainder < phases.W; remainder++)
+                {
+                    if (!IsRead(remainder, g.Kernel.W, g.Dilation.W, phases.W)) continue;
+                    // The first column of the image in this phase.
+                    int first = ((remainder - g.Padding.W) % phases.W + phases.W) % phases.W;
+                    nint at = (row % phases.H * phases.W + remainder) * step
+                        + ((nint)(row / phases.H) * PhaseW + (first + g.Padding.W) / phases.W) * n;
+                    for (int c = 0; c < s.Input[0]; c++)
+                    {
+                        float* read = from + ((nint)c * s.Input[1] + h) * s.Input[2] * n, write = start + c * PlaneStep + at;
+                        for (int w = first; w < s.Input[2]; w += phases.W, write += n)
+                            for (int i = 0; i < n; i++) write[i] = read[w * n + i];
+                    }
+                }
+            }
+        }
+    }
+
+    /// <summary>Whether a tap along an axis lies at places of this remainder.</summary>
+    private static bool IsRead(int remainder, int kernel, int dilation, int stride)
+    {
+        for (int k = 0; k < kernel; k++)
+            if (k * dilation % stride == remainder) return true;
+        return false;
+    }
+
+    private nint[] Taps()
     {
         var offsets = new nint[s.K];
-        var (g, k) = (s.Geometry, 0);
+        var (g, phases, k) = (s.Geometry, Phases, 0);
         for (int c = 0; c < s.C; c++)
             for (int kh = 0; kh < g.Kernel.H; kh++)
-                for (int kw = 0; kw < g.Kernel.W; kw++) offsets[k++] =
-                    (((nint)c * s.H + kh * g.Dilation.H) * s.W + kw * g.Dilation.W) * s.N;
+                for (int kw = 0; kw < g.Kernel.W; kw++)
+                {
+                    int h = kh * g.Dilation.H, w = kw * g.Dilation.W;
+                    nint phase = h % phases.H * phases.W + w % phases.W;
+                    offsets[k++] = c * PlaneStep + ((phase * PhaseH + h / phases.H) * PhaseW + w / phases.W) * s.N;
+                }
         return offsets;
     }
 

@@ -6,8 +6,9 @@ namespace OnnxLeNet.Numerics;
 /// <summary>
 /// A convolution of one block that reads its taps in place: the same sums as im2col and one product (<see cref="Conv2d"/>), without the
 /// columns. Made for one geometry and block size, whose offsets it has worked out; used by one thread at a time.
-/// It takes a block whose samples fill whole vectors. Forward, it also takes others with stride 1: there neighbouring positions
-/// fill the lanes, and the few vectors that reach from one output row into the next have lanes that nobody reads.
+/// It takes a block whose samples fill whole vectors. Forward, it also takes others: there neighbouring positions fill the lanes, and the few
+/// vectors that reach from one output row into the next have lanes that nobody reads. With a stride s their inputs are neighbours once each
+/// channel is laid out as its s·s phases, the pixels whose place leaves the same remainders.
 /// </summary>
 internal abstract unsafe class DirectConv
 {
@@ -63,18 +64,21 @@ internal abstract unsafe class DirectConv
         if (!forwardOnly && (double)input[2] * g.Kernel.W * (filters / groups) > MostTerms) return 0;
         while (bits >= 128 && samples % (bits / 32) != 0) bits /= 2;
         if (bits >= 128) return bits;
-        if (!forwardOnly || g.Stride != 1) return 0;
+        if (!forwardOnly) return 0;
         long flat = Flat(g, samples, input);
         for (bits = SimdWidth.Bits; bits >= 128 && flat < bits / 32;) bits /= 2;
         return bits >= 128 ? bits : 0;
     }
 
-    /// <summary>Elements from the first output to the last as the inputs lie, with stride 1.</summary>
+    /// <summary>Elements from the first output to the last, in rows as long as those of a phase of the input.</summary>
     private static long Flat(WindowGeometry g, int samples, Shape input)
     {
         var (oH, oW) = g.Output(input[1], input[2]);
-        return ((oH - 1L) * ((long)input[2] + g.Padding.W + g.PaddingEnd.W) + oW) * samples;
+        return ((oH - 1L) * Phase((long)input[2] + g.Padding.W + g.PaddingEnd.W, g.Stride.W) + oW) * samples;
     }
+
+    /// <summary>Pixels of an axis whose places leave a remainder with a stride: of the remainder 0, which has the most.</summary>
+    private protected static long Phase(long length, int stride) => (length + stride - 1) / stride;
 
     /// <summary>Checks an array's length; one that may be left out may also be empty.</summary>
     private protected static void Require(int length, long expected, string what, bool optional = false)
@@ -86,15 +90,16 @@ internal abstract unsafe class DirectConv
     /// <summary>Whether every vector lane is a sample; otherwise it is for forward only.</summary>
     public bool IsWhole => s.N % (bits / 32) == 0;
 
-    /// <summary>y ← x ⋆ weight + bias, plus the skip if there is one, not less than 0 if rectified. Overwrites.</summary>
+    /// <summary>y ← scale·(x ⋆ weight) + bias, plus the skip if there is one, not less than 0 if rectified. Overwrites.</summary>
     /// <param name="x">[N × C·H·W].</param>
     /// <param name="weight">(M, C/groups, kH, kW).</param>
     /// <param name="bias">(M), or empty.</param>
     /// <param name="y">[N × M·oH·oW].</param>
     /// <param name="skip">[N × M·oH·oW], or empty.</param>
     /// <param name="rectified">Whether a ReLU follows.</param>
+    /// <param name="scale">(M), or empty for 1.</param>
     public abstract void Forward(ReadOnlySpan<float> x, ReadOnlySpan<float> weight, ReadOnlySpan<float> bias, Span<float> y,
-        ReadOnlySpan<float> skip = default, bool rectified = false);
+        ReadOnlySpan<float> skip = default, bool rectified = false, ReadOnlySpan<float> scale = default);
 
     /// <summary>
     /// y ← the largest value of each window of x ⋆ weight + bias, not less than 0 if rectified: convolution, ReLU and pool in one, none of
@@ -169,7 +174,7 @@ internal abstract unsafe class DirectConv
 
         public bool IsPadded => Geometry.Padding != 0 || Geometry.PaddingEnd != 0;
 
-        /// <summary>Elements from the first output to the last as the inputs lie, which with stride 1 one unbroken run computes.</summary>
+        /// <summary>Elements from the first output to the last, which one unbroken run computes where positions fill the lanes.</summary>
         public int Flat => checked((int)DirectConv.Flat(Geometry, N, Input));
     }
 }

@@ -12,7 +12,8 @@ public sealed class Predictor
     /// <summary>Samples in a block: their values fill whole vectors of every width.</summary>
     private const int BlockSize = 32;
 
-    /// <summary>A block that is not full is made up to a multiple of this, the longest vector.</summary>
+    /// <summary>A block that is not full is made up to a multiple of this, the longest vector. Where there are fewer blocks than threads, they
+    /// are of this size.</summary>
     private const int BlockStep = 16;
 
     /// <summary>So many samples are faster one after the other than side by side in vectors they do not fill.</summary>
@@ -68,7 +69,8 @@ public sealed class Predictor
             fixed (float* px = x, py = y)
             {
                 int rest = samples % BlockSize is > 0 and <= MostSingles and var few ? few : 0, whole = samples - rest;
-                if (whole > 0) call.Run((nint)px, (nint)py, whole, (whole + BlockStep - 1) / BlockStep * BlockStep, BlockSize);
+                int size = whole <= BlockSize * (Workers.Threads - 1) ? BlockStep : BlockSize;
+                if (whole > 0) call.Run((nint)px, (nint)py, whole, (whole + BlockStep - 1) / BlockStep * BlockStep, size);
                 for (int n = whole; n < samples; n++)
                     call.Run((nint)(px + (nint)n * Sample.Count), (nint)(py + (nint)n * Outputs), 1, 1, 1);
             }

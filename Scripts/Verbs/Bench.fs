@@ -15,7 +15,7 @@ open OnnxLeNet.Scripts.Terminal
 open OnnxLeNet.Scripts.Verbs.Common
 
 /// The sections by name, in the order they run: memory first, before the others make it grow.
-let private sections = [ "memory"; "fma"; "products"; "vectors"; "epoch"; "inference"; "scaling"; "layers" ]
+let private sections = [ "memory"; "fma"; "products"; "vectors"; "epoch"; "inference"; "networks"; "scaling"; "layers" ]
 
 let private chosen (only: string option) =
     match only with
@@ -79,6 +79,7 @@ let run (args: ParseResults<BenchArgs>) =
                   | "products", _ -> name, Products.run setup peak.Value
                   | "epoch", Some peer -> name, Training.epoch setup peak.Value peer
                   | "inference", Some peer -> name, Inference.run setup peer
+                  | "networks", _ -> name, Networks.run setup peak.Value
                   | "vectors", _ -> name, Vectors.run setup
                   | "layers", _ -> name, Layers.run setup timed.Value
                   | "scaling", _ -> name, Training.scaling setup
