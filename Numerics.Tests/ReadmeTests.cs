@@ -294,7 +294,8 @@ public sealed class ReadmeTests
         int blocks = 0;
         foreach (var (language, source) in new[] { ("csharp", here), ("fsharp", models) })
         {
-            foreach (string block in readme.Split($"```{language}\n").Skip(1).Select(rest => rest[..rest.IndexOf("```", StringComparison.Ordinal)]))
+            foreach (string block in readme.Split($"```{language}\n").Skip(1)
+                .Select(rest => rest[..rest.IndexOf("```", StringComparison.Ordinal)]))
             {
                 blocks++;
                 Assert.Contains(Lines(block), source, StringComparison.Ordinal, $"this block of the README stands in no source:\n{block}");
@@ -305,7 +306,8 @@ public sealed class ReadmeTests
 
     /// <summary>Without indentation, empty lines and <c>using</c> lines.</summary>
     private static string Lines(string text) => string.Join('\n', text.Split('\n').Select(line => line.Trim())
-        .Where(line => line.Length > 0 && !line.StartsWith("using OnnxLeNet", StringComparison.Ordinal) && !line.StartsWith("using MathNet", StringComparison.Ordinal)));
+        .Where(line => line.Length > 0 && !line.StartsWith("using OnnxLeNet", StringComparison.Ordinal)
+            && !line.StartsWith("using MathNet", StringComparison.Ordinal)));
 }
 
 /// <summary>The README's observer.</summary>

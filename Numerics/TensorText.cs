@@ -180,7 +180,8 @@ public static class TensorText
             if (half > 0 || (half == 0 && kept % 2 == 1)) kept++;
             if (kept == 100_000) (kept, exponent) = (10_000, exponent + 1);
             string rounded = kept.ToString("D5", CultureInfo.InvariantCulture);
-            return $"{rounded[..1]}.{rounded[1..]}e{(exponent < 0 ? '-' : '+')}{Math.Abs(exponent).ToString("D2", CultureInfo.InvariantCulture)}";
+            string power = Math.Abs(exponent).ToString("D2", CultureInfo.InvariantCulture);
+            return $"{rounded[..1]}.{rounded[1..]}e{(exponent < 0 ? '-' : '+')}{power}";
         }
     }
 }

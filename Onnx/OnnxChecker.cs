@@ -157,7 +157,8 @@ public static class OnnxChecker
                 || sizes.DataType != (int)DataType.Int64) continue;
             double count = 1;
             for (int i = 0; i < sizes.Int64Data.Count; i++) count *= Math.Abs((double)sizes.Int64Data[i]);
-            for (int i = 0; i + sizeof(long) <= sizes.RawData.Length; i += sizeof(long)) count *= Math.Abs((double)BinaryPrimitives.ReadInt64LittleEndian(sizes.RawData.Span[i..]));
+            for (int i = 0; i + sizeof(long) <= sizes.RawData.Length; i += sizeof(long))
+                count *= Math.Abs((double)BinaryPrimitives.ReadInt64LittleEndian(sizes.RawData.Span[i..]));
             if (count * sizeof(float) > OnnxImporter.MemoryBudget)
                 throw new OnnxException($"{NodeReader.Label(node)} makes a tensor of {count:N0} elements out of a few sizes: "
                     + $"more than {OnnxImporter.BudgetInWords}");

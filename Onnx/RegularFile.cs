@@ -19,8 +19,14 @@ internal static partial class RegularFile
         if (Directory.Exists(path)) throw new OnnxException($"{path} is a folder, expected a file");
         if (!OperatingSystem.IsWindows()) return Judged(Checked(Unix.Open(path, Unix.ReadOnly), path), path, oneName: false);
         try { return Judged(File.OpenHandle(path), path, oneName: false); }
-        catch (Exception error) when (error is FileNotFoundException or DirectoryNotFoundException) { throw new OnnxException($"there is no file {path}", error); }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException) { throw new OnnxException($"{path} cannot be read: {error.Message}", error); }
+        catch (Exception error) when (error is FileNotFoundException or DirectoryNotFoundException)
+        {
+            throw new OnnxException($"there is no file {path}", error);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            throw new OnnxException($"{path} cannot be read: {error.Message}", error);
+        }
     }
 
     /// <summary>Opens a file that another file names, below that one's folder: no step to it may be a link, and it has no other
@@ -64,7 +70,10 @@ internal static partial class RegularFile
                 done += read;
             }
         }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException) { throw new OnnxException($"{path} cannot be read: {error.Message}", error); }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        {
+            throw new OnnxException($"{path} cannot be read: {error.Message}", error);
+        }
         return bytes;
     }
 

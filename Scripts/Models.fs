@@ -161,10 +161,11 @@ let bnSequential =
             |> named "activation" (ReLU()) }
 
 /// The same by position, with any normalization in the middle: BatchNorm1d does not fit behind a convolution, and says so.
-let bnByPosition (normalization: Module) (g: Generator) = Sequential() |> add (Conv2d(3, 3, 3, generator = g)) |> add normalization |> add (ReLU())
+let bnByPosition (normalization: Module) (g: Generator) =
+    Sequential() |> add (Conv2d(3, 3, 3, generator = g)) |> add normalization |> add (ReLU())
 
-/// The linear layer at a network's end, with the chain it is in, the names before its own, and its name there. What has no parameters may come
-/// after it.
+/// The linear layer at a network's end, with the chain it is in, the names before its own, and its name there. What has no parameters may
+/// come after it.
 let rec private lastLinear (path: string) (net: Sequential) =
     match net.Children |> Seq.tryFindBack (fun struct (_, layer) -> layer.ParameterCount > 0) with
     | Some(name, (:? Linear as layer)) -> Some(net, path, name, layer)

@@ -33,7 +33,8 @@ public sealed class GradientCheckNetworksTests
         var x = Batch(new Shape(1, 32, 32), images);
         // Every kind of network with every activation and with every kind of image: half of all combinations.
         int turn = Activations.Keys.ToList().IndexOf(activation) + Images.Keys.ToList().IndexOf(images);
-        (bool, bool, bool)[] kinds = turn % 2 == 0 ? [(false, false, false), (true, true, true)] : [(true, false, false), (false, true, false)];
+        (bool, bool, bool)[] kinds = turn % 2 == 0
+            ? [(false, false, false), (true, true, true)] : [(true, false, false), (false, true, false)];
         foreach (var (norm, dropout, average) in kinds)
             AllPass($"norm {norm}, dropout {dropout}, average {average}", () => LeNet(Activations[activation], norm, dropout, average), x);
     }

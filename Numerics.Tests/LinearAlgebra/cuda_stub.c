@@ -1,6 +1,6 @@
-/* The CUDA runtime and cuBLAS for tests, in one library: "GPU" memory is ordinary memory, products are plain loops, every call is written down.
-   What the real ones refuse is refused: leading dimensions that are too small, memory that was not taken or is too short (where one loaded
-   library is both).
+/* The CUDA runtime and cuBLAS for tests, in one library: "GPU" memory is ordinary memory, products are plain loops, every call is written
+   down. What the real ones refuse is refused: leading dimensions that are too small, memory that was not taken or is too short (where one
+   loaded library is both).
 
        gcc -shared -fPIC -O2 -o cuda-stub.so cuda_stub.c
 
@@ -24,7 +24,8 @@ static int status(const char *function) { return strcmp(failing, function) == 0 
 /* How many bytes from here to the end of the memory that this lies in. */
 static size_t left(const void *at) {
     for (int i = 0; i < MOST; i++)
-        if (taken[i].at && (char *)at >= taken[i].at && (char *)at < taken[i].at + taken[i].bytes) return taken[i].at + taken[i].bytes - (char *)at;
+        if (taken[i].at && (char *)at >= taken[i].at && (char *)at < taken[i].at + taken[i].bytes)
+            return taken[i].at + taken[i].bytes - (char *)at;
     return 0;
 }
 
@@ -38,7 +39,9 @@ int cudaSetDevice(int device) { return device ? 101 : status("cudaSetDevice"); }
 int cudaGetDeviceProperties(void *properties, int device) { strcpy(properties, "Stub GPU"); return device ? 101 : 0; }
 int cudaDriverGetVersion(int *version) { *version = 13020; return 0; }
 int cudaRuntimeGetVersion(int *version) { *version = 13010; return 0; }
-const char *cudaGetErrorString(int error) { return error == 2 ? "out of memory" : error == 1 ? "invalid argument" : "unspecified launch failure"; }
+const char *cudaGetErrorString(int error) {
+    return error == 2 ? "out of memory" : error == 1 ? "invalid argument" : "unspecified launch failure";
+}
 
 int cudaMalloc(void **at, size_t bytes) {
     char text[64];
@@ -83,21 +86,29 @@ int cublasSetMathMode(void *handle, int mode) {
     called(text);
     return handle == (void *)0x1234 ? 0 : 1;
 }
-const char *cublasGetStatusString(int code) { return code == 7 ? "CUBLAS_STATUS_INVALID_VALUE" : code == 14 ? "CUBLAS_STATUS_INTERNAL_ERROR" : "CUBLAS_STATUS_EXECUTION_FAILED"; }
+const char *cublasGetStatusString(int code) {
+    return code == 7 ? "CUBLAS_STATUS_INVALID_VALUE" : code == 14 ? "CUBLAS_STATUS_INTERNAL_ERROR" : "CUBLAS_STATUS_EXECUTION_FAILED";
+}
 
 #define GEMM(NAME, T) \
-    int NAME(void *handle, int ta, int tb, int m, int n, int k, const T *alpha, const T *a, int lda, const T *b, int ldb, const T *beta, T *c, int ldc) { \
+    int NAME(void *handle, int ta, int tb, int m, int n, int k, const T *alpha, const T *a, int lda, const T *b, int ldb, \
+             const T *beta, T *c, int ldc) { \
         char text[160]; \
-        sprintf(text, #NAME " %d %d %d %d %d alpha %g lda %d ldb %d beta %g ldc %d", ta, tb, m, n, k, (double)*alpha, lda, ldb, (double)*beta, ldc); \
+        sprintf(text, #NAME " %d %d %d %d %d alpha %g lda %d ldb %d beta %g ldc %d", \
+                ta, tb, m, n, k, (double)*alpha, lda, ldb, (double)*beta, ldc); \
         called(text); \
         if (status(#NAME)) return status(#NAME); \
         if (handle != (void *)0x1234) return 1; \
-        if (ta < 0 || ta > 1 || tb < 0 || tb > 1 || m < 0 || n < 0 || k < 0 || lda < (ta ? k : m) || ldb < (tb ? n : k) || ldc < m) return 7; \
-        if (stub_taken() > 0 && (left(a) < sizeof(T) * lda * (ta ? m : k) || left(b) < sizeof(T) * ldb * (tb ? k : n) || left(c) < sizeof(T) * ldc * n)) return 14; \
+        if (ta < 0 || ta > 1 || tb < 0 || tb > 1 || m < 0 || n < 0 || k < 0) return 7; \
+        if (lda < (ta ? k : m) || ldb < (tb ? n : k) || ldc < m) return 7; \
+        if (stub_taken() > 0 && (left(a) < sizeof(T) * lda * (ta ? m : k) || left(b) < sizeof(T) * ldb * (tb ? k : n) \
+                                 || left(c) < sizeof(T) * ldc * n)) return 14; \
         for (int j = 0; j < n; j++) \
             for (int i = 0; i < m; i++) { \
                 double sum = 0; \
-                for (int l = 0; l < k && *alpha != 0; l++) sum += (double)a[ta ? l + (size_t)i * lda : i + (size_t)l * lda] * b[tb ? j + (size_t)l * ldb : l + (size_t)j * ldb]; \
+                for (int l = 0; l < k && *alpha != 0; l++) \
+                    sum += (double)a[ta ? l + (size_t)i * lda : i + (size_t)l * lda] \
+                        * b[tb ? j + (size_t)l * ldb : l + (size_t)j * ldb]; \
                 T *out = c + i + (size_t)j * ldc; \
                 *out = (T)(*alpha * sum + (*beta == 0 ? 0 : *beta * (double)*out)); \
             } \

@@ -191,7 +191,8 @@ public sealed class ExportOptionsTests
         // Sizes of every value between, as Netron shows them.
         CollectionAssert.AreEqual(
             (string[])["conv1 batch,2,4,4", "relu1 batch,2,4,4", "maxpool1 batch,2,2,2", "flatten1 batch,8"],
-            proto.Graph.ValueInfo.Select(value => $"{value.Name} {string.Join(",", value.Type.TensorType.Shape.Dim.Select(dim => dim.HasDimParam ? dim.DimParam : $"{dim.DimValue}"))}").ToArray());
+            proto.Graph.ValueInfo.Select(value => $"{value.Name} " + string.Join(",", value.Type.TensorType.Shape.Dim
+                .Select(dim => dim.HasDimParam ? dim.DimParam : $"{dim.DimValue}"))).ToArray());
 
         var silent = OnnxExporter.Export(OnnxNetworks.Small(), OnnxNetworks.SmallSample, "small", metadata,
             new ExportOptions { DocStrings = false });

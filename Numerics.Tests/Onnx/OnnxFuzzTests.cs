@@ -88,7 +88,8 @@ public sealed class OnnxFuzzTests
             switch (i % 4)
             {
                 case 0 or 1:
-                    for (int flips = generator.Next(3); flips >= 0; flips--) bytes[generator.Next(bytes.Length)] ^= (byte)(1 << generator.Next(8));
+                    for (int flips = generator.Next(3); flips >= 0; flips--)
+                        bytes[generator.Next(bytes.Length)] ^= (byte)(1 << generator.Next(8));
                     break;
                 case 2: bytes = bytes[..generator.Next(bytes.Length)]; break;
                 default: bytes = Change(ModelProto.Parser.ParseFrom(bytes), generator).ToByteArray(); break;

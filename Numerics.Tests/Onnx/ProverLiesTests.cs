@@ -112,8 +112,11 @@ public sealed class ProverLiesTests
     public void AnErrorOfAThousandthIsFoundWhereTermsCancel(bool ofBatch)
     {
         Module norm = ofBatch ? new BatchNorm2d(4) : new GroupNorm(2, 4);
-        var network = new Sequential { new Conv2d(2, 4, 3, bias: false, generator: new Generator(1)), norm, new ReLU(), new AdaptiveAvgPool2d(1),
-            new Flatten(), new Linear(4, 3, generator: new Generator(2)) };
+        var network = new Sequential
+        {
+            new Conv2d(2, 4, 3, bias: false, generator: new Generator(1)), norm, new ReLU(), new AdaptiveAvgPool2d(1), new Flatten(),
+            new Linear(4, 3, generator: new Generator(2)),
+        };
         var rows = GradientParity.Gradients(network, new Shape(2, 220, 220)).Where(row => row.MaxRel > 0).ToList();
         Assert.IsTrue(GradientParity.Passed(rows), $"{rows.MaxBy(row => row.MaxRel)}");
         foreach (string name in (string[])["0.weight", "1.weight", "1.bias", "1 dx", "0 dx"])

@@ -64,7 +64,8 @@ public sealed class PackageTests
     {
         var sourceLink = new Guid("CC110556-A091-4D38-9FEC-25AB9A351A6A");
         using var package = ZipFile.OpenRead(Path.Combine(packed.Source, $"{id}.{packed.Version}.snupkg"));
-        using var provider = MetadataReaderProvider.FromPortablePdbStream(new MemoryStream(Bytes(package.GetEntry($"lib/net10.0/{id}.pdb")!)));
+        using var provider = MetadataReaderProvider.FromPortablePdbStream(
+            new MemoryStream(Bytes(package.GetEntry($"lib/net10.0/{id}.pdb")!)));
         var reader = provider.GetMetadataReader();
         var links = reader.CustomDebugInformation.Select(reader.GetCustomDebugInformation)
             .Where(information => reader.GetGuid(information.Kind) == sourceLink)
@@ -141,8 +142,8 @@ public sealed class PackageTests
     }
 
     /// <summary>
-    /// Compiled ahead of time, without a warning: a program that loads a model with the engine, predicts, and runs it in ONNX Runtime too. It
-    /// is one file of a few megabytes (and ONNX Runtime's library), and needs no .NET.
+    /// Compiled ahead of time, without a warning: a program that loads a model with the engine, predicts, and runs it in ONNX Runtime too.
+    /// It is one file of a few megabytes (and ONNX Runtime's library), and needs no .NET.
     /// </summary>
     [TestMethod]
     public void AProgramCompiledAheadOfTime()
@@ -158,7 +159,8 @@ public sealed class PackageTests
             Print(scores);
             using var model = OrtModel.Load(args[0]);
             Print(model.Run(new float[1024], batch: 1));
-            static void Print(IEnumerable<float> scores) => Console.WriteLine(string.Join(' ', scores.Select(score => score.ToString("F3"))));
+            static void Print(IEnumerable<float> scores) =>
+                Console.WriteLine(string.Join(' ', scores.Select(score => score.ToString("F3"))));
             """, ["OnnxLeNet.Onnx", $"Microsoft.ML.OnnxRuntime {Central("Microsoft.ML.OnnxRuntime")}"],
             "<PublishAot>true</PublishAot><InvariantGlobalization>true</InvariantGlobalization>");
         packed.DotNet(project, "publish", "-c", "Release", "-o", "published");
@@ -172,7 +174,10 @@ public sealed class PackageTests
         string[] lines = output.Split('\n', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries);
         Assert.HasCount(2, lines);
         foreach (string line in lines)
-            Close.Assert(line, expected, [.. line.Split(' ').Select(number => double.Parse(number, CultureInfo.InvariantCulture))], 0, 2e-3);
+        {
+            double[] scores = [.. line.Split(' ').Select(number => double.Parse(number, CultureInfo.InvariantCulture))];
+            Close.Assert(line, expected, scores, 0, 2e-3);
+        }
     }
 
     private static byte[] Bytes(ZipArchiveEntry entry)

@@ -26,7 +26,8 @@ public sealed class GoldenTests
                 "pool" => new MaxPool2d(Pair(item, "kernel"), Pair(item, "stride"), Pair(item, "padding"), Pair(item, "dilation")),
                 _ => new Linear(Int(item, "in"), Int(item, "out"), Bool(item, "bias")),
             };
-            foreach (var (parameter, values) in module.Parameters().Zip(item.GetProperty("parameters").EnumerateArray())) Numbers(values).ToFloat().CopyTo(parameter.Value.Data, 0);
+            foreach (var (parameter, values) in module.Parameters().Zip(item.GetProperty("parameters").EnumerateArray()))
+                Numbers(values).ToFloat().CopyTo(parameter.Value.Data, 0);
             var y = module.Forward(Batch(item, "x", "xShape"));
             Assert.AreEqual(Shape(item, "yShape"), y.Sample.Prepend(y.Count));
             Close.AssertRelative($"{module}: y", Numbers(item, "y"), y.ToTensor().Data, 1e-5);
@@ -63,7 +64,8 @@ public sealed class GoldenTests
             var parameter = new Parameter(new Tensor(new Shape(start.Length), start));
             var optimizer = new SGD([parameter], 0.1, Double(item, "momentum"), Double(item, "dampening"), Double(item, "weightDecay"),
                 Bool(item, "nesterov"));
-            foreach (var (gradient, expected) in item.GetProperty("gradients").EnumerateArray().Zip(item.GetProperty("trace").EnumerateArray()))
+            foreach (var (gradient, expected) in item.GetProperty("gradients").EnumerateArray()
+                .Zip(item.GetProperty("trace").EnumerateArray()))
             {
                 optimizer.ZeroGrad();
                 SGDTests.Give(parameter, Numbers(gradient).ToFloat());

@@ -25,7 +25,8 @@ def layer(name, options, x, parameters, y):
     dy = draw(*y.shape).detach()
     y.backward(dy)
     return {
-        "name": name, **options, "xShape": list(x.shape), "yShape": list(y.shape), "x": numbers(x), "y": numbers(y), "dy": numbers(dy), "dx": numbers(x.grad),
+        "name": name, **options, "xShape": list(x.shape), "yShape": list(y.shape),
+        "x": numbers(x), "y": numbers(y), "dy": numbers(dy), "dx": numbers(x.grad),
         "parameters": [numbers(p) for p in parameters], "gradients": [numbers(p.grad) for p in parameters],
     }
 
@@ -54,7 +55,10 @@ def cross_entropy(n, classes, scale, labels):
     scaled = (x * scale).float().double().detach().requires_grad_()
     loss = F.cross_entropy(scaled, torch.tensor(labels))
     loss.backward()
-    return {"xShape": [n, classes], "x": numbers(scaled), "labels": labels, "loss": float(f"{loss.item():.12g}"), "dx": numbers(scaled.grad)}
+    return {
+        "xShape": [n, classes], "x": numbers(scaled), "labels": labels, "loss": float(f"{loss.item():.12g}"),
+        "dx": numbers(scaled.grad),
+    }
 
 
 def sgd(momentum, dampening, weight_decay, nesterov):
@@ -66,7 +70,10 @@ def sgd(momentum, dampening, weight_decay, nesterov):
         optimizer.step()
         gradients.append(numbers(w.grad))
         trace.append(numbers(w))
-    return {"momentum": momentum, "dampening": dampening, "weightDecay": weight_decay, "nesterov": nesterov, "start": start, "gradients": gradients, "trace": trace}
+    return {
+        "momentum": momentum, "dampening": dampening, "weightDecay": weight_decay, "nesterov": nesterov,
+        "start": start, "gradients": gradients, "trace": trace,
+    }
 
 
 def cosine(lr, steps, last):
@@ -99,7 +106,8 @@ golden = {
         cross_entropy(2, 3, 10000, [1, 2]),
     ],
     "sgd": [
-        sgd(0, 0, 0, False), sgd(0, 0, 0.1, False), sgd(0.9, 0, 0, False), sgd(0.9, 0.3, 0.05, False), sgd(0.9, 0, 0.05, True), sgd(0.5, 0.5, 0, False),
+        sgd(0, 0, 0, False), sgd(0, 0, 0.1, False), sgd(0.9, 0, 0, False), sgd(0.9, 0.3, 0.05, False),
+        sgd(0.9, 0, 0.05, True), sgd(0.5, 0.5, 0, False),
     ],
     "cosine": [cosine(0.1, 10, 0), cosine(0.05, 7, 0.001)],
 }

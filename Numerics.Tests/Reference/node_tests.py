@@ -1,10 +1,11 @@
-"""Writes node_tests: small models in the form of ONNX's backend tests, for ConformanceTests.cs and the verb conformance. Run again only to add cases:
+"""Writes node_tests: small models in the form of ONNX's backend tests, for ConformanceTests.cs and the verb conformance. Run again only to
+add cases:
 
     python3 node_tests.py node_tests
 
-Each case is a graph made with onnx.helper (python3-onnx 1.12), a random input, and what the operators' definitions say comes out, computed here with numpy in
-double, tap by tap. They cover what the suite that comes with ONNX leaves out: paddings of different width, old operator sets, every way of holding a weight, and
-the nodes that exporters put around layers.
+Each case is a graph made with onnx.helper (python3-onnx 1.12), a random input, and what the operators' definitions say comes out, computed
+here with numpy in double, tap by tap. They cover what the suite that comes with ONNX leaves out: paddings of different width, old operator
+sets, every way of holding a weight, and the nodes that exporters put around layers.
 """
 import itertools
 import os
@@ -107,10 +108,14 @@ def case(name, nodes, x, y, weights=None, opset=15, promoted=(), batch=None):
     os.makedirs(data, exist_ok=True)
     y = np.asarray(y, np.float32)
     inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, [batch or x.shape[0], *x.shape[1:]])]
-    inputs += [helper.make_tensor_value_info(p, helper.np_dtype_to_tensor_dtype(weights[p].dtype) if hasattr(helper, "np_dtype_to_tensor_dtype")
-                                             else onnx.mapping.NP_TYPE_TO_TENSOR_TYPE[weights[p].dtype], weights[p].shape) for p in promoted]
+    inputs += [
+        helper.make_tensor_value_info(
+            p, helper.np_dtype_to_tensor_dtype(weights[p].dtype) if hasattr(helper, "np_dtype_to_tensor_dtype")
+            else onnx.mapping.NP_TYPE_TO_TENSOR_TYPE[weights[p].dtype], weights[p].shape)
+        for p in promoted]
     stored = [w if isinstance(w, TensorProto) else numpy_helper.from_array(w, n) for n, w in weights.items() if n not in promoted]
-    graph = helper.make_graph(nodes, name, inputs, [helper.make_tensor_value_info("y", TensorProto.FLOAT, [batch or y.shape[0], *y.shape[1:]])], stored)
+    output = helper.make_tensor_value_info("y", TensorProto.FLOAT, [batch or y.shape[0], *y.shape[1:]])
+    graph = helper.make_graph(nodes, name, inputs, [output], stored)
     model = helper.make_model(graph, producer_name="node_tests", opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
     onnx.checker.check_model(model)
     onnx.save(model, os.path.join(base, "model.onnx"))
@@ -124,12 +129,14 @@ def case(name, nodes, x, y, weights=None, opset=15, promoted=(), batch=None):
 def convolutions():
     x, w, b = draw(2, 4, 5, 7), draw(6, 2, 2, 3), draw(6)
     uneven = dict(strides=[2, 1], pads=[1, 0, 0, 2], dilations=[1, 2], group=2)
-    case("conv_uneven_borders_groups", [node("Conv", ["x", "w", "b"], kernel_shape=[2, 3], **uneven)], x, conv(x, w, b, **uneven), {"w": w, "b": b}, promoted=("w", "b"))
+    case("conv_uneven_borders_groups", [node("Conv", ["x", "w", "b"], kernel_shape=[2, 3], **uneven)], x, conv(x, w, b, **uneven),
+         {"w": w, "b": b}, promoted=("w", "b"))
     one = draw(3, 4, 2, 3)
     for lower in (False, True):
         # 5 and 7 in steps of 2: 3 and 4 places, padding of 1 and of 2
         pads = [1, 1, 0, 1] if lower else [0, 1, 1, 1]
-        case(f"conv_same_{'lower' if lower else 'upper'}", [node("Conv", ["x", "w"], auto_pad="SAME_LOWER" if lower else "SAME_UPPER", strides=[2, 2])], x,
+        side = "lower" if lower else "upper"
+        case(f"conv_same_{side}", [node("Conv", ["x", "w"], auto_pad=f"SAME_{side.upper()}", strides=[2, 2])], x,
              conv(x, one, strides=[2, 2], pads=pads), {"w": one})
     case("conv_valid", [node("Conv", ["x", "w"], auto_pad="VALID")], x, conv(x, one), {"w": one})
     line, taps = draw(3, 2, 9), draw(4, 2, 3)
@@ -147,22 +154,25 @@ def convolutions():
 
 def pools():
     x = draw(2, 3, 6, 7)
-    cases = [("uneven", dict(kernel=[3, 2], strides=[2, 3], pads=[2, 0, 1, 1])), ("dilated", dict(kernel=[2, 3], strides=[1, 2], dilations=[3, 2])),
-             ("ceil", dict(kernel=[3, 2], strides=[2, 3], ceil=True)), ("ceil_window_dropped", dict(kernel=[2, 2], strides=[2, 4], pads=[1, 1, 1, 1], ceil=True))]
+    cases = [("uneven", dict(kernel=[3, 2], strides=[2, 3], pads=[2, 0, 1, 1])),
+             ("dilated", dict(kernel=[2, 3], strides=[1, 2], dilations=[3, 2])),
+             ("ceil", dict(kernel=[3, 2], strides=[2, 3], ceil=True)),
+             ("ceil_window_dropped", dict(kernel=[2, 2], strides=[2, 4], pads=[1, 1, 1, 1], ceil=True))]
     for name, g in cases:
         attributes = dict(kernel_shape=g["kernel"], strides=g["strides"], pads=g.get("pads", [0] * 4), ceil_mode=int(g.get("ceil", False)))
         case(f"maxpool_{name}", [node("MaxPool", ["x"], dilations=g.get("dilations", [1, 1]), **attributes)], x, pool(x, maximum, **g))
         if "dilations" not in g:
             case(f"averagepool_{name}", [node("AveragePool", ["x"], **attributes)], x, pool(x, mean, **g))
-            case(f"averagepool_{name}_counted", [node("AveragePool", ["x"], count_include_pad=1, **attributes)], x, pool(x, mean, counted=True, **g))
+            case(f"averagepool_{name}_counted", [node("AveragePool", ["x"], count_include_pad=1, **attributes)], x,
+                 pool(x, mean, counted=True, **g))
     border = np.array([0, 0, 1, 0, 0, 0, 1, 1])
     padded = np.pad(x, [(0, 0), (0, 0), (1, 1), (0, 1)])
     case("pad_and_averagepool", [node("Pad", ["x", "border"], "p"), node("AveragePool", ["p"], kernel_shape=[3, 2], strides=[2, 2])], x,
          pool(padded, mean, [3, 2], [2, 2]), {"border": border})
     solid = draw(1, 2, 4, 5, 3)
-    case("maxpool_3d", [node("MaxPool", ["x"], kernel_shape=[2, 3, 2], strides=[1, 2, 1], pads=[1, 0, 0, 0, 1, 1])], solid,
-         pool(solid, maximum, [2, 3, 2], [1, 2, 1], [1, 0, 0, 0, 1, 1]))
-    case("averagepool_3d_counted", [node("AveragePool", ["x"], kernel_shape=[2, 3, 2], strides=[1, 2, 1], pads=[1, 0, 0, 0, 1, 1], count_include_pad=1)], solid,
+    window = dict(kernel_shape=[2, 3, 2], strides=[1, 2, 1], pads=[1, 0, 0, 0, 1, 1])
+    case("maxpool_3d", [node("MaxPool", ["x"], **window)], solid, pool(solid, maximum, [2, 3, 2], [1, 2, 1], [1, 0, 0, 0, 1, 1]))
+    case("averagepool_3d_counted", [node("AveragePool", ["x"], **window, count_include_pad=1)], solid,
          pool(solid, mean, [2, 3, 2], [1, 2, 1], [1, 0, 0, 0, 1, 1], counted=True))
     case("globalaveragepool_1d", [node("GlobalAveragePool", ["x"])], x[:, :, 0], x[:, :, 0].mean(-1, keepdims=True, dtype=np.float64))
 
@@ -170,19 +180,23 @@ def pools():
 def dense():
     x, w, b = draw(3, 5), draw(5, 4), draw(4)
     y = x.astype(np.float64) @ w + b
-    case("gemm_factors", [node("Gemm", ["x", "w", "b"], alpha=0.5, beta=-2.0)], x, 0.5 * (y - b) - 2 * b, {"w": w, "b": b}, promoted=("w", "b"))
+    case("gemm_factors", [node("Gemm", ["x", "w", "b"], alpha=0.5, beta=-2.0)], x, 0.5 * (y - b) - 2 * b, {"w": w, "b": b},
+         promoted=("w", "b"))
     case("gemm_opset6_broadcast", [node("Gemm", ["x", "w", "b"], broadcast=1)], x, y, {"w": w, "b": b}, opset=6)
     case("matmul_and_add", [node("MatMul", ["x", "w"], "m"), node("Add", ["m", "b"])], x, y, {"w": w, "b": b})
     case("matmul_and_add_turned", [node("MatMul", ["x", "w"], "m"), node("Add", ["b", "m"])], x, y, {"w": w, "b": b}, opset=7)
-    case("matmul_of_a_transposed_weight", [node("Transpose", ["v"], "w", perm=[1, 0]), node("MatMul", ["x", "w"])], x, y - b, {"v": np.ascontiguousarray(w.T)})
-    case("gemm_constant_nodes", [helper.make_node("Constant", [], ["w"], value=numpy_helper.from_array(w)), node("Identity", ["b"], "c"), node("Gemm", ["x", "w", "c"])],
-         x, y, {"b": b}, batch="batch")
+    case("matmul_of_a_transposed_weight", [node("Transpose", ["v"], "w", perm=[1, 0]), node("MatMul", ["x", "w"])], x, y - b,
+         {"v": np.ascontiguousarray(w.T)})
+    case("gemm_constant_nodes", [
+        helper.make_node("Constant", [], ["w"], value=numpy_helper.from_array(w)), node("Identity", ["b"], "c"),
+        node("Gemm", ["x", "w", "c"])], x, y, {"b": b}, batch="batch")
     halves = {"w": w.astype(np.float16), "b": b.astype(np.float16)}
-    case("gemm_half_weights", [node("Cast", ["w"], "v", to=TensorProto.FLOAT), node("Cast", ["b"], "c", to=TensorProto.FLOAT), node("Gemm", ["x", "v", "c"])], x,
+    casts = [node("Cast", ["w"], "v", to=TensorProto.FLOAT), node("Cast", ["b"], "c", to=TensorProto.FLOAT)]
+    case("gemm_half_weights", [*casts, node("Gemm", ["x", "v", "c"])], x,
          x.astype(np.float64) @ halves["w"].astype(np.float64) + halves["b"], halves)
     typed = helper.make_tensor("w", TensorProto.FLOAT16, w.shape, w.astype(np.float16).flatten())
     double = helper.make_tensor("b", TensorProto.DOUBLE, b.shape, b.astype(np.float64))
-    case("gemm_typed_weights", [node("Cast", ["w"], "v", to=TensorProto.FLOAT), node("Cast", ["b"], "c", to=TensorProto.FLOAT), node("Gemm", ["x", "v", "c"])], x,
+    case("gemm_typed_weights", [*casts, node("Gemm", ["x", "v", "c"])], x,
          x.astype(np.float64) @ halves["w"].astype(np.float64) + b, {"w": typed, "b": double})
 
 
@@ -204,12 +218,15 @@ def rest():
     w = draw(60, 4)
     for opset in (9, 13):
         axes = [node("Unsqueeze", ["n"], "n1", axes=[0])] if opset < 13 else [node("Unsqueeze", ["n", "zero"], "n1")]
-        shape = [node("Shape", ["x"], "s"), node("Gather", ["s", "i0"], "n", axis=0), *axes, node("Concat", ["n1", "minus"], "t", axis=0), node("Reshape", ["x", "t"], "f")]
+        shape = [node("Shape", ["x"], "s"), node("Gather", ["s", "i0"], "n", axis=0), *axes,
+                 node("Concat", ["n1", "minus"], "t", axis=0), node("Reshape", ["x", "t"], "f")]
         case(f"view_by_batch_opset{opset}", [*shape, node("MatMul", ["f", "w"])], x, x.reshape(2, -1).astype(np.float64) @ w,
-             {"w": w, "i0": np.array(0), "minus": np.array([-1]), **({"zero": np.array([0])} if opset >= 13 else {})}, opset=opset, batch="batch")
-    product = [node("Shape", ["x"], "s"), node("Slice", ["s", "one", "end"], "c"), node("ReduceProd", ["c"], "p", keepdims=1), node("Concat", ["minus", "p"], "t", axis=0),
-               node("Reshape", ["x", "t"], "f"), node("MatMul", ["f", "w"])]
-    case("view_by_product", product, x, x.reshape(2, -1).astype(np.float64) @ w, {"w": w, "one": np.array([1]), "end": np.array([9]), "minus": np.array([-1])}, opset=12)
+             {"w": w, "i0": np.array(0), "minus": np.array([-1]), **({"zero": np.array([0])} if opset >= 13 else {})},
+             opset=opset, batch="batch")
+    product = [node("Shape", ["x"], "s"), node("Slice", ["s", "one", "end"], "c"), node("ReduceProd", ["c"], "p", keepdims=1),
+               node("Concat", ["minus", "p"], "t", axis=0), node("Reshape", ["x", "t"], "f"), node("MatMul", ["f", "w"])]
+    case("view_by_product", product, x, x.reshape(2, -1).astype(np.float64) @ w,
+         {"w": w, "one": np.array([1]), "end": np.array([9]), "minus": np.array([-1])}, opset=12)
     image, kernel = draw(2, 5, 6, 3), draw(4, 3, 2, 3)
     first = np.transpose(image, (0, 3, 1, 2))
     last = np.maximum(conv(first, kernel), 0)
@@ -217,17 +234,23 @@ def rest():
     case("channels_last", [*layout, node("Transpose", ["r"], perm=[0, 2, 3, 1])], image, np.transpose(last, (0, 2, 3, 1)), {"k": kernel})
     rows = np.transpose(last, (0, 2, 3, 1)).reshape(2, -1)
     v = draw(rows.shape[1], 3)
-    case("channels_last_flattened", [*layout, node("Transpose", ["r"], "u", perm=[0, 2, 3, 1]), node("Reshape", ["u", "shape"], "f"), node("MatMul", ["f", "v"])], image,
-         rows @ v, {"k": kernel, "v": v, "shape": np.array([-1, rows.shape[1]])}, batch="batch")
-    case("unflattened_rows", [node("Reshape", ["x", "shape"], "i"), node("Conv", ["i", "k"], "c"), node("GlobalAveragePool", ["c"], "g"), node("Flatten", ["g"])],
-         first.reshape(2, -1), conv(first, kernel).mean((2, 3)), {"k": kernel, "shape": np.array([0, 3, 5, 6])}, batch="batch")
+    case("channels_last_flattened", [
+        *layout, node("Transpose", ["r"], "u", perm=[0, 2, 3, 1]), node("Reshape", ["u", "shape"], "f"), node("MatMul", ["f", "v"])],
+        image, rows @ v, {"k": kernel, "v": v, "shape": np.array([-1, rows.shape[1]])}, batch="batch")
+    case("unflattened_rows", [
+        node("Reshape", ["x", "shape"], "i"), node("Conv", ["i", "k"], "c"), node("GlobalAveragePool", ["c"], "g"),
+        node("Flatten", ["g"])],
+        first.reshape(2, -1), conv(first, kernel).mean((2, 3)), {"k": kernel, "shape": np.array([0, 3, 5, 6])}, batch="batch")
     case("squeezed_mean", [node("GlobalAveragePool", ["x"], "g"), node("Squeeze", ["g", "axes"], "q"), node("Unsqueeze", ["q", "last"])], x,
          x.mean((2, 3), dtype=np.float64)[:, :, None], {"axes": np.array([2, 3]), "last": np.array([-1])})
     erf = np.vectorize(__import__("math").erf)
-    gelu = [node("Div", ["x", "root"], "d"), node("Erf", ["d"], "e"), node("Add", ["e", "one"], "a"), node("Mul", ["x", "a"], "m"), node("Mul", ["m", "half"])]
-    case("gelu_formula", gelu, x, x * (erf(x / np.sqrt(2.0)) + 1) / 2, {"root": np.array(np.sqrt(2), np.float32), "one": np.array(1, np.float32), "half": np.array(0.5, np.float32)})
-    case("leakyrelu_and_identity", [node("LeakyRelu", ["x"], "l", alpha=0.25), node("Identity", ["l"], "i"), node("Cast", ["i"], to=TensorProto.FLOAT)], x,
-         np.where(x > 0, x, 0.25 * x))
+    gelu = [node("Div", ["x", "root"], "d"), node("Erf", ["d"], "e"), node("Add", ["e", "one"], "a"), node("Mul", ["x", "a"], "m"),
+            node("Mul", ["m", "half"])]
+    case("gelu_formula", gelu, x, x * (erf(x / np.sqrt(2.0)) + 1) / 2,
+         {"root": np.array(np.sqrt(2), np.float32), "one": np.array(1, np.float32), "half": np.array(0.5, np.float32)})
+    case("leakyrelu_and_identity", [
+        node("LeakyRelu", ["x"], "l", alpha=0.25), node("Identity", ["l"], "i"), node("Cast", ["i"], to=TensorProto.FLOAT)], x,
+        np.where(x > 0, x, 0.25 * x))
 
 
 if __name__ == "__main__":

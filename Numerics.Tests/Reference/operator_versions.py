@@ -1,12 +1,13 @@
-"""Writes operator_versions.txt and operator_versions.pb.gz: every operator that the import claims, at every version that its schema had, for OperatorVersionTests.cs.
+"""Writes operator_versions.txt and operator_versions.pb.gz: every operator that the import claims, at every version that its schema had,
+for OperatorVersionTests.cs.
 
     python3 operator_versions.py operator_versions        # beside node_tests.py, which it takes its arithmetic from
     python3 operator_versions.py --list                   # the versions that the installed onnx knows
 
-The versions come from the schemas of python3-onnx (1.12: up to operator set 17) and, beyond, from LATER, a table read from onnx/defs/operator_sets.h. Each has a case
-at least: a model of the operator set of that number, made as that version's schema wants it, an input, and the output, computed here with numpy in double. A version
-without a case is an error.
-operator_versions.pb.gz is a TensorProto of strings [cases, 4]: each case's name, and its ModelProto and two TensorProtos as they are in files.
+The versions come from the schemas of python3-onnx (1.12: up to operator set 17) and, beyond, from LATER, a table read from
+onnx/defs/operator_sets.h. Each has a case at least: a model of the operator set of that number, made as that version's schema wants it, an
+input, and the output, computed here with numpy in double. A version without a case is an error. operator_versions.pb.gz is a TensorProto of
+strings [cases, 4]: each case's name, and its ModelProto and two TensorProtos as they are in files.
 """
 import gzip
 import sys
@@ -23,7 +24,8 @@ ALL = [21, 23, 24, 25]  # versions that only widened the types of nearly every o
 LATER = {
     "Conv": [22], "MaxPool": [22], "AveragePool": [19, 22], "GlobalAveragePool": [22], "Dropout": [22], "Gelu": [20], "ReduceMean": [18],
     "ReduceMax": [18, 20], "ReduceProd": [18],
-    "Flatten": ALL, "Reshape": [19, *ALL], "Squeeze": ALL, "Unsqueeze": ALL, "Transpose": ALL, "Pad": [18, 19, *ALL], "Identity": [19, *ALL], "Cast": [19, *ALL],
+    "Flatten": ALL, "Reshape": [19, *ALL], "Squeeze": ALL, "Unsqueeze": ALL, "Transpose": ALL, "Pad": [18, 19, *ALL],
+    "Identity": [19, *ALL], "Cast": [19, *ALL],
     "InstanceNormalization": [22], "GroupNormalization": [18, 21],
     "ConvTranspose": [22], "GlobalMaxPool": [22], "Resize": [18, 19], "Split": [18],
     "HardSigmoid": [22], "HardSwish": [22], "Elu": [22], "Selu": [22], "Softplus": [22], "Mish": [18, 22], "Swish": [24],
@@ -32,8 +34,9 @@ LATER = {
 ELEMENTWISE = {"Add": np.add, "Sub": np.subtract, "Mul": np.multiply, "Div": np.divide}
 ACTIVATIONS = {"Relu": lambda x: np.maximum(x, 0), "Sigmoid": lambda x: 1 / (1 + np.exp(-x)), "Tanh": np.tanh}
 OPERATORS = [
-    "Conv", "Gemm", "MatMul", *ELEMENTWISE, *ACTIVATIONS, "LeakyRelu", "Gelu", "Softmax", "LogSoftmax", "MaxPool", "AveragePool", "GlobalAveragePool", "ReduceMean",
-    "BatchNormalization", "Dropout", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Transpose", "Pad", "Identity", "Cast", "ArgMax", "Constant", "Shape",
+    "Conv", "Gemm", "MatMul", *ELEMENTWISE, *ACTIVATIONS, "LeakyRelu", "Gelu", "Softmax", "LogSoftmax", "MaxPool", "AveragePool",
+    "GlobalAveragePool", "ReduceMean", "BatchNormalization", "Dropout", "Flatten", "Reshape", "Squeeze", "Unsqueeze", "Transpose", "Pad",
+    "Identity", "Cast", "ArgMax", "Constant", "Shape",
     "ConstantOfShape", "Gather", "Slice", "Concat", "ReduceProd", "Sum", "ConvTranspose", "GlobalMaxPool", "Resize", "Upsample", "Split",
     "ReduceSum", "ReduceMax", "LRN", "InstanceNormalization", "LayerNormalization", "GroupNormalization",
     "Clip", "HardSigmoid", "HardSwish", "Elu", "Selu", "Softplus", "Mish", "Swish", "PRelu",
@@ -113,9 +116,11 @@ def cases(op, v):
         g = dict(strides=[2, 1], pads=[1, 0, 0, 1], dilations=[1, 1])
         yield "", [node(op, ["x", "w", "b"], kernel_shape=[2, 3], group=1, **g)], x, conv(x, w, b, **g), {"w": w, "b": b}
         # 3 rows in steps of 2, 4 columns in steps of 3: padding of one row behind, of two columns around
-        yield "auto", [node(op, ["x", "w"], strides=[2, 3], auto_pad="SAME_UPPER")], x, conv(x, w, strides=[2, 3], pads=[0, 1, 1, 1]), {"w": w}
-        yield "bias", [node(op, ["x", "w"], "c"), node("Add", ["c", "b"] if v < 7 else ["b1", "c"], **(dict(broadcast=1, axis=1) if v < 7 else {}))], x, conv(x, w, b), \
-            {"w": w, "b": b} if v < 7 else {"w": w, "b1": b.reshape(1, 4, 1, 1)}
+        yield ("auto", [node(op, ["x", "w"], strides=[2, 3], auto_pad="SAME_UPPER")], x,
+               conv(x, w, strides=[2, 3], pads=[0, 1, 1, 1]), {"w": w})
+        along = dict(broadcast=1, axis=1) if v < 7 else {}
+        yield ("bias", [node(op, ["x", "w"], "c"), node("Add", ["c", "b"] if v < 7 else ["b1", "c"], **along)], x, conv(x, w, b),
+               {"w": w, "b": b} if v < 7 else {"w": w, "b1": b.reshape(1, 4, 1, 1)})
     elif op == "Gemm":
         r, w, b = draw(3, 5), draw(5, 4), draw(4)
         y = 0.5 * (r.astype(np.float64) @ w) - 2 * b.astype(np.float64)
@@ -126,7 +131,8 @@ def cases(op, v):
     elif op == "MatMul":
         r, w, b = draw(3, 5), draw(5, 4), draw(4)
         yield "", [node(op, ["x", "w"])], r, r.astype(np.float64) @ w, {"w": w}
-        yield "bias", [node(op, ["x", "w"], "m"), node("Sub", ["m", "b"], **(dict(broadcast=1) if v < 7 else {}))], r, r.astype(np.float64) @ w - b, {"w": w, "b": b}
+        yield ("bias", [node(op, ["x", "w"], "m"), node("Sub", ["m", "b"], **(dict(broadcast=1) if v < 7 else {}))], r,
+               r.astype(np.float64) @ w - b, {"w": w, "b": b})
     elif op in ELEMENTWISE:
         f, c, s = ELEMENTWISE[op], draw(3) + 3, np.array(0.3, np.float32)
         consumed = dict(consumed_inputs=[0, 0]) if v == 1 else {}
@@ -143,7 +149,8 @@ def cases(op, v):
             if op != "Div":
                 yield "turned", [node(op, ["c", "x"])], x, f(c.reshape(3, 1, 1), d), {"c": c.reshape(3, 1, 1)}
             numbers = {"Add": (3, 4), "Sub": (9, 2), "Mul": (3, 5), "Div": (20, 4)}[op]
-            yield "computed", [node(op, ["a", "b"], "i"), cast(v, "i"), scaled(v)], x, d * ELEMENTWISE[op](*numbers), {"a": ints(numbers[0]), "b": ints(numbers[1])}
+            yield ("computed", [node(op, ["a", "b"], "i"), cast(v, "i"), scaled(v)], x, d * ELEMENTWISE[op](*numbers),
+                   {"a": ints(numbers[0]), "b": ints(numbers[1])})
     elif op in ACTIVATIONS:
         yield "", [node(op, ["x"], **old)], x, ACTIVATIONS[op](d), {}
     elif op == "LeakyRelu":
@@ -165,14 +172,17 @@ def cases(op, v):
         if v >= 8:
             outputs.append("indices")
             more.update(storage_order=1)
-        yield "", [helper.make_node(op, ["x"], outputs, kernel_shape=g["kernel"], strides=g["strides"], pads=g["pads"], **more)], x, pool(x, maximum, **g), {}
+        yield ("", [helper.make_node(op, ["x"], outputs, kernel_shape=g["kernel"], strides=g["strides"], pads=g["pads"], **more)], x,
+               pool(x, maximum, **g), {})
     elif op == "AveragePool":
         g = dict(kernel=[2, 3], strides=[2, 1], pads=[1, 0, 0, 1])
         more = dict(count_include_pad=1) if v >= 7 else {}
         more.update(dict(dilations=[1, 1]) if v >= 19 else {})
-        yield "", [node(op, ["x"], kernel_shape=g["kernel"], strides=g["strides"], pads=g["pads"], **more)], x, pool(x, mean, counted=v >= 7, **g), {}
+        yield ("", [node(op, ["x"], kernel_shape=g["kernel"], strides=g["strides"], pads=g["pads"], **more)], x,
+               pool(x, mean, counted=v >= 7, **g), {})
         if v >= 10:
-            yield "ceil", [node(op, ["x"], kernel_shape=[2, 3], strides=[2, 2], ceil_mode=1)], x, pool(x, mean, [2, 3], [2, 2], ceil=True), {}
+            yield ("ceil", [node(op, ["x"], kernel_shape=[2, 3], strides=[2, 2], ceil_mode=1)], x,
+                   pool(x, mean, [2, 3], [2, 2], ceil=True), {})
     elif op == "ConvTranspose":
         w, b = draw(3, 2, 2, 3), draw(2)
         g = dict(strides=[2, 3], pads=[1, 0, 0, 2], dilations=[2, 1], output_padding=[1, 2])
@@ -308,13 +318,16 @@ def cases(op, v):
             attributes.update(dict(spatial=0 if variant else 1) if v < 9 else {}, **(dict(training_mode=0) if v >= 14 else {}))
             outputs = ["y", "m", "v", "sm", "sv"] if v < 7 else ["y"]
             y = norm(x, s, b, mu, variance, 0.01) if not variant else (d - mu) / np.sqrt(variance.astype(np.float64) + 0.01) * s + b
-            yield variant, [helper.make_node(op, ["x", "s", "b", "mu", "variance"], outputs, **attributes)], x, y, {"s": s, "b": b, "mu": mu, "variance": variance}
+            yield (variant, [helper.make_node(op, ["x", "s", "b", "mu", "variance"], outputs, **attributes)], x, y,
+                   {"s": s, "b": b, "mu": mu, "variance": variance})
     elif op == "Dropout":
         first = node("Tanh", ["x"], "t")
         if v < 12:
-            yield "", [first, helper.make_node(op, ["t"], ["y", "mask"], ratio=0.3, **old, **(dict(is_test=1) if v < 7 else {}))], x, np.tanh(d), {}
+            more = {**old, **(dict(is_test=1) if v < 7 else {})}
+            yield "", [first, helper.make_node(op, ["t"], ["y", "mask"], ratio=0.3, **more)], x, np.tanh(d), {}
         else:
-            yield "", [first, helper.make_node(op, ["t", "r", "off"], ["y", "mask"], seed=3)], x, np.tanh(d), {"r": np.array(0.3, np.float32), "off": np.array(False)}
+            yield ("", [first, helper.make_node(op, ["t", "r", "off"], ["y", "mask"], seed=3)], x, np.tanh(d),
+                   {"r": np.array(0.3, np.float32), "off": np.array(False)})
             yield "alone", [first, node(op, ["t"])], x, np.tanh(d), {}
     elif op == "Flatten":
         yield "", [node(op, ["x"])], x, x.reshape(2, -1), {}
@@ -352,9 +365,11 @@ def cases(op, v):
         y = conv(x, w, pads=[1, 2, 0, 3])
         behind = node("Conv", ["p", "w"])
         if v < 11:
-            yield "", [node(op, ["x"], "p", mode="constant", value=0.0, **{"paddings" if v == 1 else "pads": border}), behind], x, y, {"w": w}
+            pads = {"paddings" if v == 1 else "pads": border}
+            yield "", [node(op, ["x"], "p", mode="constant", value=0.0, **pads), behind], x, y, {"w": w}
         else:
-            yield "", [node(op, ["x", "b", "zero"], "p", mode="constant"), behind], x, y, {"w": w, "b": ints(*border), "zero": np.array(0, np.float32)}
+            yield ("", [node(op, ["x", "b", "zero"], "p", mode="constant"), behind], x, y,
+                   {"w": w, "b": ints(*border), "zero": np.array(0, np.float32)})
         if v >= 18:
             yield "axes", [node(op, ["x", "b", "", "a"], "p"), behind], x, y, {"w": w, "b": ints(1, 2, 0, 3), "a": ints(2, -1)}
         for mode in ("constant", "reflect", "edge"):
@@ -380,11 +395,14 @@ def cases(op, v):
     elif op == "Cast":
         more = {**(dict(saturate=1) if v >= 19 else {}), **(dict(round_mode="up") if v >= 24 else {})}
         yield "", [node("Tanh", ["x"], "t"), node(op, ["t"], to="FLOAT" if v < 6 else TensorProto.FLOAT, **more)], x, np.tanh(d), {}
-        yield "constant", [node(op, ["c"], "f", to="FLOAT" if v < 6 else TensorProto.FLOAT, **more), scaled(v)], x, d * draw_row.astype(np.float16), {"c": draw_row.astype(np.float16)}
+        half = draw_row.astype(np.float16)
+        yield ("constant", [node(op, ["c"], "f", to="FLOAT" if v < 6 else TensorProto.FLOAT, **more), scaled(v)], x, d * half,
+               {"c": half})
     elif op == "ArgMax":
         r, w = draw(6, 5), draw(5, 4)
         more = dict(select_last_index=0) if v >= 12 else {}
-        yield "", [node("MatMul", ["x", "w"], "m"), node(op, ["m"], axis=1, keepdims=0, **more)], r, np.argmax(r.astype(np.float64) @ w, 1), {"w": w}
+        yield ("", [node("MatMul", ["x", "w"], "m"), node(op, ["m"], axis=1, keepdims=0, **more)], r,
+               np.argmax(r.astype(np.float64) @ w, 1), {"w": w})
     elif op == "Constant":
         yield "", [node(op, [], "f", value=numpy_helper.from_array(draw_row)), scaled(v)], x, d * draw_row, {}
         if v >= 12:
@@ -401,7 +419,8 @@ def cases(op, v):
         yield "weight", [node(op, ["n"], "w", value=numpy_helper.from_array(np.array([0.5], np.float32))), node("MatMul", ["x", "w"])], r, \
             r.astype(np.float64) @ np.full((5, 2), 0.5), {"n": ints(5, 2)}
     elif op == "Gather":
-        yield "", [node(op, ["a", "i"], "s", axis=0), cast(v, "s"), scaled(v)], x, d * [4, 2, 6, 2], {"a": ints(2, 4, 6), "i": ints(1, 0, 2 if v < 11 else -1, 0)}
+        yield ("", [node(op, ["a", "i"], "s", axis=0), cast(v, "s"), scaled(v)], x, d * [4, 2, 6, 2],
+               {"a": ints(2, 4, 6), "i": ints(1, 0, 2 if v < 11 else -1, 0)})
         yield "values", [node(op, ["x", "i"], axis=2)], x, x[:, :, [2, 0, 0]], {"i": ints(2, 0, 0)}
         yield "one", [node(op, ["x", "i"], axis=3)], x, x[:, :, :, 1], {"i": np.array(1)}
     elif op == "Slice":
@@ -480,7 +499,8 @@ def model(name, opset, nodes, x, y, weights):
         inputs += [helper.make_tensor_value_info(t.name, t.data_type, t.dims) for t in tensors]
     output = helper.make_tensor_value_info("y", TensorProto.INT64 if y.dtype == np.int64 else TensorProto.FLOAT, y.shape)
     graph = helper.make_graph(nodes, name, inputs, [output], tensors)
-    made = helper.make_model(graph, producer_name="operator_versions", opset_imports=[helper.make_opsetid("", opset)], ir_version=3 if opset < 9 else 8)
+    made = helper.make_model(graph, producer_name="operator_versions", opset_imports=[helper.make_opsetid("", opset)],
+                             ir_version=3 if opset < 9 else 8)
     if opset <= defs.onnx_opset_version():
         onnx.checker.check_model(made)
     return [name.encode(), *(message.SerializeToString() for message in (made, numpy_helper.from_array(x), numpy_helper.from_array(y)))]
@@ -495,7 +515,8 @@ if __name__ == "__main__":
     draw_row = draw(4)
     fields = []
     with open(sys.argv[1] + ".txt", "w") as listing:
-        listing.write(f"# Operators that the import claims and all versions of their schemas, up to operator set {NEWEST}; written by operator_versions.py.\n")
+        listing.write("# Operators that the import claims and all versions of their schemas, up to operator set "
+                      f"{NEWEST}; written by operator_versions.py.\n")
         for operator, own in versions().items():
             own = [*own, *LATER.get(operator, [])]
             listing.write(f"{operator} {' '.join(map(str, own))}\n")

@@ -78,7 +78,8 @@ def schedule(kind, optimizer="SGD", change=False, **options):
     return {"kind": kind, "optimizer": optimizer, "change": change, "options": options, "seen": seen}
 
 
-METRICS = [3, 2.5, 2.4, 2.4, 2.3999, 2.39, 2.395, 2.4, 2.2, 2.2, 2.2, 2.2, 2.3, float("inf"), 2.2, 2.1999, 2.2, 2.1, 2.1, 2.1, 2.2, 2.2, 2.2, 2, 2, 2, 2, 2.1, 2.1, 2.1]
+METRICS = [3, 2.5, 2.4, 2.4, 2.3999, 2.39, 2.395, 2.4, 2.2, 2.2, 2.2, 2.2, 2.3, float("inf"), 2.2,
+           2.1999, 2.2, 2.1, 2.1, 2.1, 2.2, 2.2, 2.2, 2, 2, 2, 2, 2.1, 2.1, 2.1]
 
 
 def plateau(sign=1, **options):
@@ -101,7 +102,10 @@ def clip(limit, norm_type):
         torch.nn.utils.clip_grad_value_(parameters, limit)
     else:
         total = torch.nn.utils.clip_grad_norm_(parameters, limit, norm_type).item()
-    return {"limit": limit, "normType": str(norm_type), "norm": total, "gradients": [numbers(g) for g in gradients], "clipped": [numbers(p.grad) for p in parameters]}
+    return {
+        "limit": limit, "normType": str(norm_type), "norm": total, "gradients": [numbers(g) for g in gradients],
+        "clipped": [numbers(p.grad) for p in parameters],
+    }
 
 
 def optimizers():
@@ -138,16 +142,20 @@ def schedules():
     yield schedule("LinearLR")
     yield schedule("CosineAnnealingLR", T_max=1)
     yield schedule("CosineAnnealingLR", T_max=30)
-    # 31 steps: PyTorch allows one more than the cycle has, and carries on the curve there, a straight line to below zero; here the rate stays
-    for options in [{}, {"anneal_strategy": "linear"}, {"three_phase": True}, {"pct_start": 0.25, "div_factor": 10.0, "final_div_factor": 100.0, "anneal_strategy": "linear", "three_phase": True},
+    # 31 steps: PyTorch allows one more than the cycle has, and carries on the curve, a straight line to below zero; here the rate stays
+    for options in [{}, {"anneal_strategy": "linear"}, {"three_phase": True},
+                    {"pct_start": 0.25, "div_factor": 10.0, "final_div_factor": 100.0, "anneal_strategy": "linear", "three_phase": True},
                     {"pct_start": 0.0}, {"cycle_momentum": False}, {"base_momentum": [0.8, 0.7], "max_momentum": [0.9, 0.99]}]:
         yield schedule("OneCycleLR", max_lr=[0.3, 0.05], total_steps=31, **options)
     yield schedule("OneCycleLR", optimizer="Adam", max_lr=0.1, epochs=4, steps_per_epoch=8)
     yield schedule("OneCycleLR", optimizer="RMSprop", max_lr=0.1, total_steps=31, pct_start=0.4)
-    yield schedule("SequentialLR", schedulers=[["LinearLR", {"start_factor": 0.1, "total_iters": 5}], ["CosineAnnealingLR", {"T_max": 25}]], milestones=[5])
+    yield schedule("SequentialLR", schedulers=[
+        ["LinearLR", {"start_factor": 0.1, "total_iters": 5}], ["CosineAnnealingLR", {"T_max": 25}]], milestones=[5])
     yield schedule("SequentialLR", change=True, milestones=[4, 9, 18], schedulers=[
-        ["LinearLR", {"start_factor": 0.2, "total_iters": 6}], ["ExponentialLR", {"gamma": 0.8}], ["MultiStepLR", {"milestones": [0, 3], "gamma": 0.5}], ["StepLR", {"step_size": 3, "gamma": 0.7}]])
-    yield schedule("SequentialLR", milestones=[3], schedulers=[["LinearLR", {"start_factor": 0.5}], ["OneCycleLR", {"max_lr": [0.2, 0.1], "total_steps": 28}]])
+        ["LinearLR", {"start_factor": 0.2, "total_iters": 6}], ["ExponentialLR", {"gamma": 0.8}],
+        ["MultiStepLR", {"milestones": [0, 3], "gamma": 0.5}], ["StepLR", {"step_size": 3, "gamma": 0.7}]])
+    yield schedule("SequentialLR", milestones=[3], schedulers=[
+        ["LinearLR", {"start_factor": 0.5}], ["OneCycleLR", {"max_lr": [0.2, 0.1], "total_steps": 28}]])
 
 
 json.dump({
@@ -157,8 +165,10 @@ json.dump({
     "optimizers": list(optimizers()),
     "schedules": list(schedules()),
     "plateaus": [
-        plateau(), plateau(patience=2, factor=0.5), plateau(patience=1, factor=0.3, cooldown=2, min_lr=[0.01, 0.001]), plateau(patience=0, threshold=0.05, eps=0.01),
-        plateau(patience=1, threshold=0.05, threshold_mode="abs", factor=0.2), plateau(-1, mode="max", patience=1, factor=0.6), plateau(-1, mode="max", threshold_mode="abs", patience=2, factor=0.6),
+        plateau(), plateau(patience=2, factor=0.5), plateau(patience=1, factor=0.3, cooldown=2, min_lr=[0.01, 0.001]),
+        plateau(patience=0, threshold=0.05, eps=0.01), plateau(patience=1, threshold=0.05, threshold_mode="abs", factor=0.2),
+        plateau(-1, mode="max", patience=1, factor=0.6),
+        plateau(-1, mode="max", threshold_mode="abs", patience=2, factor=0.6),
     ],
     "clippings": [clip(1, 2.0), clip(0.5, 1.0), clip(0.25, float("inf")), clip(100, 2.0), clip(2, 3.0), clip(0, 2.0), clip(0.5, None)],
 }, sys.stdout, separators=(",", ":"))

@@ -207,7 +207,8 @@ def uneven_norms(net, generator):
     """Running estimates and factors as after training, not 0 and 1."""
     for module in net.modules():
         if isinstance(module, (nn.BatchNorm1d, nn.BatchNorm2d)):
-            for tensor, low, high in ((module.weight, 0.5, 1.5), (module.bias, -1, 1), (module.running_mean, -1, 1), (module.running_var, 0.5, 2)):
+            for tensor, low, high in (
+                    (module.weight, 0.5, 1.5), (module.bias, -1, 1), (module.running_mean, -1, 1), (module.running_var, 0.5, 2)):
                 tensor.data.uniform_(low, high, generator=generator)
 
 
@@ -219,7 +220,8 @@ def export(folder, seed):
     model = os.path.join(base, "model.onnx")
     while True:
         torch.manual_seed(r.getrandbits(32))
-        options = {"opset_version": r.randint(9, 17), "do_constant_folding": r.random() < 0.7, "keep_initializers_as_inputs": r.random() < 0.2}
+        options = {"opset_version": r.randint(9, 17), "do_constant_folding": r.random() < 0.7,
+                   "keep_initializers_as_inputs": r.random() < 0.2}
         if r.random() < 0.7:
             options["dynamic_axes"] = {"x": {0: "batch"}, "y": {0: "batch"}}
         try:

@@ -2,8 +2,8 @@
 
     python3 state_kinds.py
 
-The committed files were written by PyTorch 1.13 and NumPy 1.24. The network is the small one that the tests know as bn-sequential; what it holds is in
-values.json, as hexadecimal text of the bytes.
+The committed files were written by PyTorch 1.13 and NumPy 1.24. The network is the small one that the tests know as bn-sequential; what it
+holds is in values.json, as hexadecimal text of the bytes.
 """
 import argparse
 import collections
@@ -75,16 +75,19 @@ def lightning(net):
         "state_dict": prefixed(net.state_dict(), "model.", "_orig_mod."),
         "loops": {"fit_loop": {"state_dict": {}, "epoch_progress": {"current": {"ready": 1}}}},
         "callbacks": {
-            "ModelCheckpoint{'monitor': 'val.loss'}": {"best_model_score": torch.tensor(0.5), "best_k_models": {}, "dirpath": pathlib.PosixPath("/models")},
+            "ModelCheckpoint{'monitor': 'val.loss'}": {
+                "best_model_score": torch.tensor(0.5), "best_k_models": {}, "dirpath": pathlib.PosixPath("/models")},
             "EarlyStopping": {"best_score": torch.tensor(0.5), "patience": 3}},
         "optimizer_states": [optimizer.state_dict()], "lr_schedulers": [scheduler.state_dict()],
         "hparams_name": "kwargs",
         "hyper_parameters": AttributeDict(
-            lr=numpy.float64(0.1), classes=numpy.arange(3), args=argparse.Namespace(batch=3, device=torch.device("cpu")), when=datetime.datetime(2024, 1, 1),
-            size=torch.Size([2, 3]), colour=Colour.RED, make=functools.partial(nn.Linear, 3), where=os.path.join, seen={1, 2}, fixed=frozenset({3}),
-            many=collections.defaultdict(list, a=[1]), recent=collections.deque([1, 2]), seed=2 ** 100, raw=b"\x00\xff", z=1j, r=range(3),
-            space=types.SimpleNamespace(a=1), dtype=torch.float16, complex_numbers=torch.ones(2, dtype=torch.complex64),
-            quantized=torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.quint8), generator=torch.get_rng_state(), sparse=torch.eye(2).to_sparse()),
+            lr=numpy.float64(0.1), classes=numpy.arange(3), args=argparse.Namespace(batch=3, device=torch.device("cpu")),
+            when=datetime.datetime(2024, 1, 1), size=torch.Size([2, 3]), colour=Colour.RED, make=functools.partial(nn.Linear, 3),
+            where=os.path.join, seen={1, 2}, fixed=frozenset({3}), many=collections.defaultdict(list, a=[1]),
+            recent=collections.deque([1, 2]), seed=2 ** 100, raw=b"\x00\xff", z=1j, r=range(3), space=types.SimpleNamespace(a=1),
+            dtype=torch.float16, complex_numbers=torch.ones(2, dtype=torch.complex64),
+            quantized=torch.quantize_per_tensor(torch.ones(2), 0.1, 0, torch.quint8), generator=torch.get_rng_state(),
+            sparse=torch.eye(2).to_sparse()),
         (1, "tuple"): None, None: 0.5, True: "yes",
     }
 
@@ -121,7 +124,8 @@ def main():
     save("wrapped.pth", prefixed(state, "module.", "_orig_mod."))
     save("net.pth", prefixed(state, "net."))
     save("backbone.pth", prefixed(state, "backbone.body."))
-    save("inner.pth", collections.OrderedDict((name.replace("conv.", "conv._orig_mod.").replace("bn.", "bn.module."), t) for name, t in state.items()))
+    save("inner.pth", collections.OrderedDict(
+        (name.replace("conv.", "conv._orig_mod.").replace("bn.", "bn.module."), t) for name, t in state.items()))
     save("several.pth", {"ema": state, "model": other.state_dict(), "step": 3})
     save("gan.pth", {"generator": nn.Linear(2, 1).state_dict(), "critic": {"net": state}})
     save("parts.pth", {"state_dict": {**prefixed(state, "student."), **prefixed(other.state_dict(), "teacher.")}})
@@ -130,7 +134,8 @@ def main():
     parameter = nn.Parameter(torch.tensor([0.25, -1.5]))
     parameter.tag = "an attribute in Python"
     for protocol in (2, 3, 4, 5):
-        save(f"protocol{protocol}.pth", {**state, "parameter": parameter, "frozen": nn.Parameter(torch.ones(1), requires_grad=False)}, pickle_protocol=protocol)
+        save(f"protocol{protocol}.pth", {
+            **state, "parameter": parameter, "frozen": nn.Parameter(torch.ones(1), requires_grad=False)}, pickle_protocol=protocol)
         if protocol % 2 == 0:
             save(f"legacy{protocol}.pth", {**state, "parameter": parameter}, pickle_protocol=protocol, _use_new_zipfile_serialization=False)
     values["protocols"] = {**state, "parameter": parameter, "frozen": torch.ones(1)}
@@ -140,7 +145,8 @@ def main():
         limits = torch.iinfo(dtype)
         kinds[str(dtype).split(".")[1]] = torch.tensor([[limits.min, 0, 1], [2, 3, limits.max]], dtype=dtype)
     kinds["bool"] = torch.tensor([[True, False], [False, True], [True, True]]).t()
-    kinds["half"], kinds["bfloat16"], kinds["double"] = (torch.tensor([1.5, -0.1, 65504.0]).to(t) for t in (torch.float16, torch.bfloat16, torch.float64))
+    kinds["half"], kinds["bfloat16"], kinds["double"] = (
+        torch.tensor([1.5, -0.1, 65504.0]).to(t) for t in (torch.float16, torch.bfloat16, torch.float64))
     kinds["empty"] = torch.zeros(0, 4, dtype=torch.int32)
     kinds["view"] = torch.arange(12, dtype=torch.int16).reshape(3, 4)[:, 1::2]
     kinds["other view"] = kinds["view"].t()[:1]
@@ -165,7 +171,8 @@ def main():
     save("complex.pth", {"w": torch.ones(2, dtype=torch.complex64)})
 
     with open(os.path.join(FOLDER, "values.json"), "w", encoding="utf-8", newline="\n") as file:
-        lines = (f'"{name}": {{\n' + ",\n".join(f"{json.dumps(key)}: {json.dumps(describe(t))}" for key, t in s.items()) + "}" for name, s in values.items())
+        lines = (f'"{name}": {{\n' + ",\n".join(f"{json.dumps(key)}: {json.dumps(describe(t))}" for key, t in s.items()) + "}"
+                 for name, s in values.items())
         file.write("{" + ",\n".join(lines) + "}\n")
 
 

@@ -64,7 +64,8 @@ def describe(tensor):
     """Element type, shape and bytes as the C# side has them: integers as int64, all else as float32."""
     plain = tensor.detach()
     plain = plain if plain.dtype == torch.int64 else plain.float()
-    return {"type": "Int64" if plain.dtype == torch.int64 else "Float32", "shape": list(plain.shape), "bytes": plain.contiguous().numpy().tobytes().hex()}
+    return {"type": "Int64" if plain.dtype == torch.int64 else "Float32", "shape": list(plain.shape),
+            "bytes": plain.contiguous().numpy().tobytes().hex()}
 
 
 def write():
@@ -76,7 +77,8 @@ def write():
     values["state_checkpoint"] = [{"name": key, **describe(tensor)} for key, tensor in checkpoint()["state_dict"].items()]
     torch.save({"weight": torch.ones(2)}, os.path.join(FOLDER, "state_legacy.pth"), _use_new_zipfile_serialization=False)
     with open(os.path.join(FOLDER, "state_values.json"), "w", encoding="utf-8", newline="\n") as file:
-        lines = (f'"{name}": [\n' + ",\n".join(json.dumps(entry, ensure_ascii=False) for entry in entries) + "]" for name, entries in values.items())
+        lines = (f'"{name}": [\n' + ",\n".join(json.dumps(entry, ensure_ascii=False) for entry in entries) + "]"
+                 for name, entries in values.items())
         file.write("{" + ",\n".join(lines) + "}\n")
 
 
@@ -95,7 +97,8 @@ def tensors(path):
         (length,) = struct.unpack("<Q", file.read(8))
         header, data = json.loads(file.read(length)), file.read()
     print(json.dumps({"aligned": length % 8 == 0, "metadata": header.pop("__metadata__", {}), "tensors": [
-        {"name": key, "dtype": entry["dtype"], "shape": entry["shape"], "bytes": data[slice(*entry["data_offsets"])].hex()} for key, entry in header.items()]}))
+        {"name": key, "dtype": entry["dtype"], "shape": entry["shape"], "bytes": data[slice(*entry["data_offsets"])].hex()}
+        for key, entry in header.items()]}))
 
 
 if __name__ == "__main__":

@@ -45,7 +45,8 @@ def tensors(named):
 
 
 def steps(module, shapes):
-    """Forward and backward of random numbers, each with the gradients of its own, and the buffers after it; before them the last's grad_fn."""
+    """Forward and backward of random numbers, each with the gradients of its own, and the buffers after it; before them the last's
+    grad_fn."""
     result = []
     for shape in shapes:
         x = draw(*shape).requires_grad_()
@@ -141,14 +142,16 @@ def layer(kind, shapes, train=True, **options):
 
 
 def loss(kind, x, target, **options):
-    module = getattr(nn, kind)(**{k: torch.tensor(v, dtype=torch.double) if k in ("weight", "pos_weight") else v for k, v in options.items()})
+    module = getattr(nn, kind)(**{
+        k: torch.tensor(v, dtype=torch.double) if k in ("weight", "pos_weight") else v for k, v in options.items()})
     x = x.clone().requires_grad_()
     value = module(x, target)
     gradient = draw(*value.shape) if value.dim() else None
     value.backward(gradient)
     return {
         "type": kind, "options": options, "text": repr(module), "xShape": list(x.shape), "x": numbers(x), "target": numbers(target),
-        "loss": numbers(value), "dLoss": None if gradient is None else numbers(gradient), "dx": numbers(x.grad), "gradFn": function(value.grad_fn),
+        "loss": numbers(value), "dLoss": None if gradient is None else numbers(gradient), "dx": numbers(x.grad),
+        "gradFn": function(value.grad_fn),
     }
 
 
@@ -162,7 +165,8 @@ class Net(nn.Module):
             nn.Conv2d(4, 6, 3, padding=(1, 0), groups=2), nn.GELU(), nn.MaxPool2d(2, ceil_mode=True),
         )
         self.classifier = nn.Sequential(
-            nn.Linear(24, 7), nn.BatchNorm1d(7, affine=False), nn.LeakyReLU(0.2), nn.Dropout(0.0), nn.Linear(7, 5), nn.Tanh(), nn.LogSoftmax(dim=1))
+            nn.Linear(24, 7), nn.BatchNorm1d(7, affine=False), nn.LeakyReLU(0.2), nn.Dropout(0.0), nn.Linear(7, 5), nn.Tanh(),
+            nn.LogSoftmax(dim=1))
 
     def forward(self, x):
         return self.classifier(torch.flatten(self.features(x), 1))
@@ -251,7 +255,8 @@ def labels(*values):
 layers = [
     # Groups: two, three, depthwise, depthwise with a multiplier; with everything uneven.
     layer("Conv2d", (2, 4, 5, 6), in_channels=4, out_channels=6, kernel_size=(3, 2), groups=2),
-    layer("Conv2d", (3, 6, 6, 5), in_channels=6, out_channels=3, kernel_size=(2, 3), stride=(2, 1), padding=(1, 2), dilation=(2, 1), groups=3, bias=False),
+    layer("Conv2d", (3, 6, 6, 5), in_channels=6, out_channels=3, kernel_size=(2, 3), stride=(2, 1), padding=(1, 2), dilation=(2, 1),
+          groups=3, bias=False),
     layer("Conv2d", (2, 3, 5, 7), in_channels=3, out_channels=3, kernel_size=(3, 2), padding=(1, 0), groups=3),
     layer("Conv2d", (1, 3, 7, 5), in_channels=3, out_channels=6, kernel_size=(2, 3), stride=(1, 2), dilation=(3, 1), groups=3),
     layer("Conv2d", (2, 2, 4, 3), in_channels=2, out_channels=5, kernel_size=(1, 1), stride=(2, 1)),
@@ -300,8 +305,8 @@ layers = [
     layer("LeakyReLU", (2, 3), negative_slope=1.0), layer("LeakyReLU", (2, 3), negative_slope=1e-5),
     layer("Softmax", (3, 5), dim=1), layer("Softmax", (2, 5, 3, 4), dim=1), layer("Softmax", (19, 4), dim=-1),
     layer("LogSoftmax", (3, 5), dim=1), layer("LogSoftmax", (2, 5, 3, 4), dim=1), layer("LogSoftmax", (19, 4), dim=-1),
-    layer("Dropout", (3, 2, 4, 5), train=False), layer("Dropout", (3, 5), train=False, p=0.25, inplace=True), layer("Dropout", (3, 5), p=0.0),
-    layer("Dropout", (2, 5), p=1.0),
+    layer("Dropout", (3, 2, 4, 5), train=False), layer("Dropout", (3, 5), train=False, p=0.25, inplace=True),
+    layer("Dropout", (3, 5), p=0.0), layer("Dropout", (2, 5), p=1.0),
     layer("Flatten", (2, 3, 4, 5)),
 ]
 
@@ -337,7 +342,8 @@ for reduction in ("mean", "sum", "none"):
                    loss("CrossEntropyLoss", x, y, reduction=reduction, ignore_index=1, weight=weight)]
     x = torch.log_softmax(draw(5, 4), 1).float().double()
     losses += [loss("NLLLoss", x, y, reduction=reduction), loss("NLLLoss", x, skipped, reduction=reduction, weight=weight),
-               loss("NLLLoss", x, y, reduction=reduction, ignore_index=3), loss("NLLLoss", draw(21, 3), torch.arange(21) % 3, reduction=reduction)]
+               loss("NLLLoss", x, y, reduction=reduction, ignore_index=3),
+               loss("NLLLoss", draw(21, 3), torch.arange(21) % 3, reduction=reduction)]
 
 net, chains = network(), backward_chains()
 

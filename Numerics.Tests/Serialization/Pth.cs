@@ -43,5 +43,6 @@ internal static class Pth
         + $"{Int(offset)}{Ints(sizes)}{Ints(strides)}\u0089ccollections\nOrderedDict\n)RtR";
 
     private static string Ints(string values) =>
-        $"({string.Concat(values.Split(',', StringSplitOptions.RemoveEmptyEntries).Select(value => Int(int.Parse(value, CultureInfo.InvariantCulture))))}t";
+        "(" + string.Concat(values.Split(',', StringSplitOptions.RemoveEmptyEntries)
+            .Select(value => Int(int.Parse(value, CultureInfo.InvariantCulture)))) + "t";
 }

@@ -38,8 +38,9 @@ public sealed class PyTorchHostileTests
         // Beside it, in every way that a pickle can use one: as a name, called, made, given items, members and attributes, as a key.
         using var folder = new ModelFolder();
         string command = Pth.Text($"touch '{folder["ran"]}'"), call = $"cos\nsystem\n{command}\u0085R";
-        string beside = $"{Pth.Text("a")}cos\nsystem\n{Pth.Text("b")}{call}{Pth.Text("c")}{call}({command}{call}u{Pth.Text("d")}{call}({command}e{Pth.Text("e")}{call}}}b"
-            + $"{Pth.Text("f")}{call})R{call}{call}{Pth.Text("g")}\u008C\u0002os\u008C\u0006system\u0093{command}\u0085\u0081{Pth.Text("h")}\u008F({command}\u0090";
+        string beside = $"{Pth.Text("a")}cos\nsystem\n{Pth.Text("b")}{call}{Pth.Text("c")}{call}({command}{call}u"
+            + $"{Pth.Text("d")}{call}({command}e{Pth.Text("e")}{call}}}b{Pth.Text("f")}{call})R{call}{call}"
+            + $"{Pth.Text("g")}\u008C\u0002os\u008C\u0006system\u0093{command}\u0085\u0081{Pth.Text("h")}\u008F({command}\u0090";
         var read = PyTorchFile.Read(Pth.Of(Pth.Pickle($"}}({Pth.Text("net")}{Pth.OneTensor()[..^1]}{beside}u."), ("data/0", Sixteen)));
         Assert.AreEqual(new Shape(2, 2), read["w"].Shape);
         Assert.IsFalse(File.Exists(folder["ran"]));

@@ -17,7 +17,8 @@ public sealed class SafeTensorsDamageTests
     [DataRow("""{"a":{"dtype":"F32","shape":[1],"data_offsets":[0]}}""", 4, "needs a dtype")]
     [DataRow("""{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4],"x":1}}""", 4, "'x'")]
     [DataRow("""{"a":{"dtype":"F32","dtype":"F32","shape":[1],"data_offsets":[0,4]}}""", 4, "dtype")]
-    [DataRow("""{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"\u0061":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}""", 8, "no JSON")]
+    [DataRow("""{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"\u0061":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}""",
+        8, "no JSON")]
     [DataRow("""{"__metadata__":{"k":"1","k":"2"}}""", 0, "k")]
     [DataRow("""{"__metadata__":{"k":1}}""", 0, "'k' is Number")]
     [DataRow("""{"__metadata__":null}""", 0, "__metadata__ is Null")]
@@ -39,8 +40,10 @@ public sealed class SafeTensorsDamageTests
     [DataRow("""{"a":{"dtype":"F32","shape":[1],"data_offsets":[4,0]}}""", 4, "[4, 0]")]
     [DataRow("""{"a":{"dtype":"F32","shape":[1],"data_offsets":[-4,0]}}""", 4, "[-4, 0]")]
     [DataRow("""{"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}""", 8, "hole")]
-    [DataRow("""{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"b":{"dtype":"F32","shape":[1],"data_offsets":[8,12]}}""", 12, "hole")]
-    [DataRow("""{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}""", 8, "overlap")]
+    [DataRow("""{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},"b":{"dtype":"F32","shape":[1],"data_offsets":[8,12]}}""",
+        12, "hole")]
+    [DataRow("""{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]},"b":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}""",
+        8, "overlap")]
     [DataRow("""{"a":{"dtype":"F32","shape":[1],"data_offsets":[0,4]}}""", 5, "1 bytes behind")]
     [DataRow("""{}""", 1, "1 bytes behind")]
     public void IsRefused(string json, int dataLength, string part)
@@ -66,7 +69,8 @@ public sealed class SafeTensorsDamageTests
     public void ManyAxesAndLongNamesAreNotRepeated()
     {
         string axes = string.Join(',', Enumerable.Repeat("1", 100_000));
-        Failure.Of<DataException>(() => SafeTensors.Read(SafeTensorsTests.File($$$"""{"a":{"dtype":"F32","shape":[{{{axes}}}],"data_offsets":[0,4]}}""", new byte[4])), "100000 axes");
+        Failure.Of<DataException>(() => SafeTensors.Read(SafeTensorsTests.File(
+            $$$"""{"a":{"dtype":"F32","shape":[{{{axes}}}],"data_offsets":[0,4]}}""", new byte[4])), "100000 axes");
         var error = Failure.Of<DataException>(() =>
             SafeTensors.Read(SafeTensorsTests.File($"{{\"{new string('n', 100_000)}\":1}}", [])), "nnn…'");
         Assert.IsLessThan(300, error.Message.Length);

@@ -27,7 +27,8 @@ public sealed class SafeTensorsTests
     {
         var state = new StateDict { { "w", new Tensor(new Shape(1, 2), [1, -2]) }, { "n", StateTensor.Of(3) } };
         byte[] bytes = SafeTensors.ToBytes(state, new Dictionary<string, string> { ["b"] = "2", ["a"] = "1" });
-        const string json = """{"__metadata__":{"a":"1","b":"2"},"w":{"dtype":"F32","shape":[1,2],"data_offsets":[8,16]},"n":{"dtype":"I64","shape":[],"data_offsets":[0,8]}}""";
+        const string json = """{"__metadata__":{"a":"1","b":"2"},"w":{"dtype":"F32","shape":[1,2],"data_offsets":[8,16]},"n":"""
+            + """{"dtype":"I64","shape":[],"data_offsets":[0,8]}}""";
         string padded = json + new string(' ', (8 - json.Length % 8) % 8);
         byte[] expected = [(byte)padded.Length, 0, 0, 0, 0, 0, 0, 0, .. Encoding.UTF8.GetBytes(padded), 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x80,
             0x3F, 0, 0, 0, 0xC0];
@@ -39,11 +40,12 @@ public sealed class SafeTensorsTests
     public void ReadsEveryType()
     {
         var state = SafeTensors.Read(File("""
-            {"f32": {"dtype": "F32", "shape": [2], "data_offsets": [16, 24]}, "f64": {"data_offsets": [0, 16], "shape": [1, 2], "dtype": "F64"},
+            {"f32": {"dtype": "F32", "shape": [2], "data_offsets": [16, 24]},
+             "f64": {"data_offsets": [0, 16], "shape": [1, 2], "dtype": "F64"},
              "f16":{"dtype":"F16","shape":[3],"data_offsets":[24,30]},"bf16":{"dtype":"BF16","shape":[2],"data_offsets":[30,34]},
              "\u0069":{"dtype":"I64","shape":[],"data_offsets":[34,42]}, "none":{"dtype":"F16","shape":[4,0],"data_offsets":[42,42]}}
-            """, [.. BitConverter.GetBytes(1 / 3.0), .. BitConverter.GetBytes(16777217.0), .. BitConverter.GetBytes(0.1f), .. BitConverter.GetBytes(-0f),
-                0x00, 0x3C, 0xFF, 0xFB, 0x01, 0x00, 0x80, 0x3F, 0x49, 0xC0, .. BitConverter.GetBytes(-5L)]));
+            """, [.. BitConverter.GetBytes(1 / 3.0), .. BitConverter.GetBytes(16777217.0), .. BitConverter.GetBytes(0.1f),
+                .. BitConverter.GetBytes(-0f), 0x00, 0x3C, 0xFF, 0xFB, 0x01, 0x00, 0x80, 0x3F, 0x49, 0xC0, .. BitConverter.GetBytes(-5L)]));
         var expected = new StateDict
         {
             { "f32", new Tensor(new Shape(2), [0.1f, -0f]) },
@@ -62,7 +64,8 @@ public sealed class SafeTensorsTests
         byte[] bytes = SafeTensors.ToBytes(States.NonFinite());
         Failure.Of<DataException>(() => SafeTensors.Read(bytes), "'w'", "NaN", "[1] of [4]", "AllowNonFinite", "--allow-non-finite");
         States.AssertSame(States.NonFinite(), SafeTensors.Read(bytes, new StateReadOptions { AllowNonFinite = true }));
-        Failure.Of<DataException>(() => SafeTensors.Read(File("""{"h":{"dtype":"F16","shape":[1],"data_offsets":[0,2]}}""", [0, 0xFC])), "'h'", "-infinity");
+        Failure.Of<DataException>(() =>
+            SafeTensors.Read(File("""{"h":{"dtype":"F16","shape":[1],"data_offsets":[0,2]}}""", [0, 0xFC])), "'h'", "-infinity");
         byte[] large = File("""{"d":{"dtype":"F64","shape":[1],"data_offsets":[0,8]}}""", BitConverter.GetBytes(1e39));
         Failure.Of<DataException>(() => SafeTensors.Read(large, new StateReadOptions { AllowNonFinite = true }), "'d'", "1E+39",
             "too large");

@@ -39,7 +39,8 @@ internal static class Close
         RequireSameLength(what, expected.Length, actual.Length);
         for (int i = 0; i < expected.Length; i++)
             if (BitConverter.SingleToInt32Bits(expected[i]) != BitConverter.SingleToInt32Bits(actual[i]))
-                throw new AssertFailedException(Text($"{what}: other bits at [{i}] of {expected.Length}: expected {expected[i]:R}, got {actual[i]:R}"));
+                throw new AssertFailedException(Text($"{what}: other bits at [{i}] of {expected.Length}: ")
+                    + Text($"expected {expected[i]:R}, got {actual[i]:R}"));
     }
 
     private static void Compare<E, A>(string what, ReadOnlySpan<E> expected, ReadOnlySpan<A> actual, double rtol, double atol)
@@ -61,8 +62,9 @@ internal static class Close
             (worst, worstExcess) = (i, excess);
         }
         if (bad > 0)
-            throw new AssertFailedException(Text($"{what}: {bad} of {expected.Length} elements are off, worst at [{worst}]: expected {expected[worst]:R}, ")
-                + Text($"got {actual[worst]:R}; largest error {largest:G3} (rtol {rtol:G3}, atol {atol:G3})"));
+            throw new AssertFailedException(Text($"{what}: {bad} of {expected.Length} elements are off, worst at [{worst}]: ")
+                + Text($"expected {expected[worst]:R}, got {actual[worst]:R}; ")
+                + Text($"largest error {largest:G3} (rtol {rtol:G3}, atol {atol:G3})"));
     }
 
     private static void RequireSameLength(string what, int expected, int actual)

@@ -110,7 +110,10 @@ public sealed class BadInputTests
                 using (var sums = File.CreateText(Path.Combine(data, "SHA256SUMS")))
                 {
                     foreach (string file in Directory.GetFiles(data, "*ubyte"))
-                        sums.WriteLine($"{Convert.ToHexStringLower(System.Security.Cryptography.SHA256.HashData(File.ReadAllBytes(file)))}  {Path.GetFileName(file)}");
+                    {
+                        string sum = Convert.ToHexStringLower(System.Security.Cryptography.SHA256.HashData(File.ReadAllBytes(file)));
+                        sums.WriteLine($"{sum}  {Path.GetFileName(file)}");
+                    }
                 }
                 bytes[1000] ^= 1;
                 File.WriteAllBytes(images, bytes);

@@ -62,10 +62,10 @@ public sealed class GpuCheckTests
                 && name.StartsWith("cuBLAS", StringComparison.Ordinal) ? "could not run" : "passed";
             Assert.AreEqual(expected, (string)row["outcome"]!, $"{row}");
         }
-        foreach (string name in (string[])["lenet5-mnist: parity, TF32 off", "lenet5-mnist-int8: parity, TF32 on", "lenet5-mnist: every node there",
-            "lenet5-mnist: CUDA graph", "lenet5: gradients",
-            "bn-sequential: gradients", "lenet5: optimizers", "cuBLAS provider: products", "cuBLAS provider: speed and crossover",
-                "training, batch 64", "inference, batch 64"])
+        foreach (string name in (string[])["lenet5-mnist: parity, TF32 off", "lenet5-mnist-int8: parity, TF32 on",
+            "lenet5-mnist: every node there", "lenet5-mnist: CUDA graph", "lenet5: gradients", "bn-sequential: gradients",
+            "lenet5: optimizers", "cuBLAS provider: products", "cuBLAS provider: speed and crossover", "training, batch 64",
+            "inference, batch 64"])
             Assert.IsTrue(rows.ContainsKey(name), name);
         Assert.IsTrue((double)rows["lenet5: gradients"]["maxRel"]! is > 0 and < 1e-5);
         Assert.IsTrue((double)rows["training, batch 64"]["deviceImagesPerSecond"]! > 0);

@@ -6,14 +6,16 @@ namespace OnnxLeNet.Numerics.Tests;
 
 /// <summary>
 /// Runs the verbs as a person does: arguments, an exit code and two streams. <see cref="Spawn(string[])"/> gives each a process of its own;
-/// <see cref="Run(string[])"/> saves its start, which takes longer than most verbs, and runs in this process what leaves nothing behind there.
+/// <see cref="Run(string[])"/> saves its start, which takes longer than most verbs, and runs in this process what leaves nothing behind
+/// there.
 /// </summary>
 internal sealed record Program(int ExitCode, string Output, string Errors)
 {
     private static readonly string Assembly = Path.Combine(AppContext.BaseDirectory, "OnnxLeNet.Scripts.dll");
 
     /// <summary>Verbs and options that measure the process or set what belongs to it.</summary>
-    private static readonly string[] Own = ["bench", "doctor", "gpu-check", "serve", "walkthrough", "--threads", "--width", "--device", "-", "--json=-"];
+    private static readonly string[] Own =
+        ["bench", "doctor", "gpu-check", "serve", "walkthrough", "--threads", "--width", "--device", "-", "--json=-"];
 
     public static Program Run(params string[] arguments)
     {

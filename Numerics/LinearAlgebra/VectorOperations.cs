@@ -65,7 +65,8 @@ internal static unsafe class VectorOperations
     /// </summary>
     public static double MatrixNorm<T>(Norm norm, int rows, int columns, T[] matrix) where T : unmanaged, INumber<T>
     {
-        if (norm is not (Norm.OneNorm or Norm.InfinityNorm or Norm.FrobeniusNorm or Norm.LargestAbsoluteValue)) throw new NotSupportedException($"there is no matrix norm {norm}");
+        if (norm is not (Norm.OneNorm or Norm.InfinityNorm or Norm.FrobeniusNorm or Norm.LargestAbsoluteValue))
+            throw new NotSupportedException($"there is no matrix norm {norm}");
         ArgumentNullException.ThrowIfNull(matrix);
         if (rows < 0 || columns < 0 || (long)rows * columns > matrix.LongLength)
             throw new ArgumentException($"array {nameof(matrix)} has {matrix.Length} elements, its stated size is {rows}×{columns}",

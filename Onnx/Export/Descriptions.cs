@@ -62,6 +62,9 @@ internal static class Descriptions
     private static bool IsLearned(TensorProto tensor) =>
         tensor.Name.EndsWith(".weight", StringComparison.Ordinal) || tensor.Name.EndsWith(".bias", StringComparison.Ordinal);
 
-    private static string Sizes(ValueInfoProto value) =>
-        $"{value.Name} [{string.Join(", ", value.Type.TensorType.Shape.Dim.Select(dim => dim.HasDimParam ? dim.DimParam : $"{dim.DimValue}"))}]";
+    private static string Sizes(ValueInfoProto value)
+    {
+        var sizes = value.Type.TensorType.Shape.Dim.Select(dim => dim.HasDimParam ? dim.DimParam : $"{dim.DimValue}");
+        return $"{value.Name} [{string.Join(", ", sizes)}]";
+    }
 }

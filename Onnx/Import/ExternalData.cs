@@ -37,7 +37,8 @@ internal static class ExternalData
                 string what = $"weight '{tensor.Name}'";
                 long count = OnnxChecker.Count(tensor, what);
                 var (bytes, _) = OnnxChecker.Stored(tensor);
-                if (bytes == 0 || tensor.DataType == (int)TensorProto.Types.DataType.String) throw new OnnxException($"{what} is of a type that cannot lie in another file");
+                if (bytes == 0 || tensor.DataType == (int)TensorProto.Types.DataType.String)
+                    throw new OnnxException($"{what} is of a type that cannot lie in another file");
                 var entries = Entries(tensor.ExternalData, what);
                 string location = entries.GetValueOrDefault("location", "");
                 if (!files.TryGetValue(location, out var file)) files.Add(location, file = Open(folder, location, what));

@@ -19,7 +19,8 @@ internal static class DoubleModel
     public static ModelProto AsFloat(ModelProto model)
     {
         var copy = model.Clone();
-        foreach (var value in copy.Graph.Input.Concat(copy.Graph.Output).Concat(copy.Graph.ValueInfo).Where(IsDouble)) value.Type.TensorType.ElemType = (int)DataType.Float;
+        foreach (var value in copy.Graph.Input.Concat(copy.Graph.Output).Concat(copy.Graph.ValueInfo).Where(IsDouble))
+            value.Type.TensorType.ElemType = (int)DataType.Float;
         foreach (var tensor in copy.Graph.Initializer) Convert(tensor);
         foreach (var node in copy.Graph.Node)
         {

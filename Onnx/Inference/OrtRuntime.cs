@@ -49,7 +49,8 @@ public static class OrtRuntime
             var options = new EnvironmentCreationOptions { logId = "OnnxLeNet", logLevel = OrtLoggingLevel.ORT_LOGGING_LEVEL_ERROR };
             return OrtEnv.CreateInstanceWithOptions(ref options);
         }
-        catch (Exception e) when (e is TypeInitializationException or DllNotFoundException or BadImageFormatException or EntryPointNotFoundException)
+        catch (Exception e) when (e is TypeInitializationException or DllNotFoundException or BadImageFormatException
+            or EntryPointNotFoundException)
         {
             throw new MissingDeviceException(Problem(e), e);
         }

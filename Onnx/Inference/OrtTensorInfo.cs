@@ -10,8 +10,11 @@ namespace OnnxLeNet.Onnx;
 public sealed record OrtTensorInfo(string Name, string ElementType, IReadOnlyList<long> Shape, IReadOnlyList<string> DimParams)
 {
     /// <summary>As "input float[batch, 1, 32, 32]".</summary>
-    public override string ToString() =>
-        $"{Name} {ElementType}[{string.Join(", ", Shape.Zip(DimParams, (size, name) => size >= 0 ? $"{size}" : name.Length > 0 ? name : "?"))}]";
+    public override string ToString()
+    {
+        var sizes = Shape.Zip(DimParams, (size, name) => size >= 0 ? $"{size}" : name.Length > 0 ? name : "?");
+        return $"{Name} {ElementType}[{string.Join(", ", sizes)}]";
+    }
 
     internal static OrtTensorInfo From(string name, NodeMetadata metadata) => metadata.IsTensor
         ? new OrtTensorInfo(name, metadata.ElementDataType.ToString().ToLowerInvariant(), [.. metadata.Dimensions.Select(d => (long)d)],

@@ -225,7 +225,8 @@ public sealed record ModelSummary(
         "ConvInteger" or "MatMulInteger" => input < 2,
         _ when TakeSettings.Contains(opType) => false,
         // Integers that are no quantized weights are shapes, axes and the like.
-        _ => (DataType)tensor.DataType is DataType.Float or DataType.Float16 or DataType.Bfloat16 or DataType.Double or DataType.Int8 or DataType.Uint8
+        _ => (DataType)tensor.DataType is DataType.Float or DataType.Float16 or DataType.Bfloat16 or DataType.Double
+                or DataType.Int8 or DataType.Uint8
             || ((DataType)tensor.DataType == DataType.Int32 && input == 2 && opType is "Conv" or "Gemm" or "ConvTranspose"),
     };
 

@@ -310,7 +310,8 @@ public static class ParityValidation
                     {
                         var options = new OrtOptions { Device = device, IntraOpThreads = threads, Optimize = optimize };
                         var layersModel = OrtModel.Load(inner, options, source);
-                        string name = $"{device}{(threads == 1 ? " 1 thread" : "")}{(optimize ? "" : " as written")}{(layersModel.DoubleAsFloat ? " in float32" : "")}";
+                        string name = $"{device}{(threads == 1 ? " 1 thread" : "")}{(optimize ? "" : " as written")}"
+                            + (layersModel.DoubleAsFloat ? " in float32" : "");
                         try { ways.Add((name, layersModel, OrtModel.Load(plain, options, source))); }
                         catch
                         {

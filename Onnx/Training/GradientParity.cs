@@ -140,8 +140,9 @@ public static partial class GradientParity
             rows.AddRange(Tried($"random, batch {size}", input => Compare(network, trainer, input, Task.Random(trainer, size, random),
                 options.Device, backwards)));
         }
-        if (backwards is not null) rows.AddRange(NodeGradients.Whole(network, Task.Random(trainer, NodeGradients.WholeBatchSize, random).X, seed,
-            $"random, batch {NodeGradients.WholeBatchSize}"));
+        if (backwards is not null)
+            rows.AddRange(NodeGradients.Whole(network, Task.Random(trainer, NodeGradients.WholeBatchSize, random).X, seed,
+                $"random, batch {NodeGradients.WholeBatchSize}"));
         if (data is null) return rows;
         bool noisy = options.Device.Type != OrtDeviceType.Cpu;
         rows.AddRange(Tried($"{name}{(noisy ? " with noise" : "")}, batch {dataBatch}", input =>

@@ -53,8 +53,10 @@ internal static class GradientTerms
         return largest;
     }
 
-    /// <summary>Of a normalization the largest |x̂|, and the largest |x̂|·|γ|/σ times the largest |dy| of a set of elements that are normalized
-    /// together.</summary>
+    /// <summary>
+    /// Of a normalization the largest |x̂|, and the largest |x̂|·|γ|/σ times the largest |dy| of a set of elements that are normalized
+    /// together.
+    /// </summary>
     private static (double Hat, double Term)? Normalized(Leaf layer, Batch x, Batch dy)
     {
         // A set: one in every `step` of `count` neighbouring elements.

@@ -21,8 +21,8 @@ internal static class NodeGradients
     public const double MostWhole = 1e6;
 
     /// <summary>
-    /// Samples of its batch. Every value of every node is compared, so that few are enough; they fill vectors, for the engine to convolve as
-    /// it does in training.
+    /// Samples of its batch. Every value of every node is compared, so that few are enough; they fill vectors, for the engine to convolve
+    /// as it does in training.
     /// </summary>
     public const int BatchSize = 4;
 
@@ -36,7 +36,9 @@ internal static class NodeGradients
     /// <param name="trainer">After a step of the batch.</param>
     /// <param name="backwards">What the step was written with.</param>
     /// <param name="x">The batch.</param>
-    /// <param name="sums">Gets what differences of parameters' gradients are compared with where it is more than the largest of them.</param>
+    /// <param name="sums">
+    /// Gets what differences of parameters' gradients are compared with where it is more than the largest of them.
+    /// </param>
     /// <param name="row">
     /// Makes a row of a name, the engine's values, the output that has ONNX Runtime's, and what differences are compared with where that is
     /// not the largest value.

@@ -353,8 +353,8 @@ public sealed class OrtTrainer : ITrainingSteps, IDisposable
     {
         ObjectDisposedException.ThrowIf(disposed, this);
         if (samples < 1 || (BatchSize is { } only && samples != only))
-            throw new OnnxException($"{source}: a batch of {samples} samples came, expected "
-                + $"{(BatchSize is { } size ? $"{size}: the step is written for this size alone; write it without one for any" : "1 or more")}");
+            throw new OnnxException($"{source}: a batch of {samples} samples came, expected " + (BatchSize is { } size
+                ? $"{size}: the step is written for this size alone; write it without one for any" : "1 or more"));
         if (!batches.TryGetValue(samples, out var batch)) batches.Add(samples, batch = new BoundBatch(this, samples));
         return batch;
     }

@@ -47,10 +47,14 @@ public sealed record TrainingGraphOptions
     internal void Validate()
     {
         if (Opset is < ExportOptions.OldestOpset or > NewestOpset)
-            throw new OnnxException($"a training step cannot be written for opset {Opset}: choose one from {ExportOptions.OldestOpset} to {NewestOpset}");
+            throw new OnnxException($"a training step cannot be written for opset {Opset}: "
+                + $"choose one from {ExportOptions.OldestOpset} to {NewestOpset}");
         if (BatchSize is < 1) throw new OnnxException($"a batch of {BatchSize} samples: expected 1 or more, or none for any");
-        if (!Enum.IsDefined(Loss)) throw new OnnxException($"Loss is {Loss}: expected {string.Join(" or ", Enum.GetNames<TrainingLoss>())}");
-        if (ClipNorm is { } norm && !(norm >= 0)) throw new OnnxException(FormattableString.Invariant($"ClipNorm is {norm}: expected a number of 0 or more"));
-        if (ClipValue is { } value && !(value >= 0)) throw new OnnxException(FormattableString.Invariant($"ClipValue is {value}: expected a number of 0 or more"));
+        if (!Enum.IsDefined(Loss))
+            throw new OnnxException($"Loss is {Loss}: expected {string.Join(" or ", Enum.GetNames<TrainingLoss>())}");
+        if (ClipNorm is { } norm && !(norm >= 0))
+            throw new OnnxException(FormattableString.Invariant($"ClipNorm is {norm}: expected a number of 0 or more"));
+        if (ClipValue is { } value && !(value >= 0))
+            throw new OnnxException(FormattableString.Invariant($"ClipValue is {value}: expected a number of 0 or more"));
     }
 }

@@ -76,7 +76,8 @@ let run (out: Output) (quick: bool) =
                   let statistics = report.ResultStatistics |> nonNull
                   let bytes = report.GcStats.GetBytesAllocatedPerOperation report.BenchmarkCase
                   shape, value "Provider", value "Type", statistics.Mean, statistics.StandardDeviation, bytes.GetValueOrDefault() ]
-            |> List.sortBy (fun (shape, provider, kind, _, _, _) -> List.findIndex ((=) shape) shapes, (if kind = "float" then 0 else 1), provider)
+            |> List.sortBy (fun (shape, provider, kind, _, _, _) ->
+                List.findIndex ((=) shape) shapes, (if kind = "float" then 0 else 1), provider)
         line out ""
         line out $"products under BenchmarkDotNet {typeof<BenchmarkRunner>.Assembly.GetName().Version}, one thread"
         table

@@ -27,7 +27,8 @@ type Shape =
         (if s.Times > 1 then $"{s.Times} × " else "")
         + $"""[{s.M}×{s.K}]{(if s.TransposeA then "ᵀ" else "")}·[{s.K}×{s.N}]{(if s.TransposeB then "ᵀ" else "")}"""
 
-let private forward name m k n times = { Name = name; M = m; K = k; N = n; TransposeA = false; TransposeB = false; Beta = 1.0; Times = times }
+let private forward name m k n times =
+    { Name = name; M = m; K = k; N = n; TransposeA = false; TransposeB = false; Beta = 1.0; Times = times }
 
 /// dWeight = columnsᵀ·dY, summed over tiles.
 let private weightGradient name m k n times = { forward name m k n times with TransposeA = true }
@@ -35,14 +36,14 @@ let private weightGradient name m k n times = { forward name m k n times with Tr
 /// dColumns = dY·weightᵀ.
 let private inputGradient name m k n times = { forward name m k n times with TransposeB = true; Beta = 0.0 }
 
-/// The first convolution's product at batch 32 is measured in tiles of so many rows: one row of its output for 32 samples. A tile's 90 KB stay
-/// in the second-level cache, as the whole 25,088 rows would not.
+/// The first convolution's product at batch 32 is measured in tiles of so many rows: one row of its output for 32 samples. A tile's 90 KB
+/// stay in the second-level cache, as the whole 25,088 rows would not.
 let tileRows = 28 * 32
 
 let tiles = 28 * 28 * 32 / tileRows
 
-/// LeNet-5's products at batch 32. Those of the convolutions are on columns, which the engine does without: it reads the taps in place. The first
-/// convolution needs no gradient of its input in training; its product is measured all the same.
+/// LeNet-5's products at batch 32. Those of the convolutions are on columns, which the engine does without: it reads the taps in place. The
+/// first convolution needs no gradient of its input in training; its product is measured all the same.
 let lenet =
     [ forward "conv1" tileRows 25 6 tiles
       weightGradient "conv1 dW" 25 tileRows 6 tiles
@@ -76,7 +77,11 @@ let contenders () =
     cblas
 
 /// The action that computes the product once, and its result.
-let action<'T when 'T: struct and 'T: (new: unit -> 'T) and 'T :> ValueType> (convert: float -> 'T) (provider: ILinearAlgebraProvider) (s: Shape) =
+let action<'T when 'T: struct and 'T: (new: unit -> 'T) and 'T :> ValueType>
+    (convert: float -> 'T)
+    (provider: ILinearAlgebraProvider)
+    (s: Shape)
+    =
     let random = Random 1
     let draw count = Array.init count (fun _ -> convert (random.NextDouble() - 0.5))
     let a, b, c = draw (s.M * s.K), draw (s.K * s.N), Array.init (s.M * s.N) (fun _ -> convert 0.0)
@@ -111,7 +116,8 @@ let private disagreement (results: float array list) =
     results
     |> List.tail
     |> List.fold
-        (fun worst other -> Array.fold2 (fun worst x y -> if abs (x - y) / largest <= worst then worst else abs (x - y) / largest) worst first other)
+        (fun worst other ->
+            Array.fold2 (fun worst x y -> if abs (x - y) / largest <= worst then worst else abs (x - y) / largest) worst first other)
         0.0
 
 /// What a product came to: GFLOP/s by contender.

@@ -83,8 +83,8 @@ let private start (device: string) (images: int) (data: string) (python: string)
         running.Dispose()
         reraise ()
 
-/// The peer on a device, cpu or cuda, by the python named, or by the first usual one that has PyTorch; or why there is none. A named one that
-/// fails is an error.
+/// The peer on a device, cpu or cuda, by the python named, or by the first usual one that has PyTorch; or why there is none. A named one
+/// that fails is an error.
 let findOn (device: string) (python: string option) (images: int) (data: string) : Result<Peer, string> =
     let attempt name =
         try

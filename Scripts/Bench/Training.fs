@@ -171,10 +171,12 @@ let scaling (setup: Setup) : JsonNode =
     table
         setup.Out
         [ "threads"; "seconds"; "speedup" ]
-        [ for threads, seconds in List.zip counts perEpoch -> [ string threads; fixedPoint 3 seconds; times (List.head perEpoch / seconds) ] ]
+        [ for threads, seconds in List.zip counts perEpoch ->
+              [ string threads; fixedPoint 3 seconds; times (List.head perEpoch / seconds) ] ]
     json
         [ "batch", jsonArray [ for batch, cost in List.zip batches perImage -> json [ "batch", batch; "microsecondsPerImage", cost ] ]
-          "threads", jsonArray [ for threads, seconds in List.zip counts perEpoch -> json [ "threads", threads; "secondsPerEpoch", seconds ] ] ]
+          "threads",
+          jsonArray [ for threads, seconds in List.zip counts perEpoch -> json [ "threads", threads; "secondsPerEpoch", seconds ] ] ]
 
 /// Bytes a step allocates once its buffers are made, on the thread that trains and on all, and the peak memory of the process so far.
 let memory (setup: Setup) : JsonNode =
@@ -204,5 +206,6 @@ let memory (setup: Setup) : JsonNode =
     line setup.Out $"peak memory of the process with the data set loaded: {float peak / 1048576.0:F0} MB"
     json
         [ "steps", steps
-          "perStep", jsonArray [ for batch, mine, all in rows -> json [ "batch", batch; "bytesOfTrainingThread", mine; "bytesOfAllThreads", all ] ]
+          "perStep",
+          jsonArray [ for batch, mine, all in rows -> json [ "batch", batch; "bytesOfTrainingThread", mine; "bytesOfAllThreads", all ] ]
           "peakMemoryBytes", peak ]

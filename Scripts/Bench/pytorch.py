@@ -3,7 +3,8 @@
     /usr/bin/python3 pytorch.py DATA [--images N] [--device cuda]
 
 DATA is a folder with train-images-idx3-ubyte.gz and train-labels-idx1-ubyte.gz; --images takes the first N. The images lie in memory as one
-float tensor, padded to 32x32 and normalized, on the device; a GPU is waited for before the clock is read, and PyTorch's own settings stand. The first line out says the versions and the BLAS. Then, until standard input ends:
+float tensor, padded to 32x32 and normalized, on the device; a GPU is waited for before the clock is read, and PyTorch's own settings stand.
+The first line out says the versions and the BLAS. Then, until standard input ends:
 
     {"do": "epoch", "batch": 64, "threads": 2}   ->  {"seconds": 4.1, "loss": 0.08}
         All images once: a randperm, and per step X[b], zero_grad, forward, cross_entropy, backward, SGD(lr=0.05, momentum=0.9).step.

@@ -211,9 +211,12 @@ let private throughputAt (s: Setup) batch () =
           | Error _ -> () ]
     let rates = List.zip (List.map fst contenders) (byTurns s.Measure contenders |> List.map (fun seconds -> float batch / seconds))
     let text name = rates |> List.tryFind (fun (n, _) -> n = name) |> Option.map snd |> Option.defaultValue nan |> fixedPoint 0
+    let device, graph, processor = text "device", text "deviceGraph", text "processor"
+    let engine, pytorch = text "engine", text "pytorch"
     Passed,
-    $"""images/s, copies included: {text "device"}, as a CUDA graph {text "deviceGraph"}; processor {text "processor"}, engine {text "engine"}, PyTorch {text "pytorch"}""",
+    $"images/s, copies included: {device}, as a CUDA graph {graph}; processor {processor}, engine {engine}, PyTorch {pytorch}",
     json (("batch", box batch) :: [ for name, value in rates -> name + "ImagesPerSecond", box value ])
 
 let throughput (s: Setup) =
-    seq { for batch in (if s.Measure.Quick then [ 1; 64 ] else [ 1; 64; 1024 ]) -> check $"inference, batch {batch}" (throughputAt s batch) }
+    let batches = if s.Measure.Quick then [ 1; 64 ] else [ 1; 64; 1024 ]
+    seq { for batch in batches -> check $"inference, batch {batch}" (throughputAt s batch) }

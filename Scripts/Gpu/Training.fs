@@ -1,4 +1,5 @@
-/// What gpu-check proves of training in ONNX Runtime: the gradients and optimizers of the training step against the engine's, a whole run, and its speed.
+/// What gpu-check proves of training in ONNX Runtime: the gradients and optimizers of the training step against the engine's, a whole run,
+/// and its speed.
 module OnnxLeNet.Scripts.Gpu.Training
 
 open System
@@ -35,14 +36,22 @@ let private optimizers (s: Setup) () =
     let net = Models.lenet5.Build(Generator 1L)
     let rows = GradientParity.Optimizers(net, Models.lenet5.Sample, options = s.Options false)
     let failing =
-        rows |> Seq.groupBy _.Optimizer |> Seq.filter (fun (_, tries) -> not (GradientParity.Passed tries)) |> Seq.map fst |> String.concat ", "
+        rows
+        |> Seq.groupBy _.Optimizer
+        |> Seq.filter (fun (_, tries) -> not (GradientParity.Passed tries))
+        |> Seq.map fst
+        |> String.concat ", "
     let worst = rows |> Seq.maxBy (fun row -> if Double.IsNaN row.MaxAbs then infinity else row.MaxAbs / row.Tolerance)
+    let failures = if failing = "" then "" else "; failing: " + failing
     passedIf
         (failing = "" && rows.Count > 0)
-        $"""{rows.Count} optimizers, {worst.Steps} steps each: weights differ by {scientific worst.MaxAbs} at most ({worst.Optimizer}){(if failing = "" then "" else "; failing: " + failing)}"""
+        $"{rows.Count} optimizers, {worst.Steps} steps each: weights differ by {scientific worst.MaxAbs} at most \
+        ({worst.Optimizer}){failures}"
         (json
             [ "optimizers",
-              jsonArray [ for row in rows -> json [ "name", row.Optimizer; "maxAbs", row.MaxAbs; "tolerance", row.Tolerance; "passed", row.Passed ] ] ])
+              jsonArray
+                  [ for row in rows ->
+                        json [ "name", row.Optimizer; "maxAbs", row.MaxAbs; "tolerance", row.Tolerance; "passed", row.Passed ] ] ])
 
 /// The training images as floats, one after the other, as the peers have them: a step copies its batch out of them.
 type private Images(data: ImageDataset) =
@@ -149,8 +158,10 @@ let private speed (s: Setup) (data: ImageDataset) (images: Images) batch () =
     let rate name = rates |> List.tryFind (fun (n, _) -> n = name) |> Option.map snd |> Option.defaultValue nan
     let text name = fixedPoint 0 (rate name)
     let how = if s.OnGpu then ", a step one CUDA graph" else ""
+    let device, step, engine, pytorch = text "device", text "deviceStep", text "engine", text "pytorch"
+    let ratio = times (rate "device" / rate "pytorch")
     Passed,
-    $"""images/s{how}: {text "device"} with gathering, {text "deviceStep"} the step alone; engine {text "engine"}; PyTorch {text "pytorch"}: {times (rate "device" / rate "pytorch")}""",
+    $"images/s{how}: {device} with gathering, {step} the step alone; engine {engine}; PyTorch {pytorch}: {ratio}",
     json (("batch", box batch) :: [ for name, value in rates -> name + "ImagesPerSecond", box value ])
 
 /// Gradients of every model, then every optimizer.

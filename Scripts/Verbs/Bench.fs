@@ -72,7 +72,8 @@ let run (args: ParseResults<BenchArgs>) =
             table
                 out
                 [ "threads"; "float"; "double" ]
-                [ for threads in setup.ThreadCounts -> [ string threads; fixedPoint 1 (peak.Single threads); fixedPoint 1 (peak.Double threads) ] ]
+                [ for threads in setup.ThreadCounts ->
+                      [ string threads; fixedPoint 1 (peak.Single threads); fixedPoint 1 (peak.Double threads) ] ]
         let results =
             [ for name in names do
                   match name, peer with

@@ -92,5 +92,6 @@ let run (args: ParseResults<ConformanceArgs>) =
     if unexpected.IsEmpty then
         Exit.done'
     else
-        error $"""{unexpected.Length} test(s) did not end as they should: {unexpected |> List.map (fun r -> r.Test) |> String.concat ", "}"""
+        let tests = unexpected |> List.map (fun r -> r.Test) |> String.concat ", "
+        error $"{unexpected.Length} test(s) did not end as they should: {tests}"
         Exit.fallsShort

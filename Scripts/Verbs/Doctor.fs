@@ -80,7 +80,9 @@ let run (args: ParseResults<DoctorArgs>) =
                    + match ort.NativeLibrary with
                      | null -> ""
                      | file -> $", {file}")
-              always "execution providers" (String.Join(", ", Seq.append ort.Providers (ort.Devices |> Seq.map _.Provider) |> Seq.distinct)) ]
+              always
+                  "execution providers"
+                  (String.Join(", ", Seq.append ort.Providers (ort.Devices |> Seq.map _.Provider) |> Seq.distinct)) ]
             @ [ for part in ort.Cuda.Parts -> { Name = part.Name; Found = part.Found; Detail = part.Detail; HowToGet = part.HowToGet } ]
         with :? MissingPartException as e ->
             [ { Name = "ONNX Runtime"; Found = false; Detail = e.Message; HowToGet = "" } ]
@@ -93,5 +95,7 @@ let run (args: ParseResults<DoctorArgs>) =
     |> Option.iter (fun path ->
         writeJson
             path
-            (json [ "parts", jsonArray [ for p in parts -> json [ "name", p.Name; "found", p.Found; "detail", p.Detail; "howToGet", p.HowToGet ] ] ]))
+            (json
+                [ "parts",
+                  jsonArray [ for p in parts -> json [ "name", p.Name; "found", p.Found; "detail", p.Detail; "howToGet", p.HowToGet ] ] ]))
     Exit.done'

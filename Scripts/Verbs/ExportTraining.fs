@@ -94,7 +94,8 @@ let run (args: ParseResults<ExportArgs>) =
     let optimizer, graph = optimizerOf args source.Network, graphOf args source
     let kept =
         source.Metadata
-        |> List.filter (fun (key, _) -> key.StartsWith("input.", StringComparison.Ordinal) || key = ModelMetadata.Classes || key = ModelMetadata.Data)
+        |> List.filter (fun (key, _) ->
+            key.StartsWith("input.", StringComparison.Ordinal) || key = ModelMetadata.Classes || key = ModelMetadata.Data)
     let step = TrainingExporter.Export(source.Network, source.Sample, source.Name, optimizer, graph, kept |> List.map KeyValuePair)
     // What is written runs in ONNX Runtime, and the engine's gradients agree with it.
     (OrtTrainer.Load(step, source.Network, optimizer, source = target)).Dispose()

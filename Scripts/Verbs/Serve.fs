@@ -36,7 +36,8 @@ let private npm (folder: string) =
         raise (MissingPartException($"onnxruntime-web is wanted from npm, and npm cannot be started: {e.Message}. To get it: \
             {howToGet}", e))
 
-/// The folder of onnxruntime-web, of the release in the lock file; fetched from npm once for each lock file, into the user's cache, and there whole or not at all.
+/// The folder of onnxruntime-web, of the release in the lock file; fetched from npm once for each lock file, into the user's cache, and
+/// there whole or not at all.
 let private onnxRuntimeWeb out (named: string option) =
     let dist folder = Path.Combine(folder, "node_modules", "onnxruntime-web", "dist")
     match named with

@@ -17,6 +17,11 @@ let private card (job: Job) (data: ImageFolder) classes (name: string) (test: fl
     let whole = Seq.last parity.Rows
     let sample = String.Join(", ", job.Model.Sample.Sizes.ToArray())
     let transform = data.Train.Transform
+    let input = $"`{OnnxExporter.Input}` [{OnnxExporter.BatchAxis}, {sample}]"
+    let output = $"`{OnnxExporter.Output}` [{OnnxExporter.BatchAxis}, {classes}]"
+    let agreement =
+        $"{whole.Samples:N0} test images: {percent whole.Top1Agreement} same class, largest difference of a logit \
+        {scientific whole.MaxAbs} ({scientific whole.MaxRel} relative), on the {parity.Device}"
     $"""# {name}.onnx
 
 | | |
@@ -26,9 +31,9 @@ let private card (job: Job) (data: ImageFolder) classes (name: string) (test: fl
 | data | {data.Name}, {data.Train.Stored} padded to {data.Train.Sample}, then {Input.formula transform} |
 | trained by | {trainedBy job}; on one platform, runtime and vector width the same command gives the same bytes |
 | test accuracy | {percent test} |
-| input, output | `{OnnxExporter.Input}` [{OnnxExporter.BatchAxis}, {sample}], `{OnnxExporter.Output}` [{OnnxExporter.BatchAxis}, {classes}], float32 |
+| input, output | {input}, {output}, float32 |
 | opset, IR version | {ExportOptions.DefaultOpset}, {ExportOptions.IrVersion ExportOptions.DefaultOpset} |
-| engine against ONNX Runtime | {whole.Samples:N0} test images: {percent whole.Top1Agreement} same class, largest difference of a logit {scientific whole.MaxAbs} ({scientific whole.MaxRel} relative), on the {parity.Device} |
+| engine against ONNX Runtime | {agreement} |
 | size | {bytes:N0} bytes |
 | SHA-256 | `{hash}` |
 """
@@ -209,7 +214,8 @@ let finish (job: Job) (data: ImageFolder) (net: Sequential) (result: TrainingRes
     line
         job.Out
         $"{seconds / float result.SecondsPerEpoch.Count:F2} s per epoch, \
-            {float (data.Train.Count * result.SecondsPerEpoch.Count) / seconds:N0} images/s, peak memory {Process.GetCurrentProcess().PeakWorkingSet64 / 1048576L} MB"
+            {float (data.Train.Count * result.SecondsPerEpoch.Count) / seconds:N0} images/s, \
+            peak memory {Process.GetCurrentProcess().PeakWorkingSet64 / 1048576L} MB"
     placed |> Option.bind _.Said |> Option.iter (message job.Out)
     write
         [ "model", box (Workspace.display path)

@@ -42,7 +42,8 @@ let private ulpTable out (layers: LayerParity seq) =
         ("layer" :: [ for name, _, _ in ulpClasses -> name ] @ [ "not finite" ])
         [ for l in layers ->
               l.Name
-              :: [ for _, first, last in ulpClasses -> cell l.Ulps (Seq.sum (Seq.init (last - first + 1) (fun i -> l.Ulps.Counts[first + i]))) ]
+              :: [ for _, first, last in ulpClasses ->
+                       cell l.Ulps (Seq.sum (Seq.init (last - first + 1) (fun i -> l.Ulps.Counts[first + i]))) ]
               @ [ cell l.Ulps l.Ulps.NotFinite ] ]
 
 /// The network as a whole, each of the engine's ways and each output against all of ONNX Runtime's, then each batch.
@@ -52,7 +53,8 @@ let private pathRows (device: DeviceValidation) =
           ParityRow.Worst((if output = "" then engine else $"{engine}, {output}"), samples, paths |> Seq.map _.Row) ]
 
 let private batchRows (device: DeviceValidation) =
-    [ for input, paths in device.Paths |> Seq.groupBy _.Row.Input -> ParityRow.Worst(input, (Seq.head paths).Row.Samples, paths |> Seq.map _.Row) ]
+    [ for input, paths in device.Paths |> Seq.groupBy _.Row.Input ->
+          ParityRow.Worst(input, (Seq.head paths).Row.Samples, paths |> Seq.map _.Row) ]
 
 let private layerJson (l: LayerParity) =
     json
@@ -114,7 +116,8 @@ let private print out file (report: ValidationReport) =
             line out $"  left out: {left}"
         else
             // The first clauses name the provider and what it needs; doctor tells the rest.
-            line out $"""  left out: {left.Split([| ": "; "; "; ". " |], StringSplitOptions.None) |> Seq.truncate 2 |> String.concat ": "} (see doctor)"""
+            let clauses = left.Split([| ": "; "; "; ". " |], StringSplitOptions.None) |> Seq.truncate 2 |> String.concat ": "
+            line out $"  left out: {clauses} (see doctor)"
     for d in report.Devices do
         let where = [ for provider, nodes in d.Placement |> Seq.countBy _.Provider -> $"{nodes} nodes on {provider}" ]
         let ways = String.concat ", " d.Runtimes
@@ -151,7 +154,8 @@ let private testData (args: ParseResults<ValidateArgs>) out file (imported: Impo
         Seq.iter (message out) data.Notes
         let output = (Inference.Run(imported.Network.Eval(), Batch(1, imported.Sample, requiresGrad = false))).Sample
         let transform, _, said = Input.transformOf given imported.Metadata (Some imported.Sample) data
-        Input.requireClassifier file $"samples of {output}" (if output.Rank = 1 then Some output[0] else None) data (ImageFolder.FolderName folder)
+        let classes = if output.Rank = 1 then Some output[0] else None
+        Input.requireClassifier file $"samples of {output}" classes data (ImageFolder.FolderName folder)
         Input.say out said
         let data = data.With transform
         imported.RequireInput data.Sample

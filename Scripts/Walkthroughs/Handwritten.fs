@@ -1,5 +1,5 @@
-/// Layers written by hand: a subclass of Layer with parameters, a forward and its backward, and a network that calls them. Their formulas are those of
-/// features × m, a column per sample: Y[out×m] = w[out×in] · X[in×m] + b[out×1].
+/// Layers written by hand: a subclass of Layer with parameters, a forward and its backward, and a network that calls them. Their formulas
+/// are those of features × m, a column per sample: Y[out×m] = w[out×in] · X[in×m] + b[out×1].
 module OnnxLeNet.Scripts.Walkthroughs.Handwritten
 
 open MathNet.Numerics.LinearAlgebra

@@ -185,7 +185,8 @@ let private crossEntropy guide =
                   let at c = float score.Values[c * 3 + n]
                   log (exp (at 0) + exp (at 1)) - at label[n] ]
     check guide "the mean of log Σ exp − the label's score" (abs (loss - byHand) < 1e-6)
-    refused guide "a label that is no integer" [ "integers"; "[3]" ] (fun () -> criterion.Forward(score, Tensor(Shape 3, [| 1f; 0f; 1f |])) |> ignore)
+    refused guide "a label that is no integer" [ "integers"; "[3]" ] (fun () ->
+        criterion.Forward(score, Tensor(Shape 3, [| 1f; 0f; 1f |])) |> ignore)
     refused guide "a label that is no class" [ "label 1 is 2"; "0 to 1" ] (fun () -> criterion.Forward(score, [| 1; 2; 0 |]) |> ignore)
 
 let private optimizer guide =

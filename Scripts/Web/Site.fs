@@ -74,7 +74,8 @@ type Site(ort: string, dataFolder: string) =
                    "padding", t.Padding
                    "mean", t.Mean
                    "std", t.Std
-                   "parameters", jsonArray [ for name, parameter in parameters -> json [ "name", name; "length", parameter.Value.Data.Length ] ] ])
+                   "parameters",
+                   jsonArray [ for name, parameter in parameters -> json [ "name", name; "length", parameter.Value.Data.Length ] ] ])
 
     /// An ordinary model file of these weights, if it is one that the engine and ONNX Runtime agree on.
     let export (weights: byte array) =
@@ -123,8 +124,10 @@ type Site(ort: string, dataFolder: string) =
         | "GET", "/config.json" -> Bytes("application/json", Encoding.UTF8.GetBytes(config.Value.ToJsonString()))
         | "GET", "/lenet5-train.onnx" -> Bytes("application/octet-stream", step.Value)
         | "GET", "/initial.onnx" -> Bytes("application/octet-stream", start.Value)
-        | "GET", ("/data/train-images" | "/data/t10k-images") -> Bytes("application/octet-stream", idx $"{Path.GetFileName path}-idx3-ubyte")
-        | "GET", ("/data/train-labels" | "/data/t10k-labels") -> Bytes("application/octet-stream", idx $"{Path.GetFileName path}-idx1-ubyte")
+        | "GET", ("/data/train-images" | "/data/t10k-images") ->
+            Bytes("application/octet-stream", idx $"{Path.GetFileName path}-idx3-ubyte")
+        | "GET", ("/data/train-labels" | "/data/t10k-labels") ->
+            Bytes("application/octet-stream", idx $"{Path.GetFileName path}-idx1-ubyte")
         | "GET", _ when path.StartsWith("/models/", StringComparison.Ordinal) ->
             match lock models (fun () -> models.TryGetValue path) with
             | true, bytes -> Download("lenet5-browser.onnx", bytes)
