@@ -32,8 +32,9 @@ internal sealed unsafe partial class DirectConv<S, V>
                     Skip = ps is null ? null : ps + g * s.M * OutputStep,
                     Rectified = rectified,
                 };
-                if (IsWhole) ForwardWhole(xg, pt, wg, yg, after);
-                else ForwardFlat(xg, pt, wg, yg, after);
+                if (!IsWhole) ForwardFlat(xg, pt, wg, yg, after);
+                else if (IsDepthwise) DepthwiseWhole(xg, pt, wg, yg, after);
+                else ForwardWhole(xg, pt, wg, yg, after);
             }
         }
     }
@@ -103,6 +104,11 @@ internal sealed unsafe partial class DirectConv<S, V>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void Flat(float* x, nint* pt, float* w, Epilogue after, float* y, nint step)
     {
+        if (IsDepthwise)
+        {
+            DepthwiseFlat(x, pt, w, after, y);
+            return;
+        }
         float* bias = after.Scale is null ? after.Bias : null;
         int vectors = (s.Flat + S.Count - 1) / S.Count, tiles = (vectors + TileRows - 1) / TileRows;
         float** at = stackalloc float*[TileRows];

@@ -24,25 +24,30 @@ internal sealed unsafe partial class DirectConv<S, V> : DirectConv where S : str
     public DirectConv(Sizes s) : base(s, 32 * S.Count)
     {
         this.s = s;
+        Phases = IsWhole ? new Size2(1, 1) : s.Geometry.Stride;
+        (PhaseH, PhaseW) = ((int)Phase(s.H, Phases.H), (int)Phase(s.W, Phases.W));
+        PlaneStep = (nint)Phases.H * Phases.W * PhaseH * PhaseW * s.N;
+        OutputStep = (nint)s.oH * s.oW * s.N;
         (taps, positions) = (Taps(), Positions(s));
         (filterTiles, channelTiles, tapTiles) = (Starts(s.M, S.TileColumns), Starts(s.C, S.TileColumns), Starts(s.K, TileRows));
     }
 
     private int Vectors => s.N / S.Count;
 
-    private nint OutputStep => (nint)s.oH * s.oW * s.N;
+    /// <summary>From one channel of the output to the next.</summary>
+    private nint OutputStep { get; }
 
     /// <summary>How many phases a channel is laid out in, along each axis.</summary>
-    private Size2 Phases => IsWhole ? new Size2(1, 1) : s.Geometry.Stride;
+    private Size2 Phases { get; }
 
     /// <summary>Rows of a phase of the padded input.</summary>
-    private int PhaseH => (int)Phase(s.H, Phases.H);
+    private int PhaseH { get; }
 
     /// <summary>Columns of a phase of the padded input.</summary>
-    private int PhaseW => (int)Phase(s.W, Phases.W);
+    private int PhaseW { get; }
 
     /// <summary>From one channel of the input as it is read to the next.</summary>
-    private nint PlaneStep => (nint)Phases.H * Phases.W * PhaseH * PhaseW * s.N;
+    private nint PlaneStep { get; }
 
     // ---- what lies where ----
 
@@ -98,7 +103,11 @@ internal sealed unsafe partial class DirectConv<S, V> : DirectConv where S : str
                     for (int c = 0; c < s.Input[0]; c++)
                     {
                         float* read = from + ((nint)c * s.Input[1] + h) * s.Input[2] * n, write = start + c * PlaneStep + at;
-                        for (int w = first; w < s.Input[2]; w += phases.W, write += n)
+                        int w = first;
+                        if (n == 1 && phases.W == 2)
+                            for (; w + 2 * S.Count <= s.Input[2]; w += 2 * S.Count, write += S.Count)
+                                S.Store(write, S.Evens(S.Load(read + w), S.Load(read + w + S.Count)));
+                        for (; w < s.Input[2]; w += phases.W, write += n)
                             for (int i = 0; i < n; i++) write[i] = read[w * n + i];
                     }
                 }

@@ -152,6 +152,7 @@ internal abstract unsafe class DirectConv
             (C, M) = (input[0] / groups, filters / groups);
             (H, W) = (input[1] + g.Padding.H + g.PaddingEnd.H, input[2] + g.Padding.W + g.PaddingEnd.W);
             K = C * g.Taps;
+            Flat = checked((int)DirectConv.Flat(g, samples, input));
         }
 
         public WindowGeometry Geometry { get; }
@@ -175,6 +176,6 @@ internal abstract unsafe class DirectConv
         public bool IsPadded => Geometry.Padding != 0 || Geometry.PaddingEnd != 0;
 
         /// <summary>Elements from the first output to the last, which one unbroken run computes where positions fill the lanes.</summary>
-        public int Flat => checked((int)DirectConv.Flat(Geometry, N, Input));
+        public int Flat { get; }
     }
 }
