@@ -30,6 +30,7 @@ public sealed class MaxPoolingTests
                         + $"{g.Dilation}, special {special}";
                     Close.AssertSameBits($"maxima of {what}", expectedY, y);
                     Close.AssertSameBits($"winners of {what}", expectedArgmax, argmax);
+                    if (samples == 1) AssertSingle(what, g, input, x, expectedY);
 
                     float[] dy = Values.Uniform(2, results), dx = Values.Uniform(3, x.Length);
                     double[] expected = dx.ToDouble();
@@ -38,6 +39,33 @@ public sealed class MaxPoolingTests
                         if (Place(g, samples, input, output, i, (int)argmax[i]) is { } place) expected[place] += dy[i];
                     Close.Assert($"gradient of {what}", expected, dx, 0, 1e-6 * g.Taps);
                 }
+    }
+
+    /// <summary>Images and windows that are wider than what a stripe holds.</summary>
+    [TestMethod]
+    [DynamicData(nameof(Widths))]
+    public void ASingleSampleOfAnyWidth(int bits)
+    {
+        using var _ = new Settings(bits);
+        foreach (var g in new[] { new WindowGeometry((2, 2), 2, 0, 1), new WindowGeometry((3, 3), (1, 2), 1, 1),
+            new WindowGeometry((2, 5), (3, 4), (1, 2), (1, 9)), new WindowGeometry((1, 1500), (1, 7), 0, 1) })
+            foreach (int width in new[] { 1500, 2047, 4099 })
+            {
+                var input = new Shape(2, 5, width);
+                var output = g.Output(input[1], input[2]);
+                float[] x = WithTiesAndNaNs(input.Count), y = new float[2 * output.H * output.W], argmax = new float[y.Length];
+                Plain(g, 1, input, output, x, y, argmax);
+                AssertSingle($"{input}, kernel {g.Kernel}", g, input, x, y);
+            }
+    }
+
+    /// <summary>The same values, but for the sign of a zero: on an array that ends where a number stands that must stay.</summary>
+    private static void AssertSingle(string what, WindowGeometry g, Shape input, float[] x, float[] expected)
+    {
+        float[] y = new float[expected.Length + 1];
+        y[^1] = 777;
+        MaxPooling.ForwardSingle(g, input, g.Output(input[1], input[2]), x, y.AsSpan(0, expected.Length));
+        Close.AssertSameBits($"maxima alone of {what}", [.. expected.Select(value => value + 0f), 777], [.. y.Select(value => value + 0f)]);
     }
 
     /// <summary>What wins, written out, for one window of 1×4 in every lane of a vector and beyond.</summary>

@@ -153,7 +153,7 @@ public sealed class DirectConvTests
                     + (skip.Length == 0 ? 0 : skip[at]);
                 return rectified ? Math.Max(sum, 0) : sum;
             })];
-            Close.Assert($"{count} × {sample} through {text}", expected, guarded[..^1], 0, 2e-6 * Math.Max(1, plain.Max(Math.Abs)));
+            Close.Assert($"{count} × {sample} through {text}", expected, guarded.AsSpan(0, y.Values.Length), 0, 2e-6 * Math.Max(1, plain.Max(Math.Abs)));
         }
     }
 

@@ -25,6 +25,15 @@ internal static unsafe class MaxPooling
                 X = px, Y = py, Argmax = pa });
     }
 
+    /// <summary>The same of one sample, without the taps' numbers: its columns fill the lanes.</summary>
+    /// <inheritdoc cref="Forward"/>
+    public static void ForwardSingle(WindowGeometry g, Shape input, (int H, int W) output, ReadOnlySpan<float> x, Span<float> y)
+    {
+        Check(1, input, output, x.Length, y.Length, y.Length);
+        fixed (float* px = x, py = y)
+            VectorKernel.Run(new SingleKernel { G = g, C = input[0], H = input[1], W = input[2], Output = output, X = px, Y = py });
+    }
+
     /// <summary>dx[the winning tap] += dy. Adds, so that windows may overlap.</summary>
     /// <inheritdoc cref="Forward"/>
     public static void Backward(WindowGeometry g, int samples, Shape input, (int H, int W) output, ReadOnlySpan<float> dy,
@@ -118,6 +127,86 @@ internal static unsafe class MaxPooling
                             }
                 (y[n], argmax[n]) = (best, winner);
             }
+        }
+    }
+
+    private struct SingleKernel : IVectorKernel
+    {
+        /// <summary>Columns whose maximum over a window's rows is kept on the stack.</summary>
+        private const int Stripe = 1024;
+
+        public WindowGeometry G;
+        public int C, H, W;
+        public (int H, int W) Output;
+        public float* X, Y;
+
+        [SkipLocalsInit, MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        public readonly void Run<S, V>() where S : struct, ISimd<V, float> where V : struct
+        {
+            float* tallest = stackalloc float[Stripe];
+            int span = (G.Kernel.W - 1) * G.Dilation.W; // from a window's first column to its last
+            float* y = Y;
+            for (int c = 0; c < C; c++)
+                for (int oh = 0; oh < Output.H; oh++, y += Output.W)
+                    for (int ow = 0, end; ow < Output.W; ow = end)
+                    {
+                        // So many windows as have their columns in a stripe, or one that has more.
+                        int w0 = ow * G.Stride.W - G.Padding.W;
+                        end = Math.Min(Output.W, ow + 1 + Math.Max(0, (Stripe - 1 - span) / G.Stride.W));
+                        int from = Math.Max(w0, 0), to = Math.Min((end - 1) * G.Stride.W - G.Padding.W + span + 1, W);
+                        if (span >= Stripe)
+                        {
+                            y[ow] = Window(X + (nint)c * H * W, oh * G.Stride.H - G.Padding.H, w0);
+                            continue;
+                        }
+                        Rows<S, V>(X + (nint)c * H * W + from, oh * G.Stride.H - G.Padding.H, to - from, tallest);
+                        Columns<S, V>(tallest - from, ow, end, y);
+                    }
+        }
+
+        /// <summary>The largest of a window's rows, column by column.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        private readonly void Rows<S, V>(float* x, int h0, int count, float* tallest) where S : struct, ISimd<V, float> where V : struct
+        {
+            bool first = true;
+            for (int kh = 0, ih = h0; kh < G.Kernel.H; kh++, ih += G.Dilation.H)
+            {
+                if ((uint)ih >= (uint)H) continue;
+                float* row = x + (nint)ih * W;
+                int w = 0;
+                for (; w <= count - S.Count; w += S.Count)
+                    S.Store(tallest + w, first ? S.Load(row + w) : S.Max(S.Load(tallest + w), S.Load(row + w)));
+                for (; w < count; w++) tallest[w] = first ? row[w] : MathF.Max(tallest[w], row[w]);
+                first = false;
+            }
+            if (first) new Span<float>(tallest, count).Fill(float.NegativeInfinity);
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        private readonly void Columns<S, V>(float* tallest, int ow, int end, float* y) where S : struct, ISimd<V, float> where V : struct
+        {
+            if (G.Kernel.W == 2 && G.Stride.W == 2 && G.Dilation.W == 1 && G.Padding.W == 0)
+                for (; ow <= end - S.Count && 2 * (ow + S.Count) <= W; ow += S.Count)
+                {
+                    V a = S.Load(tallest + 2 * ow), b = S.Load(tallest + 2 * ow + S.Count);
+                    S.Store(y + ow, S.Max(S.Evens(a, b), S.Odds(a, b)));
+                }
+            for (; ow < end; ow++)
+            {
+                float best = float.NegativeInfinity;
+                for (int kw = 0, iw = ow * G.Stride.W - G.Padding.W; kw < G.Kernel.W; kw++, iw += G.Dilation.W)
+                    if ((uint)iw < (uint)W) best = MathF.Max(best, tallest[iw]);
+                y[ow] = best;
+            }
+        }
+
+        private readonly float Window(float* plane, int h0, int w0)
+        {
+            float best = float.NegativeInfinity;
+            for (int kh = 0, ih = h0; kh < G.Kernel.H; kh++, ih += G.Dilation.H)
+                for (int kw = 0, iw = w0; kw < G.Kernel.W; kw++, iw += G.Dilation.W)
+                    if ((uint)ih < (uint)H && (uint)iw < (uint)W) best = MathF.Max(best, plane[(nint)ih * W + iw]);
+            return best;
         }
     }
 

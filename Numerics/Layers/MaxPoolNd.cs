@@ -31,6 +31,11 @@ public abstract class MaxPoolNd : Layer
     public sealed override void Forward(Batch x, Batch y, Context context)
     {
         var state = context.State<State>();
+        if (!context.Saves && x.Count == 1)
+        {
+            MaxPooling.ForwardSingle(Geometry, state.Images.Of(x.Sample), Images.Places(y.Sample), x.Values, y.Values);
+            return;
+        }
         float[] argmax = Scratch.Reuse(ref state.Argmax, y.Values.Length);
         MaxPooling.Forward(Geometry, x.Count, state.Images.Of(x.Sample), Images.Places(y.Sample), x.Values, y.Values, argmax);
     }
