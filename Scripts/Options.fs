@@ -301,7 +301,7 @@ type BenchArgs =
     interface IArgParserTemplate with
         member arg.Usage =
             match arg with
-            | Only _ -> "these sections alone, with commas: memory,fma,products,vectors,epoch,inference,scaling,layers."
+            | Only _ -> "these sections alone, with commas: memory,fma,products,vectors,epoch,inference,networks,scaling,layers."
             | Quick -> "small sizes and one round: whether it works, not how fast it is."
             | Rounds _ -> "times everything is measured, by turns; medians are reported (default: 5)."
             | Threads _ -> "the most threads; one thread is measured beside them (default: one per core)."

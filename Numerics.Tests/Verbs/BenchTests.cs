@@ -87,6 +87,31 @@ public sealed class BenchTests
         }
     }
 
+    [TestMethod]
+    public void FourNetworksAreTrainedAndRun()
+    {
+        using var folder = new TemporaryFolder();
+        var run = Program.Run("bench", "--quick", "--only", "networks", "--threads", "2", "--json", folder["bench.json"]).MustExit(0)
+            .MustSay("training vgg, 2 thread(s), round 1 of 1"); // piped, it says what it is doing
+        string[] names = ["lenet", "vgg", "resnet20", "mobilenet"];
+        var networks = folder.Json("bench.json")["networks"]!;
+        foreach (var (part, rows) in new[] { ("training", 2), ("inference", 4) })
+        {
+            var found = networks[part]!.AsArray();
+            CollectionAssert.AreEqual(names.SelectMany(name => Enumerable.Repeat(name, rows)).ToArray(),
+                found.Select(row => (string)row!["network"]!).ToArray());
+            foreach (var row in found) Assert.Contains((string)row!["network"]!, run.Output);
+        }
+        foreach (var row in networks["training"]!.AsArray())
+        {
+            IsAShareOfThePeak(row!["shareOfPeak"], (int)row["threads"]!);
+            Assert.IsGreaterThan(0, (double)row["imagesPerSecond"]!);
+        }
+        foreach (var row in networks["inference"]!.AsArray())
+            Assert.AreEqual((double)row!["onnxRuntimeMicroseconds"]! / (double)row["engineMicroseconds"]!,
+                (double)row["timesOnnxRuntime"]!, 1e-9 * (double)row["timesOnnxRuntime"]!);
+    }
+
     /// <summary>No python and no library: both are named as missing, the rest is measured.</summary>
     [TestMethod]
     public void PeersThatAreMissingAreNamedAndLeftOut()

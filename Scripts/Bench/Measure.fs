@@ -34,8 +34,11 @@ let median (values: float list) =
         let n = sorted.Length
         if n % 2 = 1 then sorted[n / 2] else (sorted[n / 2 - 1] + sorted[n / 2]) / 2.0
 
-/// What is being measured, on standard error where that is a terminal.
-let progress (setup: Setup) (text: string) = if not setup.Out.Quiet && not Console.IsErrorRedirected then eprintf "\r\027[K%s" text
+/// What is being measured, on standard error: in one place on a terminal, elsewhere in a line each.
+let progress (setup: Setup) (text: string) =
+    if setup.Out.Quiet then ()
+    elif not Console.IsErrorRedirected then eprintf "\r\027[K%s" text
+    elif text <> "" then eprintfn "%s" text
 
 let private seconds (action: unit -> unit) times =
     let began = Stopwatch.GetTimestamp()

@@ -18,6 +18,7 @@ type Network =
         Sample: Shape
         /// Samples of a training batch.
         Batch: int
+        /// Starting weights from a generator.
         Build: Generator -> Module
     }
 
@@ -103,12 +104,15 @@ let private images (sample: Shape) count =
         x.Data[i] <- float32 (random.NextNormal())
     x
 
+/// Samples of a training batch, or few where whether it works is all that is asked.
+let private batchOf (setup: Setup) network = if setup.Quick then 16 else network.Batch
+
 /// Steps over the data, in its order: gather, forward, loss, backward, update.
-type private Training(network: Network, data: TensorDataset) =
+type private Training(network: Network, data: TensorDataset, batch: int) =
     let random = Generator 1L
     let net = (network.Build random).Train()
     let steps = TrainingSteps(net, CrossEntropyLoss(), SGD(net.Parameters(), 0.03, 0.9), random)
-    let batches = [| for start in 0 .. network.Batch .. data.Count - network.Batch -> [| start .. start + network.Batch - 1 |] |]
+    let batches = [| for start in 0..batch .. data.Count - batch -> [| start .. start + batch - 1 |] |]
 
     /// Seconds of a step, the mean over all.
     member _.Epoch() =
@@ -121,12 +125,13 @@ type private Training(network: Network, data: TensorDataset) =
 let private training (setup: Setup) (peak: Peak) =
     let measured =
         [ for network in all do
-              let count = network.Batch * (if setup.Quick then 2 else 16)
+              let batch = batchOf setup network
+              let count = batch * (if setup.Quick then 1 else 16)
               let data = TensorDataset(images network.Sample count, [| for n in 0 .. count - 1 -> n % 10 |])
               let work = (Work.ofNetwork (network.Build(Generator 1L)) network.Sample).Training
               let runs =
                   [ for threads in setup.ThreadCounts ->
-                        let run = Training(network, data)
+                        let run = Training(network, data, batch)
                         let epoch () = withThreads threads run.Epoch
                         epoch () |> ignore
                         $"training {network.Name}, {threads} thread(s)", epoch ]
@@ -135,10 +140,10 @@ let private training (setup: Setup) (peak: Peak) =
     let rows =
         [ for network, work, seconds in measured do
               for threads, took in List.zip setup.ThreadCounts seconds do
-                  let images = float network.Batch / took
+                  let images = float (batchOf setup network) / took
                   let share = images * work / 1e9 / peak.Single threads
                   [ network.Name
-                    string network.Batch
+                    string (batchOf setup network)
                     string threads
                     fixedPoint 0 images
                     times (List.head seconds / took)
@@ -146,7 +151,7 @@ let private training (setup: Setup) (peak: Peak) =
                     wholePercent share ],
                   json
                       [ "network", network.Name
-                        "batch", network.Batch
+                        "batch", batchOf setup network
                         "threads", threads
                         "imagesPerSecond", number images
                         "timesOneThread", number (List.head seconds / took)
@@ -162,7 +167,7 @@ let private inference (setup: Setup) =
         [ for network in all do
               let net = (network.Build(Generator 1L)).Eval()
               let exported = OnnxExporter.Export(net, network.Sample, network.Name).ToByteArray()
-              for batch in [ 1; 32; 256 ] do
+              for batch in (if setup.Quick then [ 1; 32 ] else [ 1; 32; 256 ]) do
                   let x = (images network.Sample batch).Data
                   for threads in setup.ThreadCounts do
                       let predictor = Predictor(net, network.Sample)
