@@ -52,6 +52,29 @@ public sealed class DirectConvTests
         }
     }
 
+    /// <summary>1×1 convolutions, whose inputs are copied for many filters, and depthwise ones, which have a kernel of their own.</summary>
+    [TestMethod]
+    [DynamicData(nameof(Widths))]
+    public void PointwiseAndDepthwiseAgreeWithTheColumns(int bits)
+    {
+        foreach (int count in (int[])[1, 4, 16, 32, 48])
+        {
+            foreach (var (channels, filters, groups, stride) in new[] { (1, 13, 1, 1), (7, 40, 1, 2), (300, 20, 1, 1), (14, 60, 2, 1) })
+            {
+                var layer = new Conv2d(channels, filters, 1, stride, groups: groups, generator: new Generator(count));
+                var x = Values.Batch(channels, count, new Shape(channels, 5, 7));
+                Agree($"{count} samples through {layer}", Run(layer, x, bits, "managed"), Run(layer, x, bits, "simd"));
+            }
+            foreach (var (kernel, stride, padding, width) in new[] { (3, 1, 1, 4), (3, 1, 0, 3), (3, 1, 1, 11), (3, 2, 1, 11), (5, 1, 2, 9),
+                (2, 3, 0, 8), (1, 1, 0, 5) })
+            {
+                var layer = new Conv2d(6, 6, kernel, stride, padding, groups: 6, bias: kernel != 5, generator: new Generator(count));
+                var x = Values.Batch(kernel, count, new Shape(6, 7, width));
+                Agree($"{count} samples of width {width} through {layer}", Run(layer, x, bits, "managed"), Run(layer, x, bits, "simd"));
+            }
+        }
+    }
+
     /// <summary>Constant images, in whose windows all values are equal: the first has the gradient, as by the columns.</summary>
     [TestMethod]
     [DynamicData(nameof(Widths))]

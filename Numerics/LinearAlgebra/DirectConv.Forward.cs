@@ -46,8 +46,23 @@ internal sealed unsafe partial class DirectConv<S, V>
         Require(bias.Length, s.Groups * s.M, nameof(bias), optional: true);
     }
 
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private void ForwardWhole(float* x, nint* pt, float* w, float* y, Epilogue after)
+    {
+        if (!packs)
+        {
+            ForwardWhole(x, pt, null, w, y, after);
+            return;
+        }
+        const int Line = 64; // of the cache: a vector that begins at the start of one is in one
+        fixed (float* buffer = Scratch.Reuse(ref packed, s.K * TileRows * S.Count + Line / sizeof(float)))
+        fixed (nint* packedTaps = this.packedTaps)
+        {
+            ForwardWhole(x, pt, new Packed((float*)(((nint)buffer + Line - 1) / Line * Line), packedTaps), w, y, after);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private void ForwardWhole(float* x, nint* pt, Packed? packed, float* w, float* y, Epilogue after)
     {
         float* bias = after.Scale is null ? after.Bias : null; // scaled sums begin at zero
         int vectors = Vectors, total = s.oH * s.oW * vectors, tiles = (total + TileRows - 1) / TileRows;
@@ -60,17 +75,39 @@ internal sealed unsafe partial class DirectConv<S, V>
                 at[i] = x + positions[p] + v * S.Count;
                 if (++v == vectors) (v, p) = (0, p + 1);
             }
+            nint* tileTaps = pt;
+            if (packed is { } one)
+            {
+                Pack(at, height, pt, one.Values);
+                tileTaps = one.Taps;
+            }
             for (int f = 0; f < FilterTiles; f++)
             {
                 var (first, count) = FilterTile(f);
                 nint to = first * OutputStep + (nint)t * S.Count;
                 float* weights = w + (nint)first * s.K, biases = bias is null ? null : bias + first;
-                if (after.IsPlain) RunTaps(height, count, at, pt, weights, biases, new PlainOutput { Y = y + to, Step = OutputStep });
-                else RunTaps(height, count, at, pt, weights, biases,
+                if (after.IsPlain) RunTaps(height, count, at, tileTaps, weights, biases, new PlainOutput { Y = y + to, Step = OutputStep });
+                else RunTaps(height, count, at, tileTaps, weights, biases,
                     new EpilogueOutput { Y = y + to, Step = OutputStep, After = after.At(first, to) });
             }
             t += height;
         }
+    }
+
+    /// <summary>A tile's inputs, tap by tap, for all tiles of filters.</summary>
+    private readonly struct Packed(float* values, nint* taps)
+    {
+        public readonly float* Values = values;
+        public readonly nint* Taps = taps;
+    }
+
+    /// <summary>Copies a tile's inputs, and points the tile at the copy.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private void Pack(float** at, int height, nint* pt, float* to)
+    {
+        for (int k = 0; k < s.K; k++)
+            for (int i = 0; i < height; i++) S.Store(to + (k * TileRows + i) * S.Count, S.Load(at[i] + pt[k]));
+        for (int i = 0; i < height; i++) at[i] = to + i * S.Count;
     }
 
     /// <summary>A group where positions fill the lanes. What the run computes between the rows is left behind.</summary>

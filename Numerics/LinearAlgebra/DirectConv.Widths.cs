@@ -11,15 +11,25 @@ internal sealed unsafe partial class DirectConv<S, V> : DirectConv where S : str
     /// <summary>Bytes of the output's gradient that the weight's gradient goes over at once: they stay in the first-level cache.</summary>
     private const int StripBytes = 32 << 10;
 
+    /// <summary>More channels than this are read where they are.</summary>
+    private const int MostPacked = 2048;
+
     private readonly Sizes s;
-    private readonly nint[] taps, positions;
+    private readonly nint[] taps, positions, packedTaps;
+
+    /// <summary>
+    /// Whether the inputs of a tile are copied side by side: those of a 1×1 convolution lie a channel apart, often in the same few lines of
+    /// the cache, and every tile of filters reads them again.
+    /// </summary>
+    private readonly bool packs;
+
     private readonly int[] filterTiles, channelTiles, tapTiles;
 
     // For the input's gradient, worked out when it is first wanted.
     private Reach? rows, columns;
     private (nint Dy, nint W)[]? terms;
     // Buffers, made when they are first wanted.
-    private float[]? padded, wide, sums, biasSums, dyStrip, turned;
+    private float[]? padded, packed, wide, sums, biasSums, dyStrip, turned;
 
     public DirectConv(Sizes s) : base(s, 32 * S.Count)
     {
@@ -29,6 +39,8 @@ internal sealed unsafe partial class DirectConv<S, V> : DirectConv where S : str
         PlaneStep = (nint)Phases.H * Phases.W * PhaseH * PhaseW * s.N;
         OutputStep = (nint)s.oH * s.oW * s.N;
         (taps, positions) = (Taps(), Positions(s));
+        packs = s.Geometry.Taps == 1 && s.K <= MostPacked && s.M > 2 * S.TileColumns;
+        packedTaps = packs ? [.. Enumerable.Range(0, s.K).Select(k => (nint)k * TileRows * S.Count)] : [];
         (filterTiles, channelTiles, tapTiles) = (Starts(s.M, S.TileColumns), Starts(s.C, S.TileColumns), Starts(s.K, TileRows));
     }
 

@@ -12,9 +12,14 @@ public sealed class Predictor
     /// <summary>Samples in a block: their values fill whole vectors of every width.</summary>
     private const int BlockSize = 32;
 
-    /// <summary>A block that is not full is made up to a multiple of this, the longest vector. Where there are fewer blocks than threads, they
-    /// are of this size.</summary>
+    /// <summary>
+    /// A block that is not full is made up to a multiple of this, the longest vector. Blocks are of this size where larger ones would be
+    /// fewer than the threads, or their values larger than a cache of the second level.
+    /// </summary>
     private const int BlockStep = 16;
+
+    /// <summary>Numbers of a sample's largest value in a block of full size: 1 MB.</summary>
+    private const int MostValues = (1 << 20) / (BlockSize * sizeof(float));
 
     /// <summary>So many samples are faster one after the other than side by side in vectors they do not fill.</summary>
     private const int MostSingles = 3;
@@ -22,6 +27,7 @@ public sealed class Predictor
     private readonly Module network;
     private readonly Graph graph;
     private readonly int version;
+    private readonly bool isLarge;
     private readonly Stack<Call> free = new();
 
     /// <summary>A predictor for a network.</summary>
@@ -39,6 +45,7 @@ public sealed class Predictor
             throw new ArgumentException($"{node.Layer.Label} lets the samples of a batch influence each other in evaluation too: run it "
                 + "whole, by Inference.Run", nameof(network));
         Output = graph.Output.Sample;
+        isLarge = graph.Values.Any(value => value.Sample.Count > MostValues);
     }
 
     /// <summary>The shape of one sample.</summary>
@@ -69,7 +76,7 @@ public sealed class Predictor
             fixed (float* px = x, py = y)
             {
                 int rest = samples % BlockSize is > 0 and <= MostSingles and var few ? few : 0, whole = samples - rest;
-                int size = whole <= BlockSize * (Workers.Threads - 1) ? BlockStep : BlockSize;
+                int size = isLarge || whole <= BlockSize * (Workers.Threads - 1) ? BlockStep : BlockSize;
                 if (whole > 0) call.Run((nint)px, (nint)py, whole, (whole + BlockStep - 1) / BlockStep * BlockStep, size);
                 for (int n = whole; n < samples; n++)
                     call.Run((nint)(px + (nint)n * Sample.Count), (nint)(py + (nint)n * Outputs), 1, 1, 1);
