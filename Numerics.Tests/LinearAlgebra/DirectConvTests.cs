@@ -140,8 +140,8 @@ public sealed class DirectConvTests
     }
 
     /// <summary>
-    /// y = scale·(x ⋆ weight) + bias + skip, rectified or not, of whole vectors of samples and of single ones, with and without strides: each
-    /// part against the same in double, on arrays that end where a number stands that must stay.
+    /// y = scale·(x ⋆ weight) + bias + skip, rectified or not, of whole vectors of samples and of single ones, with and without strides:
+    /// each part against the same in double, on arrays that end where a number stands that must stay.
     /// </summary>
     [TestMethod]
     [DynamicData(nameof(Widths))]
@@ -176,7 +176,8 @@ public sealed class DirectConvTests
                     + (skip.Length == 0 ? 0 : skip[at]);
                 return rectified ? Math.Max(sum, 0) : sum;
             })];
-            Close.Assert($"{count} × {sample} through {text}", expected, guarded.AsSpan(0, y.Values.Length), 0, 2e-6 * Math.Max(1, plain.Max(Math.Abs)));
+            double tolerance = 2e-6 * Math.Max(1, plain.Max(Math.Abs));
+            Close.Assert($"{count} × {sample} through {text}", expected, guarded.AsSpan(0, y.Values.Length), 0, tolerance);
         }
     }
 

@@ -3,8 +3,8 @@ namespace OnnxLeNet.Numerics;
 /// <summary>
 /// A convolution with what stands behind it in inference, as one step: a batch norm, the sum with a skip, and a ReLU; at least one of them.
 /// What comes out of the registers is the result. A plan puts it in place of the layers. With f = γ/√(σ² + ε) of each channel,
-/// f·(W·x + b − μ) + β is f·(W·x) plus f·(b − μ) + β: both numbers are computed in double, rounded once, and made anew for each block, so that
-/// a predictor follows its network's weights.
+/// f·(W·x + b − μ) + β is f·(W·x) plus f·(b − μ) + β: both numbers are computed in double, rounded once, and made anew for each block, so
+/// that a predictor follows its network's weights.
 /// </summary>
 internal sealed class FoldedConv(Conv2d conv, BatchNorm? norm, Add? add, ReLU? relu) : Join
 {

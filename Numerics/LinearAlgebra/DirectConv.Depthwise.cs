@@ -2,8 +2,10 @@ using System.Runtime.CompilerServices;
 
 namespace OnnxLeNet.Numerics;
 
-/// <summary>Forward of groups of one channel and one filter, where a tile has nothing to share but the weights: those stay in registers, and the
-/// tile is a run of neighbouring vectors.</summary>
+/// <summary>
+/// Forward of groups of one channel and one filter, where a tile has nothing to share but the weights: those stay in registers, and the tile
+/// is a run of neighbouring vectors.
+/// </summary>
 internal sealed unsafe partial class DirectConv<S, V>
 {
     private bool IsDepthwise => s.C == 1 && s.M == 1 && s.K <= DepthBlock;

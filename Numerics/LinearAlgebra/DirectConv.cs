@@ -6,9 +6,9 @@ namespace OnnxLeNet.Numerics;
 /// <summary>
 /// A convolution of one block that reads its taps in place: the same sums as im2col and one product (<see cref="Conv2d"/>), without the
 /// columns. Made for one geometry and block size, whose offsets it has worked out; used by one thread at a time.
-/// It takes a block whose samples fill whole vectors. Forward, it also takes others: there neighbouring positions fill the lanes, and the few
-/// vectors that reach from one output row into the next have lanes that nobody reads. With a stride s their inputs are neighbours once each
-/// channel is laid out as its s·s phases, the pixels whose place leaves the same remainders.
+/// It takes a block whose samples fill whole vectors. Forward, it also takes others: there neighbouring positions fill the lanes, and the
+/// few vectors that reach from one output row into the next have lanes that nobody reads. With a stride s their inputs are neighbours once
+/// each channel is laid out as its s·s phases, the pixels whose place leaves the same remainders.
 /// </summary>
 internal abstract unsafe class DirectConv
 {
