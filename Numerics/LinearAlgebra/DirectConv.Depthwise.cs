@@ -3,8 +3,8 @@ using System.Runtime.CompilerServices;
 namespace OnnxLeNet.Numerics;
 
 /// <summary>
-/// Forward of groups of one channel and one filter, where a tile has nothing to share but the weights: those stay in registers, and the tile
-/// is a run of neighbouring vectors.
+/// Forward of groups of one channel and one filter, where a tile has nothing to share but the weights: those stay in registers, and the
+/// tile is a run of neighbouring vectors.
 /// </summary>
 internal sealed unsafe partial class DirectConv<S, V>
 {
