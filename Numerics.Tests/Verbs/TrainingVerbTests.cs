@@ -110,7 +110,9 @@ public sealed class TrainingVerbTests
             if (!GradientParity.Applies(network)) continue;
             var data = model.Sample == new Shape(1, 32, 32) ? Repository.Mnist.Train : null;
             Assert.IsTrue(GradientParity.Passed(GradientParity.Gradients(network, model.Sample, data, "MNIST")), model.Name);
-            Assert.IsTrue(GradientParity.Passed(GradientParity.Optimizers(network, model.Sample, data)), model.Name);
+            // The filter takes images of any size; at its own, ONNX Runtime takes a quarter of a minute for its updates.
+            var sample = model.Name == "sharpen" ? new Shape(1, 40, 50) : model.Sample;
+            Assert.IsTrue(GradientParity.Passed(GradientParity.Optimizers(network, sample, data)), model.Name);
             compared++;
         }
         Assert.AreEqual(8, compared);
