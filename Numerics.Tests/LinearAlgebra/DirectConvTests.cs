@@ -218,6 +218,17 @@ public sealed class DirectConvTests
         }
     }
 
+    /// <summary>Phases of next to nothing, and many of them: the columns serve.</summary>
+    [TestMethod]
+    public void AStrideLargerThanTheImageIsLeftToTheColumns()
+    {
+        var layer = new Conv2d(1, 2, 1, stride: 100_000, generator: new Generator(1));
+        var x = Values.Batch(1, 6, new Shape(1, 10, 10));
+        Assert.IsNull(DirectConv.For(null, layer.Geometry, 6, x.Sample, 2, 1, forwardOnly: true));
+        float[] y = Inference.Run(layer, x).Values;
+        for (int n = 0; n < 6; n++) Assert.AreEqual(layer.Weight.Value.Data[1] * x.Values[n] + layer.Bias!.Value.Data[1], y[6 + n], 1e-6f);
+    }
+
     [TestMethod]
     public void ArraysOfOtherLengthsAreRefused()
     {

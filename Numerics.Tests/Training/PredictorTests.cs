@@ -64,7 +64,7 @@ public sealed class PredictorTests
     }
 
     /// <summary>
-    /// A batch norm goes into the weights before it, a skip and a ReLU into the same step; the weights may change between two runs.
+    /// A batch norm goes into the convolution before it, a skip and a ReLU into the same step; the weights may change between two runs.
     /// </summary>
     [TestMethod]
     [DynamicData(nameof(Widths))]

@@ -20,7 +20,8 @@ internal sealed record Program(int ExitCode, string Output, string Errors)
     public static Program Run(params string[] arguments)
     {
         int provider = Array.IndexOf(arguments, "--provider") + 1;
-        if (arguments.Intersect(Own).Any() || (provider > 0 && arguments.ElementAtOrDefault(provider) != "simd")) return Spawn(arguments);
+        if (arguments.Select(argument => argument.StartsWith("--json", StringComparison.Ordinal) ? argument : argument.Split('=')[0])
+            .Intersect(Own).Any() || (provider > 0 && arguments.ElementAtOrDefault(provider) != "simd")) return Spawn(arguments);
         using var streams = new CapturedConsole();
         int code = Scripts.Program.main(arguments);
         return new Program(code, streams.Output, streams.Errors);

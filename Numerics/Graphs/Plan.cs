@@ -11,7 +11,7 @@ internal sealed record Step(Leaf Leaf, int[] Inputs, int Output);
 /// <param name="Evaluating">Whether all modules are to behave as in evaluation.</param>
 /// <param name="Saves">Whether a backward may follow.</param>
 /// <param name="Separate">Whether every value stays to be looked at: nothing is fused, and no buffer used twice.</param>
-/// <param name="Folds">Whether batch norms go into the weights before them, in evaluation without a backward.</param>
+/// <param name="Folds">Whether batch norms go into the convolution before them, in evaluation without a backward.</param>
 /// <param name="Settings">Who computes products, and how wide vectors are.</param>
 internal readonly record struct PlanKey(int Count, bool Evaluating, bool Saves, bool Separate, bool Folds, ComputeSettings Settings);
 

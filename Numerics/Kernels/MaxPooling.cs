@@ -25,7 +25,7 @@ internal static unsafe class MaxPooling
                 X = px, Y = py, Argmax = pa });
     }
 
-    /// <summary>The same of one sample, without the taps' numbers: its columns fill the lanes.</summary>
+    /// <summary>The same of one sample, but for the sign of a zero, without the taps' numbers: its columns fill the lanes.</summary>
     /// <inheritdoc cref="Forward"/>
     public static void ForwardSingle(WindowGeometry g, Shape input, (int H, int W) output, ReadOnlySpan<float> x, Span<float> y)
     {

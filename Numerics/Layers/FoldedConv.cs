@@ -8,11 +8,10 @@ namespace OnnxLeNet.Numerics;
 /// </summary>
 internal sealed class FoldedConv(Conv2d conv, BatchNorm? norm, Add? add, ReLU? relu) : Join
 {
-    [ThreadStatic] private static float[]? foldedScale, foldedBias;
-
     private sealed class State
     {
         public DirectConv? Direct;
+        public float[]? Scale, Bias;
     }
 
     /// <summary>Whether the layers can be one step: in inference, of a block that the direct form takes.</summary>
@@ -30,15 +29,15 @@ internal sealed class FoldedConv(Conv2d conv, BatchNorm? norm, Add? add, ReLU? r
     {
         var state = context.State<State>();
         state.Direct = conv.Direct(state.Direct, x[0].Count, x[0].Sample, context)!;
-        var (scale, bias) = norm is null ? (null, conv.Bias?.Value.Data) : Fold(norm);
-        state.Direct.Forward(x[0].Values, conv.Weight.Value.Data, bias is null ? default : bias.AsSpan(0, conv.OutChannels), y.Values,
-            add is null ? default : x[1].Values, relu is not null, scale is null ? default : scale.AsSpan(0, conv.OutChannels));
+        var (scale, bias) = norm is null ? (null, conv.Bias?.Value.Data) : Fold(norm, state);
+        state.Direct.Forward(x[0].Values, conv.Weight.Value.Data, bias, y.Values,
+            add is null ? default : x[1].Values, relu is not null, scale);
     }
 
-    /// <summary>What the batch norm multiplies by and adds, with the convolution's bias, in arrays of this thread.</summary>
-    private (float[]? Scale, float[]? Bias) Fold(BatchNorm norm)
+    /// <summary>What the batch norm multiplies by and adds, with the convolution's bias.</summary>
+    private (float[]? Scale, float[]? Bias) Fold(BatchNorm norm, State state)
     {
-        float[] scale = Scratch.Reuse(ref foldedScale, conv.OutChannels), bias = Scratch.Reuse(ref foldedBias, conv.OutChannels);
+        float[] scale = Scratch.Reuse(ref state.Scale, conv.OutChannels), bias = Scratch.Reuse(ref state.Bias, conv.OutChannels);
         for (int m = 0; m < conv.OutChannels; m++)
         {
             double factor = (norm.Weight?.Value.Data[m] ?? 1) / Math.Sqrt(norm.RunningVar![m] + norm.Eps);

@@ -36,9 +36,9 @@ internal sealed unsafe partial class DirectConv<S, V>
     {
         int i = 0, depth = s.K, width = s.Geometry.Kernel.W;
         V start = after.Scale is null && after.Bias is not null ? S.Create(after.Bias[0]) : default;
-        if (width == 3 && depth == 9 && pt[1] == stepX)
+        if (width == 3 && depth == 9 && pt[1] == stepX && pt[2] == 2 * stepX)
         {
-            // Neighbours share two of three columns: a row of the window is five loads more for each four vectors than one.
+            // Neighbours share two of three columns: a row of three taps for four of them takes 6 loads instead of 12.
             V w0 = S.Create(w[0]), w1 = S.Create(w[1]), w2 = S.Create(w[2]), w3 = S.Create(w[3]), w4 = S.Create(w[4]), w5 = S.Create(w[5]),
                 w6 = S.Create(w[6]), w7 = S.Create(w[7]), w8 = S.Create(w[8]);
             for (; i <= count - 4; i += 4)

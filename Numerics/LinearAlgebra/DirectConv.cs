@@ -65,6 +65,10 @@ internal abstract unsafe class DirectConv
         while (bits >= 128 && samples % (bits / 32) != 0) bits /= 2;
         if (bits >= 128) return bits;
         if (!forwardOnly) return 0;
+        // A stride that is larger than the image makes phases of next to nothing, and more memory of them than the image has.
+        double phases = (double)g.Stride.H * Phase((long)input[1] + g.Padding.H + g.PaddingEnd.H, g.Stride.H)
+            * g.Stride.W * Phase((long)input[2] + g.Padding.W + g.PaddingEnd.W, g.Stride.W) * samples;
+        if (phases > 4 * plane || input[0] * phases > Array.MaxLength) return 0;
         long flat = Flat(g, samples, input);
         for (bits = SimdWidth.Bits; bits >= 128 && flat < bits / 32;) bits /= 2;
         return bits >= 128 ? bits : 0;

@@ -14,11 +14,11 @@ public sealed class Predictor
 
     /// <summary>
     /// A block that is not full is made up to a multiple of this, the longest vector. Blocks are of this size where larger ones would be
-    /// fewer than the threads, or their values larger than a cache of the second level.
+    /// fewer than the threads, or a value of theirs larger than a cache of the second level.
     /// </summary>
     private const int BlockStep = 16;
 
-    /// <summary>Numbers of a sample's largest value in a block of full size: 1 MB.</summary>
+    /// <summary>The most numbers of a sample's largest value for blocks of full size: 32 samples of it are 1 MB.</summary>
     private const int MostValues = (1 << 20) / (BlockSize * sizeof(float));
 
     /// <summary>So many samples are faster one after the other than side by side in vectors they do not fill.</summary>

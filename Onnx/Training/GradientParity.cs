@@ -185,7 +185,8 @@ public static partial class GradientParity
         if (backwards is not null)
         {
             foreach (var row in NodeGradients.Compare(network, trainer, backwards, task.X, sums,
-                (name, own, output, terms) => Row(name, own.ToTensor().Data, trainer.Value(output), terms)))
+                (name, own, output, terms) => Row(name, own.ToTensor().Data, trainer.Value(output),
+                    terms is { } size ? Math.Max(size, Largest(trainer.Value(output))) : null)))
                 yield return row;
         }
         var names = network.NamedParameters().ToDictionary(named => named.Parameter, named => named.Name);
