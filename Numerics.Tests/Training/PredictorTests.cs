@@ -110,12 +110,19 @@ public sealed class PredictorTests
     }
 
     [TestMethod]
-    public void ASteadyRunAllocatesNothing()
+    [DataRow(false)]
+    [DataRow(true)]
+    public void ASteadyRunAllocatesNothing(bool normalized)
     {
+        // With batch norms of two widths, a stride, a depthwise and a 1×1 convolution of many filters.
+        var network = !normalized ? Networks.LeNet5(1) : new Sequential { new Conv2d(1, 4, 3, 2, 1), new BatchNorm2d(4), new ReLU(),
+            new Conv2d(4, 4, 3, padding: 1, groups: 4), new BatchNorm2d(4), new Conv2d(4, 20, 1), new BatchNorm2d(20), new ReLU(),
+            new MaxPool2d(2), new AdaptiveAvgPool2d(1), new Flatten(), new Linear(20, 10) };
+        network.Eval();
         foreach (int threads in new[] { 1, 2 })
         {
             using var _ = new Settings(threads: threads);
-            var predictor = new Predictor(Networks.LeNet5(1), new Shape(1, 32, 32));
+            var predictor = new Predictor(network, new Shape(1, 32, 32));
             foreach (int samples in new[] { 1, 2, 64, 100 })
             {
                 float[] x = Values.Uniform(1, samples * 1024), y = new float[samples * 10];
