@@ -1,4 +1,5 @@
 using System.Text.Json.Nodes;
+using Measure = OnnxLeNet.Scripts.Bench.Measure;
 
 namespace OnnxLeNet.Numerics.Tests;
 
@@ -85,6 +86,25 @@ public sealed class BenchTests
             Assert.IsTrue(sum > 0.3 * whole && sum < 1.1 * (int)step["threads"]! * whole,
                 $"parts of {sum} µs in a step of {whole} on {step["threads"]} thread(s)");
         }
+    }
+
+    /// <summary>A NaN anywhere, and not at the end alone, is a disagreement; arrays of two lengths are none at all.</summary>
+    [TestMethod]
+    public void WhatIsTimedMustAgree()
+    {
+        Assert.AreEqual(0, Measure.disagreement([0, 0], [0, 0]));
+        Assert.AreEqual(0.25, Measure.disagreement([1, -4, 2], [1, -3, 2]));
+        foreach (int at in (int[])[0, 1, 2])
+        {
+            double[] numbers = [1, -4, 2], broken = [1, -4, 2];
+            broken[at] = double.NaN;
+            Assert.IsTrue(double.IsNaN(Measure.disagreement(numbers, broken)), $"{at}");
+            Assert.IsTrue(double.IsNaN(Measure.disagreement(broken, numbers)), $"{at}");
+        }
+        Measure.requireAgreement("it", [1, 2], [1, 2]);
+        Failure.Of<OnnxLeNetException>(() => Measure.requireAgreement("it", [1, float.NaN, 2], [1, 2, 2]), "it", "differ by NaN");
+        Failure.Of<OnnxLeNetException>(() => Measure.requireAgreement("it", [1, 2], [1, 2.001f]), "differ by");
+        Failure.Of<ArgumentException>(() => Measure.disagreement([1, 2], [1]), "different lengths");
     }
 
     [TestMethod]

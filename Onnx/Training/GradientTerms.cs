@@ -9,48 +9,52 @@ namespace OnnxLeNet.Onnx;
 internal static class GradientTerms
 {
     /// <summary>
-    /// For parameters whose gradient is a sum over samples and places, of dy, or of dy times the input or x̂: how large it is on its way.
+    /// Of parameters whose gradient is a sum over samples and places, of dy, or of dy times the input or x̂: how large it is on its way. Of
+    /// the input of a normalization, whose dx is what is left of γ·dy/σ without its mean and without its share along x̂: the largest that
+    /// x̂·γ·dy/σ may be, or null for another layer.
     /// </summary>
     /// <param name="layer">Of a node.</param>
     /// <param name="x">Its first input.</param>
     /// <param name="dy">The gradient of its result.</param>
-    public static IEnumerable<(Parameter Parameter, double Size)> OfParameters(Leaf layer, Batch x, Batch dy)
+    public static (List<(Parameter Parameter, double Size)> Parameters, double? Input) Of(Leaf layer, Batch x, Batch dy)
     {
-        double hat = Normalized(layer, x, dy)?.Hat ?? 1;
+        var normalized = Normalized(layer, x, dy);
+        var sizes = new List<(Parameter, double)>();
         foreach (var parameter in layer.Parameters().Where(parameter => parameter.Value.Shape.Rank == 1))
-            yield return (parameter, Reach(dy, parameter.Value.Shape[0]) * hat);
-        if (layer is ConvNd { Weight: var weight }) yield return (weight, Reach(dy, weight.Value.Shape[0]) * RootMeanSquare(x));
+        {
+            int elements = parameter.Value.Shape[0];
+            int shares = layer is SampleNorm norm ? norm.SharesOf(x.Sample) : Math.Max(dy.Sample.Count / elements, 1);
+            sizes.Add((parameter, Reach(dy, elements, shares) * (normalized?.Hat ?? 1)));
+        }
+        if (layer is ConvNd { Weight: var weight })
+        {
+            int filters = weight.Value.Shape[0];
+            sizes.Add((weight, Reach(dy, filters, dy.Sample.Count / filters) * RootMeanSquare(x)));
+        }
+        return (sizes, normalized?.Term);
     }
 
     /// <summary>
-    /// For a normalization, whose dx is what is left of γ·dy/σ without its mean and without its share along x̂, the largest that
-    /// x̂·γ·dy/σ may be; null for others.
-    /// </summary>
-    /// <inheritdoc cref="OfParameters"/>
-    public static double? OfInput(Leaf layer, Batch x, Batch dy) => Normalized(layer, x, dy)?.Term;
-
-    /// <summary>
-    /// How large the sum of a channel's terms is on its way, in the channel where it is largest: their Euclidean norm, as far as it goes
+    /// How large the sum of an element's terms is on its way, for the element where it is largest: their Euclidean norm, as far as it goes
     /// with random signs, or the furthest that it gets from zero, sample by sample.
     /// </summary>
-    private static double Reach(Batch dy, int channels)
+    /// <param name="dy">[N × features].</param>
+    /// <param name="elements">Of the parameter.</param>
+    /// <param name="shares">Neighbouring features that share an element; behind the last element the first follows again.</param>
+    private static double Reach(Batch dy, int elements, int shares)
     {
-        int run = dy.Values.Length / Math.Max(channels, 1);
+        double[] sums = new double[elements], squares = new double[elements];
         double largest = 0;
-        for (int c = 0; c < channels; c++)
-        {
-            var terms = dy.Values.AsSpan(c * run, run);
-            double sum = 0, squares = 0;
-            for (int n = 0; n < dy.Count; n++)
-                for (int i = n; i < run; i += dy.Count)
-                {
-                    sum += terms[i];
-                    squares += (double)terms[i] * terms[i];
-                    largest = Math.Max(largest, Math.Abs(sum));
-                }
-            largest = Math.Max(largest, Math.Sqrt(squares));
-        }
-        return largest;
+        for (int n = 0; n < dy.Count; n++)
+            for (int f = 0; f < dy.Sample.Count; f++)
+            {
+                int element = f / shares % elements;
+                double term = dy.Values[f * dy.Count + n];
+                sums[element] += term;
+                squares[element] += term * term;
+                largest = Math.Max(largest, Math.Abs(sums[element]));
+            }
+        return squares.Aggregate(largest, (most, square) => Math.Max(most, Math.Sqrt(square)));
     }
 
     /// <summary>

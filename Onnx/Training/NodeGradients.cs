@@ -56,8 +56,8 @@ internal static class NodeGradients
             var node = graph.Nodes[backward.Node];
             var dy = Of(trainer.Value(backward.Dy), samples, node.Output.Sample);
             Batch[] inputs = [.. node.Inputs.Select(ValueOf)];
-            foreach (var (parameter, size) in GradientTerms.OfParameters(node.Layer, inputs[0], dy))
-                sums[parameter] = Math.Max(sums.GetValueOrDefault(parameter), size);
+            var terms = GradientTerms.Of(node.Layer, inputs[0], dy);
+            foreach (var (parameter, size) in terms.Parameters) sums[parameter] = Math.Max(sums.GetValueOrDefault(parameter), size);
             var execution = new Execution(node.Layer);
             var y = execution.Forward(inputs)[0];
             yield return row($"{Label(node)} y", y, TrainingNames.ValueOf(node.Output.Index), null);
@@ -69,11 +69,10 @@ internal static class NodeGradients
                 relu.Forward(ValueOf(before.Inputs[0]));
                 dx = relu.Backward([dx[0]!], retainGraph: false);
             }
-            double? terms = GradientTerms.OfInput(node.Layer, inputs[0], dy);
             for (int i = 0; i < dx.Length; i++)
             {
                 if (backward.Dx[i] is { } name && dx[i] is { } own)
-                    yield return row($"{Label(node)} dx{(dx.Length > 1 ? $"[{i}]" : "")}", own, name, terms);
+                    yield return row($"{Label(node)} dx{(dx.Length > 1 ? $"[{i}]" : "")}", own, name, terms.Input);
             }
         }
 

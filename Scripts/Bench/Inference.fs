@@ -31,9 +31,7 @@ let run (setup: Setup) (peer: Result<PyTorch.Peer, string>) : JsonNode =
                   use ort = model.Bind batch
                   x.AsSpan().CopyTo ort.Input
                   ort.Run()
-                  let off = Array.fold2 (fun worst a b -> if abs (a - b) <= worst then worst else abs (a - b)) 0f y (ort.Output.ToArray())
-                  if not (off <= 1e-4f) then
-                      raise (OnnxLeNetException $"batch {batch}: the engine and ONNX Runtime differ by {off}")
+                  requireAgreement $"batch {batch}" y (ort.Output.ToArray())
                   let name who = $"{who}, batch {batch}, {threads} thread(s)"
                   let medians =
                       withThreads threads (fun () ->

@@ -34,6 +34,19 @@ let median (values: float list) =
         let n = sorted.Length
         if n % 2 = 1 then sorted[n / 2] else (sorted[n / 2 - 1] + sorted[n / 2]) / 2.0
 
+/// How far two results of the same thing lie apart: the largest difference, over the largest value of the first. A NaN in either makes it
+/// one.
+let disagreement (first: float array) (other: float array) =
+    let largest = first |> Array.fold (fun most x -> Math.Max(most, abs x)) 0.0
+    let off = Array.fold2 (fun (worst: float) (x: float) (y: float) -> Math.Max(worst, abs (x - y))) 0.0 first other
+    if off = 0.0 then 0.0 else off / largest
+
+/// What is timed must compute the same.
+let requireAgreement (what: string) (engine: float32 array) (runtime: float32 array) =
+    let off = disagreement (Array.map float engine) (Array.map float runtime)
+    if not (off <= 1e-4) then
+        raise (OnnxLeNetException $"{what}: the engine and ONNX Runtime differ by {off:G3} of the largest value")
+
 /// What is being measured, on standard error: in one place on a terminal, elsewhere in a line each.
 let progress (setup: Setup) (text: string) =
     if setup.Out.Quiet then ()

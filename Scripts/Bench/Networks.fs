@@ -178,11 +178,7 @@ let private inference (setup: Setup) =
                       use ort = model.Bind batch
                       x.AsSpan().CopyTo ort.Input
                       ort.Run()
-                      let largest = y |> Array.map abs |> Array.max
-                      let farther worst a b = MathF.Max(worst, abs (a - b)) // a NaN stays
-                      let off = Array.fold2 farther 0f y (ort.Output.ToArray())
-                      if not (off <= 1e-4f * largest) then
-                          raise (OnnxLeNetException $"{network.Name}, batch {batch}: the engine and ONNX Runtime differ by {off}")
+                      requireAgreement $"{network.Name}, batch {batch}" y (ort.Output.ToArray())
                       let name who = $"inference of {network.Name}, {who}, batch {batch}, {threads} thread(s)"
                       let both = [ name "engine", fast setup forward; name "ONNX Runtime", fast setup ort.Run ]
                       let medians = withThreads threads (fun () -> byTurns setup both)

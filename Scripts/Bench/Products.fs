@@ -109,17 +109,6 @@ let action<'T when 'T: struct and 'T: (new: unit -> 'T) and 'T :> ValueType>
             )
     multiply, c
 
-/// The largest difference between the contenders' results, over the largest value: all of them must compute the same.
-let private disagreement (results: float array list) =
-    let first = List.head results
-    let largest = first |> Array.fold (fun most x -> max most (abs x)) 1e-30
-    results
-    |> List.tail
-    |> List.fold
-        (fun worst other ->
-            Array.fold2 (fun worst x y -> if abs (x - y) / largest <= worst then worst else abs (x - y) / largest) worst first other)
-        0.0
-
 /// What a product came to: GFLOP/s by contender.
 type private Measured = { Shape: Shape; Type: string; Threads: int; Gflops: Map<string, float> }
 
@@ -144,7 +133,7 @@ let private measure<'T when 'T: struct and 'T: (new: unit -> 'T) and 'T :> Value
                     let multiply, result = action convert c.Provider s
                     multiply ()
                     Array.map back result)
-            let off = disagreement results
+            let off = results |> List.tail |> List.fold (fun worst other -> Math.Max(worst, disagreement (List.head results) other)) 0.0
             if not (off <= tolerance) then
                 raise (OnnxLeNetException $"{s.Name} in {typeName}: the providers' results differ by {off:E1} of the largest value")
             let medians =

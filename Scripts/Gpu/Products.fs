@@ -26,10 +26,8 @@ let private difference<'T when 'T: struct and 'T: (new: unit -> 'T) and 'T :> Va
               let multiply, c = Products.action convert provider shape
               multiply ()
               Array.map back c
-          let expected, came = result SimdLinearAlgebraProvider.Instance, result provider
-          let largest = expected |> Array.fold (fun most x -> max most (abs x)) 1e-30
-          Array.fold2 (fun worst x y -> if abs (x - y) / largest <= worst then worst else abs (x - y) / largest) 0.0 expected came ]
-    |> List.fold (fun worst x -> if x <= worst then worst else x) 0.0
+          disagreement (result SimdLinearAlgebraProvider.Instance) (result provider) ]
+    |> List.fold (fun worst off -> Math.Max(worst, off)) 0.0
 
 let private results () = CudaLinearAlgebraProvider.Load(crossover = CudaCrossover.Always)
 
