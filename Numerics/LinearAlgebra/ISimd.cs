@@ -32,6 +32,7 @@ internal unsafe interface ISimd<V, T> where T : unmanaged
     static abstract V Sqrt(V a);
     static abstract V Exp(V a);
     static abstract V Log(V a);
+    /// <summary>The sum of the elements, in the order of <see cref="Lanes"/>.</summary>
     static abstract T Sum(V a);
 
     /// <summary>Elements 0, 2, 4 … of a and then of b; floats only.</summary>
@@ -74,7 +75,7 @@ internal readonly unsafe struct Simd512<T> : ISimd<Vector512<T>, T> where T : un
     public static Vector512<T> Divide(Vector512<T> a, Vector512<T> b) => a / b;
     public static Vector512<T> Max(Vector512<T> a, Vector512<T> b) => Vector512.Max(a, b);
     public static Vector512<T> Sqrt(Vector512<T> a) => Vector512.Sqrt(a);
-    public static T Sum(Vector512<T> a) => Vector512.Sum(a);
+    public static T Sum(Vector512<T> a) => Lanes.Sum(a);
     // the low halves of pairs
     public static Vector512<T> Evens(Vector512<T> a, Vector512<T> b) => Vector512.Narrow(a.AsUInt64(), b.AsUInt64()).As<uint, T>();
     public static Vector512<T> Odds(Vector512<T> a, Vector512<T> b) =>
@@ -115,7 +116,7 @@ internal readonly unsafe struct Simd256<T> : ISimd<Vector256<T>, T> where T : un
     public static Vector256<T> Divide(Vector256<T> a, Vector256<T> b) => a / b;
     public static Vector256<T> Max(Vector256<T> a, Vector256<T> b) => Vector256.Max(a, b);
     public static Vector256<T> Sqrt(Vector256<T> a) => Vector256.Sqrt(a);
-    public static T Sum(Vector256<T> a) => Vector256.Sum(a);
+    public static T Sum(Vector256<T> a) => Lanes.Sum(a);
     // the low halves of pairs
     public static Vector256<T> Evens(Vector256<T> a, Vector256<T> b) => Vector256.Narrow(a.AsUInt64(), b.AsUInt64()).As<uint, T>();
     public static Vector256<T> Odds(Vector256<T> a, Vector256<T> b) =>
@@ -156,7 +157,7 @@ internal readonly unsafe struct Simd128<T> : ISimd<Vector128<T>, T> where T : un
     public static Vector128<T> Divide(Vector128<T> a, Vector128<T> b) => a / b;
     public static Vector128<T> Max(Vector128<T> a, Vector128<T> b) => Vector128.Max(a, b);
     public static Vector128<T> Sqrt(Vector128<T> a) => Vector128.Sqrt(a);
-    public static T Sum(Vector128<T> a) => Vector128.Sum(a);
+    public static T Sum(Vector128<T> a) => Lanes.Sum(a);
     // the low halves of pairs
     public static Vector128<T> Evens(Vector128<T> a, Vector128<T> b) => Vector128.Narrow(a.AsUInt64(), b.AsUInt64()).As<uint, T>();
     public static Vector128<T> Odds(Vector128<T> a, Vector128<T> b) =>
