@@ -11,16 +11,35 @@ internal sealed unsafe partial class DirectConv<S, V>
     {
         Check(x, weight, default);
         CheckBackward(dy, s.Groups * s.M * OutputStep, dx, dWeight, default);
-        fixed (float* pdy = dy)
+        fixed (float* px = x, pw = weight, pdy = dy, pdx = dx, pdw = dWeight)
         {
-            if (!dWeight.IsEmpty)
+            nint stepDx = (nint)s.Input[1] * s.Input[2] * s.N;
+            if (IsDepthwise)
             {
-                int strip = Math.Min(StripRows(1), s.oH);
-                for (int oh = 0; oh < s.oH; oh += strip)
-                    AddToSums(x, pdy + (nint)oh * s.oW * s.N, OutputStep, oh, Math.Min(strip, s.oH - oh), fresh: oh == 0);
-                SumLanes(dWeight, beta);
+                for (int group = 0; group < s.Groups; group++)
+                {
+                    float* here = pdy + group * OutputStep;
+                    if (!dWeight.IsEmpty) DepthwiseWeightGradient(px + group * stepDx, here, pdw + (nint)group * s.K, beta);
+                    if (!dx.IsEmpty) DepthwiseInputGradient(here, pw + (nint)group * s.K, pdx + group * stepDx);
+                }
+                return;
             }
-            if (!dx.IsEmpty) InputGradient(pdy, weight, dx);
+            if (!dWeight.IsEmpty) WeightGradient(px, pdy, pdw, beta);
+            if (dx.IsEmpty) return;
+            if (s.Geometry.Stride != 1)
+            {
+                InputGradient(pdy, weight, dx);
+                return;
+            }
+            // Each input's gradient is the convolution of dy with the filters turned round, from as far outside as the kernel reaches.
+            var g = s.Geometry;
+            backward ??= new Strips(s.N, s.M, (s.oH, s.oW), s.C, (s.Input[1], s.Input[2]), g.Kernel, 1,
+                ((g.Kernel.H - 1) * g.Dilation.H - g.Padding.H, (g.Kernel.W - 1) * g.Dilation.W - g.Padding.W), g.Dilation);
+            for (int group = 0; group < s.Groups; group++)
+            {
+                backward.Pack(pw + (nint)group * s.M * s.K, g.Taps, s.K, turned: true);
+                backward.Run(pdy + group * s.M * OutputStep, pdx + group * s.C * stepDx, default);
+            }
         }
     }
 
@@ -37,34 +56,27 @@ internal sealed unsafe partial class DirectConv<S, V>
         // The input's gradient wants all rows at once; the weight's does with a strip that stays in the cache.
         int height = !dx.IsEmpty ? s.oH : strip;
         nint step = (nint)height * s.oW * s.N;
-        fixed (float* pdy = dy, pa = argmax, pd = Scratch.Reuse(ref dyStrip, checked((int)(filters * step))),
-            pb = Scratch.Reuse(ref biasSums, filters * S.Count))
+        fixed (float* px = x, pdy = dy, pa = argmax, pdw = dWeight)
         {
-            new Span<float>(pb, filters * S.Count).Clear();
-            if (s.oW % pool.W != 0 || height % pool.H != 0) new Span<float>(pd, dyStrip!.Length).Clear(); // what no window covers
+            float* pd = unpooled.Of(filters * step), pb = biasSums.Of(filters * lanes);
+            new Span<float>(pb, filters * lanes).Clear();
+            if (s.oW % pool.W != 0 || height % pool.H != 0) new Span<float>(pd, checked((int)(filters * step))).Clear(); // what no window covers
             for (int oh = 0; oh < pH * pool.H; oh += strip)
             {
                 int count = Math.Min(strip, pH * pool.H - oh);
                 float* here = !dx.IsEmpty ? pd + (nint)oh * s.oW * s.N : pd;
                 Unpool(pool, oh / pool.H, count / pool.H, pdy, pa, here, step, pb);
-                if (!dWeight.IsEmpty) AddToSums(x, here, step, oh, count, fresh: oh == 0);
+                if (!dWeight.IsEmpty) AddToSums(px, here, step, oh, count, strip, fresh: oh == 0);
             }
-            if (!dWeight.IsEmpty) SumLanes(dWeight, beta);
+            if (!dWeight.IsEmpty) SumLanes(pdw, beta);
             if (!dx.IsEmpty) InputGradient(pd, weight, dx);
-            if (!dBias.IsEmpty)
+            for (int m = 0; m < dBias.Length; m++)
             {
-                for (int m = 0; m < filters; m++)
-                {
-                    float sum = S.Sum(S.Load(pb + m * S.Count));
-                    dBias[m] = biasBeta == 0 ? sum : dBias[m] + sum;
-                }
+                float sum = Lanes.Sum<S, V, float>(pb + m * lanes, lanes);
+                dBias[m] = biasBeta == 0 ? sum : dBias[m] + sum;
             }
         }
     }
-
-    /// <summary>Output rows that the weight's gradient goes over at once: a multiple of so many.</summary>
-    private int StripRows(int multiple) =>
-        (int)Math.Max(1, StripBytes / ((long)sizeof(float) * Math.Min(s.M, S.TileColumns) * s.oW * s.N) / multiple) * multiple;
 
     private void CheckBackward(ReadOnlySpan<float> dy, long expected, ReadOnlySpan<float> dx, ReadOnlySpan<float> dWeight,
         ReadOnlySpan<float> dBias)
@@ -82,77 +94,26 @@ internal sealed unsafe partial class DirectConv<S, V>
     {
         int pH = s.oH / pool.H, pW = s.oW / pool.W, n = s.N;
         for (int m = 0; m < s.Groups * s.M; m++)
-        {
-            V sum = S.Load(biasLanes + m * S.Count), none = default;
-            for (int ph = 0; ph < count; ph++)
+            for (int lane = 0; lane < lanes; lane += S.Count)
             {
-                nint from = ((nint)m * pH + ph0 + ph) * pW * n;
-                float* corner = to + m * step + (nint)ph * pool.H * s.oW * n;
-                for (int pw = 0; pw < pW; pw++, corner += pool.W * n)
-                    for (int v = 0; v < n; v += S.Count, from += S.Count)
-                    {
-                        V d = S.Load(dy + from), winner = S.Load(argmax + from);
-                        sum = S.Add(sum, S.Select(S.GreaterThan(none, winner), none, d));
-                        float* cell = corner + v;
-                        for (int kh = 0, tap = 0; kh < pool.H; kh++, cell += (s.oW - pool.W) * n)
-                            for (int kw = 0; kw < pool.W; kw++, tap++, cell += n)
-                                S.Store(cell, S.And(S.AreEqual(winner, S.Create((float)tap)), d));
-                    }
+                V sum = S.Load(biasLanes + m * lanes + lane), none = default;
+                for (int ph = 0; ph < count; ph++)
+                {
+                    nint from = ((nint)m * pH + ph0 + ph) * pW * n;
+                    float* corner = to + m * step + (nint)ph * pool.H * s.oW * n;
+                    for (int pw = 0; pw < pW; pw++, corner += pool.W * n, from += n)
+                        for (int v = lane; v < n; v += lanes)
+                        {
+                            V d = S.Load(dy + from + v), winner = S.Load(argmax + from + v);
+                            sum = S.Add(sum, S.Select(S.GreaterThan(none, winner), none, d));
+                            float* cell = corner + v;
+                            for (int kh = 0, tap = 0; kh < pool.H; kh++, cell += (s.oW - pool.W) * n)
+                                for (int kw = 0; kw < pool.W; kw++, tap++, cell += n)
+                                    S.Store(cell, S.And(S.AreEqual(winner, S.Create((float)tap)), d));
+                        }
+                }
+                S.Store(biasLanes + m * lanes + lane, sum);
             }
-            S.Store(biasLanes + m * S.Count, sum);
-        }
-    }
-
-    /// <summary>Adds some output rows' share of the weight's gradient to the sums, which have a vector of lanes for every weight.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private void AddToSums(ReadOnlySpan<float> x, float* dy, nint stepDy, int oh0, int count, bool fresh)
-    {
-        bool sideBySide = s.Geometry.Stride.W == 1;
-        var along = new Tiles<S, V, float>.Stretch(count, (nint)s.Geometry.Stride.H * s.W * s.N, (nint)s.oW * s.N,
-            sideBySide ? 1 : s.oW, (nint)s.Geometry.Stride.W * s.N, sideBySide ? s.oW * s.N : s.N);
-        fixed (float* px = s.IsPadded ? padded.AsSpan() : x, to = Scratch.Reuse(ref sums, s.Groups * s.M * s.K * S.Count))
-        fixed (nint* pt = taps)
-        {
-            float* at = to;
-            for (int g = 0; g < s.Groups; g++)
-                for (int f = 0; f < FilterTiles; f++)
-                {
-                    var (first, filters) = FilterTile(f);
-                    float* from = px + g * s.C * PlaneStep + positions[oh0 * s.oW], d = dy + (g * s.M + first) * stepDy;
-                    for (int tile = 0, k = 0; k < s.K; tile++)
-                    {
-                        int height = tapTiles[tile + 1] - k;
-                        TileSize.Run(height, filters, new DotTile { X = from, Taps = pt
-                            + k, Dy = d, StepDy = stepDy, Along = along, To = at, Fresh = fresh });
-                        at += height * filters * S.Count;
-                        k += height;
-                    }
-                }
-        }
-    }
-
-    /// <summary>dWeight ← β·dWeight + the sums over all lanes.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private void SumLanes(Span<float> dWeight, float beta)
-    {
-        fixed (float* from = sums, to = dWeight)
-        {
-            float* at = from;
-            for (int g = 0; g < s.Groups; g++)
-                for (int f = 0; f < FilterTiles; f++)
-                {
-                    var (first, filters) = FilterTile(f);
-                    float* w = to + ((nint)g * s.M + first) * s.K;
-                    for (int tile = 0, k = 0; k < s.K; tile++)
-                        for (int end = tapTiles[tile + 1]; k < end; k++)
-                            for (int c = 0; c < filters; c++, at += S.Count)
-                            {
-                                float sum = S.Sum(S.Load(at));
-                                float* element = w + k + (nint)c * s.K;
-                                *element = beta == 0 ? sum : *element + sum;
-                            }
-                }
-        }
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -180,7 +141,7 @@ internal sealed unsafe partial class DirectConv<S, V>
                             for (int f = 0, first = 0, channels; first < s.C; f++, first += channels)
                             {
                                 channels = channelTiles[f + 1] - first;
-                                TileSize.Run(height, channels, new TermsTile
+                                var tile = new TermsTile
                                 {
                                     Dy = dy + g * s.M * OutputStep + v * S.Count,
                                     Rows = pr + rows.Starts[ih],
@@ -190,7 +151,8 @@ internal sealed unsafe partial class DirectConv<S, V>
                                     W = pw + (nint)g * s.K * s.M + first,
                                     Dx = pdx + (g * s.C + first) * stepDx + ((nint)ih * s.Input[2] + iw) * s.N + v * S.Count,
                                     StepDx = stepDx,
-                                });
+                                };
+                                TileSize.Run(height, channels, ref tile);
                             }
                         }
                         iw += wide;
@@ -253,18 +215,6 @@ internal sealed unsafe partial class DirectConv<S, V>
             }
             return new Reach(starts, [.. places], alike);
         }
-    }
-
-    private struct DotTile : ITileAction
-    {
-        public float* X, Dy, To;
-        public nint* Taps;
-        public nint StepDy;
-        public Tiles<S, V, float>.Stretch Along;
-        public bool Fresh;
-
-        public readonly void Run<R, C>() where R : struct, ICount where C : struct, ICount =>
-            Tiles<S, V, float>.Dot<R, C>(X, Taps, Dy, StepDy, Along, To, Fresh);
     }
 
     private struct TermsTile : ITileAction

@@ -3,22 +3,158 @@ using System.Runtime.CompilerServices;
 namespace OnnxLeNet.Numerics;
 
 /// <summary>
-/// Forward of groups of one channel and one filter, where a tile has nothing to share but the weights: those stay in registers, and the
-/// tile is a run of neighbouring vectors.
+/// Groups of one channel and one filter, where a tile has nothing to share but the weights: those stay in registers, and the tile is a run
+/// of neighbouring vectors. Where samples fill the lanes, one channel at a time is copied, padded, and stays in the second-level cache.
 /// </summary>
 internal sealed unsafe partial class DirectConv<S, V>
 {
+    private readonly AlignedBuffer channel = new(), spread = new();
+    private nint[]? channelTaps, spreadTaps;
+
     private bool IsDepthwise => s.C == 1 && s.M == 1 && s.K <= DepthBlock;
 
-    /// <summary>A channel whose samples fill the lanes, row by row.</summary>
-    private void DepthwiseWhole(float* x, nint* pt, float* w, float* y, in Epilogue after)
+    private void DepthwiseWhole(float* x, float* w, float* y, in Epilogue after)
     {
-        for (int oh = 0; oh < s.oH; oh++)
-            for (int v = 0; v < s.N; v += S.Count)
+        var g = s.Geometry;
+        float* from = channel.Of((long)s.H * s.W * s.N);
+        Spread(x, s.Input[1], s.Input[2], 1, (g.Padding.H, g.Padding.W), s.H, s.W, from);
+        fixed (nint* taps = channelTaps ??= KernelOffsets(s.W))
+        {
+            for (int oh = 0; oh < s.oH; oh++)
+                for (int v = 0; v < s.N; v += S.Count)
+                {
+                    nint to = (nint)oh * s.oW * s.N + v;
+                    DepthwiseRun(from + (nint)oh * g.Stride.H * s.W * s.N + v, (nint)g.Stride.W * s.N, s.oW, taps, w, y + to, s.N,
+                        after.At(0, to));
+                }
+        }
+    }
+
+    /// <summary>dx: the convolution of dy, spread as far as the stride, with the kernel turned round.</summary>
+    private void DepthwiseInputGradient(float* dy, float* w, float* dx)
+    {
+        var g = s.Geometry;
+        int reachH = (g.Kernel.H - 1) * g.Dilation.H, reachW = (g.Kernel.W - 1) * g.Dilation.W, height = s.Input[1] + reachH,
+            width = s.Input[2] + reachW;
+        float* from = spread.Of((long)height * width * s.N), turned = stackalloc float[s.K];
+        for (int k = 0; k < s.K; k++) turned[k] = w[s.K - 1 - k];
+        Spread(dy, s.oH, s.oW, g.Stride, (reachH - g.Padding.H, reachW - g.Padding.W), height, width, from);
+        fixed (nint* taps = spreadTaps ??= KernelOffsets(width))
+        {
+            for (int ih = 0; ih < s.Input[1]; ih++)
+                for (int v = 0; v < s.N; v += S.Count)
+                    DepthwiseRun(from + (nint)ih * width * s.N + v, s.N, s.Input[2], taps, turned, dx + (nint)ih * s.Input[2] * s.N + v, s.N,
+                        default);
+        }
+    }
+
+    /// <summary>dWeight ← β·dWeight + the sums over positions and samples: of a row at a time, then over all rows.</summary>
+    private void DepthwiseWeightGradient(float* x, float* dy, float* dWeight, float beta)
+    {
+        var g = s.Geometry;
+        float* from = channel.Of((long)s.H * s.W * s.N), sums = stackalloc float[s.K * lanes];
+        Spread(x, s.Input[1], s.Input[2], 1, (g.Padding.H, g.Padding.W), s.H, s.W, from);
+        new Span<float>(sums, s.K * lanes).Clear();
+        fixed (nint* taps = channelTaps ??= KernelOffsets(s.W))
+        {
+            for (int oh = 0; oh < s.oH; oh++)
+                for (int v = 0; v < s.N; v += S.Count)
+                    AddRow(from + (nint)oh * g.Stride.H * s.W * s.N + v, (nint)g.Stride.W * s.N, taps, dy + (nint)oh * s.oW * s.N + v,
+                        sums + v % lanes);
+        }
+        for (int k = 0; k < s.K; k++)
+        {
+            float sum = Lanes.Sum<S, V, float>(sums + k * lanes, lanes);
+            dWeight[k] = beta == 0 ? sum : dWeight[k] + sum;
+        }
+    }
+
+    /// <summary>Adds a row's sums of products, for each tap.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private void AddRow(float* x, nint stepX, nint* taps, float* dy, float* sums)
+    {
+        int k = 0;
+        for (; k <= s.K - 3; k += 3)
+        {
+            V s0 = default, s1 = default, s2 = default, t0 = default, t1 = default, t2 = default;
+            float* x0 = x + taps[k], x1 = x + taps[k + 1], x2 = x + taps[k + 2];
+            int ow = 0;
+            if (stepX == s.N && taps[k + 1] - taps[k] == stepX && taps[k + 2] - taps[k + 1] == stepX)
             {
-                nint to = (nint)oh * s.oW * s.N + v;
-                DepthwiseRun(x + positions[oh * s.oW] + v, (nint)s.Geometry.Stride.W * s.N, s.oW, pt, w, y + to, s.N, after.At(0, to));
+                // Neighbours share two of three columns.
+                V a = S.Load(x0), b = S.Load(x1);
+                for (; ow <= s.oW - 2; ow += 2)
+                {
+                    V c = S.Load(x2 + ow * stepX), d = S.Load(x2 + (ow + 1) * stepX), first = S.Load(dy + (nint)ow * s.N),
+                        second = S.Load(dy + (nint)(ow + 1) * s.N);
+                    (s0, s1, s2) = (S.MultiplyAdd(a, first, s0), S.MultiplyAdd(b, first, s1), S.MultiplyAdd(c, first, s2));
+                    (t0, t1, t2) = (S.MultiplyAdd(b, second, t0), S.MultiplyAdd(c, second, t1), S.MultiplyAdd(d, second, t2));
+                    (a, b) = (c, d);
+                }
             }
+            for (; ow < s.oW; ow++)
+            {
+                V d = S.Load(dy + (nint)ow * s.N);
+                nint at = ow * stepX;
+                if (ow % 2 == 0)
+                    (s0, s1, s2) = (S.MultiplyAdd(S.Load(x0 + at), d, s0), S.MultiplyAdd(S.Load(x1 + at), d, s1),
+                        S.MultiplyAdd(S.Load(x2 + at), d, s2));
+                else
+                    (t0, t1, t2) = (S.MultiplyAdd(S.Load(x0 + at), d, t0), S.MultiplyAdd(S.Load(x1 + at), d, t1),
+                        S.MultiplyAdd(S.Load(x2 + at), d, t2));
+            }
+            AddTo(sums + k * lanes, S.Add(s0, t0));
+            AddTo(sums + (k + 1) * lanes, S.Add(s1, t1));
+            AddTo(sums + (k + 2) * lanes, S.Add(s2, t2));
+        }
+        for (; k < s.K; k++)
+        {
+            V sum = default;
+            for (int ow = 0; ow < s.oW; ow++) sum = S.MultiplyAdd(S.Load(x + taps[k] + ow * stepX), S.Load(dy + (nint)ow * s.N), sum);
+            AddTo(sums + k * lanes, sum);
+        }
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    private static void AddTo(float* sum, V value) => S.Store(sum, S.Add(S.Load(sum), value));
+
+    /// <summary>Offsets of a kernel's taps in rows of so many columns.</summary>
+    private nint[] KernelOffsets(int width)
+    {
+        var (g, offsets, k) = (s.Geometry, new nint[s.Geometry.Taps], 0);
+        for (int kh = 0; kh < g.Kernel.H; kh++)
+            for (int kw = 0; kw < g.Kernel.W; kw++) offsets[k++] = ((nint)kh * g.Dilation.H * width + kw * g.Dilation.W) * s.N;
+        return offsets;
+    }
+
+    /// <summary>Copies an image into a larger one of zeros, its pixels so far apart; what lies outside is left out.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private void Spread(float* image, int imageHeight, int imageWidth, Size2 apart, Size2 offset, int height, int width, float* to)
+    {
+        int first = Math.Min(imageWidth, Math.Max(0, (apart.W - 1 - offset.W) / apart.W)), last = first;
+        while (last < imageWidth && offset.W + last * apart.W < width) last++;
+        for (int row = 0; row < height; row++)
+        {
+            float* line = to + (nint)row * width * s.N;
+            int h = (row - offset.H) / apart.H;
+            if (row < offset.H || (row - offset.H) % apart.H != 0 || h >= imageHeight || first == last)
+            {
+                new Span<float>(line, width * s.N).Clear();
+                continue;
+            }
+            float* from = image + (nint)h * imageWidth * s.N;
+            int left = offset.W + first * apart.W;
+            if (apart.W == 1)
+            {
+                new Span<float>(line, left * s.N).Clear();
+                Copy(from + (nint)first * s.N, line + (nint)left * s.N, (nint)(last - first) * s.N);
+                new Span<float>(line + (nint)(left + last - first) * s.N, (width - left - last + first) * s.N).Clear();
+                continue;
+            }
+            new Span<float>(line, width * s.N).Clear();
+            for (int w = first; w < last; w++)
+                Copy(from + (nint)w * s.N, line + (nint)(offset.W + w * apart.W) * s.N, s.N);
+        }
     }
 
     /// <summary>A channel over the unbroken run of positions; the last vector reaches back, so that it ends where the inputs do.</summary>

@@ -19,12 +19,12 @@ internal sealed unsafe partial class DirectConv<S, V>
         Require(y.Length, s.Groups * s.M * OutputStep, nameof(y));
         Require(skip.Length, y.Length, nameof(skip), optional: true);
         Require(scale.Length, s.Groups * s.M, nameof(scale), optional: true);
-        fixed (float* px = Padded(x), pw = weight, pb = bias, py = y, ps = skip, pf = scale)
+        fixed (float* px = IsWhole ? x : Padded(x), pw = weight, pb = bias, py = y, ps = skip, pf = scale)
         fixed (nint* pt = taps)
         {
             for (int g = 0; g < s.Groups; g++)
             {
-                float* xg = px + g * s.C * PlaneStep, wg = pw + (nint)g * s.M * s.K, yg = py + g * s.M * OutputStep;
+                float* xg = px + g * s.C * (IsWhole ? (nint)s.Input[1] * s.Input[2] * s.N : PlaneStep), wg = pw + (nint)g * s.M * s.K, yg = py + g * s.M * OutputStep;
                 var after = new Epilogue
                 {
                     Bias = pb is null ? null : pb + g * s.M,
@@ -33,8 +33,14 @@ internal sealed unsafe partial class DirectConv<S, V>
                     Rectified = rectified,
                 };
                 if (!IsWhole) ForwardFlat(xg, pt, wg, yg, after);
-                else if (IsDepthwise) DepthwiseWhole(xg, pt, wg, yg, after);
-                else ForwardWhole(xg, pt, wg, yg, after);
+                else if (IsDepthwise) DepthwiseWhole(xg, wg, yg, after);
+                else
+                {
+                    forward ??= new Strips(s.N, s.C, (s.Input[1], s.Input[2]), s.M, (s.oH, s.oW), s.Geometry.Kernel, s.Geometry.Stride,
+                        (s.Geometry.Padding.H, s.Geometry.Padding.W), s.Geometry.Dilation);
+                    forward.Pack(wg, s.K, s.Geometry.Taps, turned: false);
+                    forward.Run(xg, yg, after);
+                }
             }
         }
     }
@@ -285,8 +291,9 @@ internal sealed unsafe partial class DirectConv<S, V>
     }
 
     private void RunTaps<O>(int height, int filters, float** x, nint* pt, float* w, int depth, float* bias, O output)
-        where O : struct, Tiles<S, V, float>.IOutput =>
-        TileSize.Run(height, filters, new TapsTile<O>
+        where O : struct, Tiles<S, V, float>.IOutput
+    {
+        var tile = new TapsTile<O>
         {
             X0 = x[0],
             X1 = x[1],
@@ -298,7 +305,9 @@ internal sealed unsafe partial class DirectConv<S, V>
             Step = s.K,
             Bias = bias,
             Output = output,
-        });
+        };
+        TileSize.Run(height, filters, ref tile);
+    }
 
     /// <summary>A long sum as one of shorter ones: the error of a float's sum grows with its length.</summary>
     private void RunDeepTaps<O>(int height, int filters, float** x, nint* pt, float* w, float* bias, O output)

@@ -8,9 +8,6 @@ internal sealed unsafe partial class DirectConv<S, V> : DirectConv where S : str
     /// <summary>Vectors of a tile.</summary>
     private const int TileRows = TileSize.MostRows;
 
-    /// <summary>Bytes of the output's gradient that the weight's gradient goes over at once: they stay in the first-level cache.</summary>
-    private const int StripBytes = 32 << 10;
-
     /// <summary>More channels than this are read where they are.</summary>
     private const int MostPacked = 2048;
 
@@ -23,13 +20,17 @@ internal sealed unsafe partial class DirectConv<S, V> : DirectConv where S : str
     /// </summary>
     private readonly bool packs;
 
-    private readonly int[] filterTiles, channelTiles, tapTiles;
+    private readonly int[] filterTiles, channelTiles;
+
+    /// <summary>Lanes of a sum over samples, as many at any width: the most that the samples fill.</summary>
+    private readonly int lanes;
 
     // For the input's gradient, worked out when it is first wanted.
+    private Strips? forward, backward;
     private Reach? rows, columns;
     private (nint Dy, nint W)[]? terms;
     // Buffers, made when they are first wanted.
-    private float[]? padded, packed, wide, sums, biasSums, dyStrip, turned;
+    private float[]? padded, packed, wide, turned;
 
     public DirectConv(Sizes s) : base(s, 32 * S.Count)
     {
@@ -41,7 +42,8 @@ internal sealed unsafe partial class DirectConv<S, V> : DirectConv where S : str
         (taps, positions) = (Taps(), Positions(s));
         packs = s.Geometry.Taps == 1 && s.K <= MostPacked && s.M > 2 * S.TileColumns;
         packedTaps = packs ? [.. Enumerable.Range(0, s.K).Select(k => (nint)k * TileRows * S.Count)] : [];
-        (filterTiles, channelTiles, tapTiles) = (Starts(s.M, S.TileColumns), Starts(s.C, S.TileColumns), Starts(s.K, TileRows));
+        (filterTiles, channelTiles) = (Starts(s.M, S.TileColumns), Starts(s.C, S.TileColumns));
+        lanes = LanesOf(s.N);
     }
 
     private int Vectors => s.N / S.Count;

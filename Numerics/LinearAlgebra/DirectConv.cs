@@ -48,7 +48,7 @@ internal abstract unsafe class DirectConv
     public static bool Takes(WindowGeometry g, int samples, Shape input, int filters, int groups, bool forwardOnly, bool pooled)
     {
         int width = Width(g, samples, input, filters, groups, forwardOnly);
-        return width != 0 && (!pooled || samples == 1 || samples % (width / 32) == 0);
+        return width != 0 && (!pooled || samples == 1 || LanesOf(samples) > 0);
     }
 
     /// <summary>
@@ -57,21 +57,28 @@ internal abstract unsafe class DirectConv
     /// </summary>
     private static int Width(WindowGeometry g, int samples, Shape input, int filters, int groups, bool forwardOnly)
     {
-        int bits = SimdWidth.Bits;
         double plane = (input[1] + (double)g.Padding.H + g.PaddingEnd.H) * (input[2] + (double)g.Padding.W + g.PaddingEnd.W) * samples;
         double weights = (double)filters * (input[0] / groups) * g.Taps;
-        if (Math.Max((Math.Max(input[0], filters) + 1) * plane, weights * (bits / 32)) > Array.MaxLength) return 0;
+        if (Math.Max((Math.Max(input[0], filters) + 1) * plane, weights * Lanes.Count<float>()) > Array.MaxLength) return 0;
         if (!forwardOnly && (double)input[2] * g.Kernel.W * (filters / groups) > MostTerms) return 0;
-        while (bits >= 128 && samples % (bits / 32) != 0) bits /= 2;
-        if (bits >= 128) return bits;
+        int lanes = LanesOf(samples), bits = SimdWidth.Bits;
+        if (lanes > 0) return Math.Min(bits, 32 * lanes);
         if (!forwardOnly) return 0;
         // A stride that is larger than the image makes phases of next to nothing, and more memory of them than the image has.
         double phases = (double)g.Stride.H * Phase((long)input[1] + g.Padding.H + g.PaddingEnd.H, g.Stride.H)
             * g.Stride.W * Phase((long)input[2] + g.Padding.W + g.PaddingEnd.W, g.Stride.W) * samples;
         if (phases > 4 * plane || input[0] * phases > Array.MaxLength) return 0;
         long flat = Flat(g, samples, input);
-        for (bits = SimdWidth.Bits; bits >= 128 && flat < bits / 32;) bits /= 2;
+        while (bits >= 128 && flat < bits / 32) bits /= 2;
         return bits >= 128 ? bits : 0;
+    }
+
+    /// <summary>The most lanes of a sum, 16, 8 or 4, that the samples fill; 0 if none.</summary>
+    private protected static int LanesOf(int samples)
+    {
+        int lanes = Lanes.Count<float>();
+        while (lanes >= 4 && samples % lanes != 0) lanes /= 2;
+        return lanes >= 4 ? lanes : 0;
     }
 
     /// <summary>Elements from the first output to the last, in rows as long as those of a phase of the input.</summary>

@@ -214,9 +214,12 @@ internal static unsafe class Gemm<S, V, T> where S : struct, ISimd<V, T> where V
         beta == T.Zero ? alpha * value : beta * *element + alpha * value;
 
     private static void OuterTile(int vectors, int columns, T* a, nint stepA, T* b, nint stepK, nint stepN, int depth, T alpha, T beta,
-        T* c, nint ldc) =>
-        TileSize.Run(vectors, columns, new OuterAction { A = a, StepA = stepA, B = b, StepK = stepK, StepN = stepN, Depth = depth,
-            Alpha = alpha, Beta = beta, C = c, Ldc = ldc });
+        T* c, nint ldc)
+    {
+        var tile = new OuterAction { A = a, StepA = stepA, B = b, StepK = stepK, StepN = stepN, Depth = depth, Alpha = alpha, Beta = beta,
+            C = c, Ldc = ldc };
+        TileSize.Run(vectors, columns, ref tile);
+    }
 
     private struct OuterAction : ITileAction
     {
@@ -240,7 +243,7 @@ internal static unsafe class Gemm<S, V, T> where S : struct, ISimd<V, T> where V
         nint* starts = stackalloc nint[4];
         // Steps of k that fill no vector are copied out and made up to one with zeros.
         int tail = k - whole;
-        var end = new Tiles<S, V, T>.Stretch(1, 0, 0, 1, 0, S.Count);
+        var end = new Tiles<S, V, T>.Stretch(1, 0, 0, 1, 0, S.Count, S.Count);
         for (int i0 = 0; i0 < m; i0 += DotRows)
         {
             int height = Math.Min(DotRows, m - i0), rowTiles = (height + 3) / 4;
@@ -251,7 +254,7 @@ internal static unsafe class Gemm<S, V, T> where S : struct, ISimd<V, T> where V
                 if (tail > 0) CopyEnds(b + j * ldb + whole, ldb, columns, tail, endsB);
                 for (int k0 = 0; k0 == 0 || k0 < whole; k0 += DotDepth)
                 {
-                    var along = new Tiles<S, V, T>.Stretch(1, 0, 0, 1, 0, Math.Min(DotDepth, whole - k0));
+                    var along = new Tiles<S, V, T>.Stretch(1, 0, 0, 1, 0, Math.Min(DotDepth, whole - k0), S.Count);
                     bool isLast = tail > 0 && k0 + DotDepth >= whole;
                     for (int u = 0; u < rowTiles; u++)
                     {
@@ -286,8 +289,11 @@ internal static unsafe class Gemm<S, V, T> where S : struct, ISimd<V, T> where V
     }
 
     private static void DotTile(int rows, int columns, T* a, nint* starts, T* b, nint ldb, in Tiles<S, V, T>.Stretch along, T* sums,
-        bool fresh) =>
-        TileSize.Run(rows, columns, new DotAction { A = a, Starts = starts, B = b, Ldb = ldb, Along = along, Sums = sums, Fresh = fresh });
+        bool fresh)
+    {
+        var tile = new DotAction { A = a, Starts = starts, B = b, Ldb = ldb, Along = along, Sums = sums, Fresh = fresh };
+        TileSize.Run(rows, columns, ref tile);
+    }
 
     private struct DotAction : ITileAction
     {

@@ -16,12 +16,16 @@ internal static unsafe class Lanes
     /// <summary>The sum of so many lanes in memory, a power of two times the vectors.</summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static T Sum<S, V, T>(T* lanes, int count) where S : struct, ISimd<V, T> where V : struct
+        where T : unmanaged, System.Numerics.INumber<T> => Sum<S, V, T>(lanes, count, S.Count);
+
+    /// <summary>The same of vectors that lie a step apart.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static T Sum<S, V, T>(T* lanes, int count, nint step) where S : struct, ISimd<V, T> where V : struct
         where T : unmanaged, System.Numerics.INumber<T>
     {
         if (count == S.Count) return S.Sum(S.Load(lanes));
-        T first = S.Sum(S.Load(lanes)) + S.Sum(S.Load(lanes + S.Count));
-        return count == 2 * S.Count ? first
-            : first + (S.Sum(S.Load(lanes + 2 * S.Count)) + S.Sum(S.Load(lanes + 3 * S.Count)));
+        T first = S.Sum(S.Load(lanes)) + S.Sum(S.Load(lanes + step));
+        return count == 2 * S.Count ? first : first + (S.Sum(S.Load(lanes + 2 * step)) + S.Sum(S.Load(lanes + 3 * step)));
     }
 
     /// <summary>Four floats or two doubles.</summary>

@@ -17,7 +17,7 @@ internal static class TileSize
 
     /// <summary>Does something with a tile of 1 to 4 vectors by 1 to 6 numbers.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Run<A>(int rows, int columns, in A action) where A : struct, ITileAction
+    public static void Run<A>(int rows, int columns, ref A action) where A : struct, ITileAction
     {
         switch (6 * (rows - 1) + columns)
         {
