@@ -14,7 +14,8 @@ public sealed class DoubleMathTests
     public void Exp() => Within(0.9, "exp", DoubleMath.Exp, x => ExpOf(Fixed(x)), x => 700 * x * x * x);
 
     [TestMethod]
-    public void Log() => Within(0.6, "log", DoubleMath.Log, LogOf, x => Math.Abs(x) < 0.5 ? 1 + x : Math.ScaleB(1 + x / 2, (int)(1020 * x)));
+    public void Log() => Within(0.6, "log", DoubleMath.Log, LogOf,
+        x => Math.Abs(x) < 0.5 ? 1 + x : Math.ScaleB(1 + x / 2, (int)(1020 * x)));
 
     [TestMethod]
     public void Cos() => Within(0.8, "cos", DoubleMath.Cos, x => CosOf(Fixed(x)), x => Math.Abs(x) < 0.5 ? 20 * x : 8.5e9 * x * x * x);
@@ -62,7 +63,8 @@ public sealed class DoubleMathTests
             double x = place(2 * random.NextDouble() - 1), y = function(x);
             var expected = exact(x);
             if (expected.IsZero || Math.Abs(y) < 1e-60) continue;
-            double off = Math.Abs((double)((Fixed(y) - expected << 64) / (BigInteger.One << Math.ILogB(y) - 52 + Point)) / Math.ScaleB(1, 64));
+            var lastPlace = BigInteger.One << Math.ILogB(y) - 52 + Point;
+            double off = Math.Abs((double)((Fixed(y) - expected << 64) / lastPlace) / Math.ScaleB(1, 64));
             if (!(off <= largest)) (largest, worst) = (off, x);
         }
         Console.WriteLine($"{name}: off by {largest:F3} at {worst:R}");

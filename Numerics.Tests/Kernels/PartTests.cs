@@ -27,11 +27,13 @@ public sealed class PartTests
         ["log softmax"] = ([3, 3], (n, a, at) => ChannelSoftmax.Forward(true, 3, Of(a[0], at, 3 * n), Of(a[1], at, 3 * n))),
         ["log softmax, backward"] = ([3, 3, 3], (n, a, at) =>
             ChannelSoftmax.Backward(true, 3, Of(a[0], at, 3 * n), Of(a[1], at, 3 * n), Of(a[2], at, 3 * n))),
-        ["cross-entropy"] = ([3, 1, 1, 3], (n, a, at) => SoftmaxCrossEntropy.ForwardBackward(n, 3, Of(a[0], at, 3 * n), new int[n], -1, 0.5f,
-            Of(a[1], at, n), Of(a[2], at, n), Of(a[3], at, 3 * n))),
+        ["cross-entropy"] = ([3, 1, 1, 3], (n, a, at) => SoftmaxCrossEntropy.ForwardBackward(n, 3, Of(a[0], at, 3 * n), new int[n], -1,
+            0.5f, Of(a[1], at, n), Of(a[2], at, n), Of(a[3], at, 3 * n))),
         ["average pool"] = ([40, 24], (n, a, at) => Pooling.AverageForward(Regular, n, Of(a[0], at, 40 * n), Of(a[1], at, 24 * n))),
-        ["average pool, backward"] = ([24, 40], (n, a, at) => Pooling.AverageBackward(Regular, n, Of(a[0], at, 24 * n), Of(a[1], at, 40 * n))),
-        ["adaptive average pool"] = ([40, 12], (n, a, at) => Pooling.AverageForward(Adaptive, n, Of(a[0], at, 40 * n), Of(a[1], at, 12 * n))),
+        ["average pool, backward"] = ([24, 40], (n, a, at) =>
+            Pooling.AverageBackward(Regular, n, Of(a[0], at, 24 * n), Of(a[1], at, 40 * n))),
+        ["adaptive average pool"] = ([40, 12], (n, a, at) =>
+            Pooling.AverageForward(Adaptive, n, Of(a[0], at, 40 * n), Of(a[1], at, 12 * n))),
         ["adaptive average pool, backward"] =
             ([12, 40], (n, a, at) => Pooling.AverageBackward(Adaptive, n, Of(a[0], at, 12 * n), Of(a[1], at, 40 * n))),
         ["adaptive max pool"] = ([40, 12, 12], (n, a, at) =>
@@ -60,7 +62,8 @@ public sealed class PartTests
             {
                 float[][] arrays = [.. lengths.Select((length, i) => length == 0 ? new float[1] : Guarded(i, length * samples, at, guard))];
                 run(samples, arrays, at);
-                float[][] results = [.. arrays.Select((array, i) => lengths[i] == 0 ? array : Of(array, at, lengths[i] * samples).ToArray())];
+                float[][] results = [.. arrays.Select((array, i) => lengths[i] == 0 ? array
+                    : Of(array, at, lengths[i] * samples).ToArray())];
                 for (int i = 0; i < arrays.Length; i++)
                 {
                     if (lengths[i] == 0) continue;

@@ -101,8 +101,8 @@ public sealed class WidthTests
     [TestMethod]
     public void OfSums() => Same([.. Enumerable.Range(1, 300), 1023, 1024, 1025, 5000], length =>
     {
-        float[] x = Values.Uniform(1, length), dy = Values.Uniform(2, length), y = Values.Uniform(3, length), part = Values.Uniform(4, length),
-            sum = Values.Uniform(5, length);
+        float[] x = Values.Uniform(1, length), dy = Values.Uniform(2, length), y = Values.Uniform(3, length),
+            part = Values.Uniform(4, length), sum = Values.Uniform(5, length);
         var (mean, squares) = Normalization.Moments(x);
         var (all, along) = Normalization.GradientSums(x, dy, default, 0.1, 1.2);
         var (some, someAlong) = Normalization.GradientSums(x, dy, y, 0.1, 1.2);

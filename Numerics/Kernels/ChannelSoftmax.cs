@@ -13,7 +13,8 @@ internal static unsafe class ChannelSoftmax
     {
         Elementwise.RequireSameLength(x.Length, y.Length);
         fixed (float* px = x, py = y)
-            VectorKernel.Run(new ForwardKernel { Logarithm = logarithm, Channels = channels, Places = x.Length / channels, X = px, Y = py });
+            VectorKernel.Run(new ForwardKernel { Logarithm = logarithm, Channels = channels, Places = x.Length / channels, X = px,
+                Y = py });
     }
 
     /// <summary>dx ← y·(dy − Σ dy·y), or of the logarithm dy − e^y·Σ dy.</summary>

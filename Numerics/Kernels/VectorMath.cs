@@ -174,5 +174,6 @@ internal static class VectorMath
     private static V Sign<S, V>(V x) where S : struct, ISimd<V, float> where V : struct => S.And(x, Bits<S, V>(SignBit));
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    private static V Bits<S, V>(int bits) where S : struct, ISimd<V, float> where V : struct => S.Create(BitConverter.Int32BitsToSingle(bits));
+    private static V Bits<S, V>(int bits) where S : struct, ISimd<V, float> where V : struct =>
+        S.Create(BitConverter.Int32BitsToSingle(bits));
 }

@@ -42,7 +42,8 @@ public sealed class Mish(bool inplace = false) : Activation
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public V Backward<S, V>(V x, V dy) where S : struct, ISimd<V, float> where V : struct
         {
-            V bounded = Bounded<S, V>(x), e = VectorMath.Exp<S, V>(bounded), n = S.Multiply(e, S.Add(e, S.Create(2f))), m = S.Add(n, S.Create(2f));
+            V bounded = Bounded<S, V>(x), e = VectorMath.Exp<S, V>(bounded);
+            V n = S.Multiply(e, S.Add(e, S.Create(2f))), m = S.Add(n, S.Create(2f));
             V second = S.Multiply(bounded, S.Divide(S.Multiply(S.Create(4f), S.Multiply(e, S.Add(e, S.Create(1f)))), S.Multiply(m, m)));
             return S.Multiply(dy, S.Add(S.Divide(n, m), second));
         }

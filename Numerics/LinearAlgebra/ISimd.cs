@@ -8,7 +8,8 @@ namespace OnnxLeNet.Numerics;
 /// The vector operations that the kernels are made of, at one width. Kernels are written once against this interface;
 /// the JIT compiles a copy for every width, in which each operation is one instruction.
 /// </summary>
-/// <typeparam name="V">The vector: <see cref="Vector512{T}"/>, <see cref="Vector256{T}"/> or <see cref="Vector128{T}"/>.</typeparam>
+/// <typeparam name="V">The vector: <see cref="Vector512{T}"/>, <see cref="Vector256{T}"/>, <see cref="Vector128{T}"/>, or a
+/// <see cref="Pair{V}"/> of them.</typeparam>
 /// <typeparam name="T">Its element: <see cref="float"/> or <see cref="double"/>.</typeparam>
 internal unsafe interface ISimd<V, T> where T : unmanaged
 {
