@@ -18,6 +18,9 @@ internal sealed unsafe partial class DirectConv<S, V>
     /// <summary>Its sizes, and what it works with.</summary>
     private sealed class Strips
     {
+        /// <summary>Taps that one sum runs over: those of 32 channels by a kernel of 3×3, and a few more.</summary>
+        private const int LongestSum = 320;
+
         private readonly int samples, channels, filters, height, width, outputHeight, outputWidth;
         private readonly Size2 kernel, stride, padding, dilation;
 
@@ -65,7 +68,7 @@ internal sealed unsafe partial class DirectConv<S, V>
         private Stretch[] Cut(bool byColumn)
         {
             // Sums as equal as can be, none longer than a block of depth.
-            int sumsOf = (K + DepthBlock - 1) / DepthBlock, done = 0, sum = 0;
+            int sumsOf = (K + LongestSum - 1) / LongestSum, done = 0, sum = 0;
             var cut = new List<Stretch>();
             for (int kh = 0; kh < kernel.H; kh++)
                 for (int kw = 0; kw < (byColumn ? kernel.W : 1); kw++)
@@ -289,7 +292,7 @@ internal sealed unsafe partial class DirectConv<S, V>
             runs = first;
         }
 
-        public readonly void Run<R, C>() where R : struct, ICount where C : struct, ICount =>
-            Tiles<S, V, float>.Along<R, C, O>(X, StepX, runs, count, StepK, w, bias, Output);
+        public void Run<R, C>() where R : struct, ICount where C : struct, ICount =>
+            Tiles<S, V, float>.Along<R, C, O>(X, StepX, runs, count, StepK, w, bias, ref Output);
     }
 }

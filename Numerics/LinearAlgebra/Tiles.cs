@@ -222,7 +222,7 @@ internal static unsafe class Tiles<S, V, T> where S : struct, ISimd<V, T> where 
     /// <param name="bias">A number for each filter, or null.</param>
     /// <param name="output">Where the results go.</param>
     [SkipLocalsInit, MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Along<R, C, O>(T* x, nint stepX, Run* runs, int runCount, nint stepK, T* w, T* bias, O output)
+    public static void Along<R, C, O>(T* x, nint stepX, Run* runs, int runCount, nint stepK, T* w, T* bias, ref O output)
         where R : struct, ICount where C : struct, ICount where O : struct, IOutput
     {
         V c00 = default, c01 = default, c02 = default, c03 = default, c04 = default, c05 = default;
