@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
 
 namespace OnnxLeNet.Numerics;
 
@@ -44,7 +45,7 @@ internal sealed unsafe partial class DirectConv<S, V>
             phases = s.Geometry.Stride;
             phaseW = (int)Phase(s.W, phases.W);
             copies = s.IsPadded || phases != 1;
-            byRow = RowLength % S.Count == 0 && !conv.IsDepthwise;
+            byRow = RowLength % S.Count == 0;
             packedTaps = s.Geometry.Taps > 1 ? [] : [.. Enumerable.Range(0, s.K).Select(k => (nint)k * TileRows * S.Count)];
             int fewest = 1;
             while (fewest < s.oH && Flat(fewest) < S.Count) fewest++;
@@ -137,11 +138,19 @@ internal sealed unsafe partial class DirectConv<S, V>
             int filters = s.Groups * s.M;
             if (conv.IsDepthwise)
             {
-                float* one = part.Wide.Of(wideStep);
+                float* one = byRow ? null : part.Wide.Of(wideStep);
                 for (int g = 0; g < filters; g++)
                 {
-                    RunDepthwise(part, g, one, after);
-                    Finish(part, g, one);
+                    nint at = g * conv.OutputStep + place;
+                    if (!byRow)
+                    {
+                        RunDepthwise(part, g, one, after);
+                        Finish(part, g, one);
+                        continue;
+                    }
+                    fixed (nint* pt = taps)
+                        conv.DepthwiseRows(Input(part, g, 1), (nint)phaseW * s.N, part.Rows, pt, weights + (nint)g * s.K, epilogue.At(g, at),
+                            output + at);
                 }
                 return;
             }
@@ -270,29 +279,54 @@ internal sealed unsafe partial class DirectConv<S, V>
                 firstRow = Math.Max(0, -top), lastRow = Math.Min(InputRows(part.Rows), s.Input[1] - top);
             float* copy = part.Input.Of((conv.IsDepthwise ? 1 : s.Input[0]) * planeStep), start = copy,
                 read = input + ((nint)channel * s.Input[1] + top + firstRow) * end * n;
-            for (int c = 0; c < channels; c++, read += ((nint)s.Input[1] - lastRow + firstRow) * end * n, start += planeStep)
-                for (int row = firstRow; row < lastRow; row++, read += (nint)end * n)
+            nint rowStep = (nint)end * n;
+            for (int c = 0; c < channels; c++, read += s.Input[1] * rowStep, start += planeStep)
+                foreach (var (first, place) in columnPlaces)
                 {
-                    if (rowPlaces[row] < 0) continue;
-                    foreach (var (first, place) in columnPlaces)
+                    float* from = read;
+                    for (int row = firstRow; row < lastRow; row++, from += rowStep)
                     {
+                        if (rowPlaces[row] < 0) continue;
                         float* write = start + rowPlaces[row] + place;
-                        int w = first;
-                        if (n == 1 && stride == 1)
-                            for (; w <= end - S.Count; w += S.Count, write += S.Count) S.Store(write, S.Load(read + w));
-                        else if (n == 1 && stride == 2)
-                            for (; w - first + 2 * S.Count <= end; w += 2 * S.Count, write += S.Count)
-                            {
-                                V low = S.Load(read + w - first), high = S.Load(read + w - first + S.Count);
-                                S.Store(write, first == 0 ? S.Evens(low, high) : S.Odds(low, high));
-                            }
-                        if (stride == 1) new ReadOnlySpan<float>(read + w * n, (end - w) * n).CopyTo(new Span<float>(write, (end - w) * n));
+                        if (stride == 1) CopyRun(from, write, (int)rowStep);
+                        else if (n == 1 && stride == 2) CopyPhase(from, first, end, write);
                         else
-                            for (; w < end; w += stride, write += n)
-                                for (int i = 0; i < n; i++) write[i] = read[w * n + i];
+                        {
+                            for (int w = first; w < end; w += stride, write += n)
+                                for (int i = 0; i < n; i++) write[i] = from[w * n + i];
+                        }
                     }
                 }
             return copy;
+        }
+
+        /// <summary>So many numbers.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private static void CopyRun(float* from, float* to, int count)
+        {
+            int i = 0;
+            for (; i <= count - S.Count; i += S.Count) S.Store(to + i, S.Load(from + i));
+            if (i < count && count >= S.Count)
+            {
+                // The last vector reaches back.
+                S.Store(to + count - S.Count, S.Load(from + count - S.Count));
+                return;
+            }
+            for (; i <= count - Vector128<float>.Count; i += Vector128<float>.Count) Vector128.Store(Vector128.Load(from + i), to + i);
+            for (; i < count; i++) to[i] = from[i];
+        }
+
+        /// <summary>Every second number from the first or the second on, of so many.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private static void CopyPhase(float* from, int first, int count, float* to)
+        {
+            int w = first;
+            for (; w - first + 2 * S.Count <= count; w += 2 * S.Count, to += S.Count)
+            {
+                V low = S.Load(from + w - first), high = S.Load(from + w - first + S.Count);
+                S.Store(to, first == 0 ? S.Evens(low, high) : S.Odds(low, high));
+            }
+            for (; w < count; w += 2) *to++ = from[w];
         }
 
         /// <summary>Where the rows of the copied input go, or −1 if no tap reads them.</summary>
