@@ -29,7 +29,7 @@ internal static unsafe class Gemm<S, V, T> where S : struct, ISimd<V, T> where V
     /// <summary>Columns of B in a copy: 252 KiB.</summary>
     private static int PackedColumns => (504 << 9) / (PackedDepth * sizeof(T));
 
-    /// <summary>Inner products shorter than this many vectors spend their time on the final sum across lanes: transpose A
+    /// <summary>Inner products shorter than this many times the lanes spend their time on the final sum across lanes: transpose A
     /// instead.</summary>
     private const int ShortestDot = 8;
 
@@ -38,15 +38,19 @@ internal static unsafe class Gemm<S, V, T> where S : struct, ISimd<V, T> where V
 
     private const int TileColumns = 6;
 
+    /// <summary>Lanes of an inner product, as many at any width: what is done how, and how long a sum is, depends on them, and on no
+    /// vector's length.</summary>
+    private static int Lanes => Numerics.Lanes.Count<T>();
+
     /// <summary>C ← α·op(A)·op(B) + β·C. With β = 0, C is not read.</summary>
     public static void Multiply(bool transposeA, bool transposeB, int m, int n, int k, T alpha, T* a, int lda, T* b, int ldb, T beta, T* c,
         int ldc)
     {
         if (m == 0 || n == 0) return;
         if (k == 0 || alpha == T.Zero) Scale(m, n, beta, c, ldc);
-        else if (!transposeB && transposeA && k >= ShortestDot * S.Count
+        else if (!transposeB && transposeA && k >= ShortestDot * Lanes
             && n < ColumnsWorthPacking) Dot(m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
-        else if (!transposeB && !transposeA && m < S.Count / 2) DotOfFewRows(m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+        else if (!transposeB && !transposeA && m < Lanes / 2) DotOfFewRows(m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
         else Outer(transposeA, transposeB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
     }
 
@@ -69,7 +73,7 @@ internal static unsafe class Gemm<S, V, T> where S : struct, ISimd<V, T> where V
         int ldc)
     {
         int tileHeight = S.TileRows * S.Count;
-        bool packsA = transposeA || (n >= ColumnsWorthPacking && m > tileHeight / 2);
+        bool packsA = transposeA || (n >= ColumnsWorthPacking && m > 2 * Lanes);
         nint stepK = transposeB ? ldb : 1, stepN = transposeB ? 1 : ldb;
         if (!packsA || m < RowsWorthPackingB * tileHeight || (long)n * k * sizeof(T) < BytesWorthPackingB)
         {
@@ -237,13 +241,14 @@ internal static unsafe class Gemm<S, V, T> where S : struct, ISimd<V, T> where V
     [SkipLocalsInit, MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Dot(int m, int n, int k, T alpha, T* a, nint lda, T* b, nint ldb, T beta, T* c, nint ldc)
     {
-        int columnTiles = (n + S.TileColumns - 1) / S.TileColumns, whole = k - k % S.Count;
-        T* sums = stackalloc T[DotRows * TileColumns * S.Count], endsA = stackalloc T[DotRows * S.Count],
-            endsB = stackalloc T[TileColumns * S.Count];
+        int columnTiles = (n + S.TileColumns - 1) / S.TileColumns, lanes = Lanes, whole = k - k % lanes,
+            part = DotRows * TileColumns * S.Count; // from the sums of some lanes to those of the next
+        T* sums = stackalloc T[DotRows * TileColumns * lanes], endsA = stackalloc T[DotRows * lanes],
+            endsB = stackalloc T[TileColumns * lanes];
         nint* starts = stackalloc nint[4];
-        // Steps of k that fill no vector are copied out and made up to one with zeros.
+        // Steps of k that fill no lanes are copied out and made up with zeros.
         int tail = k - whole;
-        var end = new Tiles<S, V, T>.Stretch(1, 0, 0, 1, 0, S.Count, S.Count);
+        var end = new Tiles<S, V, T>.Stretch(1, 0, 0, 1, 0, lanes, lanes);
         for (int i0 = 0; i0 < m; i0 += DotRows)
         {
             int height = Math.Min(DotRows, m - i0), rowTiles = (height + 3) / 4;
@@ -254,23 +259,26 @@ internal static unsafe class Gemm<S, V, T> where S : struct, ISimd<V, T> where V
                 if (tail > 0) CopyEnds(b + j * ldb + whole, ldb, columns, tail, endsB);
                 for (int k0 = 0; k0 == 0 || k0 < whole; k0 += DotDepth)
                 {
-                    var along = new Tiles<S, V, T>.Stretch(1, 0, 0, 1, 0, Math.Min(DotDepth, whole - k0), S.Count);
+                    var along = new Tiles<S, V, T>.Stretch(1, 0, 0, 1, 0, Math.Min(DotDepth, whole - k0), lanes);
                     bool isLast = tail > 0 && k0 + DotDepth >= whole;
                     for (int u = 0; u < rowTiles; u++)
                     {
                         int i = Start(u, rowTiles, height), rows = Start(u + 1, rowTiles, height) - i;
-                        for (int r = 0; r < rows; r++) starts[r] = (i0 + i + r) * lda;
-                        DotTile(rows, columns, a + k0, starts, b + j * ldb + k0, ldb, along, sums + i * columns * S.Count, fresh: k0 == 0);
-                        if (!isLast) continue;
-                        for (int r = 0; r < rows; r++) starts[r] = r * S.Count;
-                        DotTile(rows, columns, endsA + i * S.Count, starts, endsB, S.Count, end, sums
-                            + i * columns * S.Count, fresh: false);
+                        T* to = sums + i * columns * S.Count;
+                        for (int lane = 0; lane < lanes; lane += S.Count, to += part)
+                        {
+                            for (int r = 0; r < rows; r++) starts[r] = (i0 + i + r) * lda;
+                            DotTile(rows, columns, a + k0 + lane, starts, b + j * ldb + k0 + lane, ldb, along, to, fresh: k0 == 0);
+                            if (!isLast) continue;
+                            for (int r = 0; r < rows; r++) starts[r] = r * lanes;
+                            DotTile(rows, columns, endsA + i * lanes + lane, starts, endsB + lane, lanes, end, to, fresh: false);
+                        }
                     }
                 }
                 for (int i = 0; i < height; i++)
                     for (int q = 0; q < columns; q++)
                     {
-                        T sum = S.Sum(S.Load(sums + (i * columns + q) * S.Count));
+                        T sum = Numerics.Lanes.Sum<S, V, T>(sums + (i * columns + q) * S.Count, lanes, part);
                         T* element = c + i0 + i + (j + q) * ldc;
                         *element = Update(alpha, sum, beta, element);
                     }
@@ -278,13 +286,13 @@ internal static unsafe class Gemm<S, V, T> where S : struct, ISimd<V, T> where V
         }
     }
 
-    /// <summary>The last steps of k of some rows or columns, each made up to a vector.</summary>
+    /// <summary>The last steps of k of some rows or columns, each made up to as many as there are lanes.</summary>
     private static void CopyEnds(T* from, nint step, int count, int tail, T* to)
     {
         for (int i = 0; i < count; i++)
         {
-            S.Store(to + i * S.Count, default);
-            for (int lane = 0; lane < tail; lane++) to[i * S.Count + lane] = from[i * step + lane];
+            for (int lane = 0; lane < Lanes; lane += S.Count) S.Store(to + i * Lanes + lane, default);
+            for (int lane = 0; lane < tail; lane++) to[i * Lanes + lane] = from[i * step + lane];
         }
     }
 
