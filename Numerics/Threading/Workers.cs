@@ -51,6 +51,9 @@ public static class Workers
     /// <summary>Whether the calling thread is inside an item of a run.</summary>
     internal static bool InsideBlock => insideBlock;
 
+    /// <summary>Whether it is the only item of its run, and may share what it does by <see cref="Split"/>.</summary>
+    internal static bool IsAlone => alone;
+
     /// <summary>Runs <paramref name="item"/> for 0 to count − 1, in any order, on all threads; returns when all are done.</summary>
     /// <exception cref="Exception">The first exception an item threw; the other items still ran.</exception>
     internal static void Run(int count, Action<int> item)
