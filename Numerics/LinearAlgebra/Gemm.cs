@@ -21,13 +21,15 @@ internal static unsafe class Gemm<S, V, T> where S : struct, ISimd<V, T> where V
     private const int ColumnsWorthPacking = 32;
 
     /// <summary>B is copied too where it is larger than this, and so many tiles of rows use the copy.</summary>
-    private const int BytesWorthPackingB = 4 << 20, RowsWorthPackingB = 4;
+    private const int BytesWorthPackingB = 2 << 20, RowsWorthPackingB = 4;
 
-    /// <summary>Tiles of rows that pass by a copy of B.</summary>
-    private const int PackedRows = 8;
-
-    /// <summary>Columns of B in a copy: 252 KiB.</summary>
+    /// <summary>Columns of B in a copy: 252 KiB of a block of depth, and blocks of depth in it.</summary>
     private static int PackedColumns => (504 << 9) / (PackedDepth * sizeof(T));
+    private const int PackedBlocks = 16;
+
+    /// <summary>Tiles of rows whose results stay in the second-level cache, beside the copy of B, from one block of depth to the
+    /// next.</summary>
+    private const int PackedRows = 4;
 
     /// <summary>Inner products shorter than this many times the lanes spend their time on the final sum across lanes: transpose A
     /// instead.</summary>
@@ -81,21 +83,24 @@ internal static unsafe class Gemm<S, V, T> where S : struct, ISimd<V, T> where V
                 OuterRows(transposeA, packsA, m, n, k, alpha, a, lda, b, stepK, stepN, beta, c, ldc, i0, Math.Min(i0 + tileHeight, m));
             return;
         }
-        // Pieces of B are copied, tile by tile in the order they are read, and stay in the second-level cache while rows of A pass by.
-        int packedColumns = PackedColumns;
-        T[] rented = System.Buffers.ArrayPool<T>.Shared.Rent(packedColumns * PackedDepth);
+        // Pieces of B are copied, tile by tile in the order they are read.
+        int packedColumns = Math.Min(PackedColumns, n), rows = PackedRows * 4 * Lanes;
+        T[] rented = System.Buffers.ArrayPool<T>.Shared.Rent(packedColumns * Math.Min(k, PackedBlocks * PackedDepth));
         fixed (T* packed = rented)
         {
-            for (int i0 = 0; i0 < m; i0 += PackedRows * tileHeight)
-                for (int j0 = 0; j0 < n; j0 += packedColumns)
-                    for (int k0 = 0; k0 < k; k0 += PackedDepth)
-                    {
-                        int columns = Math.Min(packedColumns, n - j0), depth = Math.Min(PackedDepth, k - k0);
-                        PackB(b + k0 * stepK + j0 * stepN, stepK, stepN, columns, depth, packed);
-                        OuterRows(transposeA, packsA, m, columns, depth, alpha, transposeA ? a + k0
-                            : a + (nint)k0 * lda, lda, packed, 0, 0, k0 == 0 ? beta : T.One,
-                            c + (nint)j0 * ldc, ldc, i0, Math.Min(i0 + PackedRows * tileHeight, m));
-                    }
+            for (int j0 = 0; j0 < n; j0 += packedColumns)
+                for (int blocks = 0; blocks < k; blocks += PackedBlocks * PackedDepth)
+                {
+                    int columns = Math.Min(packedColumns, n - j0), end = Math.Min(k, blocks + PackedBlocks * PackedDepth);
+                    for (int k0 = blocks; k0 < end; k0 += PackedDepth)
+                        PackB(b + k0 * stepK + j0 * stepN, stepK, stepN, columns, Math.Min(PackedDepth, k - k0),
+                            packed + (nint)(k0 - blocks) * columns);
+                    for (int i0 = 0; i0 < m; i0 += rows)
+                        for (int k0 = blocks; k0 < end; k0 += PackedDepth)
+                            OuterRows(transposeA, packsA, m, columns, Math.Min(PackedDepth, k - k0), alpha, transposeA ? a + k0
+                                : a + (nint)k0 * lda, lda, packed + (nint)(k0 - blocks) * columns, 0, 0, k0 == 0 ? beta : T.One,
+                                c + (nint)j0 * ldc, ldc, i0, Math.Min(i0 + rows, m));
+                }
         }
         System.Buffers.ArrayPool<T>.Shared.Return(rented);
     }
@@ -108,7 +113,9 @@ internal static unsafe class Gemm<S, V, T> where S : struct, ISimd<V, T> where V
     {
         int tileHeight = S.TileRows * S.Count, columnTiles = (n + TileColumns - 1) / TileColumns, depthBlock = packsA ? PackedDepth
             : DepthBlock;
-        T* panel = stackalloc T[tileHeight * DepthBlock];
+        // A panel begins at a line of the cache: a vector across two costs two loads.
+        const int Line = 64;
+        T* room = stackalloc T[tileHeight * DepthBlock + Line / sizeof(T)], panel = (T*)(((nint)room + Line - 1) / Line * Line);
         T* edge = stackalloc T[S.Count * TileColumns];
         // Rows that fill no vector are the last lanes of one that reaches back over rows already done, if there are enough.
         int rest = m % S.Count, back = m < S.Count || rest == 0 ? 0 : S.Count - rest;

@@ -22,6 +22,9 @@ public sealed class SimdLinearAlgebraProvider : ILinearAlgebraProvider,
 
     private const int ColumnsPerPiece = 48;
 
+    /// <summary>So many columns for each thread, and products are cut by columns.</summary>
+    private const int ColumnsPerThread = 384;
+
     /// <summary>Pieces for each thread, where there are so many: the more, the evener the ends; the fewer, the longer a copy of B
     /// serves.</summary>
     private const int PiecesPerThread = 2;
@@ -77,7 +80,8 @@ public sealed class SimdLinearAlgebraProvider : ILinearAlgebraProvider,
     private static void InPieces<T>(bool ta, bool tb, int m, int n, int k, T alpha, T[] a, int lda, T[] b, int ldb, T beta, T[] c) where T
         : unmanaged, INumber<T>
     {
-        bool byRows = m >= 2 * RowsPerPiece || m >= n;
+        // By columns each thread copies its own part of B once; by rows every thread all of it.
+        bool byRows = n < ColumnsPerThread * Workers.Threads && (m >= 2 * RowsPerPiece || m >= n);
         int length = byRows ? m : n, step = byRows ? RowsPerPiece : ColumnsPerPiece;
         step *= Math.Max(1, length / (step * PiecesPerThread * Workers.Threads));
         // The last piece takes the rest too: a product of a few rows alone would be computed, and rounded, in another way.
