@@ -144,7 +144,8 @@ public static class Workers
     private static void Start()
     {
         int index = ++started;
-        new Thread(() => Loop(index)) { IsBackground = true, Name = $"OnnxLeNet worker {index}" }.Start();
+        // Without the context of who happened to be first.
+        new Thread(() => Loop(index)) { IsBackground = true, Name = $"OnnxLeNet worker {index}" }.UnsafeStart();
     }
 
     private static void Loop(int index)
