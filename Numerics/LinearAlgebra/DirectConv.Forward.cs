@@ -40,7 +40,8 @@ internal sealed unsafe partial class DirectConv<S, V>
                 if (IsDepthwise) DepthwiseWhole(px + g * stepX, w, py + g * stepY, own);
                 else
                 {
-                    forward!.Pack(w, s.K, s.Geometry.Taps, turned: false);
+                    forward!.Pack(w, s.K, s.Geometry.Taps, turned: false, own.Scale);
+                    own.Scale = null;
                     forward.Run(px + g * stepX, py + g * stepY, own);
                 }
             }
