@@ -65,9 +65,7 @@ public sealed class DirectConvTests
             var net = new Sequential { layer };
             if (i % 5 == 1) sample = new Shape(6, sample[1], sample[2]);
             if (i % 2 == 0 && layer.Geometry.Output(sample[1], sample[2]) is { H: > 1, W: > 1 }) net.AddFunction(new MaxPool2d(2));
-            int count = Counts[i % Counts.Length];
-            if (count % 4 != 0) continue;
-            var x = Values.Batch(i, count, sample);
+            var x = Values.Batch(i, Counts[i % Counts.Length], sample);
             List<(string Name, float[] Values)>? first = null;
             foreach (int bits in Implementations.Widths)
             {
@@ -214,6 +212,79 @@ public sealed class DirectConvTests
             })];
             double tolerance = 2e-6 * Math.Max(1, plain.Max(Math.Abs));
             Close.Assert($"{count} × {sample} through {text}", expected, guarded.AsSpan(0, y.Values.Length), 0, tolerance);
+        }
+    }
+
+    /// <summary>
+    /// On arrays of the exact size, wherever they begin, with NaN before and behind them: a read outside would be seen in what is computed,
+    /// and a write in what stands around. As one step with a pool too, and backward.
+    /// </summary>
+    [TestMethod]
+    [DynamicData(nameof(Widths))]
+    public void NothingOutsideTheArraysIsReadOrWritten(int bits)
+    {
+        using var _ = new Settings(bits, provider: "simd");
+        var random = new Random(bits + 3);
+        for (int i = 0; i < 150; i++)
+        {
+            var (layer, sample, text) = RandomConv(random, i);
+            if (i % 6 == 5)
+                (layer, sample) = (new Conv2d(4, 4, 3, random.Next(1, 3), 1, groups: 4, generator: new Generator(i)),
+                    new Shape(4, random.Next(3, 9), random.Next(3, 40)));
+            int count = Counts[i % Counts.Length], offset = i % 17;
+            bool whole = count % 4 == 0;
+            var direct = DirectConv.For(null, layer.Geometry, count, sample, layer.OutChannels, layer.Groups, forwardOnly: !whole);
+            if (direct is null) continue;
+            var x = Values.Batch(i, count, sample);
+            var y = new Batch(count, layer.OutputShape(sample));
+            var input = new Guarded(x.Values, offset);
+            var weight = new Guarded(layer.Weight.Value.Data, offset + 1);
+            var bias = new Guarded(layer.Bias?.Value.Data ?? new float[layer.OutChannels], offset + 2);
+            var scale = new Guarded(bias.Span.ToArray(), offset + 3);
+            var output = new Guarded(y.Values, offset + 4);
+            var skip = new Guarded(Values.Gradient(3, y).Values, offset + 5);
+            direct.Forward(input.Span, weight.Span, bias.Span, output.Span);
+            direct.Forward(input.Span, weight.Span, bias.Span, output.Span, skip.Span, rectified: true, scale.Span);
+            var pool = new Size2(Math.Min(2, y.Sample[1]), Math.Min(2, y.Sample[2]));
+            int pooled = y.Values.Length / (y.Sample[1] * y.Sample[2]) * (y.Sample[1] / pool.H) * (y.Sample[2] / pool.W);
+            var largest = new Guarded(new float[pooled], offset + 6);
+            var argmax = new Guarded(new float[pooled], offset + 7);
+            if (whole || count == 1) direct.ForwardPool(input.Span, weight.Span, bias.Span, pool, true, largest.Span, default);
+            var dx = new Guarded(new float[x.Values.Length], offset + 8);
+            var dWeight = new Guarded(new float[weight.Span.Length], offset + 9);
+            var dBias = new Guarded(new float[bias.Span.Length], offset + 10);
+            if (whole)
+            {
+                direct.Backward(input.Span, weight.Span, skip.Span, dx.Span, dWeight.Span, beta: 0);
+                direct.ForwardPool(input.Span, weight.Span, bias.Span, pool, true, largest.Span, argmax.Span);
+                direct.BackwardPool(input.Span, weight.Span, pool, largest.Span, argmax.Span, dx.Span, dWeight.Span, 1, dBias.Span, 0);
+            }
+            foreach (var array in new[] { input, weight, bias, scale, output, skip, largest, argmax, dx, dWeight, dBias })
+                array.Check($"{count} × {sample} through {text}");
+        }
+    }
+
+    /// <summary>An array that begins at some place of a larger one of NaN.</summary>
+    private sealed class Guarded
+    {
+        private const int Around = 64;
+        private readonly float[] all;
+        private readonly int start, length;
+
+        public Guarded(float[] values, int offset)
+        {
+            (start, length) = (Around + offset, values.Length);
+            all = new float[start + length + Around];
+            all.AsSpan().Fill(float.NaN);
+            values.CopyTo(all, start);
+        }
+
+        public Span<float> Span => all.AsSpan(start, length);
+
+        public void Check(string what)
+        {
+            for (int i = 0; i < all.Length; i++)
+                Assert.AreEqual(i < start || i >= start + length, float.IsNaN(all[i]), $"{what}: element {i - start} of {length}");
         }
     }
 

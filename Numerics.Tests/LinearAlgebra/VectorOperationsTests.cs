@@ -64,17 +64,28 @@ public sealed class VectorOperationsTests
 
     [TestMethod]
     [DynamicData(nameof(Widths))]
-    public void SameBitsForAnyThreads(int bits)
+    public void SameBitsForAnyThreadsAndWidth(int bits)
     {
-        float[] x = Values.Uniform(1, 300_001), y = Values.Uniform(2, 300_001);
-        float[][] results = [.. new[] { 1, 2, 4 }.Select(threads =>
+        for (int length = 1; length < 200; length += 3)
         {
-            using var _ = new Settings(bits, threads);
+            float[] a = Values.Uniform(length, length), b = Values.Uniform(length + 1, length);
+            var sums = new[] { Widths.First(), bits }.Select(width =>
+            {
+                using var _ = new Settings(width);
+                return new[] { Ours<float>().DotProduct(a, b), (float)Ours<float>().MatrixNorm(Norm.FrobeniusNorm, length, 1, a),
+                    (float)Ours<double>().DotProduct(a.ToDouble(), b.ToDouble()), (float)Ours<float>().MatrixNorm(Norm.OneNorm, length, 1, a) };
+            }).ToArray();
+            Close.AssertSameBits($"{length} numbers", sums[0], sums[1]);
+        }
+        float[] x = Values.Uniform(1, 300_001), y = Values.Uniform(2, 300_001);
+        float[][] results = [.. new[] { (Widths.First(), 1), (bits, 1), (bits, 2), (bits, 4) }.Select(setting =>
+        {
+            using var _ = new Settings(setting.Item1, setting.Item2);
             var sum = new float[x.Length];
             Ours<float>().AddVectorToScaledVector(y, 0.3f, x, sum);
             return (float[])[Ours<float>().DotProduct(x, y), .. sum];
         })];
-        foreach (var several in results[1..]) Close.AssertSameBits("threads", results[0], several);
+        foreach (var several in results[1..]) Close.AssertSameBits("threads and width", results[0], several);
     }
 
     [TestMethod]

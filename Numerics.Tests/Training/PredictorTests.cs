@@ -109,6 +109,49 @@ public sealed class PredictorTests
         }
     }
 
+    /// <summary>
+    /// Layers large enough that the threads share a single sample: rows of outputs that fill vectors and rows that leave gaps, strides,
+    /// depthwise, skips, a long linear layer. The same bits at any number of threads and any width, and nothing allocated.
+    /// </summary>
+    [TestMethod]
+    public void ThreadsShareASingleSample()
+    {
+        var block = new Sequential { new Conv2d(32, 32, 3, padding: 1), new BatchNorm2d(32), new ReLU() };
+        var network = new Sequential { new Conv2d(3, 32, 3, padding: 1), new BatchNorm2d(32), new ReLU(), new Residual(block),
+            new Conv2d(32, 32, 5, 2, 2, groups: 32), new Conv2d(32, 64, 1), new ReLU(), new Conv2d(64, 64, 3, 2, 1), new BatchNorm2d(64),
+            new Residual(new Conv2d(64, 64, 3, padding: 1)), new Conv2d(64, 64, 3), new Flatten(), new Linear(64 * 36, 512) };
+        network.Eval();
+        float[] x = Values.Uniform(1, 3 * 1024);
+        float[]? first = null;
+        foreach (int bits in Implementations.Widths)
+            for (int threads = 1; threads <= 4; threads++)
+            {
+                using var _ = new Settings(bits, threads);
+                var predictor = new Predictor(network, new Shape(3, 32, 32));
+                var y = new float[512];
+                predictor.Run(x, y);
+                Close.AssertSameBits($"{bits} bits, {threads} threads", first ??= y, y);
+                long least = long.MaxValue;
+                for (int repeat = 0; repeat < 5; repeat++)
+                {
+                    long before = GC.GetTotalAllocatedBytes(precise: true);
+                    predictor.Run(x, y);
+                    least = Math.Min(least, GC.GetTotalAllocatedBytes(precise: true) - before);
+                }
+                Assert.AreEqual(0, least, $"bytes in a run on {threads} threads");
+            }
+    }
+
+    /// <summary>y = F(x) + x.</summary>
+    private sealed class Residual : Module
+    {
+        private readonly Module inner;
+
+        public Residual(Module inner) => this.inner = Register("inner", inner);
+
+        public override Value Forward(Value x) => inner.Forward(x) + x;
+    }
+
     [TestMethod]
     [DataRow(false)]
     [DataRow(true)]

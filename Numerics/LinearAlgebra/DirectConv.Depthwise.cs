@@ -158,12 +158,39 @@ internal sealed unsafe partial class DirectConv<S, V>
     }
 
     /// <summary>A channel over the unbroken run of positions; the last vector reaches back, so that it ends where the inputs do.</summary>
-    private void DepthwiseFlat(float* x, nint* pt, float* w, in Epilogue after, float* y)
+    private void DepthwiseFlat(float* x, nint* pt, float* w, in Epilogue after, float* y, int flat)
     {
-        int vectors = s.Flat / S.Count;
+        int vectors = flat / S.Count;
         DepthwiseRun(x, S.Count, vectors, pt, w, y, S.Count, after);
-        nint last = s.Flat - S.Count;
+        nint last = flat - S.Count;
         if (last % S.Count != 0) DepthwiseRun(x + last, S.Count, 1, pt, w, y + last, S.Count, after);
+    }
+
+    /// <summary>Rows of a channel whose outputs fill whole vectors of positions.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    private void DepthwiseRows(float* x, nint stepRow, int rows, nint* pt, float* w, in Epilogue after, float* y)
+    {
+        int length = s.oW * s.N;
+        if (s.K != 9)
+        {
+            for (int row = 0; row < rows; row++)
+                DepthwiseRun(x + row * stepRow, S.Count, length / S.Count, pt, w, y + row * length, S.Count, after.At(0, row * length));
+            return;
+        }
+        V start = after.Scale is null && after.Bias is not null ? S.Create(after.Bias[0]) : default;
+        V w0 = S.Create(w[0]), w1 = S.Create(w[1]), w2 = S.Create(w[2]), w3 = S.Create(w[3]), w4 = S.Create(w[4]), w5 = S.Create(w[5]),
+            w6 = S.Create(w[6]), w7 = S.Create(w[7]), w8 = S.Create(w[8]);
+        float* x0 = x + pt[0], x1 = x + pt[1], x2 = x + pt[2], x3 = x + pt[3], x4 = x + pt[4], x5 = x + pt[5], x6 = x + pt[6],
+            x7 = x + pt[7], x8 = x + pt[8];
+        nint to = 0;
+        for (int row = 0; row < rows; row++)
+            for (nint at = row * stepRow, end = at + length; at < end; at += S.Count, to += S.Count)
+            {
+                V sum = S.MultiplyAdd(S.Load(x2 + at), w2, S.MultiplyAdd(S.Load(x1 + at), w1, S.MultiplyAdd(S.Load(x0 + at), w0, start)));
+                sum = S.MultiplyAdd(S.Load(x5 + at), w5, S.MultiplyAdd(S.Load(x4 + at), w4, S.MultiplyAdd(S.Load(x3 + at), w3, sum)));
+                sum = S.MultiplyAdd(S.Load(x8 + at), w8, S.MultiplyAdd(S.Load(x7 + at), w7, S.MultiplyAdd(S.Load(x6 + at), w6, sum)));
+                S.Store(y + to, after.Of(sum, 0, to));
+            }
     }
 
     /// <summary>So many vectors that lie a step apart. The terms of each are added in the taps' order.</summary>

@@ -19,27 +19,30 @@ internal sealed unsafe partial class DirectConv<S, V>
         Require(y.Length, s.Groups * s.M * OutputStep, nameof(y));
         Require(skip.Length, y.Length, nameof(skip), optional: true);
         Require(scale.Length, s.Groups * s.M, nameof(scale), optional: true);
-        fixed (float* px = IsWhole ? x : Padded(x), pw = weight, pb = bias, py = y, ps = skip, pf = scale)
-        fixed (nint* pt = taps)
+        if (IsWhole && !IsDepthwise)
         {
+            forward ??= new Strips(s.N, s.C, (s.Input[1], s.Input[2]), s.M, (s.oH, s.oW), s.Geometry.Kernel, s.Geometry.Stride,
+                (s.Geometry.Padding.H, s.Geometry.Padding.W), s.Geometry.Dilation);
+        }
+        fixed (float* px = x, pw = weight, pb = bias, py = y, ps = skip, pf = scale)
+        {
+            var after = new Epilogue { Bias = pb, Scale = pf, Skip = ps, Rectified = rectified };
+            if (!IsWhole)
+            {
+                (single ??= new Positions(this)).Run(px, pw, py, after);
+                return;
+            }
+            nint stepX = (nint)s.C * s.Input[1] * s.Input[2] * s.N, stepY = s.M * OutputStep;
             for (int g = 0; g < s.Groups; g++)
             {
-                float* xg = px + g * s.C * (IsWhole ? (nint)s.Input[1] * s.Input[2] * s.N : PlaneStep), wg = pw + (nint)g * s.M * s.K, yg = py + g * s.M * OutputStep;
-                var after = new Epilogue
-                {
-                    Bias = pb is null ? null : pb + g * s.M,
-                    Scale = pf is null ? null : pf + g * s.M,
-                    Skip = ps is null ? null : ps + g * s.M * OutputStep,
-                    Rectified = rectified,
-                };
-                if (!IsWhole) ForwardFlat(xg, pt, wg, yg, after);
-                else if (IsDepthwise) DepthwiseWhole(xg, wg, yg, after);
+                float* w = pw + (nint)g * s.M * s.K;
+                var own = after.At(g * s.M, g * stepY);
+                if (IsDepthwise) DepthwiseWhole(px + g * stepX, w, py + g * stepY, own);
                 else
                 {
-                    forward ??= new Strips(s.N, s.C, (s.Input[1], s.Input[2]), s.M, (s.oH, s.oW), s.Geometry.Kernel, s.Geometry.Stride,
-                        (s.Geometry.Padding.H, s.Geometry.Padding.W), s.Geometry.Dilation);
-                    forward.Pack(wg, s.K, s.Geometry.Taps, turned: false);
-                    forward.Run(xg, yg, after);
+                    forward!.Pack(w, s.K, s.Geometry.Taps, turned: false, own.Scale);
+                    own.Scale = null;
+                    forward.Run(px + g * stepX, py + g * stepY, own);
                 }
             }
         }
@@ -52,130 +55,6 @@ internal sealed unsafe partial class DirectConv<S, V>
         Require(bias.Length, s.Groups * s.M, nameof(bias), optional: true);
     }
 
-    private void ForwardWhole(float* x, nint* pt, float* w, float* y, Epilogue after)
-    {
-        if (!packs)
-        {
-            ForwardWhole(x, pt, null, w, y, after);
-            return;
-        }
-        const int Line = 64; // of the cache: a vector that begins at the start of one is in one
-        fixed (float* buffer = Scratch.Reuse(ref packed, s.K * TileRows * S.Count + Line / sizeof(float)))
-        fixed (nint* packedTaps = this.packedTaps)
-        {
-            ForwardWhole(x, pt, new Packed((float*)(((nint)buffer + Line - 1) / Line * Line), packedTaps), w, y, after);
-        }
-    }
-
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private void ForwardWhole(float* x, nint* pt, Packed? packed, float* w, float* y, Epilogue after)
-    {
-        float* bias = after.Scale is null ? after.Bias : null; // scaled sums begin at zero
-        int vectors = Vectors, total = s.oH * s.oW * vectors, tiles = (total + TileRows - 1) / TileRows;
-        float** at = stackalloc float*[TileRows];
-        for (int tile = 0, t = 0, p = 0, v = 0; tile < tiles; tile++)
-        {
-            int height = (int)((tile + 1L) * total / tiles) - t;
-            for (int i = 0; i < height; i++)
-            {
-                at[i] = x + positions[p] + v * S.Count;
-                if (++v == vectors) (v, p) = (0, p + 1);
-            }
-            nint* tileTaps = pt;
-            if (packed is { } one)
-            {
-                Pack(at, height, pt, one.Values);
-                tileTaps = one.Taps;
-            }
-            for (int f = 0; f < FilterTiles; f++)
-            {
-                var (first, count) = FilterTile(f);
-                nint to = first * OutputStep + (nint)t * S.Count;
-                float* weights = w + (nint)first * s.K, biases = bias is null ? null : bias + first;
-                if (after.IsPlain) RunTaps(height, count, at, tileTaps, weights, biases, new PlainOutput { Y = y + to, Step = OutputStep });
-                else RunTaps(height, count, at, tileTaps, weights, biases,
-                    new EpilogueOutput { Y = y + to, Step = OutputStep, After = after.At(first, to) });
-            }
-            t += height;
-        }
-    }
-
-    /// <summary>A tile's inputs, tap by tap, for all tiles of filters.</summary>
-    private readonly struct Packed(float* values, nint* taps)
-    {
-        public readonly float* Values = values;
-        public readonly nint* Taps = taps;
-    }
-
-    /// <summary>Copies a tile's inputs, and points the tile at the copy.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private void Pack(float** at, int height, nint* pt, float* to)
-    {
-        for (int k = 0; k < s.K; k++)
-            for (int i = 0; i < height; i++) S.Store(to + (k * TileRows + i) * S.Count, S.Load(at[i] + pt[k]));
-        for (int i = 0; i < height; i++) at[i] = to + i * S.Count;
-    }
-
-    /// <summary>A group where positions fill the lanes. What the run computes between the rows is left behind.</summary>
-    private void ForwardFlat(float* x, nint* pt, float* w, float* y, Epilogue after)
-    {
-        float* skip = after.Skip;
-        bool rectifiedAfter = skip is not null && after.Rectified;
-        after.Skip = null;
-        after.Rectified &= !rectifiedAfter;
-        int kept = s.oW * s.N;
-        bool gapless = PhaseW == s.oW;
-        if (gapless) Flat(x, pt, w, after, y, OutputStep);
-        else
-        {
-            fixed (float* flat = Scratch.Reuse(ref wide, s.M * WideStep))
-            {
-                Flat(x, pt, w, after, flat, WideStep);
-                for (int m = 0; m < s.M; m++)
-                    for (int oh = 0; oh < s.oH; oh++)
-                        new ReadOnlySpan<float>(flat + m * WideStep + (nint)oh * PhaseW * s.N, kept)
-                            .CopyTo(new Span<float>(y + m * OutputStep + (nint)oh * kept, kept));
-            }
-        }
-        if (skip is null) return;
-        var sum = new Span<float>(y, (int)(s.M * OutputStep));
-        Elementwise.Add(new ReadOnlySpan<float>(skip, sum.Length), sum);
-        if (rectifiedAfter) Elementwise.ReluForward(sum, sum);
-    }
-
-    /// <summary>All filters of a group over the unbroken run of positions.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private void Flat(float* x, nint* pt, float* w, Epilogue after, float* y, nint step)
-    {
-        if (IsDepthwise)
-        {
-            DepthwiseFlat(x, pt, w, after, y);
-            return;
-        }
-        float* bias = after.Scale is null ? after.Bias : null;
-        int vectors = (s.Flat + S.Count - 1) / S.Count, tiles = (vectors + TileRows - 1) / TileRows;
-        float** at = stackalloc float*[TileRows];
-        for (int tile = 0, t = 0; tile < tiles; tile++)
-        {
-            int height = (int)((tile + 1L) * vectors / tiles) - t;
-            // The last vector reaches back, so that it ends where the inputs do.
-            nint start = (nint)t * S.Count, last = Math.Min((nint)(t + height) * S.Count, s.Flat) - S.Count;
-            for (int i = 0; i < height; i++) at[i] = x + (i == height - 1 ? last : start + i * S.Count);
-            for (int f = 0; f < FilterTiles; f++)
-            {
-                var (first, count) = FilterTile(f);
-                RunTaps(height, count, at, pt, w + (nint)first * s.K, bias is null ? null : bias + first,
-                    new FlatOutput { Y = y + first * step + start, Step = step, Last = last - start, After = after.At(first, 0) });
-            }
-            t += height;
-        }
-    }
-
-    /// <summary>
-    /// From one filter to the next in the wide buffer; the pool reads two vectors from the start of its last row at most.
-    /// </summary>
-    private int WideStep => s.Flat + 2 * S.Count;
-
     /// <inheritdoc/>
     public override void ForwardPool(ReadOnlySpan<float> x, ReadOnlySpan<float> weight, ReadOnlySpan<float> bias, Size2 pool,
         bool rectified,
@@ -186,6 +65,13 @@ internal sealed unsafe partial class DirectConv<S, V>
         Check(x, weight, bias);
         Require(y.Length, s.Groups * s.M * step, nameof(y));
         Require(argmax.Length, s.Groups * s.M * step, nameof(argmax), optional: true);
+        if (!IsWhole)
+        {
+            single ??= new Positions(this);
+            fixed (float* px = x, pw = weight, pb = bias, py = y)
+                PoolFlat(single.RunWide(px, pw, pb), single.WideStep, single.RunWidth, pool, pH, pW, rectified, py);
+            return;
+        }
         fixed (float* px = Padded(x), pw = weight, pb = bias, py = y, pa = argmax)
         fixed (nint* pt = taps)
         {
@@ -193,16 +79,7 @@ internal sealed unsafe partial class DirectConv<S, V>
             {
                 float* xg = px + g * s.C * PlaneStep, wg = pw + (nint)g * s.M * s.K, bg = pb is null ? null : pb + g * s.M;
                 float* yg = py + g * s.M * step, ag = pa is null ? null : pa + g * s.M * step;
-                if (IsWhole)
-                {
-                    PoolWhole(xg, pt, wg, bg, pool, pH, pW, rectified, yg, ag);
-                    continue;
-                }
-                fixed (float* flat = Scratch.Reuse(ref wide, s.M * WideStep))
-                {
-                    Flat(xg, pt, wg, new Epilogue { Bias = bg }, flat, WideStep);
-                    PoolFlat(flat, pool, pH, pW, rectified, yg);
-                }
+                PoolWhole(xg, pt, wg, bg, pool, pH, pW, rectified, yg, ag);
             }
         }
     }
@@ -237,50 +114,6 @@ internal sealed unsafe partial class DirectConv<S, V>
                             });
                         }
                     }
-    }
-
-    /// <summary>Pools one sample, whose positions fill the lanes.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    private void PoolFlat(float* flat, Size2 pool, int pH, int pW, bool rectified, float* y)
-    {
-        V zero = default;
-        float* end = y + (nint)s.M * pH * pW, spare = stackalloc float[S.Count];
-        nint row = PhaseW;
-        for (int m = 0; m < s.M; m++)
-            for (int ph = 0; ph < pH; ph++, y += pW)
-            {
-                float* from = flat + m * WideStep + ph * pool.H * row;
-                if (pool.W != 2)
-                {
-                    for (int pw = 0; pw < pW; pw++)
-                    {
-                        float best = rectified ? 0 : float.NegativeInfinity;
-                        for (int kh = 0; kh < pool.H; kh++)
-                            for (int kw = 0; kw < pool.W; kw++) best = MathF.Max(best, from[kh * row + pw * pool.W + kw]);
-                        y[pw] = best;
-                    }
-                    continue;
-                }
-                for (int pw = 0; pw < pW; pw += S.Count)
-                {
-                    V a = S.Load(from + 2 * pw), b = S.Load(from + 2 * pw + S.Count);
-                    for (int kh = 1; kh < pool.H; kh++)
-                    {
-                        a = S.Max(a, S.Load(from + kh * row + 2 * pw));
-                        b = S.Max(b, S.Load(from + kh * row + 2 * pw + S.Count));
-                    }
-                    V best = S.Max(S.Evens(a, b), S.Odds(a, b));
-                    if (rectified) best = S.Max(best, zero);
-                    // What a row's last vector writes past it, the next row overwrites; the last rows have no next.
-                    if (y + pw + S.Count <= end)
-                    {
-                        S.Store(y + pw, best);
-                        continue;
-                    }
-                    S.Store(spare, best);
-                    for (int i = pw; i < pW && i < pw + S.Count; i++) y[i] = spare[i - pw];
-                }
-            }
     }
 
     private void RunTaps<O>(int height, int filters, float** x, nint* pt, float* w, float* bias, O output) where O : struct, Tiles<S, V,

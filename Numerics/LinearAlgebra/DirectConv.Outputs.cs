@@ -71,6 +71,7 @@ internal sealed unsafe partial class DirectConv<S, V>
         public readonly bool IsPlain => Scale is null && Skip is null && !Rectified;
 
         /// <summary>That of the filters from one on, at a place of their outputs.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public readonly Epilogue At(int filter, nint place) => new()
         {
             Bias = Bias is null ? null : Bias + filter,

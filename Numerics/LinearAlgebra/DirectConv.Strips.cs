@@ -18,6 +18,9 @@ internal sealed unsafe partial class DirectConv<S, V>
     /// <summary>Its sizes, and what it works with.</summary>
     private sealed class Strips
     {
+        /// <summary>Taps that one sum runs over: those of 32 channels by a kernel of 3×3, and a few more.</summary>
+        private const int LongestSum = 320;
+
         private readonly int samples, channels, filters, height, width, outputHeight, outputWidth;
         private readonly Size2 kernel, stride, padding, dilation;
 
@@ -65,7 +68,7 @@ internal sealed unsafe partial class DirectConv<S, V>
         private Stretch[] Cut(bool byColumn)
         {
             // Sums as equal as can be, none longer than a block of depth.
-            int sumsOf = (K + DepthBlock - 1) / DepthBlock, done = 0, sum = 0;
+            int sumsOf = (K + LongestSum - 1) / LongestSum, done = 0, sum = 0;
             var cut = new List<Stretch>();
             for (int kh = 0; kh < kernel.H; kh++)
                 for (int kw = 0; kw < (byColumn ? kernel.W : 1); kw++)
@@ -88,8 +91,9 @@ internal sealed unsafe partial class DirectConv<S, V>
         /// <param name="stepFilter">From one filter's weights to the next's.</param>
         /// <param name="stepChannel">From one channel's to the next's.</param>
         /// <param name="turned">Whether the last tap comes first.</param>
+        /// <param name="scale">A factor for each filter, or null.</param>
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        public void Pack(float* from, nint stepFilter, nint stepChannel, bool turned)
+        public void Pack(float* from, nint stepFilter, nint stepChannel, bool turned, float* scale = null)
         {
             float* to = weights.Of((long)filters * K);
             int taps = kernel.H * kernel.W;
@@ -100,19 +104,25 @@ internal sealed unsafe partial class DirectConv<S, V>
                 {
                     float* w = from + first * stepFilter + (turned ? taps - 1 - tap : tap);
                     for (int c = 0; c < channels; c++, w += stepChannel)
-                        for (int m = 0; m < count; m++) *to++ = w[m * stepFilter];
+                    {
+                        if (scale is null)
+                            for (int m = 0; m < count; m++) *to++ = w[m * stepFilter];
+                        else
+                            for (int m = 0; m < count; m++) *to++ = w[m * stepFilter] * scale[first + m];
+                    }
                 }
             }
         }
 
-        /// <summary>y ← the convolution of x with the packed weights, and what comes after it.</summary>
+        /// <summary>y ← the convolution of x with the packed weights, and what comes after it; the scale is in the weights
+        /// already.</summary>
         public void Run(float* x, float* y, in Epilogue after)
         {
             if (after.IsPlain) Run(x, new PlainStrip { Y = y, StepFilter = OutputStep, StepRow = samples }, after.Bias);
             else
             {
                 var output = new EpilogueStrip { Y = y, StepFilter = OutputStep, StepRow = samples, After = after };
-                Run(x, output, after.Scale is null ? after.Bias : null); // scaled sums begin at zero
+                Run(x, output, after.Bias);
             }
         }
 
@@ -289,7 +299,7 @@ internal sealed unsafe partial class DirectConv<S, V>
             runs = first;
         }
 
-        public readonly void Run<R, C>() where R : struct, ICount where C : struct, ICount =>
-            Tiles<S, V, float>.Along<R, C, O>(X, StepX, runs, count, StepK, w, bias, Output);
+        public void Run<R, C>() where R : struct, ICount where C : struct, ICount =>
+            Tiles<S, V, float>.Along<R, C, O>(X, StepX, runs, count, StepK, w, bias, ref Output);
     }
 }

@@ -15,7 +15,8 @@ internal sealed unsafe partial class DirectConv<S, V>
     private const int PanelBytes = 512 << 10;
 
     private readonly AlignedBuffer xStrip = new(), dyStrip = new(), weightSums = new(), unpooled = new(), biasSums = new();
-    private nint[]? stripTaps;
+    private nint[] stripTaps = [];
+    private nint stripTapsStep; // the channels' distance that they are for
 
     /// <summary>Output rows that the weight's gradient goes over at once: a multiple of so many.</summary>
     private int StripRows(int multiple) =>
@@ -109,7 +110,7 @@ internal sealed unsafe partial class DirectConv<S, V>
             sideBySide ? 1 : s.oW, (nint)s.Geometry.Stride.W * s.N, sideBySide ? s.oW * s.N : s.N, lanes);
         float* x = xStrip.Of(s.C * StripStep(strip)), at = sums;
         int taps = channels * s.Geometry.Taps, tiles = (taps + TileRows - 1) / TileRows;
-        fixed (nint* pt = stripTaps ??= StripTaps(StripStep(strip)))
+        fixed (nint* pt = StripTaps(StripStep(strip)))
         {
             var dot = new DotTile { StepDy = stepDy, Along = along, Fresh = fresh };
             for (int f = 0; f < FilterTiles; f++)
@@ -134,11 +135,13 @@ internal sealed unsafe partial class DirectConv<S, V>
     /// <summary>Offsets of the taps in the copied input.</summary>
     private nint[] StripTaps(nint step)
     {
+        if (stripTapsStep == step) return stripTaps;
         var (g, offsets, k) = (s.Geometry, new nint[s.K], 0);
         for (int c = 0; c < s.C; c++)
             for (int kh = 0; kh < g.Kernel.H; kh++)
                 for (int kw = 0; kw < g.Kernel.W; kw++)
                     offsets[k++] = c * step + ((nint)kh * g.Dilation.H * s.W + kw * g.Dilation.W) * s.N;
+        (stripTaps, stripTapsStep) = (offsets, step);
         return offsets;
     }
 

@@ -4,11 +4,9 @@ using System.Runtime.Intrinsics;
 namespace OnnxLeNet.Numerics;
 
 /// <summary>
-/// A convolution of one block that reads its taps in place: the same sums as im2col and one product (<see cref="Conv2d"/>), without the
-/// columns. Made for one geometry and block size, whose offsets it has worked out; used by one thread at a time.
-/// It takes a block whose samples fill whole vectors. Forward, it also takes others: there neighbouring positions fill the lanes, and the
-/// few vectors that reach from one output row into the next have lanes that nobody reads. With a stride s their inputs are neighbours once
-/// each channel is laid out as its s·s phases, the pixels whose place leaves the same remainders.
+/// A convolution of one block: the same sums as im2col and one product (<see cref="Conv2d"/>), without the columns. Made for one geometry
+/// and block size; used by one thread at a time. It takes a block whose samples fill whole vectors. Forward, it also takes others, single
+/// samples above all: there neighbouring positions fill the lanes. The bits are the same at any width of the vectors.
 /// </summary>
 internal abstract unsafe class DirectConv
 {
@@ -163,7 +161,6 @@ internal abstract unsafe class DirectConv
             (C, M) = (input[0] / groups, filters / groups);
             (H, W) = (input[1] + g.Padding.H + g.PaddingEnd.H, input[2] + g.Padding.W + g.PaddingEnd.W);
             K = C * g.Taps;
-            Flat = checked((int)DirectConv.Flat(g, samples, input));
         }
 
         public WindowGeometry Geometry { get; }
@@ -185,8 +182,5 @@ internal abstract unsafe class DirectConv
         public int K { get; }
 
         public bool IsPadded => Geometry.Padding != 0 || Geometry.PaddingEnd != 0;
-
-        /// <summary>Elements from the first output to the last, which one unbroken run computes where positions fill the lanes.</summary>
-        public int Flat { get; }
     }
 }

@@ -21,15 +21,17 @@ internal static unsafe class Gemm<S, V, T> where S : struct, ISimd<V, T> where V
     private const int ColumnsWorthPacking = 32;
 
     /// <summary>B is copied too where it is larger than this, and so many tiles of rows use the copy.</summary>
-    private const int BytesWorthPackingB = 4 << 20, RowsWorthPackingB = 4;
+    private const int BytesWorthPackingB = 2 << 20, RowsWorthPackingB = 4;
 
-    /// <summary>Tiles of rows that pass by a copy of B.</summary>
-    private const int PackedRows = 8;
-
-    /// <summary>Columns of B in a copy: 252 KiB.</summary>
+    /// <summary>Columns of B in a copy: 252 KiB of a block of depth, and blocks of depth in it.</summary>
     private static int PackedColumns => (504 << 9) / (PackedDepth * sizeof(T));
+    private const int PackedBlocks = 16;
 
-    /// <summary>Inner products shorter than this many vectors spend their time on the final sum across lanes: transpose A
+    /// <summary>Tiles of rows whose results stay in the second-level cache, beside the copy of B, from one block of depth to the
+    /// next.</summary>
+    private const int PackedRows = 4;
+
+    /// <summary>Inner products shorter than this many times the lanes spend their time on the final sum across lanes: transpose A
     /// instead.</summary>
     private const int ShortestDot = 8;
 
@@ -38,15 +40,19 @@ internal static unsafe class Gemm<S, V, T> where S : struct, ISimd<V, T> where V
 
     private const int TileColumns = 6;
 
+    /// <summary>Lanes of an inner product, as many at any width: what is done how, and how long a sum is, depends on them, and on no
+    /// vector's length.</summary>
+    private static int Lanes => Numerics.Lanes.Count<T>();
+
     /// <summary>C ← α·op(A)·op(B) + β·C. With β = 0, C is not read.</summary>
     public static void Multiply(bool transposeA, bool transposeB, int m, int n, int k, T alpha, T* a, int lda, T* b, int ldb, T beta, T* c,
         int ldc)
     {
         if (m == 0 || n == 0) return;
         if (k == 0 || alpha == T.Zero) Scale(m, n, beta, c, ldc);
-        else if (!transposeB && transposeA && k >= ShortestDot * S.Count
+        else if (!transposeB && transposeA && k >= ShortestDot * Lanes
             && n < ColumnsWorthPacking) Dot(m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
-        else if (!transposeB && !transposeA && m < S.Count / 2) DotOfFewRows(m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
+        else if (!transposeB && !transposeA && m < Lanes / 2) DotOfFewRows(m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
         else Outer(transposeA, transposeB, m, n, k, alpha, a, lda, b, ldb, beta, c, ldc);
     }
 
@@ -69,7 +75,7 @@ internal static unsafe class Gemm<S, V, T> where S : struct, ISimd<V, T> where V
         int ldc)
     {
         int tileHeight = S.TileRows * S.Count;
-        bool packsA = transposeA || (n >= ColumnsWorthPacking && m > tileHeight / 2);
+        bool packsA = transposeA || (n >= ColumnsWorthPacking && m > 2 * Lanes);
         nint stepK = transposeB ? ldb : 1, stepN = transposeB ? 1 : ldb;
         if (!packsA || m < RowsWorthPackingB * tileHeight || (long)n * k * sizeof(T) < BytesWorthPackingB)
         {
@@ -77,21 +83,24 @@ internal static unsafe class Gemm<S, V, T> where S : struct, ISimd<V, T> where V
                 OuterRows(transposeA, packsA, m, n, k, alpha, a, lda, b, stepK, stepN, beta, c, ldc, i0, Math.Min(i0 + tileHeight, m));
             return;
         }
-        // Pieces of B are copied, tile by tile in the order they are read, and stay in the second-level cache while rows of A pass by.
-        int packedColumns = PackedColumns;
-        T[] rented = System.Buffers.ArrayPool<T>.Shared.Rent(packedColumns * PackedDepth);
+        // Pieces of B are copied, tile by tile in the order they are read.
+        int packedColumns = Math.Min(PackedColumns, n), rows = PackedRows * 4 * Lanes;
+        T[] rented = System.Buffers.ArrayPool<T>.Shared.Rent(packedColumns * Math.Min(k, PackedBlocks * PackedDepth));
         fixed (T* packed = rented)
         {
-            for (int i0 = 0; i0 < m; i0 += PackedRows * tileHeight)
-                for (int j0 = 0; j0 < n; j0 += packedColumns)
-                    for (int k0 = 0; k0 < k; k0 += PackedDepth)
-                    {
-                        int columns = Math.Min(packedColumns, n - j0), depth = Math.Min(PackedDepth, k - k0);
-                        PackB(b + k0 * stepK + j0 * stepN, stepK, stepN, columns, depth, packed);
-                        OuterRows(transposeA, packsA, m, columns, depth, alpha, transposeA ? a + k0
-                            : a + (nint)k0 * lda, lda, packed, 0, 0, k0 == 0 ? beta : T.One,
-                            c + (nint)j0 * ldc, ldc, i0, Math.Min(i0 + PackedRows * tileHeight, m));
-                    }
+            for (int j0 = 0; j0 < n; j0 += packedColumns)
+                for (int blocks = 0; blocks < k; blocks += PackedBlocks * PackedDepth)
+                {
+                    int columns = Math.Min(packedColumns, n - j0), end = Math.Min(k, blocks + PackedBlocks * PackedDepth);
+                    for (int k0 = blocks; k0 < end; k0 += PackedDepth)
+                        PackB(b + k0 * stepK + j0 * stepN, stepK, stepN, columns, Math.Min(PackedDepth, k - k0),
+                            packed + (nint)(k0 - blocks) * columns);
+                    for (int i0 = 0; i0 < m; i0 += rows)
+                        for (int k0 = blocks; k0 < end; k0 += PackedDepth)
+                            OuterRows(transposeA, packsA, m, columns, Math.Min(PackedDepth, k - k0), alpha, transposeA ? a + k0
+                                : a + (nint)k0 * lda, lda, packed + (nint)(k0 - blocks) * columns, 0, 0, k0 == 0 ? beta : T.One,
+                                c + (nint)j0 * ldc, ldc, i0, Math.Min(i0 + rows, m));
+                }
         }
         System.Buffers.ArrayPool<T>.Shared.Return(rented);
     }
@@ -104,7 +113,9 @@ internal static unsafe class Gemm<S, V, T> where S : struct, ISimd<V, T> where V
     {
         int tileHeight = S.TileRows * S.Count, columnTiles = (n + TileColumns - 1) / TileColumns, depthBlock = packsA ? PackedDepth
             : DepthBlock;
-        T* panel = stackalloc T[tileHeight * DepthBlock];
+        // A panel begins at a line of the cache: a vector across two costs two loads.
+        const int Line = 64;
+        T* room = stackalloc T[tileHeight * DepthBlock + Line / sizeof(T)], panel = (T*)(((nint)room + Line - 1) / Line * Line);
         T* edge = stackalloc T[S.Count * TileColumns];
         // Rows that fill no vector are the last lanes of one that reaches back over rows already done, if there are enough.
         int rest = m % S.Count, back = m < S.Count || rest == 0 ? 0 : S.Count - rest;
@@ -237,13 +248,14 @@ internal static unsafe class Gemm<S, V, T> where S : struct, ISimd<V, T> where V
     [SkipLocalsInit, MethodImpl(MethodImplOptions.AggressiveOptimization)]
     private static void Dot(int m, int n, int k, T alpha, T* a, nint lda, T* b, nint ldb, T beta, T* c, nint ldc)
     {
-        int columnTiles = (n + S.TileColumns - 1) / S.TileColumns, whole = k - k % S.Count;
-        T* sums = stackalloc T[DotRows * TileColumns * S.Count], endsA = stackalloc T[DotRows * S.Count],
-            endsB = stackalloc T[TileColumns * S.Count];
+        int columnTiles = (n + S.TileColumns - 1) / S.TileColumns, lanes = Lanes, whole = k - k % lanes,
+            part = DotRows * TileColumns * S.Count; // from the sums of some lanes to those of the next
+        T* sums = stackalloc T[DotRows * TileColumns * lanes], endsA = stackalloc T[DotRows * lanes],
+            endsB = stackalloc T[TileColumns * lanes];
         nint* starts = stackalloc nint[4];
-        // Steps of k that fill no vector are copied out and made up to one with zeros.
+        // Steps of k that fill no lanes are copied out and made up with zeros.
         int tail = k - whole;
-        var end = new Tiles<S, V, T>.Stretch(1, 0, 0, 1, 0, S.Count, S.Count);
+        var end = new Tiles<S, V, T>.Stretch(1, 0, 0, 1, 0, lanes, lanes);
         for (int i0 = 0; i0 < m; i0 += DotRows)
         {
             int height = Math.Min(DotRows, m - i0), rowTiles = (height + 3) / 4;
@@ -254,23 +266,26 @@ internal static unsafe class Gemm<S, V, T> where S : struct, ISimd<V, T> where V
                 if (tail > 0) CopyEnds(b + j * ldb + whole, ldb, columns, tail, endsB);
                 for (int k0 = 0; k0 == 0 || k0 < whole; k0 += DotDepth)
                 {
-                    var along = new Tiles<S, V, T>.Stretch(1, 0, 0, 1, 0, Math.Min(DotDepth, whole - k0), S.Count);
+                    var along = new Tiles<S, V, T>.Stretch(1, 0, 0, 1, 0, Math.Min(DotDepth, whole - k0), lanes);
                     bool isLast = tail > 0 && k0 + DotDepth >= whole;
                     for (int u = 0; u < rowTiles; u++)
                     {
                         int i = Start(u, rowTiles, height), rows = Start(u + 1, rowTiles, height) - i;
-                        for (int r = 0; r < rows; r++) starts[r] = (i0 + i + r) * lda;
-                        DotTile(rows, columns, a + k0, starts, b + j * ldb + k0, ldb, along, sums + i * columns * S.Count, fresh: k0 == 0);
-                        if (!isLast) continue;
-                        for (int r = 0; r < rows; r++) starts[r] = r * S.Count;
-                        DotTile(rows, columns, endsA + i * S.Count, starts, endsB, S.Count, end, sums
-                            + i * columns * S.Count, fresh: false);
+                        T* to = sums + i * columns * S.Count;
+                        for (int lane = 0; lane < lanes; lane += S.Count, to += part)
+                        {
+                            for (int r = 0; r < rows; r++) starts[r] = (i0 + i + r) * lda;
+                            DotTile(rows, columns, a + k0 + lane, starts, b + j * ldb + k0 + lane, ldb, along, to, fresh: k0 == 0);
+                            if (!isLast) continue;
+                            for (int r = 0; r < rows; r++) starts[r] = r * lanes;
+                            DotTile(rows, columns, endsA + i * lanes + lane, starts, endsB + lane, lanes, end, to, fresh: false);
+                        }
                     }
                 }
                 for (int i = 0; i < height; i++)
                     for (int q = 0; q < columns; q++)
                     {
-                        T sum = S.Sum(S.Load(sums + (i * columns + q) * S.Count));
+                        T sum = Numerics.Lanes.Sum<S, V, T>(sums + (i * columns + q) * S.Count, lanes, part);
                         T* element = c + i0 + i + (j + q) * ldc;
                         *element = Update(alpha, sum, beta, element);
                     }
@@ -278,13 +293,13 @@ internal static unsafe class Gemm<S, V, T> where S : struct, ISimd<V, T> where V
         }
     }
 
-    /// <summary>The last steps of k of some rows or columns, each made up to a vector.</summary>
+    /// <summary>The last steps of k of some rows or columns, each made up to as many as there are lanes.</summary>
     private static void CopyEnds(T* from, nint step, int count, int tail, T* to)
     {
         for (int i = 0; i < count; i++)
         {
-            S.Store(to + i * S.Count, default);
-            for (int lane = 0; lane < tail; lane++) to[i * S.Count + lane] = from[i * step + lane];
+            for (int lane = 0; lane < Lanes; lane += S.Count) S.Store(to + i * Lanes + lane, default);
+            for (int lane = 0; lane < tail; lane++) to[i * Lanes + lane] = from[i * step + lane];
         }
     }
 

@@ -22,6 +22,9 @@ public sealed class SimdLinearAlgebraProvider : ILinearAlgebraProvider,
 
     private const int ColumnsPerPiece = 48;
 
+    /// <summary>So many columns for each thread, and products are cut by columns.</summary>
+    private const int ColumnsPerThread = 384;
+
     /// <summary>Pieces for each thread, where there are so many: the more, the evener the ends; the fewer, the longer a copy of B
     /// serves.</summary>
     private const int PiecesPerThread = 2;
@@ -64,7 +67,10 @@ public sealed class SimdLinearAlgebraProvider : ILinearAlgebraProvider,
         T[] b, int rowsB, int columnsB, T beta, T[] c) where T : unmanaged, INumber<T>
     {
         var (ta, tb, m, n, k) = ProductShape.Check(transposeA, transposeB, a, rowsA, columnsA, b, rowsB, columnsB, c);
-        if ((long)m * n * k < WorthThreads || Workers.Threads == 1 || Workers.InsideBlock)
+        bool isLarge = (long)m * n * k >= WorthThreads && Workers.Threads > 1;
+        if (isLarge && Workers.IsAlone && m == 1 && !ta && !tb)
+            SharedColumns<T>.Run(n, k, alpha, a, b, rowsB, beta, c);
+        else if (!isLarge || Workers.InsideBlock)
             Piece(ta, tb, m, n, k, alpha, a, rowsA, b, rowsB, beta, c, 0, m, 0, n);
         else
             InPieces(ta, tb, m, n, k, alpha, a, rowsA, b, rowsB, beta, c);
@@ -74,7 +80,8 @@ public sealed class SimdLinearAlgebraProvider : ILinearAlgebraProvider,
     private static void InPieces<T>(bool ta, bool tb, int m, int n, int k, T alpha, T[] a, int lda, T[] b, int ldb, T beta, T[] c) where T
         : unmanaged, INumber<T>
     {
-        bool byRows = m >= 2 * RowsPerPiece || m >= n;
+        // By columns each thread copies its own part of B once; by rows every thread all of it.
+        bool byRows = n < ColumnsPerThread * Workers.Threads && (m >= 2 * RowsPerPiece || m >= n);
         int length = byRows ? m : n, step = byRows ? RowsPerPiece : ColumnsPerPiece;
         step *= Math.Max(1, length / (step * PiecesPerThread * Workers.Threads));
         // The last piece takes the rest too: a product of a few rows alone would be computed, and rounded, in another way.
@@ -85,6 +92,44 @@ public sealed class SimdLinearAlgebraProvider : ILinearAlgebraProvider,
             if (byRows) Piece(ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, from, to, 0, n);
             else Piece(ta, tb, m, n, k, alpha, a, lda, b, ldb, beta, c, 0, m, from, to);
         });
+    }
+
+    /// <summary>
+    /// A row times a matrix from inside the only item of a run: a linear layer of a single sample, which takes as long as its weights take to
+    /// read. It allocates nothing.
+    /// </summary>
+    private sealed class SharedColumns<T> where T : unmanaged, INumber<T>
+    {
+        [ThreadStatic] private static SharedColumns<T>? own;
+
+        private readonly Action<int> part;
+        private ComputeSettings settings = null!;
+        private int columns, k, ldb, parts;
+        private T alpha = default!, beta = default!;
+        private T[] a = [], b = [], c = [];
+
+        private SharedColumns() => part = RunPart;
+
+        public static void Run(int columns, int k, T alpha, T[] a, T[] b, int ldb, T beta, T[] c)
+        {
+            var shared = own ??= new SharedColumns<T>();
+            (shared.settings, shared.columns, shared.k, shared.ldb, shared.alpha, shared.beta) =
+                (ComputeSettings.Current, columns, k, ldb, alpha, beta);
+            (shared.a, shared.b, shared.c, shared.parts) = (a, b, c, Math.Min(Workers.Threads, columns));
+            Workers.Split(shared.parts, shared.part);
+            (shared.a, shared.b, shared.c) = ([], [], []);
+        }
+
+        private void RunPart(int number)
+        {
+            var before = ComputeSettings.Exchange(settings);
+            try
+            {
+                Piece(false, false, 1, columns, k, alpha, a, 1, b, ldb, beta, c, 0, 1, (int)((long)number * columns / parts),
+                    (int)((number + 1L) * columns / parts));
+            }
+            finally { ComputeSettings.Exchange(before); }
+        }
     }
 
     private static unsafe void Piece<T>(bool ta, bool tb, int m, int n, int k, T alpha, T[] a, int lda, T[] b, int ldb, T beta, T[] c,

@@ -257,31 +257,34 @@ internal static unsafe class VectorOperations
         [SkipLocalsInit, MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public readonly void Run<S, V>() where S : struct, ISimd<V, T> where V : struct
         {
-            V s0 = default, s1 = default, s2 = default, s3 = default; // four chains hide the latency of an operation
-            int i = 0;
-            for (; i <= Count - 4 * S.Count; i += 4 * S.Count)
+            // Four chains of lanes, as many at any width, hide the latency of an operation.
+            int all = Lanes.Count<T>(), i = 0;
+            T* lanes = stackalloc T[4 * all], x = stackalloc T[all], y = stackalloc T[all];
+            for (int lane = 0; lane < all; lane += S.Count)
             {
-                s0 = O.Take<S, V, T>(s0, S.Load(X + i), S.Load(Y + i));
-                s1 = O.Take<S, V, T>(s1, S.Load(X + i + S.Count), S.Load(Y + i + S.Count));
-                s2 = O.Take<S, V, T>(s2, S.Load(X + i + 2 * S.Count), S.Load(Y + i + 2 * S.Count));
-                s3 = O.Take<S, V, T>(s3, S.Load(X + i + 3 * S.Count), S.Load(Y + i + 3 * S.Count));
+                V s0 = default, s1 = default, s2 = default, s3 = default;
+                T* a = X + lane, b = Y + lane;
+                for (i = 0; i <= Count - 4 * all; i += 4 * all)
+                {
+                    s0 = O.Take<S, V, T>(s0, S.Load(a + i), S.Load(b + i));
+                    s1 = O.Take<S, V, T>(s1, S.Load(a + i + all), S.Load(b + i + all));
+                    s2 = O.Take<S, V, T>(s2, S.Load(a + i + 2 * all), S.Load(b + i + 2 * all));
+                    s3 = O.Take<S, V, T>(s3, S.Load(a + i + 3 * all), S.Load(b + i + 3 * all));
+                }
+                for (; i <= Count - all; i += all) s0 = O.Take<S, V, T>(s0, S.Load(a + i), S.Load(b + i));
+                if (i < Count)
+                {
+                    for (int rest = lane; rest < lane + S.Count; rest++)
+                        (x[rest], y[rest]) = i + rest < Count ? (X[i + rest], Y[i + rest]) : (T.Zero, T.Zero);
+                    s1 = O.Take<S, V, T>(s1, S.Load(x + lane), S.Load(y + lane));
+                }
+                S.Store(lanes + lane, s0);
+                S.Store(lanes + all + lane, s1);
+                S.Store(lanes + 2 * all + lane, s2);
+                S.Store(lanes + 3 * all + lane, s3);
             }
-            for (; i <= Count - S.Count; i += S.Count) s0 = O.Take<S, V, T>(s0, S.Load(X + i), S.Load(Y + i));
-            T* lanes = stackalloc T[4 * S.Count];
-            if (i < Count)
-            {
-                T* y = lanes + S.Count;
-                S.Store(lanes, default);
-                S.Store(y, default);
-                for (int rest = i; rest < Count; rest++) (lanes[rest - i], y[rest - i]) = (X[rest], Y[rest]);
-                s1 = O.Take<S, V, T>(s1, S.Load(lanes), S.Load(y));
-            }
-            S.Store(lanes, s0);
-            S.Store(lanes + S.Count, s1);
-            S.Store(lanes + 2 * S.Count, s2);
-            S.Store(lanes + 3 * S.Count, s3);
             T result = T.Zero;
-            for (int lane = 0; lane < 4 * S.Count; lane++) result = O.Join(result, lanes[lane]);
+            for (int lane = 0; lane < 4 * all; lane++) result = O.Join(result, lanes[lane]);
             *Result = result;
         }
     }

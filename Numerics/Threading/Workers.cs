@@ -30,7 +30,7 @@ public static class Workers
     private static Action<int>? body;
     private static Exception? failure;
 
-    [ThreadStatic] private static bool insideBlock;
+    [ThreadStatic] private static bool insideBlock, alone;
 
     /// <summary>How many threads work on a run, the caller included. Results do not depend on it.</summary>
     /// <exception cref="ArgumentOutOfRangeException">Less than 1 or more than <see cref="MostThreads"/>.</exception>
@@ -50,6 +50,9 @@ public static class Workers
 
     /// <summary>Whether the calling thread is inside an item of a run.</summary>
     internal static bool InsideBlock => insideBlock;
+
+    /// <summary>Whether it is the only item of its run, and may share what it does by <see cref="Split"/>.</summary>
+    internal static bool IsAlone => alone;
 
     /// <summary>Runs <paramref name="item"/> for 0 to count − 1, in any order, on all threads; returns when all are done.</summary>
     /// <exception cref="Exception">The first exception an item threw; the other items still ran.</exception>
@@ -72,25 +75,53 @@ public static class Workers
             if (Volatile.Read(ref sleeping) > 0)
                 lock (SleepGate) Monitor.PulseAll(SleepGate);
             TakeItems(next >> 32);
-            var spin = new SpinWait();
-            while (Volatile.Read(ref unfinished) > 0) spin.SpinOnce(sleep1Threshold: -1);
+            WaitForRest();
             body = null;
             if (failure is { } error) System.Runtime.ExceptionServices.ExceptionDispatchInfo.Throw(error);
         }
         finally { RunGate.Exit(); }
     }
 
+    /// <summary>Waits for what other threads have begun: mostly a moment, in which giving the core away costs more than it saves.</summary>
+    private static void WaitForRest()
+    {
+        long began = Stopwatch.GetTimestamp();
+        var spin = new SpinWait();
+        while (Volatile.Read(ref unfinished) > 0)
+        {
+            if (Stopwatch.GetTimestamp() - began < SpinTicks) Thread.SpinWait(8);
+            else spin.SpinOnce(sleep1Threshold: -1);
+        }
+    }
+
+    /// <summary>
+    /// The same from inside an item: on all threads if that is the only item of its run, and nobody else needs them. What it runs must not
+    /// ask for the settings of the calling thread.
+    /// </summary>
+    internal static void Split(int count, Action<int> item)
+    {
+        if (!alone || count == 1)
+        {
+            for (int i = 0; i < count; i++) item(i);
+            return;
+        }
+        insideBlock = alone = false;
+        try { Run(count, item); }
+        finally { insideBlock = alone = true; }
+    }
+
     private static void RunHere(int count, Action<int> item)
     {
-        bool outer = insideBlock;
+        bool outer = insideBlock, outerAlone = alone;
         Exception? first = null;
+        alone = count == 1 && !insideBlock;
         insideBlock = true;
         for (int i = 0; i < count; i++)
         {
             try { item(i); }
             catch (Exception error) { first ??= error; }
         }
-        insideBlock = outer;
+        (insideBlock, alone) = (outer, outerAlone);
         if (first is not null) System.Runtime.ExceptionServices.ExceptionDispatchInfo.Throw(first);
     }
 
@@ -113,7 +144,8 @@ public static class Workers
     private static void Start()
     {
         int index = ++started;
-        new Thread(() => Loop(index)) { IsBackground = true, Name = $"OnnxLeNet worker {index}" }.Start();
+        // Without the context of who happened to be first.
+        new Thread(() => Loop(index)) { IsBackground = true, Name = $"OnnxLeNet worker {index}" }.UnsafeStart();
     }
 
     private static void Loop(int index)
