@@ -67,6 +67,17 @@ public sealed unsafe partial class EndOfMemoryTests
             Span<float> logits = new(a.Last(3 * n), 3 * n), gradient = new(b.Last(3 * n), 3 * n), losses = new(c.Last(n), n),
                 largest = new(d.Last(n), n);
             SoftmaxCrossEntropy.ForwardBackward(n, 3, logits, new int[n], ClassLoss.DefaultIgnoreIndex, 1, losses, largest, gradient);
+            ChannelSoftmax.Forward(false, 3, logits, gradient);
+            ChannelSoftmax.Backward(true, 3, logits, gradient, new(c.Last(3 * n), 3 * n));
+            Normalization.Moments(x);
+            Normalization.GradientSums(x, y, z, 0.1, 2);
+            SampleNormalization.AddGradientSums(x, y, z, z, 0.3f, losses, largest);
+            Elementwise.TimesPower(x, y, 0.5, z);
+            var windows = new RegularWindows(g, true, input, output);
+            Pooling.AverageForward(windows, n, images, maxima);
+            Pooling.AverageBackward(windows, n, maxima, images);
+            AdaptivePooling.MaxForward(new AdaptiveWindows(output, input), n, images, maxima, argmax);
+            AdaptivePooling.MaxBackward(new AdaptiveWindows(output, input), n, maxima, argmax, images);
         }
     }
 

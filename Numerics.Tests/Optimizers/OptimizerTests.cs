@@ -21,6 +21,9 @@ public sealed class OptimizerTests
 
     public static IEnumerable<string> Names => All.Select(one => one.Name);
 
+    /// <summary>One of them.</summary>
+    internal static Optimizer Make(string name, IEnumerable<ParameterGroup> groups) => All.Single(one => one.Name == name).Make(groups);
+
     public static IEnumerable<object[]> NamesAndWidths =>
         from name in Names from bits in Implementations.Widths select new object[] { name, bits };
 
@@ -192,8 +195,7 @@ public sealed class OptimizerTests
         public Run(string name)
         {
             Parameters = [.. Lengths.Select((length, i) => new Parameter(new Tensor(new Shape(length), Values.Uniform(i, length))))];
-            Optimizer = All.Single(one => one.Name == name).Make([new ParameterGroup(Parameters[..2]),
-                new ParameterGroup(Parameters[2..], lr: 0.002)]);
+            Optimizer = Make(name, [new ParameterGroup(Parameters[..2]), new ParameterGroup(Parameters[2..], lr: 0.002)]);
             Schedule = new CosineAnnealingLR(Optimizer, 30, 1e-4);
         }
 

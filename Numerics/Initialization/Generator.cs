@@ -2,7 +2,7 @@ namespace OnnxLeNet.Numerics;
 
 /// <summary>
 /// A seeded stream of random numbers: SplitMix64 (Steele, Lea, Flood 2014). Its whole state is one number, so that a checkpoint holds it,
-/// and its bits are the same on every machine and runtime; normal numbers go through the platform's logarithm and cosine.
+/// and its numbers have the same bits on every machine and runtime.
 /// </summary>
 public sealed class Generator
 {
@@ -51,7 +51,7 @@ public sealed class Generator
 
     /// <summary>Normal with mean 0 and standard deviation 1 (Box and Muller 1958).</summary>
     public double NextNormal() =>
-        Math.Sqrt(-2 * Math.Log(1 - NextDouble())) * Math.Cos(2 * Math.PI * NextDouble());
+        Math.Sqrt(-2 * DoubleMath.Log(1 - NextDouble())) * DoubleMath.Cos(2 * Math.PI * NextDouble());
 
     /// <summary>Puts the elements in a random order, every order equally likely (Fisher and Yates).</summary>
     public void Shuffle(Span<int> elements)

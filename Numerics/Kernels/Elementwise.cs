@@ -31,7 +31,7 @@ internal static unsafe class Elementwise
     public static float Sum(ReadOnlySpan<float> x)
     {
         float sum = 0;
-        fixed (float* px = x) VectorKernel.Run(new SumKernel { X = px, Result = &sum, Count = x.Length });
+        fixed (float* px = x) VectorKernel.RunInLanes(new SumKernel { X = px, Result = &sum, Count = x.Length });
         return sum;
     }
 
@@ -51,13 +51,6 @@ internal static unsafe class Elementwise
             Count = dx.Length });
     }
 
-    /// <summary>y ← 1/(1 + e⁻ˣ).</summary>
-    public static void SigmoidForward(ReadOnlySpan<float> x, Span<float> y)
-    {
-        RequireSameLength(x.Length, y.Length);
-        fixed (float* px = x, py = y) VectorKernel.Run(new SigmoidKernel { X = px, Y = py, Count = y.Length });
-    }
-
     /// <summary>y ← a·b.</summary>
     public static void Multiply(ReadOnlySpan<float> a, ReadOnlySpan<float> b, Span<float> y)
     {
@@ -65,6 +58,12 @@ internal static unsafe class Elementwise
         RequireSameLength(b.Length, y.Length);
         fixed (float* pa = a, pb = b, py = y) VectorKernel.Run(new MultiplyKernel { A = pa, B = pb, Y = py, Count = y.Length });
     }
+
+    /// <summary>y ← factor·x.</summary>
+    public static void Scale(float factor, ReadOnlySpan<float> x, Span<float> y) => Pointwise.Forward(new Factor(factor), x, y);
+
+    /// <summary>y ← y + offset.</summary>
+    public static void Shift(float offset, Span<float> y) => Pointwise.Forward(new Offset(offset), y, y);
 
     /// <summary>y ← y + factor·a·b.</summary>
     public static void AddProduct(float factor, ReadOnlySpan<float> a, ReadOnlySpan<float> b, Span<float> y)
@@ -115,6 +114,24 @@ internal static unsafe class Elementwise
         if (a != b) throw new ArgumentException($"arrays of {a} and {b} elements: they must be equally long");
     }
 
+    private readonly struct Factor(float factor) : IPointwise
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public V Forward<S, V>(V x) where S : struct, ISimd<V, float> where V : struct => S.Multiply(S.Create(factor), x);
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public V Backward<S, V>(V at, V dy) where S : struct, ISimd<V, float> where V : struct => S.Multiply(S.Create(factor), dy);
+    }
+
+    private readonly struct Offset(float offset) : IPointwise
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public V Forward<S, V>(V x) where S : struct, ISimd<V, float> where V : struct => S.Add(S.Create(offset), x);
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public V Backward<S, V>(V at, V dy) where S : struct, ISimd<V, float> where V : struct => dy;
+    }
+
     private struct AddKernel : IVectorKernel
     {
         public float* A, B, Y;
@@ -155,7 +172,7 @@ internal static unsafe class Elementwise
         public readonly void Run<S, V>() where S : struct, ISimd<V, float> where V : struct
         {
             V s0 = default, s1 = default, s2 = default, s3 = default; // four chains hide the latency of an addition
-            int i = 0;
+            int i = 0, whole = Count - Count % S.Count;
             for (; i <= Count - 4 * S.Count; i += 4 * S.Count)
             {
                 s0 = S.Add(s0, S.Load(X + i));
@@ -163,9 +180,11 @@ internal static unsafe class Elementwise
                 s2 = S.Add(s2, S.Load(X + i + 2 * S.Count));
                 s3 = S.Add(s3, S.Load(X + i + 3 * S.Count));
             }
-            float sum = S.Sum(S.Add(S.Add(s0, s1), S.Add(s2, s3)));
-            for (; i < Count; i++) sum += X[i];
-            *Result = sum;
+            for (; i < whole; i += S.Count) s0 = S.Add(s0, S.Load(X + i));
+            V sum = S.Add(S.Add(s0, s1), S.Add(s2, s3));
+            if (whole == 0) sum = Few.Load<S, V>(X, Count);
+            else if (whole < Count) sum = S.Add(sum, Ending.Load<S, V>(X + whole, Count - whole));
+            *Result = S.Sum(sum);
         }
     }
 
@@ -195,22 +214,6 @@ internal static unsafe class Elementwise
             for (; i <= Count - S.Count; i += S.Count)
                 S.Store(Dx + i, S.And(S.GreaterThan(S.Load(Y + i), default), S.Load(Dy + i)));
             for (; i < Count; i++) Dx[i] = Y[i] > 0 ? Dy[i] : 0;
-        }
-    }
-
-    private struct SigmoidKernel : IVectorKernel
-    {
-        public float* X, Y;
-        public int Count;
-
-        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        public readonly void Run<S, V>() where S : struct, ISimd<V, float> where V : struct
-        {
-            V one = S.Create(1f);
-            int i = 0;
-            for (; i <= Count - S.Count; i += S.Count)
-                S.Store(Y + i, S.Divide(one, S.Add(one, S.Exp(S.Subtract(default, S.Load(X + i))))));
-            for (; i < Count; i++) Y[i] = 1 / (1 + MathF.Exp(-X[i]));
         }
     }
 
@@ -256,9 +259,17 @@ internal static unsafe class Elementwise
         {
             V power = S.Create(Power);
             int i = 0;
-            for (; i <= Count - S.Count; i += S.Count)
-                S.Store(Y + i, S.Multiply(S.Load(X + i), S.Exp(S.Multiply(power, S.Log(S.Load(D + i))))));
-            for (; i < Count; i++) Y[i] = X[i] * MathF.Exp(Power * MathF.Log(D[i]));
+            for (; i <= Count - S.Count; i += S.Count) Step<S, V, Whole>(i, power);
+            if (i == Count) return;
+            if (i > 0) Step<S, V, Ending>(i, power);
+            else Step<S, V, Few>(i, power);
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private readonly void Step<S, V, P>(int i, V power) where S : struct, ISimd<V, float> where V : struct where P : IPart
+        {
+            V d = VectorMath.Log<S, V>(P.Load<S, V>(D + i, Count - i));
+            P.Store<S, V>(Y + i, S.Multiply(P.Load<S, V>(X + i, Count - i), VectorMath.Exp<S, V>(S.Multiply(power, d))), Count - i);
         }
     }
 

@@ -45,28 +45,6 @@ internal static unsafe class MaxPooling
                 Dx = pdx, Dy = pdy, Argmax = pa });
     }
 
-    /// <summary>Where x is larger than the best so far, it becomes the best, and its number the winner; a NaN does so always.</summary>
-    public static void Challenge(ReadOnlySpan<float> x, float number, Span<float> best, Span<float> winner)
-    {
-        Check(best.Length, x.Length, winner.Length);
-        fixed (float* px = x, pb = best, pw = winner)
-            VectorKernel.Run(new ChallengeKernel { X = px, Best = pb, Winner = pw, Number = number, Count = best.Length });
-    }
-
-    /// <summary>dx ← dx + dy where the winner is that number.</summary>
-    public static void AddWon(ReadOnlySpan<float> dy, ReadOnlySpan<float> winner, float number, Span<float> dx)
-    {
-        Check(dx.Length, dy.Length, winner.Length);
-        fixed (float* pdy = dy, pw = winner, pdx = dx)
-            VectorKernel.Run(new AddWonKernel { Dy = pdy, Winner = pw, Dx = pdx, Number = number, Count = dx.Length });
-    }
-
-    private static void Check(int length, int other, int winner)
-    {
-        if (other != length || winner != length)
-            throw new ArgumentException($"arrays of {length}, {other} and {winner} elements: they must be equally long");
-    }
-
     private static void Check(int samples, Shape input, (int H, int W) output, int x, int y, int argmax)
     {
         long expected = (long)samples * input[0] * output.H * output.W;
@@ -246,46 +224,6 @@ internal static unsafe class MaxPooling
                             for (; n < Samples; n++)
                                 if (argmax[n] == tap) dx[n] += dy[n];
                         }
-        }
-    }
-
-    private struct ChallengeKernel : IVectorKernel
-    {
-        public float* X, Best, Winner;
-        public float Number;
-        public int Count;
-
-        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        public readonly void Run<S, V>() where S : struct, ISimd<V, float> where V : struct
-        {
-            V number = S.Create(Number);
-            int i = 0;
-            for (; i <= Count - S.Count; i += S.Count)
-            {
-                V value = S.Load(X + i), best = S.Load(Best + i), wins = S.Or(S.GreaterThan(value, best), S.IsNaN(value));
-                S.Store(Best + i, S.Select(wins, value, best));
-                S.Store(Winner + i, S.Select(wins, number, S.Load(Winner + i)));
-            }
-            for (; i < Count; i++)
-                if (X[i] > Best[i] || float.IsNaN(X[i])) (Best[i], Winner[i]) = (X[i], Number);
-        }
-    }
-
-    private struct AddWonKernel : IVectorKernel
-    {
-        public float* Dy, Winner, Dx;
-        public float Number;
-        public int Count;
-
-        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        public readonly void Run<S, V>() where S : struct, ISimd<V, float> where V : struct
-        {
-            V number = S.Create(Number);
-            int i = 0;
-            for (; i <= Count - S.Count; i += S.Count)
-                S.Store(Dx + i, S.Add(S.Load(Dx + i), S.And(S.AreEqual(S.Load(Winner + i), number), S.Load(Dy + i))));
-            for (; i < Count; i++)
-                if (Winner[i] == Number) Dx[i] += Dy[i];
         }
     }
 }

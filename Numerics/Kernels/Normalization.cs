@@ -23,7 +23,7 @@ internal static unsafe class Normalization
                 int count = Math.Min(Run, x.Length - start);
                 // About a mean of float sums: what that lacks is in the sum of the differences.
                 float about = Elementwise.Sum(x.Slice(start, count)) / count;
-                VectorKernel.Run(new MomentsKernel { X = px + start, Count = count, About = about, Result = result });
+                VectorKernel.RunInLanes(new MomentsKernel { X = px + start, Count = count, About = about, Result = result });
                 double own = about + (double)result[0] / count, ownSquares = result[1] - (double)result[0] * result[0] / count;
                 // Chan, Golub and LeVeque 1983.
                 double difference = own - mean, all = start + count;
@@ -44,7 +44,7 @@ internal static unsafe class Normalization
         {
             for (int start = 0; start < x.Length; start += Run)
             {
-                VectorKernel.Run(new GradientSumsKernel
+                VectorKernel.RunInLanes(new GradientSumsKernel
                 {
                     X = px + start, Dy = pdy + start, Y = py is null ? null : py + start, Mean = (float)mean,
                         Count = Math.Min(Run, x.Length - start), Result = result,
@@ -88,19 +88,30 @@ internal static unsafe class Normalization
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public readonly void Run<S, V>() where S : struct, ISimd<V, float> where V : struct
         {
-            V sum = default, squares = default, about = S.Create(About);
+            V sum = default, squares = default;
+            if (Count < S.Count) (sum, squares) = OfFew<S, V>();
+            V about = S.Create(About), x;
             int i = 0;
             for (; i <= Count - S.Count; i += S.Count)
             {
-                V x = S.Subtract(S.Load(X + i), about);
+                x = S.Subtract(S.Load(X + i), about);
+                (sum, squares) = (S.Add(sum, x), S.MultiplyAdd(x, x, squares));
+            }
+            if (i > 0 && i < Count)
+            {
+                x = S.And(Ending.Mask<S, V>(Count - i), S.Subtract(Ending.Load<S, V>(X + i, Count - i), about));
                 (sum, squares) = (S.Add(sum, x), S.MultiplyAdd(x, x, squares));
             }
             (Result[0], Result[1]) = (S.Sum(sum), S.Sum(squares));
-            for (; i < Count; i++)
-            {
-                float x = X[i] - About;
-                (Result[0], Result[1]) = (Result[0] + x, Result[1] + x * x);
-            }
+        }
+
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        private readonly (V Sum, V Squares) OfFew<S, V>() where S : struct, ISimd<V, float> where V : struct
+        {
+            V x = default;
+            float* elements = (float*)Unsafe.AsPointer(ref x);
+            for (int i = 0; i < Count; i++) elements[i] = X[i] - About;
+            return (x, S.Multiply(x, x));
         }
     }
 
@@ -113,22 +124,31 @@ internal static unsafe class Normalization
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public readonly void Run<S, V>() where S : struct, ISimd<V, float> where V : struct
         {
-            V sum = default, along = default, mean = S.Create(Mean);
+            V sum = default, along = default;
+            if (Count < S.Count) (sum, along) = OfFew<S, V>();
+            V mean = S.Create(Mean);
             int i = 0;
-            for (; i <= Count - S.Count; i += S.Count)
-            {
-                V dy = S.Load(Dy + i);
-                if (Y is not null) dy = S.And(S.GreaterThan(S.Load(Y + i), default), dy);
-                sum = S.Add(sum, dy);
-                along = S.MultiplyAdd(dy, S.Subtract(S.Load(X + i), mean), along);
-            }
+            for (; i <= Count - S.Count; i += S.Count) Add<S, V, Whole>(i, mean, ref sum, ref along);
+            if (i > 0 && i < Count) Add<S, V, Ending>(i, mean, ref sum, ref along);
             (Result[0], Result[1]) = (S.Sum(sum), S.Sum(along));
-            for (; i < Count; i++)
-            {
-                float dy = Y is null || Y[i] > 0 ? Dy[i] : 0;
-                Result[0] += dy;
-                Result[1] += dy * (X[i] - Mean);
-            }
+        }
+
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        private readonly (V Sum, V Along) OfFew<S, V>() where S : struct, ISimd<V, float> where V : struct
+        {
+            V sum = default, along = default;
+            Add<S, V, Few>(0, S.Create(Mean), ref sum, ref along);
+            return (sum, along);
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private readonly void Add<S, V, P>(int i, V mean, ref V sum, ref V along) where S : struct, ISimd<V, float> where V : struct
+            where P : IPart
+        {
+            V dy = P.Load<S, V>(Dy + i, Count - i);
+            if (Y is not null) dy = S.And(S.GreaterThan(P.Load<S, V>(Y + i, Count - i), default), dy);
+            sum = S.Add(sum, dy);
+            along = S.MultiplyAdd(dy, S.Subtract(P.Load<S, V>(X + i, Count - i), mean), along);
         }
     }
 

@@ -41,44 +41,6 @@ internal static unsafe class Pointwise
     public static V Clamp<S, V>(V x, V low, V high) where S : struct, ISimd<V, float> where V : struct =>
         S.Select(S.GreaterThan(x, high), high, S.Select(S.GreaterThan(low, x), low, x));
 
-    /// <summary>1/(1 + e⁻ˣ).</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static V Sigmoid<S, V>(V x) where S : struct, ISimd<V, float> where V : struct
-    {
-        V one = S.Create(1f);
-        return S.Divide(one, S.Add(one, S.Exp(S.Subtract(default, x))));
-    }
-
-    /// <summary>eˣ − 1. Near 0, where the subtraction would leave few digits, by the power series, whose next term is below 1e-9 of
-    /// it.</summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static V ExpMinus1<S, V>(V x) where S : struct, ISimd<V, float> where V : struct
-    {
-        V one = S.Create(1f), half = S.Create(0.5f);
-        V series = S.Create(1f / 362880);
-        series = S.MultiplyAdd(series, x, S.Create(1f / 40320));
-        series = S.MultiplyAdd(series, x, S.Create(1f / 5040));
-        series = S.MultiplyAdd(series, x, S.Create(1f / 720));
-        series = S.MultiplyAdd(series, x, S.Create(1f / 120));
-        series = S.MultiplyAdd(series, x, S.Create(1f / 24));
-        series = S.MultiplyAdd(series, x, S.Create(1f / 6));
-        series = S.MultiplyAdd(series, x, half);
-        series = S.Multiply(x, S.MultiplyAdd(series, x, one));
-        V near = S.GreaterThan(half, S.Max(x, S.Subtract(default, x)));
-        return S.Select(near, series, S.Subtract(S.Exp(x), one));
-    }
-
-    /// <summary>
-    /// log(1 + x) for x ≥ 0. The sum u = 1 + x is rounded; log(u)·x/(u − 1) takes that back, since log(u)/(u − 1) hardly changes over the
-    /// distance (Kahan).
-    /// </summary>
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static V Log1Plus<S, V>(V x) where S : struct, ISimd<V, float> where V : struct
-    {
-        V one = S.Create(1f), u = S.Add(one, x);
-        return S.Select(S.AreEqual(u, one), x, S.Multiply(S.Log(u), S.Divide(x, S.Subtract(u, one))));
-    }
-
     private struct ForwardKernel<F> : IVectorKernel where F : struct, IPointwise
     {
         public F Function;
@@ -91,12 +53,13 @@ internal static unsafe class Pointwise
             int i = 0;
             for (; i <= Count - S.Count; i += S.Count) S.Store(Y + i, Function.Forward<S, V>(S.Load(X + i)));
             if (i == Count) return;
-            float* rest = stackalloc float[S.Count];
-            var elements = new Span<float>(rest, Count - i);
-            new Span<float>(X + i, Count - i).CopyTo(elements);
-            S.Store(rest, Function.Forward<S, V>(S.Load(rest)));
-            elements.CopyTo(new Span<float>(Y + i, Count - i));
+            if (i > 0) Last<S, V, Ending>(i, Count - i);
+            else Last<S, V, Few>(i, Count - i);
         }
+
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        private readonly void Last<S, V, P>(int i, int count) where S : struct, ISimd<V, float> where V : struct where P : IPart =>
+            P.Store<S, V>(Y + i, Function.Forward<S, V>(P.Load<S, V>(X + i, count)), count);
     }
 
     private struct BackwardKernel<F> : IVectorKernel where F : struct, IPointwise
@@ -111,12 +74,12 @@ internal static unsafe class Pointwise
             int i = 0;
             for (; i <= Count - S.Count; i += S.Count) S.Store(Dx + i, Function.Backward<S, V>(S.Load(At + i), S.Load(Dy + i)));
             if (i == Count) return;
-            float* at = stackalloc float[S.Count], rest = stackalloc float[S.Count];
-            var elements = new Span<float>(rest, Count - i);
-            new Span<float>(At + i, Count - i).CopyTo(new Span<float>(at, Count - i));
-            new Span<float>(Dy + i, Count - i).CopyTo(elements);
-            S.Store(rest, Function.Backward<S, V>(S.Load(at), S.Load(rest)));
-            elements.CopyTo(new Span<float>(Dx + i, Count - i));
+            if (i > 0) Last<S, V, Ending>(i, Count - i);
+            else Last<S, V, Few>(i, Count - i);
         }
+
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        private readonly void Last<S, V, P>(int i, int count) where S : struct, ISimd<V, float> where V : struct where P : IPart =>
+            P.Store<S, V>(Dx + i, Function.Backward<S, V>(P.Load<S, V>(At + i, count), P.Load<S, V>(Dy + i, count)), count);
     }
 }

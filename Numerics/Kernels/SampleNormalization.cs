@@ -32,7 +32,7 @@ internal static unsafe class SampleNormalization
     {
         float* result = stackalloc float[2];
         fixed (float* px = x, pdy = dy, pm = mean, ps = scale, pds = dySum, phs = hatSum)
-            VectorKernel.Run(new GradientSumsKernel
+            VectorKernel.RunInLanes(new GradientSumsKernel
             {
                 X = px, Dy = pdy, Mean = pm, Scale = ps, DySum = pds, HatSum = phs, Weight = weight, Count = x.Length, Result = result,
             });
@@ -101,23 +101,33 @@ internal static unsafe class SampleNormalization
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public readonly void Run<S, V>() where S : struct, ISimd<V, float> where V : struct
         {
-            V weight = S.Create(Weight), sum = default, sumHat = default;
+            V sum = default, sumHat = default;
+            if (Count < S.Count) (sum, sumHat) = OfFew<S, V>();
+            V weight = S.Create(Weight);
             int i = 0;
-            for (; i <= Count - S.Count; i += S.Count)
-            {
-                V dy = S.Load(Dy + i), hat = S.Multiply(S.Subtract(S.Load(X + i), S.Load(Mean + i)), S.Load(Scale + i));
-                (sum, sumHat) = (S.Add(sum, dy), S.MultiplyAdd(dy, hat, sumHat));
-                V weighted = S.Multiply(weight, dy);
-                S.Store(DySum + i, S.Add(S.Load(DySum + i), weighted));
-                S.Store(HatSum + i, S.MultiplyAdd(weighted, hat, S.Load(HatSum + i)));
-            }
+            for (; i <= Count - S.Count; i += S.Count) Add<S, V, Whole>(i, weight, ref sum, ref sumHat);
+            if (i > 0 && i < Count) Add<S, V, Ending>(i, weight, ref sum, ref sumHat);
             (Result[0], Result[1]) = (S.Sum(sum), S.Sum(sumHat));
-            for (; i < Count; i++)
-            {
-                float hat = (X[i] - Mean[i]) * Scale[i], weighted = Weight * Dy[i];
-                (Result[0], Result[1]) = (Result[0] + Dy[i], MathF.FusedMultiplyAdd(Dy[i], hat, Result[1]));
-                (DySum[i], HatSum[i]) = (DySum[i] + weighted, MathF.FusedMultiplyAdd(weighted, hat, HatSum[i]));
-            }
+        }
+
+        [MethodImpl(MethodImplOptions.NoInlining)]
+        private readonly (V Sum, V SumHat) OfFew<S, V>() where S : struct, ISimd<V, float> where V : struct
+        {
+            V sum = default, sumHat = default;
+            Add<S, V, Few>(0, S.Create(Weight), ref sum, ref sumHat);
+            return (sum, sumHat);
+        }
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private readonly void Add<S, V, P>(int i, V weight, ref V sum, ref V sumHat) where S : struct, ISimd<V, float> where V : struct
+            where P : IPart
+        {
+            int count = Count - i;
+            V dy = P.Load<S, V>(Dy + i, count), centred = S.Subtract(P.Load<S, V>(X + i, count), P.Load<S, V>(Mean + i, count));
+            V hat = S.Multiply(centred, P.Load<S, V>(Scale + i, count)), weighted = S.Multiply(weight, dy);
+            (sum, sumHat) = (S.Add(sum, dy), S.MultiplyAdd(dy, hat, sumHat));
+            P.Store<S, V>(DySum + i, S.Add(P.Load<S, V>(DySum + i, count), weighted), count);
+            P.Store<S, V>(HatSum + i, S.MultiplyAdd(weighted, hat, P.Load<S, V>(HatSum + i, count)), count);
         }
     }
 

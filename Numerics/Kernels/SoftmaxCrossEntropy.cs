@@ -54,44 +54,30 @@ internal static unsafe class SoftmaxCrossEntropy
         public readonly void Run<S, V>() where S : struct, ISimd<V, float> where V : struct
         {
             int n = 0;
-            for (; n <= Samples - S.Count; n += S.Count) Strip<S, V>(X + n, Samples, Losses + n, Maxima + n, Dx + n, Samples);
+            for (; n <= Samples - S.Count; n += S.Count) Strip<S, V, Whole>(n);
             if (n == Samples) return;
-
-            // The last samples, fewer than a vector: the same arithmetic on copies as wide as one.
-            int rest = Samples - n;
-            float[] rented = System.Buffers.ArrayPool<float>.Shared.Rent(2 * (Classes + 1) * S.Count);
-            fixed (float* copy = rented)
-            {
-                float* copyDx = copy + Classes * S.Count, copyLosses = copyDx + Classes * S.Count, copyMaxima = copyLosses + S.Count;
-                for (int j = 0; j < Classes; j++)
-                    for (int lane = 0; lane < S.Count; lane++) copy[j * S.Count + lane] = lane < rest ? X[(nint)j * Samples + n + lane] : 0;
-                Strip<S, V>(copy, S.Count, copyLosses, copyMaxima, copyDx, S.Count);
-                for (int lane = 0; lane < rest; lane++)
-                {
-                    (Losses[n + lane], Maxima[n + lane]) = (copyLosses[lane], copyMaxima[lane]);
-                    for (int j = 0; j < Classes; j++) Dx[(nint)j * Samples + n + lane] = copyDx[j * S.Count + lane];
-                }
-            }
-            System.Buffers.ArrayPool<float>.Shared.Return(rented);
+            if (n > 0) Strip<S, V, Ending>(n);
+            else Strip<S, V, Few>(n);
         }
 
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        private readonly void Strip<S, V>(float* x, nint step, float* losses, float* maxima, float* dx, nint stepDx) where S
-            : struct, ISimd<V, float> where V : struct
+        private readonly void Strip<S, V, P>(int n) where S : struct, ISimd<V, float> where V : struct where P : IPart
         {
-            V max = S.Load(x);
-            for (int j = 1; j < Classes; j++) max = S.Max(max, S.Load(x + j * step));
-            V sum = default;
-            for (int j = 0; j < Classes; j++)
+            float* x = X + n, dx = Dx + n;
+            int count = Samples - n;
+            nint step = Samples, end = step * Classes;
+            V max = P.Load<S, V>(x, count), sum = default;
+            for (nint j = step; j < end; j += step) max = S.Max(max, P.Load<S, V>(x + j, count));
+            for (nint j = 0; j < end; j += step)
             {
-                V e = S.Exp(S.Subtract(S.Load(x + j * step), max));
-                sum = S.Add(sum, e);
-                S.Store(dx + j * stepDx, e);
+                V power = VectorMath.Exp<S, V>(S.Subtract(P.Load<S, V>(x + j, count), max));
+                sum = S.Add(sum, power);
+                P.Store<S, V>(dx + j, power, count);
             }
-            S.Store(maxima, max);
-            S.Store(losses, S.Log(sum));
+            P.Store<S, V>(Maxima + n, max, count);
+            P.Store<S, V>(Losses + n, VectorMath.Log<S, V>(sum), count);
             V factor = S.Divide(S.Create(Scale), sum);
-            for (int j = 0; j < Classes; j++) S.Store(dx + j * stepDx, S.Multiply(S.Load(dx + j * stepDx), factor));
+            for (nint j = 0; j < end; j += step) P.Store<S, V>(dx + j, S.Multiply(P.Load<S, V>(dx + j, count), factor), count);
         }
     }
 }

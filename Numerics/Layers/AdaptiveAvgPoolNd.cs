@@ -33,32 +33,7 @@ public abstract class AdaptiveAvgPoolNd : Layer
     public sealed override void Forward(Batch x, Batch y, Context context)
     {
         var image = context.State<State>().Images.Of(x.Sample);
-        if (x.Count == 1)
-        {
-            ForwardSingle(image, x.Values, y.Values);
-            return;
-        }
-        y.Values.AsSpan().Clear();
-        for (int f = 0, n = x.Count; f < y.Sample.Count; f++)
-        {
-            var window = AdaptivePooling.Window(f, Output, image);
-            for (int h = window.Top; h < window.Bottom; h++)
-                for (int w = window.Left; w < window.Right; w++)
-                    Elementwise.AddScaled(window.Share, x.Values.AsSpan(window.Place(h, w) * n, n), y.Values.AsSpan(f * n, n));
-        }
-    }
-
-    /// <summary>The same sums of one sample.</summary>
-    private void ForwardSingle(Shape image, ReadOnlySpan<float> x, Span<float> y)
-    {
-        for (int f = 0; f < y.Length; f++)
-        {
-            var window = AdaptivePooling.Window(f, Output, image);
-            float sum = 0, share = window.Share;
-            for (int h = window.Top; h < window.Bottom; h++)
-                foreach (float value in x[window.Place(h, window.Left)..window.Place(h, window.Right)]) sum += share * value;
-            y[f] = sum;
-        }
+        Pooling.AverageForward(new AdaptiveWindows(Output, image), x.Count, x.Values, y.Values);
     }
 
     /// <inheritdoc/>
@@ -67,13 +42,7 @@ public abstract class AdaptiveAvgPoolNd : Layer
         if (dx is null) return;
         var image = context.State<State>().Images.Of(x.Sample);
         dx.Values.AsSpan().Clear();
-        for (int f = 0, n = x.Count; f < y.Sample.Count; f++)
-        {
-            var window = AdaptivePooling.Window(f, Output, image);
-            for (int h = window.Top; h < window.Bottom; h++)
-                for (int w = window.Left; w < window.Right; w++)
-                    Elementwise.AddScaled(window.Share, dy.Values.AsSpan(f * n, n), dx.Values.AsSpan(window.Place(h, w) * n, n));
-        }
+        Pooling.AverageBackward(new AdaptiveWindows(Output, image), x.Count, dy.Values, dx.Values);
     }
 
     /// <inheritdoc/>

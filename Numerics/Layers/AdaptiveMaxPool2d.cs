@@ -32,17 +32,7 @@ public sealed class AdaptiveMaxPool2d : Layer
     public override void Forward(Batch x, Batch y, Context context)
     {
         float[] argmax = Scratch.Reuse(ref context.State<State>().Argmax, y.Values.Length);
-        for (int f = 0, n = x.Count; f < y.Sample.Count; f++)
-        {
-            var window = AdaptivePooling.Window(f, OutputSize, x.Sample);
-            Span<float> best = y.Values.AsSpan(f * n, n), winner = argmax.AsSpan(f * n, n);
-            x.Values.AsSpan(window.Place(window.Top, window.Left) * n, n).CopyTo(best);
-            winner.Clear();
-            int number = 0;
-            for (int h = window.Top; h < window.Bottom; h++)
-                for (int w = window.Left; w < window.Right; w++)
-                    MaxPooling.Challenge(x.Values.AsSpan(window.Place(h, w) * n, n), number++, best, winner);
-        }
+        AdaptivePooling.MaxForward(new AdaptiveWindows(OutputSize, x.Sample), x.Count, x.Values, y.Values, argmax);
     }
 
     /// <inheritdoc/>
@@ -51,15 +41,7 @@ public sealed class AdaptiveMaxPool2d : Layer
         if (dx is null) return;
         float[] argmax = context.State<State>().Argmax!;
         dx.Values.AsSpan().Clear();
-        for (int f = 0, n = x.Count; f < y.Sample.Count; f++)
-        {
-            var window = AdaptivePooling.Window(f, OutputSize, x.Sample);
-            int number = 0;
-            for (int h = window.Top; h < window.Bottom; h++)
-                for (int w = window.Left; w < window.Right; w++)
-                    MaxPooling.AddWon(dy.Values.AsSpan(f * n, n), argmax.AsSpan(f * n, n), number++,
-                        dx.Values.AsSpan(window.Place(h, w) * n, n));
-        }
+        AdaptivePooling.MaxBackward(new AdaptiveWindows(OutputSize, x.Sample), x.Count, dy.Values, argmax, dx.Values);
     }
 
     /// <inheritdoc/>

@@ -34,8 +34,7 @@ public abstract class AvgPoolNd : Layer
     public sealed override void Forward(Batch x, Batch y, Context context)
     {
         var image = context.State<State>().Images.Of(x.Sample);
-        y.Values.AsSpan().Clear();
-        Pooling.AverageForward(Geometry, CountIncludePad, x.Count, image, Images.Places(y.Sample), x.Values, y.Values);
+        Pooling.AverageForward(Windows(image, y.Sample), x.Count, x.Values, y.Values);
     }
 
     /// <inheritdoc/>
@@ -44,8 +43,10 @@ public abstract class AvgPoolNd : Layer
         if (dx is null) return;
         var image = context.State<State>().Images.Of(x.Sample);
         dx.Values.AsSpan().Clear();
-        Pooling.AverageBackward(Geometry, CountIncludePad, x.Count, image, Images.Places(dy.Sample), dy.Values, dx.Values);
+        Pooling.AverageBackward(Windows(image, dy.Sample), x.Count, dy.Values, dx.Values);
     }
+
+    private RegularWindows Windows(Shape image, Shape output) => new(Geometry, CountIncludePad, image, Images.Places(output));
 
     /// <inheritdoc/>
     protected override string Describe()

@@ -144,17 +144,11 @@ public sealed class Mul : Broadcasting
     /// <inheritdoc/>
     protected internal override BackwardReads BackwardReads => BackwardReads.Input;
 
-    private protected override void Apply(ReadOnlySpan<float> a, ReadOnlySpan<float> b, Span<float> y)
-    {
-        for (int i = 0; i < y.Length; i++) y[i] = a[i] * b[i];
-    }
+    private protected override void Apply(ReadOnlySpan<float> a, ReadOnlySpan<float> b, Span<float> y) => Elementwise.Multiply(a, b, y);
 
     private protected override void ApplyBackward(int input, ReadOnlySpan<float> a, ReadOnlySpan<float> b, ReadOnlySpan<float> y,
-        ReadOnlySpan<float> dy, Span<float> d)
-    {
-        var other = input == 0 ? b : a;
-        for (int i = 0; i < d.Length; i++) d[i] = dy[i] * other[i];
-    }
+        ReadOnlySpan<float> dy, Span<float> d) =>
+        Elementwise.Multiply(dy, input == 0 ? b : a, d);
 }
 
 /// <summary>a/b; da = dy/b, db = −dy·a/b².</summary>

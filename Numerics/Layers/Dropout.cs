@@ -47,14 +47,13 @@ public sealed class Dropout : Layer
         float[] mask = Scratch.Reuse(ref context.State<State>().Mask, x.Values.Length);
         float scale = P < 1 ? (float)(1 / (1 - P)) : 0;
         for (int i = 0; i < mask.Length; i++) mask[i] = context.Random.NextDouble() < P ? 0 : scale;
-        for (int i = 0; i < mask.Length; i++) y.Values[i] = x.Values[i] * mask[i];
+        Elementwise.Multiply(x.Values, mask, y.Values);
     }
 
     /// <inheritdoc/>
     public override void Backward(Batch x, Batch y, Batch dy, Batch? dx, Context context)
     {
-        float[] mask = context.State<State>().Mask!;
-        for (int i = 0; i < dx?.Values.Length; i++) dx.Values[i] = dy.Values[i] * mask[i];
+        if (dx is not null) Elementwise.Multiply(dy.Values, context.State<State>().Mask, dx.Values);
     }
 
     /// <inheritdoc/>

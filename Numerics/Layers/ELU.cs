@@ -42,12 +42,12 @@ public sealed class ELU : Activation
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public V Forward<S, V>(V x) where S : struct, ISimd<V, float> where V : struct
         {
-            V negative = S.Multiply(S.Create(below), Pointwise.ExpMinus1<S, V>(x));
+            V negative = S.Multiply(S.Create(below), VectorMath.ExpMinus1<S, V>(x));
             return S.Select(S.GreaterThan(x, default), S.Multiply(S.Create(above), x), negative);
         }
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public V Backward<S, V>(V x, V dy) where S : struct, ISimd<V, float> where V : struct =>
-            S.Multiply(dy, S.Select(S.GreaterThan(x, default), S.Create(above), S.Multiply(S.Create(below), S.Exp(x))));
+            S.Multiply(dy, S.Select(S.GreaterThan(x, default), S.Create(above), S.Multiply(S.Create(below), VectorMath.Exp<S, V>(x))));
     }
 }

@@ -1,5 +1,4 @@
-using MathNet.Numerics;
-using MathNet.Numerics.Distributions;
+using System.Runtime.CompilerServices;
 
 namespace OnnxLeNet.Numerics;
 
@@ -12,16 +11,11 @@ public sealed class GELU : Activation
     protected internal override BackwardReads BackwardReads => BackwardReads.Input;
 
     /// <inheritdoc/>
-    protected override void Apply(ReadOnlySpan<float> x, Span<float> y)
-    {
-        for (int i = 0; i < y.Length; i++) y[i] = (float)(x[i] * Phi(x[i]));
-    }
+    protected override void Apply(ReadOnlySpan<float> x, Span<float> y) => Pointwise.Forward(default(Function), x, y);
 
     /// <inheritdoc/>
-    protected override void ApplyBackward(ReadOnlySpan<float> x, ReadOnlySpan<float> y, ReadOnlySpan<float> dy, Span<float> dx)
-    {
-        for (int i = 0; i < dx.Length; i++) dx[i] = (float)(dy[i] * (Phi(x[i]) + x[i] * Normal.PDF(0, 1, x[i])));
-    }
+    protected override void ApplyBackward(ReadOnlySpan<float> x, ReadOnlySpan<float> y, ReadOnlySpan<float> dy, Span<float> dx) =>
+        Pointwise.Backward(default(Function), x, dy, dx);
 
     /// <inheritdoc/>
     protected override string Describe() => "approximate='none'";
@@ -29,5 +23,17 @@ public sealed class GELU : Activation
     /// <inheritdoc/>
     public override GradFn GradFnFor(GradFn? input) => new("GeluBackward0", this, [input]);
 
-    private static double Phi(double x) => 0.5 * SpecialFunctions.Erfc(-x / Math.Sqrt(2));
+    private readonly struct Function : IPointwise
+    {
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public V Forward<S, V>(V x) where S : struct, ISimd<V, float> where V : struct =>
+            S.Multiply(x, VectorMath.NormalCdf<S, V>(x, out _));
+
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        public V Backward<S, V>(V x, V dy) where S : struct, ISimd<V, float> where V : struct
+        {
+            V cdf = VectorMath.NormalCdf<S, V>(x, out V bell);
+            return S.Multiply(dy, S.MultiplyAdd(x, S.Multiply(bell, S.Create(VectorMath.BellHeight)), cdf));
+        }
+    }
 }

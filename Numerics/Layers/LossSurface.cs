@@ -22,7 +22,7 @@ internal sealed class LossSurface
     public sealed record Tensor(string Name, Parameter? Parameter, int Input, float[] Values, float[] Backward)
     {
         /// <summary>The power of two at or below its largest value, and 1 at least: what a long step is measured by.</summary>
-        public double Span { get; } = Math.Max(1, Math.Pow(2, Math.Floor(Math.Log2(Math.Max(1, LargestOf(Values))))));
+        public double Span { get; } = Math.ScaleB(1, Math.ILogB(Math.Max(1, LargestOf(Values))));
     }
 
     /// <summary>The surface around a batch.</summary>
@@ -137,7 +137,7 @@ internal sealed class LossSurface
         const int Times = 8;
         const float LastBit = 1.1920929e-7f, Half = LastBit / 2;
         double squares = 0, outputs = 0;
-        for (int i = 0; i < y.Length; i++) outputs += Math.Pow((double)dy[i] * y[i], 2);
+        for (int i = 0; i < y.Length; i++) outputs += (double)dy[i] * y[i] * dy[i] * y[i];
         float[][] before = [.. Tensors.Select(t => (float[])t.Values.Clone())];
         var generator = new Generator((long)draws);
         for (int time = 0; time < Times; time++)

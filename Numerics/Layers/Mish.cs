@@ -35,14 +35,15 @@ public sealed class Mish(bool inplace = false) : Activation
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public V Forward<S, V>(V x) where S : struct, ISimd<V, float> where V : struct
         {
-            V e = S.Exp(Bounded<S, V>(x)), n = S.Multiply(e, S.Add(e, S.Create(2f)));
+            V e = VectorMath.Exp<S, V>(Bounded<S, V>(x)), n = S.Multiply(e, S.Add(e, S.Create(2f)));
             return S.Multiply(x, S.Divide(n, S.Add(n, S.Create(2f))));
         }
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public V Backward<S, V>(V x, V dy) where S : struct, ISimd<V, float> where V : struct
         {
-            V bounded = Bounded<S, V>(x), e = S.Exp(bounded), n = S.Multiply(e, S.Add(e, S.Create(2f))), m = S.Add(n, S.Create(2f));
+            V bounded = Bounded<S, V>(x), e = VectorMath.Exp<S, V>(bounded);
+            V n = S.Multiply(e, S.Add(e, S.Create(2f))), m = S.Add(n, S.Create(2f));
             V second = S.Multiply(bounded, S.Divide(S.Multiply(S.Create(4f), S.Multiply(e, S.Add(e, S.Create(1f)))), S.Multiply(m, m)));
             return S.Multiply(dy, S.Add(S.Divide(n, m), second));
         }

@@ -83,14 +83,8 @@ public sealed class ScaleShift : Layer
             var xf = x.Values.AsSpan(feature * n, n);
             var yf = y.Values.AsSpan(feature * n, n);
             if (state.WeightPlaces is null) xf.CopyTo(yf);
-            else
-            {
-                float weight = Weight!.Value.Data[state.WeightPlaces[feature]];
-                for (int i = 0; i < xf.Length; i++) yf[i] = xf[i] * weight;
-            }
-            if (state.BiasPlaces is null) continue;
-            float bias = Bias!.Value.Data[state.BiasPlaces[feature]];
-            foreach (ref float value in yf) value += bias;
+            else Elementwise.Scale(Weight!.Value.Data[state.WeightPlaces[feature]], xf, yf);
+            if (state.BiasPlaces is not null) Elementwise.Shift(Bias!.Value.Data[state.BiasPlaces[feature]], yf);
         }
     }
 
@@ -103,12 +97,8 @@ public sealed class ScaleShift : Layer
         if (dx is null) return;
         if (Weight is null) dy.Values.CopyTo(dx.Values, 0);
         for (int feature = 0, n = x.Count; feature < x.Sample.Count && Weight is not null; feature++)
-        {
-            float weight = Weight.Value.Data[state.WeightPlaces![feature]];
-            var dyf = dy.Values.AsSpan(feature * n, n);
-            var dxf = dx.Values.AsSpan(feature * n, n);
-            for (int i = 0; i < dyf.Length; i++) dxf[i] = dyf[i] * weight;
-        }
+            Elementwise.Scale(Weight.Value.Data[state.WeightPlaces![feature]], dy.Values.AsSpan(feature * n, n),
+                dx.Values.AsSpan(feature * n, n));
     }
 
     /// <summary>gradient += Σ dy·x, or Σ dy where there is no x, over the features that share an element.</summary>

@@ -26,12 +26,12 @@ public sealed class SiLU(bool inplace = false) : Activation
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public V Forward<S, V>(V x) where S : struct, ISimd<V, float> where V : struct =>
-            S.Multiply(x, Pointwise.Sigmoid<S, V>(x));
+            S.Multiply(x, VectorMath.Sigmoid<S, V>(x));
 
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public V Backward<S, V>(V x, V dy) where S : struct, ISimd<V, float> where V : struct
         {
-            V one = S.Create(1f), s = Pointwise.Sigmoid<S, V>(x);
+            V one = S.Create(1f), s = VectorMath.Sigmoid<S, V>(x);
             return S.Multiply(dy, S.Multiply(s, S.MultiplyAdd(x, S.Subtract(one, s), one)));
         }
     }

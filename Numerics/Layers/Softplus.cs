@@ -49,9 +49,7 @@ public sealed class Softplus : Activation
         public V Forward<S, V>(V x) where S : struct, ISimd<V, float> where V : struct
         {
             V scaled = S.Multiply(S.Create(beta), x);
-            // log(1 + eᶻ) = max(z, 0) + log(1 + e^−|z|), whose powers of e are never too large for a float.
-            V minus = S.Subtract(default, scaled), power = S.Exp(S.Subtract(default, S.Max(scaled, minus)));
-            V curve = S.Multiply(S.Add(S.Max(scaled, default), Pointwise.Log1Plus<S, V>(power)), S.Create(1 / beta));
+            V curve = S.Multiply(VectorMath.Softplus<S, V>(scaled), S.Create(1 / beta));
             return S.Select(S.GreaterThan(scaled, S.Create(threshold)), x, curve);
         }
 
@@ -59,7 +57,7 @@ public sealed class Softplus : Activation
         public V Backward<S, V>(V x, V dy) where S : struct, ISimd<V, float> where V : struct
         {
             V scaled = S.Multiply(S.Create(beta), x);
-            return S.Select(S.GreaterThan(scaled, S.Create(threshold)), dy, S.Multiply(dy, Pointwise.Sigmoid<S, V>(scaled)));
+            return S.Select(S.GreaterThan(scaled, S.Create(threshold)), dy, S.Multiply(dy, VectorMath.Sigmoid<S, V>(scaled)));
         }
     }
 }

@@ -8,7 +8,8 @@ namespace OnnxLeNet.Numerics;
 /// The vector operations that the kernels are made of, at one width. Kernels are written once against this interface;
 /// the JIT compiles a copy for every width, in which each operation is one instruction.
 /// </summary>
-/// <typeparam name="V">The vector: <see cref="Vector512{T}"/>, <see cref="Vector256{T}"/> or <see cref="Vector128{T}"/>.</typeparam>
+/// <typeparam name="V">The vector: <see cref="Vector512{T}"/>, <see cref="Vector256{T}"/>, <see cref="Vector128{T}"/>, or a
+/// <see cref="Pair{V}"/> of them.</typeparam>
 /// <typeparam name="T">Its element: <see cref="float"/> or <see cref="double"/>.</typeparam>
 internal unsafe interface ISimd<V, T> where T : unmanaged
 {
@@ -30,8 +31,13 @@ internal unsafe interface ISimd<V, T> where T : unmanaged
     static abstract V Divide(V a, V b);
     static abstract V Max(V a, V b);
     static abstract V Sqrt(V a);
-    static abstract V Exp(V a);
-    static abstract V Log(V a);
+
+    /// <summary>a where it is no less than a least number, which is not 0, else that; a NaN stays one.</summary>
+    static abstract V AtLeast(V least, V a);
+
+    /// <summary>a where it is no more than a largest number, which is not 0, else that; a NaN stays one.</summary>
+    static abstract V AtMost(V most, V a);
+
     /// <summary>The sum of the elements, in the order of <see cref="Lanes"/>.</summary>
     static abstract T Sum(V a);
 
@@ -58,6 +64,18 @@ internal unsafe interface ISimd<V, T> where T : unmanaged
 
     /// <summary>Where the mask's bits are set a, elsewhere b.</summary>
     static abstract V Select(V mask, V a, V b);
+
+    /// <summary>a + b of the elements' bits, as integers; floats only, as what follows.</summary>
+    static abstract V AddBits(V a, V b);
+
+    /// <summary>a − b of the elements' bits, as integers.</summary>
+    static abstract V SubtractBits(V a, V b);
+
+    /// <summary>The elements' bits so many places to the left.</summary>
+    static abstract V ShiftLeft(V a, int count);
+
+    /// <summary>The elements' bits so many places to the right, the first of them again and again before them.</summary>
+    static abstract V ShiftRight(V a, int count);
 }
 
 /// <summary>512-bit vectors: AVX-512.</summary>
@@ -75,6 +93,9 @@ internal readonly unsafe struct Simd512<T> : ISimd<Vector512<T>, T> where T : un
     public static Vector512<T> Divide(Vector512<T> a, Vector512<T> b) => a / b;
     public static Vector512<T> Max(Vector512<T> a, Vector512<T> b) => Vector512.Max(a, b);
     public static Vector512<T> Sqrt(Vector512<T> a) => Vector512.Sqrt(a);
+    // where a is not a number, x64 returns the second of the two, and ARM64 the NaN
+    public static Vector512<T> AtLeast(Vector512<T> least, Vector512<T> a) => Vector512.MaxNative(least, a);
+    public static Vector512<T> AtMost(Vector512<T> most, Vector512<T> a) => Vector512.MinNative(most, a);
     public static T Sum(Vector512<T> a) => Lanes.Sum(a);
     // the low halves of pairs
     public static Vector512<T> Evens(Vector512<T> a, Vector512<T> b) => Vector512.Narrow(a.AsUInt64(), b.AsUInt64()).As<uint, T>();
@@ -86,19 +107,15 @@ internal readonly unsafe struct Simd512<T> : ISimd<Vector512<T>, T> where T : un
     public static Vector512<T> Or(Vector512<T> a, Vector512<T> b) => a | b;
     public static Vector512<T> And(Vector512<T> a, Vector512<T> b) => a & b;
     public static Vector512<T> Select(Vector512<T> mask, Vector512<T> a, Vector512<T> b) => Vector512.ConditionalSelect(mask, a, b);
+    public static Vector512<T> AddBits(Vector512<T> a, Vector512<T> b) => (a.AsInt32() + b.AsInt32()).As<int, T>();
+    public static Vector512<T> SubtractBits(Vector512<T> a, Vector512<T> b) => (a.AsInt32() - b.AsInt32()).As<int, T>();
+    public static Vector512<T> ShiftLeft(Vector512<T> a, int count) => (a.AsInt32() << count).As<int, T>();
+    public static Vector512<T> ShiftRight(Vector512<T> a, int count) => (a.AsInt32() >> count).As<int, T>();
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector512<T> MultiplyAdd(Vector512<T> a, Vector512<T> b, Vector512<T> c) => typeof(T) == typeof(float)
         ? Vector512.FusedMultiplyAdd(a.AsSingle(), b.AsSingle(), c.AsSingle()).As<float, T>()
         : Vector512.FusedMultiplyAdd(a.AsDouble(), b.AsDouble(), c.AsDouble()).As<double, T>();
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector512<T> Exp(Vector512<T> a) => typeof(T) == typeof(float)
-        ? Vector512.Exp(a.AsSingle()).As<float, T>() : Vector512.Exp(a.AsDouble()).As<double, T>();
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector512<T> Log(Vector512<T> a) => typeof(T) == typeof(float)
-        ? Vector512.Log(a.AsSingle()).As<float, T>() : Vector512.Log(a.AsDouble()).As<double, T>();
 }
 
 /// <summary>256-bit vectors: AVX2 with FMA.</summary>
@@ -116,6 +133,9 @@ internal readonly unsafe struct Simd256<T> : ISimd<Vector256<T>, T> where T : un
     public static Vector256<T> Divide(Vector256<T> a, Vector256<T> b) => a / b;
     public static Vector256<T> Max(Vector256<T> a, Vector256<T> b) => Vector256.Max(a, b);
     public static Vector256<T> Sqrt(Vector256<T> a) => Vector256.Sqrt(a);
+    // where a is not a number, x64 returns the second of the two, and ARM64 the NaN
+    public static Vector256<T> AtLeast(Vector256<T> least, Vector256<T> a) => Vector256.MaxNative(least, a);
+    public static Vector256<T> AtMost(Vector256<T> most, Vector256<T> a) => Vector256.MinNative(most, a);
     public static T Sum(Vector256<T> a) => Lanes.Sum(a);
     // the low halves of pairs
     public static Vector256<T> Evens(Vector256<T> a, Vector256<T> b) => Vector256.Narrow(a.AsUInt64(), b.AsUInt64()).As<uint, T>();
@@ -127,19 +147,15 @@ internal readonly unsafe struct Simd256<T> : ISimd<Vector256<T>, T> where T : un
     public static Vector256<T> Or(Vector256<T> a, Vector256<T> b) => a | b;
     public static Vector256<T> And(Vector256<T> a, Vector256<T> b) => a & b;
     public static Vector256<T> Select(Vector256<T> mask, Vector256<T> a, Vector256<T> b) => Vector256.ConditionalSelect(mask, a, b);
+    public static Vector256<T> AddBits(Vector256<T> a, Vector256<T> b) => (a.AsInt32() + b.AsInt32()).As<int, T>();
+    public static Vector256<T> SubtractBits(Vector256<T> a, Vector256<T> b) => (a.AsInt32() - b.AsInt32()).As<int, T>();
+    public static Vector256<T> ShiftLeft(Vector256<T> a, int count) => (a.AsInt32() << count).As<int, T>();
+    public static Vector256<T> ShiftRight(Vector256<T> a, int count) => (a.AsInt32() >> count).As<int, T>();
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector256<T> MultiplyAdd(Vector256<T> a, Vector256<T> b, Vector256<T> c) => typeof(T) == typeof(float)
         ? Vector256.FusedMultiplyAdd(a.AsSingle(), b.AsSingle(), c.AsSingle()).As<float, T>()
         : Vector256.FusedMultiplyAdd(a.AsDouble(), b.AsDouble(), c.AsDouble()).As<double, T>();
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector256<T> Exp(Vector256<T> a) => typeof(T) == typeof(float)
-        ? Vector256.Exp(a.AsSingle()).As<float, T>() : Vector256.Exp(a.AsDouble()).As<double, T>();
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector256<T> Log(Vector256<T> a) => typeof(T) == typeof(float)
-        ? Vector256.Log(a.AsSingle()).As<float, T>() : Vector256.Log(a.AsDouble()).As<double, T>();
 }
 
 /// <summary>128-bit vectors: NEON and SSE, and what runs, slowly, where there are no vectors at all.</summary>
@@ -157,6 +173,9 @@ internal readonly unsafe struct Simd128<T> : ISimd<Vector128<T>, T> where T : un
     public static Vector128<T> Divide(Vector128<T> a, Vector128<T> b) => a / b;
     public static Vector128<T> Max(Vector128<T> a, Vector128<T> b) => Vector128.Max(a, b);
     public static Vector128<T> Sqrt(Vector128<T> a) => Vector128.Sqrt(a);
+    // where a is not a number, x64 returns the second of the two, and ARM64 the NaN
+    public static Vector128<T> AtLeast(Vector128<T> least, Vector128<T> a) => Vector128.MaxNative(least, a);
+    public static Vector128<T> AtMost(Vector128<T> most, Vector128<T> a) => Vector128.MinNative(most, a);
     public static T Sum(Vector128<T> a) => Lanes.Sum(a);
     // the low halves of pairs
     public static Vector128<T> Evens(Vector128<T> a, Vector128<T> b) => Vector128.Narrow(a.AsUInt64(), b.AsUInt64()).As<uint, T>();
@@ -168,17 +187,13 @@ internal readonly unsafe struct Simd128<T> : ISimd<Vector128<T>, T> where T : un
     public static Vector128<T> Or(Vector128<T> a, Vector128<T> b) => a | b;
     public static Vector128<T> And(Vector128<T> a, Vector128<T> b) => a & b;
     public static Vector128<T> Select(Vector128<T> mask, Vector128<T> a, Vector128<T> b) => Vector128.ConditionalSelect(mask, a, b);
+    public static Vector128<T> AddBits(Vector128<T> a, Vector128<T> b) => (a.AsInt32() + b.AsInt32()).As<int, T>();
+    public static Vector128<T> SubtractBits(Vector128<T> a, Vector128<T> b) => (a.AsInt32() - b.AsInt32()).As<int, T>();
+    public static Vector128<T> ShiftLeft(Vector128<T> a, int count) => (a.AsInt32() << count).As<int, T>();
+    public static Vector128<T> ShiftRight(Vector128<T> a, int count) => (a.AsInt32() >> count).As<int, T>();
 
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     public static Vector128<T> MultiplyAdd(Vector128<T> a, Vector128<T> b, Vector128<T> c) => typeof(T) == typeof(float)
         ? Vector128.FusedMultiplyAdd(a.AsSingle(), b.AsSingle(), c.AsSingle()).As<float, T>()
         : Vector128.FusedMultiplyAdd(a.AsDouble(), b.AsDouble(), c.AsDouble()).As<double, T>();
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector128<T> Exp(Vector128<T> a) => typeof(T) == typeof(float)
-        ? Vector128.Exp(a.AsSingle()).As<float, T>() : Vector128.Exp(a.AsDouble()).As<double, T>();
-
-    [MethodImpl(MethodImplOptions.AggressiveInlining)]
-    public static Vector128<T> Log(Vector128<T> a) => typeof(T) == typeof(float)
-        ? Vector128.Log(a.AsSingle()).As<float, T>() : Vector128.Log(a.AsDouble()).As<double, T>();
 }

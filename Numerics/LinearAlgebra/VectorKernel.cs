@@ -14,10 +14,10 @@ internal interface IVectorKernel : IVectorKernel<float>;
 
 internal static class VectorKernel
 {
-    /// <summary>Runs a kernel on floats at the width in use.</summary>
+    /// <summary>Runs a kernel on floats at the width in use, as <see cref="Run{K, T}"/>.</summary>
     public static void Run<K>(K kernel) where K : struct, IVectorKernel => Run<K, float>(kernel);
 
-    /// <summary>Runs a kernel at the width in use.</summary>
+    /// <summary>Runs a kernel at the width in use. What it makes of an element must not depend on how many there are in a vector.</summary>
     public static void Run<K, T>(K kernel) where K : struct, IVectorKernel<T> where T : unmanaged
     {
         switch (SimdWidth.Bits)
@@ -25,6 +25,21 @@ internal static class VectorKernel
             case 512: kernel.Run<Simd512<T>, Vector512<T>>(); break;
             case 256: kernel.Run<Simd256<T>, Vector256<T>>(); break;
             default: kernel.Run<Simd128<T>, Vector128<T>>(); break;
+        }
+    }
+
+    /// <summary>Runs a kernel that adds up elements: with the sixteen lanes of <see cref="Lanes"/> whatever the width, so that the sum
+    /// is the same.</summary>
+    public static void RunInLanes<K>(K kernel) where K : struct, IVectorKernel
+    {
+        switch (SimdWidth.Bits)
+        {
+            case 512: kernel.Run<Simd512<float>, Vector512<float>>(); break;
+            case 256: kernel.Run<SimdPair<Simd256<float>, Vector256<float>, float>, Pair<Vector256<float>>>(); break;
+            default:
+                kernel.Run<SimdPair<SimdPair<Simd128<float>, Vector128<float>, float>, Pair<Vector128<float>>, float>,
+                    Pair<Pair<Vector128<float>>>>();
+                break;
         }
     }
 }

@@ -200,8 +200,8 @@ public sealed class BCEWithLogitsLoss : ElementwiseLoss
     protected override (double Loss, double Derivative) Each(float x, float target, int feature)
     {
         double p = positiveWeight?[feature] ?? 1, weight = 1 + (p - 1) * target;
-        double softplus = Math.Log(1 + Math.Exp(-Math.Abs((double)x))) + Math.Max(-x, 0); // log(1 + e⁻ˣ)
-        double sigmoid = 1 / (1 + Math.Exp(-(double)x));
+        double softplus = DoubleMath.Log(1 + DoubleMath.Exp(-Math.Abs((double)x))) + Math.Max(-x, 0); // log(1 + e⁻ˣ)
+        double sigmoid = 1 / (1 + DoubleMath.Exp(-(double)x));
         return ((1 - target) * x + weight * softplus, (1 - target) - weight * (1 - sigmoid));
     }
 }
@@ -220,7 +220,7 @@ public sealed class BCELoss(Reduction reduction = Reduction.Mean) : ElementwiseL
 
     /// <inheritdoc/>
     protected override (double Loss, double Derivative) Each(float x, float target, int feature) =>
-        (-(target * Math.Max(Math.Log(x), -100) + (1 - target) * Math.Max(Math.Log(1.0 - x), -100)),
+        (-(target * Math.Max(DoubleMath.Log(x), -100) + (1 - target) * Math.Max(DoubleMath.Log(1.0 - x), -100)),
             (x - target) / Math.Max((1.0 - x) * x, 1e-12));
 }
 

@@ -43,9 +43,9 @@ internal static class AdamUpdate
                 Rest1 = (float)(1 - beta1),
                 Beta2 = (float)beta2,
                 Rest2 = (float)(1 - beta2),
-                Correction = (float)Math.Sqrt(1 - Math.Pow(beta2, state.Step)),
+                Correction = (float)Math.Sqrt(1 - DoubleMath.Pow(beta2, state.Step)),
                 Eps = (float)group.Eps,
-                Rate = (float)(-(lr / (1 - Math.Pow(beta1, state.Step)))),
+                Rate = (float)(-(lr / (1 - DoubleMath.Pow(beta1, state.Step)))),
             });
     }
 

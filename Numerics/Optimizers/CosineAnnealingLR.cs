@@ -24,10 +24,11 @@ public sealed class CosineAnnealingLR : LRScheduler
     // One step after the bottom there is nothing to multiply up from, so the difference is added.
     private protected override double NextRate(int group, double rate) =>
         LastEpoch == 0 ? rate
-        : (LastEpoch - 1L - steps) % (2L * steps) == 0 ? rate + (BaseRate(group) - last) * (1 - Math.Cos(Math.PI / steps)) / 2
-        : (1 + Math.Cos(Math.PI * LastEpoch / steps)) / (1 + Math.Cos(Math.PI * (LastEpoch - 1) / steps)) * (rate - last) + last;
+        : (LastEpoch - 1L - steps) % (2L * steps) == 0 ? rate + (BaseRate(group) - last) * (1 - DoubleMath.Cos(Math.PI / steps)) / 2
+        : (1 + DoubleMath.Cos(Math.PI * LastEpoch / steps)) / (1 + DoubleMath.Cos(Math.PI * (LastEpoch - 1) / steps)) * (rate - last)
+            + last;
 
-    private protected override double FirstRate(int group) => last + (BaseRate(group) - last) * (1 + Math.Cos(0)) / 2;
+    private protected override double FirstRate(int group) => last + (BaseRate(group) - last);
 
     private protected override IEnumerable<StateField> Settings(string prefix) =>
     [

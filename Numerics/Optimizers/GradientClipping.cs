@@ -30,7 +30,7 @@ public static class GradientClipping
             if (all[i].Grad is { } grad) sum = double.IsPositiveInfinity(normType) ? Larger(sum, Largest(grad.Data))
                 : sum + PowerSum(grad.Data, normType);
         double norm = normType == 1 || double.IsPositiveInfinity(normType) ? sum : normType == 2 ? Math.Sqrt(sum)
-            : Math.Pow(sum, 1 / normType);
+            : DoubleMath.Pow(sum, 1 / normType);
         if (errorIfNonfinite && !double.IsFinite(norm))
             throw new ArithmeticException($"the gradients' norm is {norm}, and nothing finite can be made of them: lower the learning "
                 + "rate, or look for the first NaN");
@@ -73,7 +73,7 @@ public static class GradientClipping
         return s0 + s1 + (s2 + s3);
     }
 
-    private static double Power(double x, double p) => p == 2 ? x * x : p == 1 ? Math.Abs(x) : Math.Pow(Math.Abs(x), p);
+    private static double Power(double x, double p) => p == 2 ? x * x : p == 1 ? Math.Abs(x) : DoubleMath.Pow(Math.Abs(x), p);
 
     private static double Largest(float[] g)
     {

@@ -24,7 +24,7 @@ public sealed class MultiStepLR : LRScheduler
     {
         int falls = 0;
         foreach (long milestone in milestones) falls += milestone == LastEpoch ? 1 : 0;
-        return falls == 0 ? rate : rate * Math.Pow(gamma, falls);
+        return falls == 0 ? rate : rate * DoubleMath.Pow(gamma, falls);
     }
 
     private protected override double FirstRate(int group) => NextRate(group, BaseRate(group));

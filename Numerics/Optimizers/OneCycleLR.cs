@@ -124,7 +124,7 @@ public sealed class OneCycleLR : LRScheduler
         while (phase < lastPhase && epoch > PhaseEnd(phase)) begin = PhaseEnd(phase++);
         double done = (epoch - begin) / (PhaseEnd(phase) - begin);
         var (from, to) = phase == 0 ? (outer, peak) : phase < lastPhase ? (peak, outer) : (threePhase ? outer : peak, end);
-        return strategy == AnnealStrategy.Linear ? (to - from) * done + from : to + (from - to) / 2 * (Math.Cos(Math.PI * done) + 1);
+        return strategy == AnnealStrategy.Linear ? (to - from) * done + from : to + (from - to) / 2 * (DoubleMath.Cos(Math.PI * done) + 1);
     }
 
     private protected override IEnumerable<StateField> Settings(string prefix) =>
