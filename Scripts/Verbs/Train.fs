@@ -104,9 +104,8 @@ let private fit
     let notes =
         dict
             [ Note.model, job.Model.Name
-              Note.width, string SimdWidth.Bits
               Note.provider, Products.Name
-              Note.engine, trainedBy job ]
+              Note.engine, trainer job ]
     let writer = CheckpointWriter(checkpointFile job data, Notes = Collections.ObjectModel.ReadOnlyDictionary notes)
     let run (observers: TrainingObserver list) =
         let trainer =
