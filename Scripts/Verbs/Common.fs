@@ -33,6 +33,13 @@ let useWidth (bits: int option) =
     | Some bits -> SimdWidth.Bits <- bits
     | None -> ()
 
+/// What to say of a processor that the engine is slow on, if anything.
+let withoutFma =
+    if SimdWidth.FusesMultiplyAdd then
+        None
+    else
+        Some "no fused multiply-add on this processor: the engine gives the same results some twenty times slower"
+
 /// Sets the engine's threads, vector width and provider for the whole run.
 let configure (threads: int option) (width: int option) (provider: string option) =
     match threads with

@@ -146,6 +146,7 @@ let run (args: ParseResults<TrainArgs>) =
     let whole = load asked.Out asked.Model (dataFolder asked.DataFolder)
     let job, data = fitted asked whole, holdOut asked.HoldOut whole
     tellMissing job whole.Classes data
+    if job.Engine = Engine.Own then Option.iter (message job.Out) withoutFma
     let net = job.Model.Build(Generator job.Options.Seed)
     let loss = CrossEntropyLoss()
     Trainer.Check(net, loss, loaderOf job data)
