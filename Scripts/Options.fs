@@ -20,6 +20,19 @@ module private InputUsage =
     [<Literal>]
     let size = "height and width that the model takes, where its file leaves them open."
 
+/// What the options say that tell how the engine computes.
+module private EngineUsage =
+    [<Literal>]
+    let threads = "threads of the engine (default: one per core)."
+
+    [<Literal>]
+    let width =
+        "bits of the engine's vectors: 512, 256 or 128 (default: the widest that the processor has); the result does not depend on it."
+
+    [<Literal>]
+    let provider =
+        "who computes the engine's matrix products: simd (default), managed, cblas or cblas:LIBRARY, cuda or cuda:FOLDER, mathnet-cuda."
+
 type Engine =
     | Own = 0
     | OnnxRuntime = 1
@@ -33,6 +46,7 @@ type TrainArgs =
     | [<Unique; EqualsAssignmentOrSpaced>] Lr of RATE: float
     | [<Unique; EqualsAssignmentOrSpaced>] Seed of N: int64
     | [<Unique; EqualsAssignmentOrSpaced>] Threads of N: int
+    | [<Unique; EqualsAssignmentOrSpaced>] Width of BITS: int
     | [<Unique; EqualsAssignmentOrSpaced>] Provider of NAME: string
     | [<Unique; EqualsAssignmentOrSpaced>] Engine of Engine
     | [<Unique; EqualsAssignmentOrSpaced>] Device of DEVICE: string
@@ -54,9 +68,8 @@ type TrainArgs =
             | Lr _ -> "learning rate of the first update; it falls to zero along a cosine."
             | Seed _ -> "seed of the starting weights and of the order of the images."
             | Threads _ -> "threads of the engine (default: one per core); the result does not depend on it."
-            | Provider _ ->
-                "who computes the engine's matrix products: simd (default), managed, cblas or cblas:LIBRARY, cuda or cuda:FOLDER, \
-                    mathnet-cuda."
+            | Width _ -> EngineUsage.width
+            | Provider _ -> EngineUsage.provider
             | Engine _ -> "who trains: own (default), or onnxruntime with the training step as a graph; the result is the same but \
                 for rounding."
             | Device _ -> "where ONNX Runtime runs: cpu (default), cuda or cuda:N."
@@ -82,6 +95,7 @@ type EvaluateArgs =
     | [<Unique; EqualsAssignmentOrSpaced>] Size of N: int
     | [<Unique; EqualsAssignmentOrSpaced>] Engine of Engine
     | [<Unique; EqualsAssignmentOrSpaced>] Threads of N: int
+    | [<Unique; EqualsAssignmentOrSpaced>] Width of BITS: int
     | [<Unique; EqualsAssignmentOrSpaced>] Provider of NAME: string
     | [<Unique; EqualsAssignmentOrSpaced>] Device of DEVICE: string
     | [<Unique; EqualsAssignmentOrSpaced; CustomCommandLine "--min-accuracy">] MinAccuracy of SHARE: float
@@ -99,10 +113,9 @@ type EvaluateArgs =
             | Padding _ -> InputUsage.padding
             | Size _ -> InputUsage.size
             | Engine _ -> "who runs it (default: onnxruntime)."
-            | Threads _ -> "threads of the engine (default: one per core)."
-            | Provider _ ->
-                "who computes the engine's matrix products: simd (default), managed, cblas or cblas:LIBRARY, cuda or cuda:FOLDER, \
-                    mathnet-cuda."
+            | Threads _ -> EngineUsage.threads
+            | Width _ -> EngineUsage.width
+            | Provider _ -> EngineUsage.provider
             | Device _ -> "where ONNX Runtime runs: cpu (default), cuda or cuda:N."
             | MinAccuracy _ -> "fail (exit code 1) below this accuracy, 0 to 1."
             | Json _ -> "write the results as one JSON object."
@@ -122,6 +135,7 @@ type ValidateArgs =
     | [<Unique>] All
     | [<Unique; EqualsAssignmentOrSpaced>] Seed of N: int64
     | [<Unique; EqualsAssignmentOrSpaced>] Threads of N: int
+    | [<Unique; EqualsAssignmentOrSpaced>] Width of BITS: int
     | [<Unique; EqualsAssignmentOrSpaced>] Provider of NAME: string
     | [<Unique; EqualsAssignmentOrSpaced>] Device of DEVICE: string
     | [<Unique; EqualsAssignmentOrSpaced>] Json of FILE: string
@@ -142,10 +156,9 @@ type ValidateArgs =
                 through in a minute)."
             | All -> "go through all batches and all ways to compute, however large the network."
             | Seed _ -> "seed of the random input."
-            | Threads _ -> "threads of the engine (default: one per core)."
-            | Provider _ ->
-                "who computes the engine's matrix products: simd (default), managed, cblas or cblas:LIBRARY, cuda or cuda:FOLDER, \
-                    mathnet-cuda."
+            | Threads _ -> EngineUsage.threads
+            | Width _ -> EngineUsage.width
+            | Provider _ -> EngineUsage.provider
             | Device _ -> "where ONNX Runtime runs: cpu (default), cuda or cuda:N."
             | Json _ -> "write the results as one JSON object."
             | Quiet -> "print nothing but errors."
@@ -202,6 +215,7 @@ type ExportArgs =
     | [<Unique; EqualsAssignmentOrSpaced; CustomCommandLine "--clip-norm">] ClipNorm of LIMIT: float
     | [<Unique; EqualsAssignmentOrSpaced; CustomCommandLine "--clip-value">] ClipValue of LIMIT: float
     | [<Unique>] Gradients
+    | [<Unique; EqualsAssignmentOrSpaced>] Width of BITS: int
     | [<Unique; EqualsAssignmentOrSpaced>] Json of FILE: string
     | [<Unique>] Force
     | [<Unique>] Quiet
@@ -249,6 +263,7 @@ type ExportArgs =
             | ClipNorm _ -> "scale the gradients so that their norm stays under this."
             | ClipValue _ -> "limit every element of a gradient to this."
             | Gradients -> "return the gradients, the input's too."
+            | Width _ -> EngineUsage.width
             | Json _ -> "write the results as one JSON object."
             | Force -> "write over the source itself."
             | Quiet -> "print nothing but errors."
@@ -270,6 +285,7 @@ type WalkthroughArgs =
     | [<Unique>] List
     | [<Unique; EqualsAssignmentOrSpaced>] Image of FILE: string
     | [<Unique; EqualsAssignmentOrSpaced>] Seed of N: int64
+    | [<Unique; EqualsAssignmentOrSpaced>] Width of BITS: int
     | [<Unique; EqualsAssignmentOrSpaced>] Out of DIR: string
     | [<Unique; EqualsAssignmentOrSpaced>] Json of FILE: string
     | [<Unique>] Quiet
@@ -281,6 +297,7 @@ type WalkthroughArgs =
             | List -> "print the names, one a line."
             | Image _ -> "a grey image (PGM) to filter (default: a drawn one)."
             | Seed _ -> "seed of the starting weights and of the random input."
+            | Width _ -> EngineUsage.width
             | Out _ -> "folder of the images and weights it writes (default: they are not kept)."
             | Json _ -> "write the checks as one JSON object."
             | Quiet -> "print nothing but errors."
@@ -305,7 +322,7 @@ type BenchArgs =
             | Quick -> "small sizes and one round: whether it works, not how fast it is."
             | Rounds _ -> "times everything is measured, by turns; medians are reported (default: 5)."
             | Threads _ -> "the most threads; one thread is measured beside them (default: one per core)."
-            | Width _ -> "force a vector width: 512, 256 or 128 bits (default: the widest)."
+            | Width _ -> EngineUsage.width
             | Python _ -> "the python that has PyTorch (default: the first of the usual ones that has it)."
             | Kernels -> "the products under BenchmarkDotNet too."
             | Model _ -> "the network that layers times: an ONNX file, or a network's name (default: lenet5)."
@@ -316,6 +333,7 @@ type BenchArgs =
 type ConformanceArgs =
     | [<MainCommand; ExactlyOnce>] Folder of DIR: string
     | [<Unique>] All
+    | [<Unique; EqualsAssignmentOrSpaced>] Width of BITS: int
     | [<Unique; EqualsAssignmentOrSpaced>] Json of FILE: string
     | [<Unique>] Quiet
 
@@ -324,6 +342,7 @@ type ConformanceArgs =
             match arg with
             | Folder _ -> "a folder of ONNX backend tests, each with model.onnx and test_data_set_0."
             | All -> "list every test that did not pass, also those of operators that no layer is claimed for."
+            | Width _ -> EngineUsage.width
             | Json _ -> "write the results as one JSON object."
             | Quiet -> "print nothing but errors."
 
@@ -332,6 +351,7 @@ type GpuCheckArgs =
     | [<Unique; EqualsAssignmentOrSpaced>] Models of DIR: string
     | [<Unique; EqualsAssignmentOrSpaced>] Data of DIR: string
     | [<Unique; EqualsAssignmentOrSpaced>] Threads of N: int
+    | [<Unique; EqualsAssignmentOrSpaced>] Width of BITS: int
     | [<Unique; EqualsAssignmentOrSpaced>] Python of PATH: string
     | [<Unique; EqualsAssignmentOrSpaced>] Only of GROUPS: string
     | [<Unique>] Quick
@@ -346,7 +366,8 @@ type GpuCheckArgs =
             | Models _ ->
                 "the folder of the models to check (default: the finished ones); those of other images than MNIST's are given random input."
             | Data _ -> "a folder of IDX or CIFAR files, gzipped or not (default: MNIST, which comes with the project)."
-            | Threads _ -> "threads of the engine (default: one per core)."
+            | Threads _ -> EngineUsage.threads
+            | Width _ -> EngineUsage.width
             | Python _ -> "the python that has PyTorch for the GPU (default: the first of the usual ones that has it)."
             | Only _ -> "these groups of checks alone, with commas: graphs,inference,gradients,training,cublas,speed,bench."
             | Quick -> "few images, small sizes, one round: whether it works, not how fast it is."

@@ -43,6 +43,18 @@ internal static class Close
                     + Text($"expected {expected[i]:R}, got {actual[i]:R}"));
     }
 
+    /// <summary>Fails unless these texts have the lines that are expected; names the first of each that differs, and how many do.</summary>
+    public static void AssertSameLines(string[] expected, params (string Name, string[] Lines)[] others)
+    {
+        if (expected.Length == 0) throw new AssertFailedException("there are no lines to compare");
+        var wrong = from other in others
+                    let differing = expected.Zip(other.Lines).Where(pair => pair.First != pair.Second).ToArray()
+                    where differing.Length > 0 || expected.Length != other.Lines.Length
+                    select Text($"{other.Name}: {other.Lines.Length} lines, {expected.Length} expected, {differing.Length} differ")
+                        + string.Concat(differing.Take(1).Select(pair => $", the first: {pair.Second}, expected {pair.First}"));
+        if (wrong.ToArray() is { Length: > 0 } all) throw new AssertFailedException(string.Join('\n', all));
+    }
+
     private static void Compare<E, A>(string what, ReadOnlySpan<E> expected, ReadOnlySpan<A> actual, double rtol, double atol)
         where E : struct, INumber<E> where A : struct, INumber<A>
     {

@@ -43,6 +43,19 @@ public sealed class CloseTests
         Fails(() => Close.Assert("shorter", [1.0, 1.0], [1.0], 1, 1));
         Fails(() => Close.Assert("empty", [1.0], Array.Empty<double>(), 1, 1));
         Fails(() => Close.AssertSameBits("longer", [1f], [1f, 1f]));
+        Fails(() => Close.AssertSameLines(["a"], ("longer", ["a", "b"])));
+        Fails(() => Close.AssertSameLines(["a", "b"], ("shorter", ["a"])));
+        Fails(() => Close.AssertSameLines([], ("none", [])));
+    }
+
+    [TestMethod]
+    public void FailsOnOtherLinesAndNamesTheFirstOfEach()
+    {
+        Close.AssertSameLines(["a", "b"], ("same", ["a", "b"]));
+        var error = Assert.ThrowsExactly<AssertFailedException>(() =>
+            Close.AssertSameLines(["a", "b", "c"], ("same", ["a", "b", "c"]), ("one", ["a", "x", "y"]), ("two", ["z", "b", "c"])));
+        Assert.AreEqual("one: 3 lines, 3 expected, 2 differ, the first: x, expected b\ntwo: 3 lines, 3 expected, 1 differ, the first: z, "
+            + "expected a", error.Message);
     }
 
     [TestMethod]

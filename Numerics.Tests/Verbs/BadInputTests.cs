@@ -18,6 +18,19 @@ public sealed class BadInputTests
     [DataRow(2, "--lr fast", "'--lr' must be followed by <RATE>, but was 'fast'")]
     [DataRow(2, "--threads 0", "--threads must be 1 to 256, got 0")]
     [DataRow(2, "--threads 10000", "--threads must be 1 to 256, got 10000")]
+    [DataRow(2, "--width 100", "--width must be 128, 256 or 512, and at most", "got 100")]
+    [DataRow(2, "--width 0", "--width must be 128, 256 or 512, and at most", "got 0")]
+    [DataRow(2, "--width wide", "'--width' must be followed by <BITS>, but was 'wide'")]
+    [DataRow(2, "evaluate {0}/model.onnx --width 100", "--width must be 128, 256 or 512, and at most", "got 100")]
+    [DataRow(2, "evaluate {0}/model.onnx --threads 0", "--threads must be 1 to 256, got 0")]
+    [DataRow(2, "validate {0}/model.onnx --width 100", "--width must be 128, 256 or 512, and at most", "got 100")]
+    [DataRow(2, "validate {0}/model.onnx --threads 10000", "--threads must be 1 to 256, got 10000")]
+    [DataRow(2, "export {0}/model.onnx --to {0}/to.onnx --width 100", "--width must be 128, 256 or 512, and at most", "got 100")]
+    [DataRow(2, "export {0}/model.onnx --to {0}/to.onnx --training --width 1", "--width must be 128, 256 or 512, and at most", "got 1")]
+    [DataRow(2, "walkthrough lenet5 --width 100", "--width must be 128, 256 or 512, and at most", "got 100")]
+    [DataRow(2, "conformance {0} --width 100", "--width must be 128, 256 or 512, and at most", "got 100")]
+    [DataRow(2, "gpu-check --width 100", "--width must be 128, 256 or 512, and at most", "got 100")]
+    [DataRow(2, "bench --threads 0", "--threads must be 1 to 256, got 0")]
     [DataRow(2, "--min-accuracy 99", "--min-accuracy must be a share from 0 to 1, got 99")]
     [DataRow(2, "--provider abacus", "--provider must be one of simd", "abacus")]
     [DataRow(2, "--provider simd:512", "there is no provider 'simd:512'", "cblas:LIBRARY")]
@@ -76,6 +89,19 @@ public sealed class BadInputTests
         Assert.IsEmpty(folder.Files);
     }
 
+    /// <summary>A processor without fused multiply-add is told of, and computes the same bytes.</summary>
+    [TestMethod]
+    public void AProcessorWithoutFusedMultiplyAddIsToldAndGivesTheSameBytes()
+    {
+        using var folder = new TemporaryFolder();
+        string[] train = ["--data", SmallMnist.Write(folder, train: 64, test: 20), "--epochs", "1", "--out"];
+        Assert.DoesNotContain("fused multiply-add", Program.Run([.. train, folder["with"]]).MustExit(0).Errors);
+        Program.Run([("DOTNET_EnableAVX2", "0")], [.. train, folder["without"]]).MustExit(0).MustSay("no fused multiply-add");
+        Assert.Contains("missing  fused multiply-add", Program.Run([("DOTNET_EnableAVX2", "0")], "doctor").MustExit(0).Output);
+        CollectionAssert.AreEqual(File.ReadAllBytes(folder["with/lenet5-small.onnx"]),
+            File.ReadAllBytes(folder["without/lenet5-small.onnx"]));
+    }
+
     /// <summary>A width that exists, forced on a processor without it: .NET is told to use no vector instructions beyond the
     /// first.</summary>
     [TestMethod]
@@ -84,6 +110,8 @@ public sealed class BadInputTests
         using var folder = new TemporaryFolder();
         Program.Run([("DOTNET_EnableHWIntrinsic", "0"), ("ONNXLENET_SIMD_WIDTH", "256")], "--out", folder.Path)
             .MustExit(2).MustSay("ONNXLENET_SIMD_WIDTH is 256", "at most 128 on this processor");
+        Program.Run([("DOTNET_EnableHWIntrinsic", "0")], "--width", "256", "--out", folder.Path)
+            .MustExit(2).MustSay("--width must be 128, 256 or 512, and at most 128 on this processor, got 256");
         Assert.IsEmpty(folder.Files);
     }
 

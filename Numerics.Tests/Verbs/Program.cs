@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Text.Json.Nodes;
 using OnnxLeNet.Numerics;
@@ -104,7 +105,7 @@ internal sealed class TemporaryFolder : IDisposable
 internal static class SmallMnist
 {
     private static readonly string Real = System.IO.Path.Combine(AppContext.BaseDirectory, "data", "mnist");
-    private static readonly Dictionary<string, IdxFile> Read = [];
+    private static readonly ConcurrentDictionary<string, IdxFile> Read = [];
 
     public static string Write(TemporaryFolder folder, int train = 640, int test = 200)
     {
@@ -114,8 +115,7 @@ internal static class SmallMnist
         {
             foreach (string kind in new[] { "images-idx3-ubyte", "labels-idx1-ubyte" })
             {
-                if (!Read.TryGetValue($"{part}-{kind}", out var idx))
-                    Read.Add($"{part}-{kind}", idx = IdxFile.Read(System.IO.Path.Combine(Real, $"{part}-{kind}.gz")));
+                var idx = Read.GetOrAdd($"{part}-{kind}", name => IdxFile.Read(System.IO.Path.Combine(Real, $"{name}.gz")));
                 WriteIdx(System.IO.Path.Combine(to, $"{part}-{kind}"), [count, .. idx.Shape.Sizes[1..]],
                     idx.Data.Span[..(count * idx.Shape.WithoutFirst().Count)]);
             }

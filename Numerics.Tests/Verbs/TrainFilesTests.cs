@@ -115,6 +115,40 @@ public sealed class TrainFilesTests
         Assert.IsEmpty(Directory.GetFileSystemEntries(folder["deep"]));
     }
 
+    /// <summary>Wherever a run writes, it says whether its bytes are those of the repository's model that the same command made.</summary>
+    [TestMethod]
+    public void TheBytesAreThoseOfTheRepositorysModelOrItIsTold()
+    {
+        using var folder = new TemporaryFolder();
+        SmallMnist.Write(folder);
+        File.WriteAllText(folder["OnnxLeNet.sln"], "");
+        string model = folder["models/lenet5-small.onnx"];
+        Program Train(params string[] more) =>
+            Program.RunIn(folder.Path, ["--data", "small", "--epochs", "1", "--json", "run.json", .. more]).MustExit(0);
+        Assert.DoesNotContain("ame command", Train().Output);
+        Assert.IsNull(folder.Json("run.json")["sameCommand"]);
+
+        foreach (string[] more in new string[][] { [], ["--out", "elsewhere"], ["--threads", "1"] })
+        {
+            Assert.Contains("Same bytes as models/lenet5-small.onnx, which the same command made before.", Train(more).Output);
+            Assert.IsTrue((bool)folder.Json("run.json")["sameCommand"]!["sameBytes"]!);
+        }
+        Assert.DoesNotContain("same command", Train("--seed", "2", "--out", "elsewhere").Output);
+        Assert.IsNull(folder.Json("run.json")["sameCommand"]);
+
+        var proto = OnnxFile.Read(model);
+        var weights = proto.Graph.Initializer[0];
+        byte[] raw = weights.RawData.ToByteArray();
+        raw[0] ^= 1;
+        weights.RawData = Google.Protobuf.ByteString.CopyFrom(raw);
+        string theirs = OnnxFile.Write(proto, model);
+        var run = Train("--out", "elsewhere", "--force");
+        string own = (string)folder.Json("run.json")["sha256"]!;
+        Assert.AreNotEqual(own, theirs);
+        run.MustSay("Not the bytes of models/lenet5-small.onnx, though the same command made it", theirs, own, "doctor");
+        Assert.IsFalse((bool)folder.Json("run.json")["sameCommand"]!["sameBytes"]!);
+    }
+
     [TestMethod]
     public void JsonToStandardOutputIsAlone()
     {

@@ -1,4 +1,6 @@
 using System.Runtime.Intrinsics;
+using System.Runtime.Intrinsics.Arm;
+using System.Runtime.Intrinsics.X86;
 
 namespace OnnxLeNet.Numerics;
 
@@ -13,7 +15,7 @@ public static class SimdWidth
 
     /// <summary>
     /// The width in use, in bits. Set it (or the environment variable <c>ONNXLENET_SIMD_WIDTH</c>, before the start) to force a
-    /// narrower one; set it between computations, not during one. Results differ between widths in their last bits.
+    /// narrower one; set it between computations, not during one. Results do not depend on it, to the last bit.
     /// </summary>
     /// <exception cref="ArgumentOutOfRangeException">Not 128, 256 or 512, or wider than the processor.</exception>
     public static int Bits
@@ -21,6 +23,10 @@ public static class SimdWidth
         get => ComputeSettings.Own?.SimdBits ?? ProgramBits;
         set => bits = Check(value, nameof(Bits));
     }
+
+    /// <summary>Whether this processor multiplies and adds with one rounding. Without, .NET computes the same number by software, one
+    /// element at a time.</summary>
+    internal static bool FusesMultiplyAdd => Fma.IsSupported || AdvSimd.IsSupported;
 
     /// <summary>The program's own setting.</summary>
     internal static int ProgramBits => bits != 0 ? bits : bits = FromEnvironment();

@@ -37,12 +37,7 @@ let run (args: ParseResults<BenchArgs>) =
     let names = chosen (args.TryGetResult BenchArgs.Only)
     let quick = args.Contains BenchArgs.Quick
     let rounds = args.GetResult(BenchArgs.Rounds, defaultValue = if quick then 1 else 5) |> atLeastOne "--rounds"
-    configure (args.TryGetResult BenchArgs.Threads) None
-    match args.TryGetResult BenchArgs.Width with
-    | Some bits when bits <> 128 && bits <> 256 && bits <> 512 || bits > SimdWidth.Widest ->
-        badOption "--width" bits $"128, 256 or 512, and at most {SimdWidth.Widest} on this processor"
-    | Some bits -> SimdWidth.Bits <- bits
-    | None -> ()
+    configure (args.TryGetResult BenchArgs.Threads) (args.TryGetResult BenchArgs.Width) None
     args.TryGetResult BenchArgs.Json |> Option.iter (Workspace.requireWritableFile "--json")
     let model = args.TryGetResult BenchArgs.Model
     if model.IsSome && not (List.contains "layers" names) then

@@ -25,12 +25,28 @@ let atLeastOne option (value: int) = if value < 1 then badOption option value "1
 
 let share option (value: float) = if value >= 0.0 && value <= 1.0 then value else badOption option value "a share from 0 to 1"
 
-/// Sets the engine's threads and provider for the whole run.
-let configure (threads: int option) (provider: string option) =
+/// Sets the width of the engine's vectors for the whole run.
+let useWidth (bits: int option) =
+    match bits with
+    | Some bits when not (List.contains bits [ 128; 256; 512 ]) || bits > SimdWidth.Widest ->
+        badOption "--width" bits $"128, 256 or 512, and at most {SimdWidth.Widest} on this processor"
+    | Some bits -> SimdWidth.Bits <- bits
+    | None -> ()
+
+/// What to say of a processor that the engine is slow on, if anything.
+let withoutFma =
+    if SimdWidth.FusesMultiplyAdd then
+        None
+    else
+        Some "no fused multiply-add on this processor: the engine gives the same results some twenty times slower"
+
+/// Sets the engine's threads, vector width and provider for the whole run.
+let configure (threads: int option) (width: int option) (provider: string option) =
     match threads with
     | Some n when n < 1 || n > Workers.MostThreads -> badOption "--threads" n $"1 to {Workers.MostThreads}"
     | Some n -> Workers.Threads <- n
     | None -> ()
+    useWidth width
     match provider with
     | Some name when not (Seq.contains (Array.head (name.Split ':')) Products.Names) ->
         badOption "--provider" name ("one of " + String.Join(", ", Products.Names) + ", cblas:LIBRARY, cuda:FOLDER")

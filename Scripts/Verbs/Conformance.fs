@@ -39,6 +39,7 @@ let private explain out (rows: ConformanceRow list) =
 
 let run (args: ParseResults<ConformanceArgs>) =
     let out = output (args.Contains ConformanceArgs.Quiet)
+    useWidth (args.TryGetResult ConformanceArgs.Width)
     args.TryGetResult ConformanceArgs.Json |> Option.iter (Workspace.requireWritableFile "--json")
     let rows = Conformance.Run(args.GetResult ConformanceArgs.Folder) |> Seq.toList
     let claimed, others = rows |> List.partition (fun r -> r.Claimed)

@@ -69,7 +69,14 @@ let run (args: ParseResults<DoctorArgs>) =
             {Environment.ProcessorCount} core(s)"
           always ".NET runtime" RuntimeInformation.FrameworkDescription
           sdk ()
-          always "vector width" $"{SimdWidth.Bits} bits in use, {SimdWidth.Widest} the widest here" ]
+          always "vector width" $"{SimdWidth.Bits} bits in use, {SimdWidth.Widest} the widest here"
+          match withoutFma with
+          | None -> ()
+          | Some slow ->
+              { Name = "fused multiply-add"
+                Found = false
+                Detail = slow
+                HowToGet = "x64 processors have it since 2013 (Haswell, Piledriver); a virtual machine may hide it" } ]
         @ [ for name in Products.Names -> provider name ]
     let onnxRuntime =
         try

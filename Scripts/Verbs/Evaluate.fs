@@ -13,7 +13,7 @@ open OnnxLeNet.Scripts.Verbs.Common
 let run (args: ParseResults<EvaluateArgs>) =
     let out = output (args.Contains EvaluateArgs.Quiet)
     let floor = args.TryGetResult EvaluateArgs.MinAccuracy |> Option.map (share "--min-accuracy")
-    configure (args.TryGetResult EvaluateArgs.Threads) (args.TryGetResult EvaluateArgs.Provider)
+    configure (args.TryGetResult EvaluateArgs.Threads) (args.TryGetResult EvaluateArgs.Width) (args.TryGetResult EvaluateArgs.Provider)
     args.TryGetResult EvaluateArgs.Json |> Option.iter (Workspace.requireWritableFile "--json")
     let file = args.GetResult EvaluateArgs.File
     let engine = args.GetResult(EvaluateArgs.Engine, defaultValue = Engine.OnnxRuntime)

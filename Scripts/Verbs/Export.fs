@@ -425,6 +425,7 @@ let run (args: ParseResults<ExportArgs>) =
     let extension = ModelFile.extensionOf target
     if not (List.contains extension [ ".onnx"; ".pth"; ".safetensors" ]) then
         badOption "--to" target "a file that ends in .onnx, .pth or .safetensors"
+    useWidth (args.TryGetResult ExportArgs.Width)
     let job = jobOf args extension
     Workspace.requireWritableFile "--to" job.To
     refuseSource args job.To

@@ -81,6 +81,7 @@ let private refuseOthers (args: ParseResults<ExportArgs>) =
 
 let run (args: ParseResults<ExportArgs>) =
     let out = output (args.Contains ExportArgs.Quiet)
+    useWidth (args.TryGetResult ExportArgs.Width)
     refuseOthers args
     let target = args.GetResult ExportArgs.To
     if ModelFile.extensionOf target <> ".onnx" then

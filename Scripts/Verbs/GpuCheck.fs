@@ -197,6 +197,6 @@ let private run' (args: ParseResults<GpuCheckArgs>) out (groups: Group list) (di
 let run (args: ParseResults<GpuCheckArgs>) =
     let out = output (args.Contains GpuCheckArgs.Quiet)
     let groups = chosen args
-    configure (args.TryGetResult GpuCheckArgs.Threads) None
+    configure (args.TryGetResult GpuCheckArgs.Threads) (args.TryGetResult GpuCheckArgs.Width) None
     args.TryGetResult GpuCheckArgs.Json |> Option.iter (Workspace.requireWritableFile "--json")
     run' args out groups (CudaDiagnosis.Probe()) (args.Contains GpuCheckArgs.Rehearse)

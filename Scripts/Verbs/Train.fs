@@ -104,9 +104,8 @@ let private fit
     let notes =
         dict
             [ Note.model, job.Model.Name
-              Note.width, string SimdWidth.Bits
               Note.provider, Products.Name
-              Note.engine, trainedBy job ]
+              Note.engine, trainer job ]
     let writer = CheckpointWriter(checkpointFile job data, Notes = Collections.ObjectModel.ReadOnlyDictionary notes)
     let run (observers: TrainingObserver list) =
         let trainer =
@@ -147,6 +146,7 @@ let run (args: ParseResults<TrainArgs>) =
     let whole = load asked.Out asked.Model (dataFolder asked.DataFolder)
     let job, data = fitted asked whole, holdOut asked.HoldOut whole
     tellMissing job whole.Classes data
+    if job.Engine = Engine.Own then Option.iter (message job.Out) withoutFma
     let net = job.Model.Build(Generator job.Options.Seed)
     let loss = CrossEntropyLoss()
     Trainer.Check(net, loss, loaderOf job data)

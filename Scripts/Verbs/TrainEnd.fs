@@ -4,6 +4,7 @@ module OnnxLeNet.Scripts.Verbs.TrainEnd
 open System
 open System.Diagnostics
 open System.IO
+open System.Security.Cryptography
 open OnnxLeNet.Numerics
 open OnnxLeNet.Onnx
 open OnnxLeNet.Scripts
@@ -11,6 +12,13 @@ open OnnxLeNet.Scripts.Options
 open OnnxLeNet.Scripts.Terminal
 open OnnxLeNet.Scripts.Verbs.Common
 open OnnxLeNet.Scripts.Verbs.TrainJob
+
+/// What else makes the same file, where the engine computes all of it.
+let private repeatable (job: Job) =
+    if job.Engine = Engine.Own && Products.Name = "simd" then
+        "; the same command gives the same bytes, at any vector width and number of threads"
+    else
+        ""
 
 /// What is written beside a finished model.
 let private card (job: Job) (data: ImageFolder) classes (name: string) (test: float) (hash: string) (bytes: int64) (parity: ParityReport) =
@@ -29,7 +37,7 @@ let private card (job: Job) (data: ImageFolder) classes (name: string) (test: fl
 | network | `{job.Model.Name}`, {(job.Model.Build(Generator 0L)).ParameterCount:N0} parameters |
 | command | `dotnet run --project Scripts -c Release -- {commandOf job data}` |
 | data | {data.Name}, {data.Train.Stored} padded to {data.Train.Sample}, then {Input.formula transform} |
-| trained by | {trainedBy job}; on one platform, runtime and vector width the same command gives the same bytes |
+| trained by | {trainedBy job}{repeatable job} |
 | test accuracy | {percent test} |
 | input, output | {input}, {output}, float32 |
 | opset, IR version | {ExportOptions.DefaultOpset}, {ExportOptions.IrVersion ExportOptions.DefaultOpset} |
@@ -185,6 +193,33 @@ let private place (job: Job) (data: ImageFolder) (name: string) (unproven: strin
         | SameBytes -> Some test
         | _ -> None }
 
+/// The model that comes with the project, where the command of this run made it: its file and that one's hash.
+let private madeAlike (job: Job) (data: ImageFolder) (name: string) =
+    let file = Path.Combine(Workspace.finishedModels, name + ".onnx")
+    if not (File.Exists file) then
+        None
+    else
+        try
+            match OnnxFile.Metadata(OnnxFile.Read file).TryGetValue "command" with
+            | true, command when command = commandOf job data ->
+                Some(Workspace.display file, Convert.ToHexStringLower(SHA256.HashData(File.ReadAllBytes file)))
+            | _ -> None
+        with :? OnnxLeNetException ->
+            None // a file of another kind, of which place says what becomes of it
+
+/// Says whether the bytes are those of the model that the same command made before.
+let private tellSameBytes (job: Job) (hash: string) (before: (string * string) option) =
+    match before with
+    | None -> ()
+    | Some(file, theirs) when theirs = hash ->
+        line job.Out $"Same bytes as {file}, which the same command made before."
+    | Some(file, theirs) ->
+        message
+            job.Out
+            $"Not the bytes of {file}, though the same command made it: its sha256 is {theirs}, this run's {hash}. Was it made by another \
+                version of the engine, or from other images of that name? If not, this machine computes otherwise: see what `doctor` says \
+                of its vectors."
+
 /// Exports, proves, and gives the finished model's name to the file only if all of it holds and no better model has it.
 let finish (job: Job) (data: ImageFolder) (net: Sequential) (result: TrainingResult) write =
     let name = $"{job.Model.Name}-{data.Name}"
@@ -195,6 +230,7 @@ let finish (job: Job) (data: ImageFolder) (net: Sequential) (result: TrainingRes
     let agree = Seq.isEmpty gradients || GradientParity.Passed gradients
     let accurate = job.MinAccuracy |> Option.forall (fun least -> test >= least)
     let bytes = (FileInfo unproven).Length
+    let before = madeAlike job data name
     let placed =
         if parity.Passed && agree && accurate then
             let placed = place job data name unproven test (fun name -> card job data logits.Shape[1] name test hash bytes parity)
@@ -216,10 +252,15 @@ let finish (job: Job) (data: ImageFolder) (net: Sequential) (result: TrainingRes
         $"{seconds / float result.SecondsPerEpoch.Count:F2} s per epoch, \
             {float (data.Train.Count * result.SecondsPerEpoch.Count) / seconds:N0} images/s, \
             peak memory {Process.GetCurrentProcess().PeakWorkingSet64 / 1048576L} MB"
+    tellSameBytes job hash before
     placed |> Option.bind _.Said |> Option.iter (message job.Out)
     write
         [ "model", box (Workspace.display path)
           "sha256", hash
+          "sameCommand",
+          (match before with
+           | Some(file, theirs) -> box (json [ "model", file; "sha256", theirs; "sameBytes", (theirs = hash) ])
+           | None -> null)
           "classes", jsonArray (Seq.init logits.Shape[1] string)
           "testAccuracy", test
           "putAside", box (placed |> Option.exists _.Aside)

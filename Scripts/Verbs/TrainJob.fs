@@ -92,16 +92,14 @@ let commandOf (job: Job) (data: ImageFolder) =
 /// What a checkpoint remembers beside the numbers.
 module Note =
     let model = "model"
-    let width = "vector width"
     let provider = "provider"
     let engine = "engine"
 
+/// Who trains, as far as the result depends on it.
+let trainer (job: Job) = if job.Engine = Engine.OnnxRuntime then $"ONNX Runtime on {job.Ort.Device}" else "the engine"
+
 /// Who trains, as a person reads it.
-let trainedBy (job: Job) =
-    if job.Engine = Engine.OnnxRuntime then
-        $"ONNX Runtime on {job.Ort.Device}"
-    else
-        $"the engine, {Products.Provider}"
+let trainedBy (job: Job) = if job.Engine = Engine.OnnxRuntime then trainer job else $"{trainer job}, {Products.Provider}"
 
 let checkpointFile (job: Job) (data: ImageFolder) = Path.Combine(job.Folder, $"{job.Model.Name}-{data.Name}.checkpoint")
 
@@ -175,10 +173,10 @@ let jobOf (args: ParseResults<TrainArgs>) =
           Json = args.TryGetResult TrainArgs.Json
           MinAccuracy = args.TryGetResult TrainArgs.MinAccuracy |> Option.map (share "--min-accuracy")
           Force = args.Contains TrainArgs.Force }
-    configure (args.TryGetResult TrainArgs.Threads) (args.TryGetResult TrainArgs.Provider)
+    configure (args.TryGetResult TrainArgs.Threads) (args.TryGetResult TrainArgs.Width) (args.TryGetResult TrainArgs.Provider)
     Workspace.requireWritable "--out" job.Folder
     job.Json |> Option.iter (Workspace.requireWritableFile "--json")
-    for key, now in [ Note.width, string SimdWidth.Bits; Note.provider, Products.Name; Note.engine, trainedBy job ] do
+    for key, now in [ Note.provider, Products.Name; Note.engine, trainer job ] do
         match note key with
         | Some before when before <> now ->
             message job.Out $"the checkpoint was made with {key} {before}, this run has {now}: results will differ in their last bits"

@@ -214,7 +214,7 @@ let private gradientProof (args: ParseResults<ValidateArgs>) out (imported: Impo
 
 let run (args: ParseResults<ValidateArgs>) =
     let out = output (args.Contains ValidateArgs.Quiet)
-    configure (args.TryGetResult ValidateArgs.Threads) (args.TryGetResult ValidateArgs.Provider)
+    configure (args.TryGetResult ValidateArgs.Threads) (args.TryGetResult ValidateArgs.Width) (args.TryGetResult ValidateArgs.Provider)
     args.TryGetResult ValidateArgs.Json |> Option.iter (Workspace.requireWritableFile "--json")
     let file = args.GetResult ValidateArgs.File
     ModelFile.requireOnnx file

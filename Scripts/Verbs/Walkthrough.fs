@@ -20,6 +20,7 @@ let private choose (name: string option) =
 
 let run (args: ParseResults<WalkthroughArgs>) =
     let out = output (args.Contains WalkthroughArgs.Quiet)
+    useWidth (args.TryGetResult WalkthroughArgs.Width)
     if args.Contains WalkthroughArgs.List then
         for walkthrough in Catalog.all do
             line out walkthrough.Name
