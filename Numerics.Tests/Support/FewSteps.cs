@@ -62,16 +62,19 @@ internal static class FewSteps
         ];
     }
 
-    /// <summary>Batch norm, a depthwise convolution, one with stride and dilation, average pools, smooth activations.</summary>
+    /// <summary>Batch norm, a depthwise convolution, one with stride and dilation, average pools, smooth activations, dropout, normally
+    /// distributed weights.</summary>
     private static Sequential Mixed()
     {
         var g = new Generator(3);
+        var last = new Linear(37, 10, generator: g);
+        Init.KaimingNormal(last.Weight.Value, g);
         return
         [
             new Conv2d(3, 10, (3, 5), padding: (1, 2), bias: false, generator: g), new BatchNorm2d(10), new Tanh(),
             new Conv2d(10, 10, 3, padding: 1, groups: 10, generator: g), new BatchNorm2d(10), new GELU(), new AvgPool2d(2),
             new Conv2d(10, 18, (2, 3), stride: (1, 2), dilation: (2, 1), generator: g), new Sigmoid(), new Softmax(),
-            new AdaptiveAvgPool2d((3, 2)), new Flatten(), new Linear(108, 37, generator: g), new ELU(), new Linear(37, 10, generator: g),
+            new AdaptiveAvgPool2d((3, 2)), new Flatten(), new Linear(108, 37, generator: g), new ELU(), new Dropout(0.1), last,
         ];
     }
 
