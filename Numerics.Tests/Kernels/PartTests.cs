@@ -68,8 +68,8 @@ public sealed class PartTests
                 {
                     if (lengths[i] == 0) continue;
                     string place = $"{samples} samples, beside array {i}";
-                    Close.AssertSameBits(place, [.. Enumerable.Repeat(guard, at)], arrays[i][..at]);
-                    Close.AssertSameBits(place, [.. Enumerable.Repeat(guard, at)], arrays[i][^at..]);
+                    Close.AssertSameBits(place, [.. Enumerable.Repeat(guard, at)], Of(arrays[i], 0, at));
+                    Close.AssertSameBits(place, [.. Enumerable.Repeat(guard, at)], arrays[i].AsSpan()[^at..]);
                 }
                 first ??= results;
                 for (int i = 0; i < results.Length; i++) Close.AssertSameBits($"{samples} samples, array {i}", first[i], results[i]);
