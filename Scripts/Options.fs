@@ -310,8 +310,10 @@ type BenchArgs =
     | [<Unique; EqualsAssignmentOrSpaced>] Threads of N: int
     | [<Unique; EqualsAssignmentOrSpaced>] Width of BITS: int
     | [<Unique; EqualsAssignmentOrSpaced>] Python of PATH: string
+    | [<Unique; CustomCommandLine "--torchsharp">] TorchSharp
     | [<Unique>] Kernels
     | [<Unique; EqualsAssignmentOrSpaced>] Model of MODEL: string
+    | [<Unique; Hidden; EqualsAssignmentOrSpaced; CustomCommandLine "--step-memory">] StepMemory of BATCH: int
     | [<Unique; EqualsAssignmentOrSpaced>] Json of FILE: string
     | [<Unique>] Quiet
 
@@ -324,8 +326,11 @@ type BenchArgs =
             | Threads _ -> "the most threads; one thread is measured beside them (default: one per core)."
             | Width _ -> EngineUsage.width
             | Python _ -> "the python that has PyTorch (default: the first of the usual ones that has it)."
+            | TorchSharp ->
+                "build the TorchSharp peer of networks in the user's cache: 0.5 GB from NuGet; once it is there, it is used without this."
             | Kernels -> "the products under BenchmarkDotNet too."
             | Model _ -> "the network that layers times: an ONNX file, or a network's name (default: lenet5)."
+            | StepMemory _ -> "what bench starts itself with, to measure the memory of a fresh process."
             | Json _ -> "write the results as one JSON object."
             | Quiet -> "print nothing but errors."
 

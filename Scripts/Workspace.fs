@@ -33,6 +33,11 @@ let finishedModels = Path.Combine(defaultArg repository AppContext.BaseDirectory
 /// MNIST, which is copied beside the program.
 let mnistFolder = Path.Combine(AppContext.BaseDirectory, "data", "mnist")
 
+/// The user's folder for what is fetched or built once and used from then on.
+let cacheFolder =
+    let data = Environment.GetFolderPath(Environment.SpecialFolder.LocalApplicationData, Environment.SpecialFolderOption.Create)
+    Path.Combine((if data = "" then Path.GetTempPath() else data), "OnnxLeNet")
+
 /// A path as a person would type it from the current folder.
 let display (path: string) =
     let relative = Path.GetRelativePath(Directory.GetCurrentDirectory(), path)

@@ -1,5 +1,5 @@
 using OnnxLeNet.Scripts;
-using SmallNetworks = OnnxLeNet.Scripts.Bench.Networks;
+using SmallNetworks = OnnxLeNet.Scripts.Bench.SmallNetworks;
 
 namespace OnnxLeNet.Numerics.Tests;
 

@@ -31,7 +31,7 @@ let run (setup: Setup) (peer: Result<PyTorch.Peer, string>) : JsonNode =
                   use ort = model.Bind batch
                   x.AsSpan().CopyTo ort.Input
                   ort.Run()
-                  requireAgreement $"batch {batch}" y (ort.Output.ToArray())
+                  requireAgreement $"batch {batch}" "ONNX Runtime" y (ort.Output.ToArray())
                   let name who = $"{who}, batch {batch}, {threads} thread(s)"
                   let medians =
                       withThreads threads (fun () ->

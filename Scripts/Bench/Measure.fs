@@ -42,10 +42,12 @@ let disagreement (first: float array) (other: float array) =
     if off = 0.0 then 0.0 else off / largest
 
 /// What is timed must compute the same.
-let requireAgreement (what: string) (engine: float32 array) (runtime: float32 array) =
-    let off = disagreement (Array.map float engine) (Array.map float runtime)
+let requireAgreement (what: string) (peer: string) (engine: float32 array) (others: float32 array) =
+    if engine.Length <> others.Length then
+        raise (OnnxLeNetException $"{what}: {peer} returned {others.Length} outputs, expected {engine.Length}")
+    let off = disagreement (Array.map float engine) (Array.map float others)
     if not (off <= 1e-4) then
-        raise (OnnxLeNetException $"{what}: the engine and ONNX Runtime differ by {off:G3} of the largest value")
+        raise (OnnxLeNetException $"{what}: the engine and {peer} differ by {off:G3} of the largest value")
 
 /// What is being measured, on standard error: in one place on a terminal, elsewhere in a line each.
 let progress (setup: Setup) (text: string) =
@@ -59,14 +61,17 @@ let private seconds (action: unit -> unit) times =
         action ()
     Stopwatch.GetElapsedTime(began).TotalSeconds
 
-/// A measurement of a fast action: seconds of one, from as many as fill the time. It is warmed up here, for as long as .NET takes to
-/// compile what runs often a second time, and counted.
-let fast (setup: Setup) (action: unit -> unit) =
+/// Runs an action for as long as .NET takes to compile what runs often a second time.
+let warmUp (setup: Setup) (action: unit -> unit) =
     let began = Stopwatch.GetTimestamp()
-    let warmUp = if setup.Quick then 20.0 else 1000.0
+    let milliseconds = if setup.Quick then 20.0 else 1000.0
     action ()
-    while Stopwatch.GetElapsedTime(began).TotalMilliseconds < warmUp do
+    while Stopwatch.GetElapsedTime(began).TotalMilliseconds < milliseconds do
         action ()
+
+/// A measurement of a fast action: seconds of one, from as many as fill the time. It is warmed up here, and counted.
+let fast (setup: Setup) (action: unit -> unit) =
+    warmUp setup action
     let rec fit times =
         let took = seconds action times
         if took >= setup.Least || times >= 16_000_000 then

@@ -1,205 +1,200 @@
-/// Four small networks as people train them, three of them with batch normalization: training and inference, with ONNX Runtime beside it.
+/// The small networks, training and inference: the engine, TorchSharp and, in inference, ONNX Runtime by turns.
 module OnnxLeNet.Scripts.Bench.Networks
 
 open System
-open System.Diagnostics
+open System.IO
 open System.Text.Json.Nodes
 open Google.Protobuf
 open OnnxLeNet.Numerics
 open OnnxLeNet.Onnx
-open OnnxLeNet.Scripts
 open OnnxLeNet.Scripts.Bench.Measure
+open OnnxLeNet.Scripts.Bench.SmallNetworks
 open OnnxLeNet.Scripts.Terminal
 
-type Network =
-    {
-        Name: string
-        /// The shape of one input sample.
-        Sample: Shape
-        /// Samples of a training batch.
-        Batch: int
-        /// Starting weights from a generator.
-        Build: Generator -> Module
-    }
+/// Gives the peer a network's starting weights and its data, and requires that it has the same parameters.
+let private load (peer: TorchSharp.Peer) (network: Network) (samples: int) =
+    let net = network.Build(Generator 1L)
+    let state = StateDict()
+    for name, parameter in net.NamedParameters() do
+        state.Add($"net.{name}", parameter.Value)
+    state.Add("images", images network.Sample samples)
+    state.Add("labels", StateTensor.Of(Shape(samples), Array.map int64 (labels samples)))
+    let folder = Directory.CreateTempSubdirectory "onnxlenet-"
+    try
+        let file = Path.Combine(folder.FullName, $"{network.Name}.safetensors")
+        SafeTensors.Write(state, file)
+        let found, expected = peer.Load(network.Name, file), Seq.length (net.NamedParameters())
+        if found <> expected then
+            raise (OnnxLeNetException $"TorchSharp's {network.Name} has {found} parameters, expected {expected}")
+    finally
+        folder.Delete true
 
-let private chain (layers: Module list) =
-    let net = Sequential()
-    for layer in layers do
-        net.Add layer
-    net
+/// Steps of one loss each that must agree: the first says that the forward is the same, the second the gradients, the third the momentum.
+/// Later ones drift apart by rounding.
+let private comparedSteps = 3
 
-/// A convolution that keeps the size but for its stride, batch norm behind it, and what follows.
-let private normalized (g: Generator) channels filters kernel stride groups (behind: Module list) =
-    chain (
-        [ Conv2d(channels, filters, Size2 kernel, Size2 stride, Size2(kernel / 2), groups = groups, bias = false, generator = g) :> Module
-          BatchNorm2d filters ]
-        @ behind
-    )
+let requireSameLosses (network: string) (engine: float array) (peer: float array) =
+    if peer.Length <> engine.Length then
+        raise (OnnxLeNetException $"{network} in TorchSharp: {peer.Length} losses of an epoch, expected {engine.Length}")
+    let off = disagreement (Array.truncate comparedSteps engine) (Array.truncate comparedSteps peer)
+    if not (off <= 1e-3) then
+        let text (losses: float array) = String.Join(", ", losses |> Array.truncate comparedSteps |> Array.map (fun x -> $"{x:G6}"))
+        raise (
+            OnnxLeNetException
+                $"{network}: the losses of the first steps are {text engine} in the engine and {text peer} in TorchSharp, which must agree"
+        )
 
-/// Two pairs of convolutions and two linear layers, after Simonyan and Zisserman 2014.
-let private vgg (g: Generator) : Module =
-    let conv channels filters : Module = normalized g channels filters 3 1 1 [ ReLU() ]
-    chain
-        [ conv 3 32
-          conv 32 32
-          MaxPool2d 2
-          conv 32 64
-          conv 64 64
-          MaxPool2d 2
-          Flatten()
-          Linear(64 * 8 * 8, 256, generator = g)
-          ReLU()
-          Linear(256, 10, generator = g) ]
+/// Medians of the engine, and of the peer where there is one, for each number of threads; they take turns.
+let private trainingOf (setup: Setup) (peer: TorchSharp.Peer option) (network: Network) =
+    let batch, batches = batchOf setup network, (if setup.Quick then comparedSteps else network.Batches)
+    peer |> Option.iter (fun peer -> load peer network (batch * batches))
+    let name who threads = $"training {network.Name}, {who}{threads} thread(s)"
+    let contenders =
+        [ for threads in setup.ThreadCounts do
+              let run = Training(network, batch, batches)
+              let epoch () = withThreads threads run.SecondsPerStep
+              progress setup (name "warm-up, " threads)
+              epoch () |> ignore
+              let first = Array.copy run.Losses
+              warmUp setup (epoch >> ignore)
+              name "" threads, epoch
+              match peer with
+              | Some peer ->
+                  requireSameLosses network.Name first (snd (peer.Epoch(batch, threads)))
+                  let epoch () = fst (peer.Epoch(batch, threads))
+                  warmUp setup (epoch >> ignore)
+                  name "TorchSharp, " threads, epoch
+              | None -> () ]
+    let medians = byTurns setup contenders
+    match peer with
+    | Some _ -> medians |> List.chunkBySize 2 |> List.map (fun pair -> pair[0], pair[1])
+    | None -> [ for engine in medians -> engine, nan ]
 
-/// y = ReLU(F(x) + x), the skip by a 1×1 convolution where the size changes.
-type private Block(g: Generator, channels, filters, stride) as block =
-    inherit Module()
-    let first = normalized g channels filters 3 stride 1 [ ReLU() ]
-    let second = normalized g filters filters 3 1 1 []
-    let skip = if stride = 1 && channels = filters then chain [] else normalized g channels filters 1 stride 1 []
-    do
-        block.Register("first", first) |> ignore
-        block.Register("second", second) |> ignore
-        block.Register("skip", skip) |> ignore
-
-    override _.Forward(x: Value) = F.Relu(second.Forward(first.Forward x) + skip.Forward x)
-
-/// ResNet-20 for 32×32 images (He et al. 2015, section 4.2), with 1×1 convolutions where the size changes.
-let private resnet20 (g: Generator) : Module =
-    let stage channels filters stride : Module list =
-        [ Block(g, channels, filters, stride); Block(g, filters, filters, 1); Block(g, filters, filters, 1) ]
-    chain (
-        [ normalized g 3 16 3 1 1 [ ReLU() ] :> Module ]
-        @ stage 16 16 1
-        @ stage 16 32 2
-        @ stage 32 64 2
-        @ [ AdaptiveAvgPool2d 1; Flatten(); Linear(64, 10, generator = g) ]
-    )
-
-/// Depthwise 3×3 convolutions, each with a 1×1 convolution behind it, after Howard et al. 2017.
-let private mobilenet (g: Generator) : Module =
-    let pair channels filters stride : Module list =
-        [ normalized g channels channels 3 stride channels [ ReLU() ]; normalized g channels filters 1 1 1 [ ReLU() ] ]
-    chain (
-        [ normalized g 3 32 3 1 1 [ ReLU() ] :> Module ]
-        @ pair 32 64 1
-        @ pair 64 128 2
-        @ pair 128 128 1
-        @ pair 128 256 2
-        @ pair 256 256 1
-        @ [ AdaptiveAvgPool2d 1; Flatten(); Linear(256, 10, generator = g) ]
-    )
-
-let all =
-    [ { Name = "lenet"; Sample = Models.lenet5.Sample; Batch = 64; Build = fun g -> Models.lenet5.Build g }
-      { Name = "vgg"; Sample = Shape(3, 32, 32); Batch = 128; Build = vgg }
-      { Name = "resnet20"; Sample = Shape(3, 32, 32); Batch = 128; Build = resnet20 }
-      { Name = "mobilenet"; Sample = Shape(3, 32, 32); Batch = 128; Build = mobilenet } ]
-
-/// Standard normal images.
-let private images (sample: Shape) count =
-    let random = Generator 1L
-    let x = Tensor(sample.Prepend count)
-    for i in 0 .. x.Data.Length - 1 do
-        x.Data[i] <- float32 (random.NextNormal())
-    x
-
-/// Samples of a training batch, or few where whether it works is all that is asked.
-let private batchOf (setup: Setup) network = if setup.Quick then 16 else network.Batch
-
-/// Steps over the data, in its order: gather, forward, loss, backward, update.
-type private Training(network: Network, data: TensorDataset, batch: int) =
-    let random = Generator 1L
-    let net = (network.Build random).Train()
-    let steps = TrainingSteps(net, CrossEntropyLoss(), SGD(net.Parameters(), 0.03, 0.9), random)
-    let batches = [| for start in 0..batch .. data.Count - batch -> [| start .. start + batch - 1 |] |]
-
-    /// Seconds of a step, the mean over all.
-    member _.Epoch() =
-        let began = Stopwatch.GetTimestamp()
-        for batch in batches do
-            if not (Double.IsFinite(steps.Step(data, ReadOnlySpan batch))) then
-                raise (OnnxLeNetException $"the loss of {network.Name} in training is not finite")
-        Stopwatch.GetElapsedTime(began).TotalSeconds / float batches.Length
-
-let private training (setup: Setup) (peak: Peak) =
-    let measured =
-        [ for network in all do
-              let batch = batchOf setup network
-              let count = batch * (if setup.Quick then 1 else 16)
-              let data = TensorDataset(images network.Sample count, [| for n in 0 .. count - 1 -> n % 10 |])
-              let work = (Work.ofNetwork (network.Build(Generator 1L)) network.Sample).Training
-              let runs =
-                  [ for threads in setup.ThreadCounts ->
-                        let run = Training(network, data, batch)
-                        let epoch () = withThreads threads run.Epoch
-                        epoch () |> ignore
-                        $"training {network.Name}, {threads} thread(s)", epoch ]
-              network, work, byTurns setup runs ]
+let private training (setup: Setup) (peak: Peak) (peer: TorchSharp.Peer option) =
+    let measured = [ for network in all -> network, trainingOf setup peer network ]
     peak.Refresh()
     let rows =
-        [ for network, work, seconds in measured do
-              for threads, took in List.zip setup.ThreadCounts seconds do
-                  let images = float (batchOf setup network) / took
-                  let share = images * work / 1e9 / peak.Single threads
+        [ for network, seconds in measured do
+              let work = (Work.ofNetwork (network.Build(Generator 1L)) network.Sample).Training
+              let rate took = float (batchOf setup network) / took
+              let best = seconds |> List.map (snd >> rate) |> List.max
+              let one = fst (List.head seconds)
+              for threads, (own, torch) in List.zip setup.ThreadCounts seconds do
+                  let gflops = rate own * work / 1e9
+                  let share = gflops / peak.Single threads
                   [ network.Name
                     string (batchOf setup network)
                     string threads
-                    fixedPoint 0 images
-                    times (List.head seconds / took)
-                    fixedPoint 1 (images * work / 1e9)
+                    fixedPoint 0 (rate own)
+                    fixedPoint 0 (rate torch)
+                    times (rate own / best)
+                    times (one / own)
+                    fixedPoint 1 gflops
                     wholePercent share ],
                   json
                       [ "network", network.Name
                         "batch", batchOf setup network
                         "threads", threads
-                        "imagesPerSecond", number images
-                        "timesOneThread", number (List.head seconds / took)
-                        "gflops", number (images * work / 1e9)
+                        "imagesPerSecond", number (rate own)
+                        "torchSharpImagesPerSecond", number (rate torch)
+                        "timesTorchSharpAtItsBest", number (rate own / best)
+                        "timesOneThread", number (one / own)
+                        "gflops", number gflops
                         "shareOfPeak", number share ] ]
     line setup.Out ""
-    line setup.Out "training on random images, images a second"
-    table setup.Out [ "network"; "batch"; "threads"; "images/s"; "to one thread"; "GFLOP/s"; "of peak" ] (List.map fst rows)
+    line setup.Out "training on random images, images a second; to TorchSharp at its better number of threads"
+    table
+        setup.Out
+        [ "network"; "batch"; "threads"; "images/s"; "TorchSharp"; "to TorchSharp"; "to one thread"; "GFLOP/s"; "of peak" ]
+        (List.map fst rows)
     jsonArray (List.map snd rows)
 
-let private inference (setup: Setup) =
+/// Seconds of a batch: the engine, ONNX Runtime and TorchSharp, which must agree, at equal threads.
+let private inferenceOf (setup: Setup) (peer: TorchSharp.Peer option) (network: Network) (net: Module) (exported: byte array) batch threads =
+    let x = (images network.Sample batch).Data
+    let predictor = Predictor(net, network.Sample)
+    let y = Array.zeroCreate<float32>(batch * predictor.Outputs)
+    let forward () = predictor.Run(ReadOnlySpan x, Span y)
+    withThreads threads forward
+    use model = OrtModel.Load(exported, OrtOptions(IntraOpThreads = threads))
+    use ort = model.Bind batch
+    x.AsSpan().CopyTo ort.Input
+    ort.Run()
+    requireAgreement $"{network.Name}, batch {batch}" "ONNX Runtime" y (ort.Output.ToArray())
+    let torch (peer: TorchSharp.Peer) =
+        let seconds, outputs = peer.Infer(batch, threads, setup.Least)
+        requireAgreement $"{network.Name}, batch {batch}" "TorchSharp" y outputs
+        seconds
+    let name who = $"inference of {network.Name}, {who}, batch {batch}, {threads} thread(s)"
+    let contenders =
+        [ name "engine", fast setup forward
+          name "ONNX Runtime", fast setup ort.Run
+          match peer with
+          | Some peer ->
+              warmUp setup (fun () -> torch peer |> ignore)
+              name "TorchSharp", (fun () -> torch peer)
+          | None -> () ]
+    match withThreads threads (fun () -> byTurns setup contenders) with
+    | [ own; ort; torch ] -> own, ort, torch
+    | medians -> medians[0], medians[1], nan
+
+let private inference (setup: Setup) (peak: Peak) (peer: TorchSharp.Peer option) =
     let measured =
         [ for network in all do
               let net = (network.Build(Generator 1L)).Eval()
               let exported = OnnxExporter.Export(net, network.Sample, network.Name).ToByteArray()
-              for batch in (if setup.Quick then [ 1; 32 ] else [ 1; 32; 256 ]) do
-                  let x = (images network.Sample batch).Data
-                  for threads in setup.ThreadCounts do
-                      let predictor = Predictor(net, network.Sample)
-                      let y = Array.zeroCreate<float32>(batch * predictor.Outputs)
-                      let forward () = predictor.Run(ReadOnlySpan x, Span y)
-                      withThreads threads forward
-                      use model = OrtModel.Load(exported, OrtOptions(IntraOpThreads = threads))
-                      use ort = model.Bind batch
-                      x.AsSpan().CopyTo ort.Input
-                      ort.Run()
-                      requireAgreement $"{network.Name}, batch {batch}" y (ort.Output.ToArray())
-                      let name who = $"inference of {network.Name}, {who}, batch {batch}, {threads} thread(s)"
-                      let both = [ name "engine", fast setup forward; name "ONNX Runtime", fast setup ort.Run ]
-                      let medians = withThreads threads (fun () -> byTurns setup both)
-                      network.Name, batch, threads, medians[0], medians[1] ]
+              let work = (Work.ofNetwork net network.Sample).Forward
+              let batches = if setup.Quick then [ 1; 32 ] else [ 1; 32; 256 ]
+              peer |> Option.iter (fun peer -> load peer network (List.max batches))
+              for batch in batches do
+                  let medians =
+                      [ for threads in setup.ThreadCounts ->
+                            threads, inferenceOf setup peer network net exported batch threads ]
+                  let bestTorch = medians |> List.map (fun (_, (_, _, torch)) -> torch) |> List.min
+                  for threads, (own, ort, torch) in medians do
+                      network.Name, batch, threads, work * float batch / own / 1e9, own, ort, torch, bestTorch ]
+    peak.Refresh()
+    let share threads gflops = gflops / peak.Single threads
     line setup.Out ""
-    line setup.Out $"inference, microseconds a batch; ONNX Runtime {OrtRuntime.Describe().Version}, buffers bound once"
+    line
+        setup.Out
+        $"inference, microseconds a batch; ONNX Runtime {OrtRuntime.Describe().Version}, buffers bound once; to TorchSharp at its better \
+            number of threads"
     table
         setup.Out
-        [ "network"; "batch"; "threads"; "engine µs"; "ONNX Runtime µs"; "to ONNX Runtime" ]
-        [ for name, batch, threads, own, ort in measured ->
-              [ name; string batch; string threads; fixedPoint 1 (1e6 * own); fixedPoint 1 (1e6 * ort); times (ort / own) ] ]
+        [ "network"; "batch"; "threads"; "engine µs"; "ONNX Runtime µs"; "TorchSharp µs"; "to ONNX Runtime"; "to TorchSharp"; "of peak" ]
+        [ for name, batch, threads, gflops, own, ort, torch, bestTorch in measured ->
+              [ name; string batch; string threads ]
+              @ [ for seconds in [ own; ort; torch ] -> fixedPoint 1 (1e6 * seconds) ]
+              @ [ times (ort / own); times (bestTorch / own); wholePercent (share threads gflops) ] ]
     jsonArray
-        [ for name, batch, threads, own, ort in measured ->
+        [ for name, batch, threads, gflops, own, ort, torch, bestTorch in measured ->
               json
                   [ "network", name
                     "batch", batch
                     "threads", threads
                     "engineMicroseconds", number (1e6 * own)
                     "onnxRuntimeMicroseconds", number (1e6 * ort)
-                    "timesOnnxRuntime", number (ort / own) ] ]
+                    "torchSharpMicroseconds", number (1e6 * torch)
+                    "timesOnnxRuntime", number (ort / own)
+                    "timesTorchSharpAtItsBest", number (bestTorch / own)
+                    "gflops", number gflops
+                    "shareOfPeak", number (share threads gflops) ] ]
 
-let run (setup: Setup) (peak: Peak) : JsonNode =
-    let training = training setup peak
-    json [ "training", training; "inference", inference setup ]
+let run (setup: Setup) (peak: Peak) (torchSharp: Result<unit -> TorchSharp.Peer, string>) : JsonNode =
+    let networks (peer: TorchSharp.Peer option) =
+        let training = training setup peak peer
+        training, inference setup peak peer
+    let about, (training, inference) =
+        match torchSharp with
+        | Ok start ->
+            progress setup "starting TorchSharp"
+            use peer = start ()
+            line setup.Out ""
+            line setup.Out $"TorchSharp {peer.Version}"
+            peer.About.DeepClone(), networks (Some peer)
+        | Error why ->
+            line setup.Out ""
+            line setup.Out $"TorchSharp is left out: {why}"
+            json [ "missing", why ], networks None
+    json [ "torchSharp", about; "training", training; "inference", inference; "stepMemory", StepMemory.run setup torchSharp ]

@@ -32,21 +32,24 @@ let private peakJson (setup: Setup) (peak: Peak) : JsonNode =
     let numbers of' = json [ for threads in setup.ThreadCounts -> string threads, number (of' threads) ]
     json [ "unit", "GFLOP/s by threads"; "float", numbers peak.Single; "double", numbers peak.Double ]
 
-let run (args: ParseResults<BenchArgs>) =
+let private measure (args: ParseResults<BenchArgs>) =
     let out = output (args.Contains BenchArgs.Quiet)
     let names = chosen (args.TryGetResult BenchArgs.Only)
     let quick = args.Contains BenchArgs.Quick
     let rounds = args.GetResult(BenchArgs.Rounds, defaultValue = if quick then 1 else 5) |> atLeastOne "--rounds"
-    configure (args.TryGetResult BenchArgs.Threads) (args.TryGetResult BenchArgs.Width) None
     args.TryGetResult BenchArgs.Json |> Option.iter (Workspace.requireWritableFile "--json")
     let model = args.TryGetResult BenchArgs.Model
     if model.IsSome && not (List.contains "layers" names) then
         raise (OnnxLeNetException "--model is the network that layers times: leave it out, or name layers in --only")
+    if args.Contains BenchArgs.TorchSharp && not (List.contains "networks" names) then
+        raise (OnnxLeNetException "--torchsharp is for the networks: leave it out, or name networks in --only")
     let setup = { Out = out; Rounds = rounds; Quick = quick; Threads = Workers.Threads }
     let wants name = List.contains name names
     let timed = lazy (Layers.taskOf setup model)
     if model.IsSome then timed.Force() |> ignore // what is wrong with it is told before anything is measured
 
+    let torchSharp = lazy (TorchSharp.find out (args.Contains BenchArgs.TorchSharp))
+    if wants "networks" then torchSharp.Force() |> ignore // likewise
     let peer =
         if wants "epoch" || wants "inference" then
             progress setup "starting PyTorch"
@@ -75,7 +78,7 @@ let run (args: ParseResults<BenchArgs>) =
                   | "products", _ -> name, Products.run setup peak.Value
                   | "epoch", Some peer -> name, Training.epoch setup peak.Value peer
                   | "inference", Some peer -> name, Inference.run setup peer
-                  | "networks", _ -> name, Networks.run setup peak.Value
+                  | "networks", _ -> name, Networks.run setup peak.Value torchSharp.Value
                   | "vectors", _ -> name, Vectors.run setup
                   | "layers", _ -> name, Layers.run setup timed.Value
                   | "scaling", _ -> name, Training.scaling setup
@@ -116,3 +119,11 @@ let run (args: ParseResults<BenchArgs>) =
         match peer with
         | Some(Ok peer) -> (peer :> IDisposable).Dispose()
         | _ -> ()
+
+let run (args: ParseResults<BenchArgs>) =
+    configure (args.TryGetResult BenchArgs.Threads) (args.TryGetResult BenchArgs.Width) None
+    match args.TryGetResult BenchArgs.StepMemory with
+    | Some batch ->
+        StepMemory.measure (atLeastOne "--step-memory" batch)
+        Exit.done'
+    | None -> measure args

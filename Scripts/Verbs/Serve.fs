@@ -47,8 +47,7 @@ let private onnxRuntimeWeb out (named: string option) =
     | None ->
         let web = Path.Combine(AppContext.BaseDirectory, "Web")
         let sum = Convert.ToHexStringLower(Security.Cryptography.SHA256.HashData(File.ReadAllBytes(Path.Combine(web, "package-lock.json"))))
-        let data = Environment.GetFolderPath(Environment.SpecialFolder.LocalApplicationData, Environment.SpecialFolderOption.Create)
-        let root = Path.Combine((if data = "" then Path.GetTempPath() else data), "OnnxLeNet")
+        let root = Workspace.cacheFolder
         let cache = Path.Combine(root, $"web-{sum[..11]}")
         if not (Directory.Exists(dist cache)) then
             message out $"fetching onnxruntime-web from npm into {cache} (once)"
