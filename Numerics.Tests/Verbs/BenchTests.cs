@@ -64,7 +64,7 @@ public sealed class BenchTests
             IsAShareOfThePeak(epoch["fractionOfPeak"]![threads], threads == "1" ? 1 : 2);
             Assert.AreEqual(torch, epoch["pytorchSeconds"]![threads] is not null);
         }
-        CollectionAssert.AreEqual(new[] { 1, 1, 32, 32, 64, 64, 1000, 1000 },
+        CollectionAssert.AreEqual(new[] { 1, 1, 32, 32, 64, 64 },
             json["inference"]!.AsArray().Select(row => (int)row!["batch"]!).ToArray());
         foreach (var row in json["inference"]!.AsArray())
         {
@@ -101,9 +101,9 @@ public sealed class BenchTests
             Assert.IsTrue(double.IsNaN(Measure.disagreement(numbers, broken)), $"{at}");
             Assert.IsTrue(double.IsNaN(Measure.disagreement(broken, numbers)), $"{at}");
         }
-        Measure.requireAgreement("it", [1, 2], [1, 2]);
-        Failure.Of<OnnxLeNetException>(() => Measure.requireAgreement("it", [1, float.NaN, 2], [1, 2, 2]), "it", "differ by NaN");
-        Failure.Of<OnnxLeNetException>(() => Measure.requireAgreement("it", [1, 2], [1, 2.001f]), "differ by");
+        Measure.requireAgreement("it", "a peer", [1, 2], [1, 2]);
+        Failure.Of<OnnxLeNetException>(() => Measure.requireAgreement("it", "a peer", [1, float.NaN, 2], [1, 2, 2]), "it", "a peer differ by NaN");
+        Failure.Of<OnnxLeNetException>(() => Measure.requireAgreement("it", "a peer", [1, 2], [1, 2.001f]), "differ by");
         Failure.Of<ArgumentException>(() => Measure.disagreement([1, 2], [1]), "different lengths");
     }
 

@@ -65,7 +65,6 @@ let private seconds (action: unit -> unit) times =
 let warmUp (setup: Setup) (action: unit -> unit) =
     let began = Stopwatch.GetTimestamp()
     let milliseconds = if setup.Quick then 20.0 else 1000.0
-    action ()
     while Stopwatch.GetElapsedTime(began).TotalMilliseconds < milliseconds do
         action ()
 
@@ -82,13 +81,13 @@ let fast (setup: Setup) (action: unit -> unit) =
     fun () -> seconds action times / float times
 
 /// Medians of what the contenders' measurements return, in their order. They take turns, each after a pause in which the threads of
-/// the one before stop spinning.
+/// the one before stop spinning: ONNX Runtime's go on for some 50 ms.
 let byTurns (setup: Setup) (contenders: (string * (unit -> float)) list) =
     let rounds =
         [ for round in 1 .. setup.Rounds ->
               [ for name, measure in contenders ->
                     progress setup $"{name}, round {round} of {setup.Rounds}"
-                    Thread.Sleep 20
+                    Thread.Sleep(if setup.Quick then 20 else 100)
                     measure () ] ]
     progress setup ""
     rounds |> List.transpose |> List.map median

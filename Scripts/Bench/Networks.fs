@@ -54,16 +54,13 @@ let private trainingOf (setup: Setup) (peer: TorchSharp.Peer option) (network: N
               let run = Training(network, batch, batches)
               let epoch () = withThreads threads run.SecondsPerStep
               progress setup (name "warm-up, " threads)
-              epoch () |> ignore
-              let first = Array.copy run.Losses
               warmUp setup (epoch >> ignore)
               name "" threads, epoch
               match peer with
               | Some peer ->
-                  requireSameLosses network.Name first (snd (peer.Epoch(batch, threads)))
-                  let epoch () = fst (peer.Epoch(batch, threads))
-                  warmUp setup (epoch >> ignore)
-                  name "TorchSharp, " threads, epoch
+                  progress setup (name "TorchSharp, warm-up, " threads)
+                  requireSameLosses network.Name run.FirstLosses (snd (peer.Epoch(batch, threads)))
+                  name "TorchSharp, " threads, (fun () -> fst (peer.Epoch(batch, threads)))
               | None -> () ]
     let medians = byTurns setup contenders
     match peer with
@@ -130,9 +127,7 @@ let private inferenceOf (setup: Setup) (peer: TorchSharp.Peer option) (network: 
         [ name "engine", fast setup forward
           name "ONNX Runtime", fast setup ort.Run
           match peer with
-          | Some peer ->
-              warmUp setup (fun () -> torch peer |> ignore)
-              name "TorchSharp", (fun () -> torch peer)
+          | Some peer -> name "TorchSharp", (fun () -> torch peer)
           | None -> () ]
     match withThreads threads (fun () -> byTurns setup contenders) with
     | [ own; ort; torch ] -> own, ort, torch
@@ -144,7 +139,7 @@ let private inference (setup: Setup) (peak: Peak) (peer: TorchSharp.Peer option)
               let net = (network.Build(Generator 1L)).Eval()
               let exported = OnnxExporter.Export(net, network.Sample, network.Name).ToByteArray()
               let work = (Work.ofNetwork net network.Sample).Forward
-              let batches = if setup.Quick then [ 1; 32 ] else [ 1; 32; 256 ]
+              let batches = if setup.Quick then [ 1; 8 ] else [ 1; 32; 256 ]
               peer |> Option.iter (fun peer -> load peer network (List.max batches))
               for batch in batches do
                   let medians =

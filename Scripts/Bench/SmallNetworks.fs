@@ -105,7 +105,7 @@ let images (sample: Shape) count =
 let labels count = [| for n in 0 .. count - 1 -> n % 10 |]
 
 /// Samples of a training batch, or few where whether it works is all that is asked.
-let batchOf (setup: Setup) network = if setup.Quick then 16 else network.Batch
+let batchOf (setup: Setup) network = if setup.Quick then 8 else network.Batch
 
 /// A network in training, over random data in its order.
 type Training(network: Network, batch: int, batches: int) =
@@ -115,9 +115,10 @@ type Training(network: Network, batch: int, batches: int) =
     let steps = TrainingSteps(net, CrossEntropyLoss(), SGD(net.Parameters(), 0.03, 0.9), random)
     let indices = [| for start in 0..batch .. data.Count - batch -> [| start .. start + batch - 1 |] |]
     let losses = Array.zeroCreate<float> batches
+    let mutable firstLosses: float array option = None
 
-    /// The loss of each step of the last epoch.
-    member _.Losses = losses
+    /// The loss of each step of the first epoch, once that is over.
+    member _.FirstLosses = firstLosses.Value
 
     /// Goes over all batches once: gather, forward, loss, backward, update. The mean over its steps.
     member _.SecondsPerStep() =
@@ -125,6 +126,7 @@ type Training(network: Network, batch: int, batches: int) =
         for step in 0 .. batches - 1 do
             losses[step] <- steps.Step(data, ReadOnlySpan indices[step])
         let seconds = Stopwatch.GetElapsedTime(began).TotalSeconds / float batches
+        if firstLosses.IsNone then firstLosses <- Some(Array.copy losses)
         match Array.tryFind (Double.IsFinite >> not) losses with
         | Some loss -> raise (OnnxLeNetException $"the loss of {network.Name} in training became {loss}")
         | None -> seconds

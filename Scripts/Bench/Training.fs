@@ -183,7 +183,7 @@ let memory (setup: Setup) : JsonNode =
     let data = data setup
     let steps = 50
     let rows =
-        [ for batch in [ 32; 64; 1024 ] ->
+        [ for batch in (if setup.Quick then [ 32; 64 ] else [ 32; 64; 1024 ]) ->
               progress setup $"allocations, batch {batch}"
               let run = Run(data, batch)
               for index in 0..steps do
