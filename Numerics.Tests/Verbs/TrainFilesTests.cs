@@ -106,7 +106,7 @@ public sealed class TrainFilesTests
         File.WriteAllText(folder["OnnxLeNet.sln"], "");
         foreach (string file in new[] { "lenet5-mnist.onnx", "lenet5-mnist.md" }) File.Copy(Path.Combine(Repository.Root, "models", file),
             folder["models/" + file]);
-        Program.RunIn(folder["deep"], "--epochs", "1").MustExit(0).MustSay("lenet5-mnist.onnx was kept: its test accuracy is 99.38%",
+        Program.RunIn(folder["deep"], "--epochs", "1").MustExit(0).MustSay("lenet5-mnist.onnx was kept: its test accuracy is 99.33%",
             "lenet5-mnist.new.onnx");
         CollectionAssert.AreEqual(File.ReadAllBytes(Path.Combine(Repository.Root, "models", "lenet5-mnist.onnx")),
             File.ReadAllBytes(folder["models/lenet5-mnist.onnx"]));
