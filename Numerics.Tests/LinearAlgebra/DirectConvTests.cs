@@ -61,7 +61,8 @@ public sealed class DirectConvTests
         {
             var (layer, sample, text) = RandomConv(random, i);
             if (i % 5 == 1)
-                layer = new Conv2d(6, 6, layer.Geometry.Kernel, layer.Geometry.Stride, 2, groups: 6, bias: false, generator: new Generator(i));
+                layer = new Conv2d(6, 6, layer.Geometry.Kernel, layer.Geometry.Stride, 2, groups: 6, bias: false,
+                    generator: new Generator(i));
             var net = new Sequential { layer };
             if (i % 5 == 1) sample = new Shape(6, sample[1], sample[2]);
             if (i % 2 == 0 && layer.Geometry.Output(sample[1], sample[2]) is { H: > 1, W: > 1 }) net.AddFunction(new MaxPool2d(2));
@@ -132,7 +133,9 @@ public sealed class DirectConvTests
             var expected = Run(layer, x, bits, "managed");
             // The managed product adds 120,000 terms one after the other, and is farther off than what is tested.
             if (filters == 1) expected = expected.ConvertAll(e => e.Name.StartsWith('y') ? (e.Name, InDouble(layer, x)) : e);
-            else expected = expected.ConvertAll(e => e.Name.StartsWith("dx", StringComparison.Ordinal) ? (e.Name, GradientInDouble(layer, x)) : e);
+            else
+                expected = expected.ConvertAll(e =>
+                    e.Name.StartsWith("dx", StringComparison.Ordinal) ? (e.Name, GradientInDouble(layer, x)) : e);
             Agree($"{channels} to {filters} channels", expected, Run(layer, x, bits, "simd"));
         }
     }

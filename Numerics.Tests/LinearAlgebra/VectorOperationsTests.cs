@@ -73,7 +73,8 @@ public sealed class VectorOperationsTests
             {
                 using var _ = new Settings(width);
                 return new[] { Ours<float>().DotProduct(a, b), (float)Ours<float>().MatrixNorm(Norm.FrobeniusNorm, length, 1, a),
-                    (float)Ours<double>().DotProduct(a.ToDouble(), b.ToDouble()), (float)Ours<float>().MatrixNorm(Norm.OneNorm, length, 1, a) };
+                    (float)Ours<double>().DotProduct(a.ToDouble(), b.ToDouble()),
+                    (float)Ours<float>().MatrixNorm(Norm.OneNorm, length, 1, a) };
             }).ToArray();
             Close.AssertSameBits($"{length} numbers", sums[0], sums[1]);
         }

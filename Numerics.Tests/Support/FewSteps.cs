@@ -19,8 +19,10 @@ internal static class FewSteps
         ["mixed"] = () => Train(Mixed(), new Shape(3, 14, 13), p => new Adam(p, 0.01, weightDecay: 1e-2)),
     };
 
-    /// <summary>Trains on random samples; cross-entropy where the network returns a row, else the squared error of random targets.</summary>
-    /// <returns>For every step its loss, and for every tensor of the network and of the optimizer its name and the start of its SHA-256.</returns>
+    /// <summary>Trains on random samples; cross-entropy where the network returns a row, else the squared error of random
+    /// targets.</summary>
+    /// <returns>For every step its loss, and for every tensor of the network and of the optimizer its name and the start of its
+    /// SHA-256.</returns>
     public static IEnumerable<string> Train(Module network, Shape sample, Func<IEnumerable<Parameter>, Optimizer> optimizerOf)
     {
         var random = new Generator(2);

@@ -102,7 +102,8 @@ public sealed class BenchTests
             Assert.IsTrue(double.IsNaN(Measure.disagreement(broken, numbers)), $"{at}");
         }
         Measure.requireAgreement("it", "a peer", [1, 2], [1, 2]);
-        Failure.Of<OnnxLeNetException>(() => Measure.requireAgreement("it", "a peer", [1, float.NaN, 2], [1, 2, 2]), "it", "a peer differ by NaN");
+        Failure.Of<OnnxLeNetException>(() => Measure.requireAgreement("it", "a peer", [1, float.NaN, 2], [1, 2, 2]), "it",
+            "a peer differ by NaN");
         Failure.Of<OnnxLeNetException>(() => Measure.requireAgreement("it", "a peer", [1, 2], [1, 2.001f]), "differ by");
         Failure.Of<ArgumentException>(() => Measure.disagreement([1, 2], [1]), "different lengths");
     }

@@ -60,7 +60,8 @@ internal sealed unsafe partial class DirectConv<S, V>
         {
             float* pd = unpooled.Of(filters * step), pb = biasSums.Of(filters * lanes);
             new Span<float>(pb, filters * lanes).Clear();
-            if (s.oW % pool.W != 0 || height % pool.H != 0) new Span<float>(pd, checked((int)(filters * step))).Clear(); // what no window covers
+            // What no window covers.
+            if (s.oW % pool.W != 0 || height % pool.H != 0) new Span<float>(pd, checked((int)(filters * step))).Clear();
             for (int oh = 0; oh < pH * pool.H; oh += strip)
             {
                 int count = Math.Min(strip, pH * pool.H - oh);

@@ -43,8 +43,8 @@ internal sealed unsafe partial class DirectConv<S, V>
         {
             for (int ih = 0; ih < s.Input[1]; ih++)
                 for (int v = 0; v < s.N; v += S.Count)
-                    DepthwiseRun(from + (nint)ih * width * s.N + v, s.N, s.Input[2], taps, turned, dx + (nint)ih * s.Input[2] * s.N + v, s.N,
-                        default);
+                    DepthwiseRun(from + (nint)ih * width * s.N + v, s.N, s.Input[2], taps, turned,
+                        dx + (nint)ih * s.Input[2] * s.N + v, s.N, default);
         }
     }
 

@@ -55,8 +55,8 @@ internal sealed unsafe partial class DirectConv<S, V>
         /// <summary>Columns of a row of the unbroken run.</summary>
         public int RunWidth => phaseW;
 
-        /// <summary>From one filter to the next in what <see cref="RunWide"/> returns; the pool reads two vectors from the start of its last
-        /// row at most.</summary>
+        /// <summary>From one filter to the next in what <see cref="RunWide"/> returns; the pool reads two vectors from the start of its
+        /// last row at most.</summary>
         public nint WideStep => Flat(s.oH) + 2 * S.Count;
 
         /// <summary>Elements of a row of outputs.</summary>
@@ -134,8 +134,8 @@ internal sealed unsafe partial class DirectConv<S, V>
                         continue;
                     }
                     fixed (nint* pt = taps)
-                        conv.DepthwiseRows(Input(part, g, 1), (nint)phaseW * s.N, part.Rows, pt, weights + (nint)g * s.K, epilogue.At(g, at),
-                            output + at);
+                        conv.DepthwiseRows(Input(part, g, 1), (nint)phaseW * s.N, part.Rows, pt, weights + (nint)g * s.K,
+                            epilogue.At(g, at), output + at);
                 }
                 return;
             }
@@ -221,8 +221,8 @@ internal sealed unsafe partial class DirectConv<S, V>
         }
 
         /// <summary>
-        /// Copies a tile's inputs side by side: those of a 1×1 convolution lie a channel apart, often in the same few lines of the cache, and
-        /// every tile of filters reads them again.
+        /// Copies a tile's inputs side by side: those of a 1×1 convolution lie a channel apart, often in the same few lines of the cache,
+        /// and every tile of filters reads them again.
         /// </summary>
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         private void Pack(float** at, int height, nint* pt, float* to)
@@ -232,8 +232,8 @@ internal sealed unsafe partial class DirectConv<S, V>
             for (int i = 0; i < height; i++) at[i] = to + i * S.Count;
         }
 
-        /// <summary>Outputs from the unbroken run to their place, with what comes after them. A last vector may reach into rows that follow, as
-        /// far as there is room.</summary>
+        /// <summary>Outputs from the unbroken run to their place, with what comes after them. A last vector may reach into rows that
+        /// follow, as far as there is room.</summary>
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         private void CopyRow(float* from, float* to, float* skip, int length, int room)
         {

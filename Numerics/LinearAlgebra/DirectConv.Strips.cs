@@ -174,7 +174,8 @@ internal sealed unsafe partial class DirectConv<S, V>
                     for (int f = 0; f + 1 < filterTiles.Length; f++)
                     {
                         int m = filterTiles[f], filtersHere = filterTiles[f + 1] - m;
-                        float* own = partial + f * MostFilters * SumOutput.Rows * S.Count, here = w + (nint)m * K + (nint)before * filtersHere,
+                        float* own = partial + f * MostFilters * SumOutput.Rows * S.Count,
+                            here = w + (nint)m * K + (nint)before * filtersHere,
                             start = from > 0 || bias is null ? null : bias + m;
                         if (sumCount == 1)
                         {

@@ -36,8 +36,8 @@ internal abstract unsafe class DirectConv
         var sizes = new Sizes(g, samples, input, filters, groups);
         return width switch
         {
-            512 => new DirectConv<Simd512<float>, Vector512<float>>(sizes),
-            256 => new DirectConv<Simd256<float>, Vector256<float>>(sizes),
+            512 when Vector512.IsHardwareAccelerated => new DirectConv<Simd512<float>, Vector512<float>>(sizes),
+            256 when Vector256.IsHardwareAccelerated => new DirectConv<Simd256<float>, Vector256<float>>(sizes),
             _ => new DirectConv<Simd128<float>, Vector128<float>>(sizes),
         };
     }

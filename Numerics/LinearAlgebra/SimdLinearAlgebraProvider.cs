@@ -95,8 +95,8 @@ public sealed class SimdLinearAlgebraProvider : ILinearAlgebraProvider,
     }
 
     /// <summary>
-    /// A row times a matrix from inside the only item of a run: a linear layer of a single sample, which takes as long as its weights take to
-    /// read. It allocates nothing.
+    /// A row times a matrix from inside the only item of a run: a linear layer of a single sample, which takes as long as its weights
+    /// take to read. It allocates nothing.
     /// </summary>
     private sealed class SharedColumns<T> where T : unmanaged, INumber<T>
     {
@@ -143,12 +143,15 @@ public sealed class SimdLinearAlgebraProvider : ILinearAlgebraProvider,
             int rows = row1 - row0, columns = column1 - column0;
             switch (SimdWidth.Bits)
             {
-                case 512: Gemm<Simd512<T>, Vector512<T>, T>.Multiply(ta, tb, rows, columns, k, alpha, aPiece, lda, bPiece, ldb, beta,
-                    cPiece, m); break;
-                case 256: Gemm<Simd256<T>, Vector256<T>, T>.Multiply(ta, tb, rows, columns, k, alpha, aPiece, lda, bPiece, ldb, beta,
-                    cPiece, m); break;
-                default: Gemm<Simd128<T>, Vector128<T>, T>.Multiply(ta, tb, rows, columns, k, alpha, aPiece, lda, bPiece, ldb, beta, cPiece,
-                    m); break;
+                case 512 when Vector512.IsHardwareAccelerated:
+                    Gemm<Simd512<T>, Vector512<T>, T>.Multiply(ta, tb, rows, columns, k, alpha, aPiece, lda, bPiece, ldb, beta, cPiece, m);
+                    break;
+                case 256 when Vector256.IsHardwareAccelerated:
+                    Gemm<Simd256<T>, Vector256<T>, T>.Multiply(ta, tb, rows, columns, k, alpha, aPiece, lda, bPiece, ldb, beta, cPiece, m);
+                    break;
+                default:
+                    Gemm<Simd128<T>, Vector128<T>, T>.Multiply(ta, tb, rows, columns, k, alpha, aPiece, lda, bPiece, ldb, beta, cPiece, m);
+                    break;
             }
         }
     }

@@ -3,7 +3,8 @@ using System.Runtime.CompilerServices;
 namespace OnnxLeNet.Numerics;
 
 /// <summary>A convolution forward: taps in place of the columns of A.</summary>
-internal static unsafe partial class Tiles<S, V, T> where S : struct, ISimd<V, T> where V : struct where T : unmanaged, System.Numerics.INumber<T>
+internal static unsafe partial class Tiles<S, V, T>
+    where S : struct, ISimd<V, T> where V : struct where T : unmanaged, System.Numerics.INumber<T>
 {
     /// <summary>What becomes of a filter's finished vectors.</summary>
     public interface IOutput

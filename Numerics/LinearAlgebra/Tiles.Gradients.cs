@@ -3,7 +3,8 @@ using System.Runtime.CompilerServices;
 namespace OnnxLeNet.Numerics;
 
 /// <summary>Inner products of vectors, for the weight's gradient and products of a transposed A; and the input's gradient.</summary>
-internal static unsafe partial class Tiles<S, V, T> where S : struct, ISimd<V, T> where V : struct where T : unmanaged, System.Numerics.INumber<T>
+internal static unsafe partial class Tiles<S, V, T>
+    where S : struct, ISimd<V, T> where V : struct where T : unmanaged, System.Numerics.INumber<T>
 {
     /// <summary>A stretch of output positions, row by row, as the weight's gradient runs along it.</summary>
     /// <param name="Rows">Output rows.</param>

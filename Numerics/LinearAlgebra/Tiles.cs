@@ -7,7 +7,8 @@ namespace OnnxLeNet.Numerics;
 /// there are only 16 registers) of the result stay in registers while a tile runs down the inner dimension. R and C, its height in vectors
 /// and its width, are constants to the JIT: the branches on them vanish.
 /// </summary>
-internal static unsafe partial class Tiles<S, V, T> where S : struct, ISimd<V, T> where V : struct where T : unmanaged, System.Numerics.INumber<T>
+internal static unsafe partial class Tiles<S, V, T>
+    where S : struct, ISimd<V, T> where V : struct where T : unmanaged, System.Numerics.INumber<T>
 {
     /// <summary>c ← β·c + α·Σ_k a[:,k]·b[k,:], for R neighbouring vectors of rows and C columns; with β = 0 c is not read.</summary>
     /// <param name="a">The first column's vectors.</param>

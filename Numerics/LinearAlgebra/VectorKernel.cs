@@ -12,6 +12,8 @@ internal interface IVectorKernel<T> where T : unmanaged
 /// <summary>One on float arrays, as the layers' are.</summary>
 internal interface IVectorKernel : IVectorKernel<float>;
 
+/// <summary>Runs kernels. A width that a processor is known not to have when the program is compiled, ahead of time say, is left out of
+/// it.</summary>
 internal static class VectorKernel
 {
     /// <summary>Runs a kernel on floats at the width in use, as <see cref="Run{K, T}"/>.</summary>
@@ -22,8 +24,8 @@ internal static class VectorKernel
     {
         switch (SimdWidth.Bits)
         {
-            case 512: kernel.Run<Simd512<T>, Vector512<T>>(); break;
-            case 256: kernel.Run<Simd256<T>, Vector256<T>>(); break;
+            case 512 when Vector512.IsHardwareAccelerated: kernel.Run<Simd512<T>, Vector512<T>>(); break;
+            case 256 when Vector256.IsHardwareAccelerated: kernel.Run<Simd256<T>, Vector256<T>>(); break;
             default: kernel.Run<Simd128<T>, Vector128<T>>(); break;
         }
     }
@@ -34,8 +36,10 @@ internal static class VectorKernel
     {
         switch (SimdWidth.Bits)
         {
-            case 512: kernel.Run<Simd512<float>, Vector512<float>>(); break;
-            case 256: kernel.Run<SimdPair<Simd256<float>, Vector256<float>, float>, Pair<Vector256<float>>>(); break;
+            case 512 when Vector512.IsHardwareAccelerated: kernel.Run<Simd512<float>, Vector512<float>>(); break;
+            case 256 when Vector256.IsHardwareAccelerated:
+                kernel.Run<SimdPair<Simd256<float>, Vector256<float>, float>, Pair<Vector256<float>>>();
+                break;
             default:
                 kernel.Run<SimdPair<SimdPair<Simd128<float>, Vector128<float>, float>, Pair<Vector128<float>>, float>,
                     Pair<Pair<Vector128<float>>>>();

@@ -107,7 +107,15 @@ let private training (setup: Setup) (peak: Peak) (peer: TorchSharp.Peer option) 
     jsonArray (List.map snd rows)
 
 /// Seconds of a batch: the engine, ONNX Runtime and TorchSharp, which must agree, at equal threads.
-let private inferenceOf (setup: Setup) (peer: TorchSharp.Peer option) (network: Network) (net: Module) (exported: byte array) batch threads =
+let private inferenceOf
+    (setup: Setup)
+    (peer: TorchSharp.Peer option)
+    (network: Network)
+    (net: Module)
+    (exported: byte array)
+    batch
+    threads
+    =
     let x = (images network.Sample batch).Data
     let predictor = Predictor(net, network.Sample)
     let y = Array.zeroCreate<float32>(batch * predictor.Outputs)

@@ -1,5 +1,5 @@
-/// The TorchSharp peer: a .NET process on libtorch that trains and runs the small networks when told to. Its packages are half a gigabyte of
-/// native code, so it is built when that is asked for, once, in the user's cache.
+/// The TorchSharp peer: a .NET process on libtorch that trains and runs the small networks when told to. Its packages are half a gigabyte
+/// of native code, so it is built when that is asked for, once, in the user's cache.
 module OnnxLeNet.Scripts.Bench.TorchSharp
 
 open System
@@ -75,8 +75,8 @@ let tolerateMissing (version: string) (file: byte array) =
                     entry <- entry + u32 (entry + 12)
                 need <- need + u32 (need + 12)
 
-/// TorchSharp's native half names the newest version of GCC 13's libstdc++, and nothing of it that it calls: a system with an older one runs
-/// it all the same.
+/// TorchSharp's native half names the newest version of GCC 13's libstdc++, and nothing of it that it calls: a system with an older one
+/// runs it all the same.
 let private tolerateOlderLibraries () =
     if OperatingSystem.IsLinux() then
         for path in Directory.GetFiles(built, "libLibTorchSharp.so", SearchOption.AllDirectories) do

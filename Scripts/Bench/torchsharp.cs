@@ -1,5 +1,5 @@
-// The TorchSharp peer of `bench`: four small networks, trained and run on request, one JSON line in and one out. `bench --torchsharp` builds
-// it in the user's cache, as peer.cs. The first line out says the versions. Then, until standard input ends:
+// The TorchSharp peer of `bench`: four small networks, trained and run on request, one JSON line in and one out. `bench --torchsharp`
+// builds it in the user's cache, as peer.cs. The first line out says the versions. Then, until standard input ends:
 //
 //   {"do": "load", "network": "vgg", "file": "vgg.safetensors"}   ->  {"parameters": 22}
 //       The network to train and run: its starting weights under the names of its state dict after "net.", "images" [N, C, H, W], and
@@ -31,7 +31,8 @@ using static TorchSharp.torch.nn;
 
 try
 {
-    NativeLibrary.Load("LibTorchSharp", typeof(torch).Assembly, null); // says in a line why it cannot be loaded, where TorchSharp says pages
+    // Says in a line why it cannot be loaded, where TorchSharp says pages.
+    NativeLibrary.Load("LibTorchSharp", typeof(torch).Assembly, null);
     using (var ones = torch.ones(8, 8)) ones.mm(ones).Dispose();
     Say(new JsonObject { ["torchSharp"] = Version(typeof(torch)), ["libtorch"] = torch.__version__ });
     var peer = new Peer();
@@ -196,7 +197,8 @@ internal static class Networks
         int channels, int filters, int kernel = 3, int stride = 1, int groups = 1, bool relu = true)
     {
         Module<Tensor, Tensor> conv =
-            Conv2d(channels, filters, kernel, stride: stride, padding: kernel / 2, groups: groups, bias: false), norm = BatchNorm2d(filters);
+            Conv2d(channels, filters, kernel, stride: stride, padding: kernel / 2, groups: groups, bias: false),
+            norm = BatchNorm2d(filters);
         return relu ? Sequential(conv, norm, ReLU()) : Sequential(conv, norm);
     }
 
