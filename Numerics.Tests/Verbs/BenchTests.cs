@@ -131,6 +131,16 @@ public sealed class BenchTests
         foreach (var row in networks["inference"]!.AsArray())
             Assert.AreEqual((double)row!["onnxRuntimeMicroseconds"]! / (double)row["engineMicroseconds"]!,
                 (double)row["timesOnnxRuntime"]!, 1e-9 * (double)row["timesOnnxRuntime"]!);
+        // TorchSharp is there where the user had it built; then it is in every row, and must have computed the same.
+        bool torch = networks["torchSharp"]!["missing"] is null;
+        Assert.AreNotEqual(torch, run.Output.Contains("TorchSharp is left out: ", StringComparison.Ordinal));
+        foreach (var row in networks["training"]!.AsArray()) Assert.AreEqual(torch, row!["torchSharpImagesPerSecond"] is not null);
+        foreach (var row in networks["inference"]!.AsArray())
+        {
+            Assert.AreEqual(torch, row!["torchSharpMicroseconds"] is not null);
+            IsAShareOfThePeak(row["shareOfPeak"], (int)row["threads"]!);
+        }
+        Assert.AreEqual(torch, networks["stepMemory"]!["torchSharp"] is not null);
     }
 
     /// <summary>No python and no library: both are named as missing, the rest is measured.</summary>
@@ -222,6 +232,7 @@ public sealed class BenchTests
     [DataRow("--only fma --model lenet5", "--model is the network that layers times")]
     [DataRow("--only layers --model lenet99", "there is no model 'lenet99'")]
     [DataRow("--only layers --model {0}/nowhere.onnx", "there is no file", "nowhere.onnx")]
+    [DataRow("--only fma --torchsharp", "--torchsharp is for the networks")]
     [DataRow("--only speed", "--only must be one or more of memory,fma,products", "speed")]
     [DataRow("--only ,", "--only must be one or more of")]
     [DataRow("--rounds 0", "--rounds must be 1 or more, got 0")]
