@@ -70,6 +70,8 @@ public sealed class ProductTests
             Guarded<double>(bits, i, m, n, k, i % 4, extra: 0);
             Guarded<double>(bits, i, m, n, k, i % 4, extra: 1);
         }
+        // So many numbers that B is copied too, in two pieces, and the rows end within a vector.
+        for (int transposes = 0; transposes < 4; transposes++) Guarded<float>(bits, transposes, 259, 513, 1030, transposes, extra: 3);
     }
 
     /// <summary>Large products are cut among threads, and all into vectors; neither cut may show in a single bit.</summary>

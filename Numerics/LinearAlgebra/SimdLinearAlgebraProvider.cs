@@ -116,8 +116,8 @@ public sealed class SimdLinearAlgebraProvider : ILinearAlgebraProvider,
             (shared.settings, shared.columns, shared.k, shared.ldb, shared.alpha, shared.beta) =
                 (ComputeSettings.Current, columns, k, ldb, alpha, beta);
             (shared.a, shared.b, shared.c, shared.parts) = (a, b, c, Math.Min(Workers.Threads, columns));
-            Workers.Split(shared.parts, shared.part);
-            (shared.a, shared.b, shared.c) = ([], [], []);
+            try { Workers.Split(shared.parts, shared.part); }
+            finally { (shared.a, shared.b, shared.c) = ([], [], []); }
         }
 
         private void RunPart(int number)
