@@ -200,17 +200,34 @@ let sizedLike (state: StateDict) (model: Model) =
         | _ -> model
     | None -> model
 
-let all = [ lenet5; lenet3; lenetRect; lenetRgb; perceptron; linear1; sharpen; avgPool; bnSequential ]
+/// A network of the vocabulary, for samples of a shape.
+let ofNetwork name sample (network: Network.Network) =
+    { Name = name; Sample = sample; Build = fun g -> Network.create sample g network }
 
-let private oneOf (models: Model list) name =
-    let names = models |> List.map _.Name |> String.concat ", "
-    match all |> List.tryFind (fun m -> m.Name = name) with
-    | Some model when List.contains name (models |> List.map _.Name) -> model
-    | Some _ -> invalidArg "model" $"'{name}' is no classifier of images that can be trained: choose one of {names}"
-    | None -> invalidArg "model" $"there is no model '{name}': choose one of {names}"
+/// The architectures of Zoo, for MNIST's images.
+let zoo =
+    [ "lenet5-1998", Zoo.LeNet5Of1998.net
+      "vgg", Zoo.SmallVgg.net
+      "resnet20", Zoo.ResNet20.net
+      "mobilenet", Zoo.SmallMobileNet.net
+      "squeezenet", Zoo.SmallSqueezeNet.net
+      "allconv", Zoo.AllConvolutional.net ]
+    |> List.map (fun (name, net) -> ofNetwork name (Shape(1, 32, 32)) net)
+
+let all = [ lenet5; lenet3; lenetRect; lenetRgb; perceptron; linear1; sharpen; avgPool; bnSequential ] @ zoo
+
+let private names (models: Model seq) = models |> Seq.map _.Name |> String.concat ", "
 
 /// The model of that name, or an error that lists the names there are.
-let get name = oneOf all name
+let get name =
+    match all |> List.tryFind (fun m -> m.Name = name) with
+    | Some model -> model
+    | None -> invalidArg "model" $"there is no model '{name}': choose one of {names all}"
 
 /// The model of that name to be trained, or an error that lists those that can be.
-let find name = oneOf (all |> List.filter _.Trains) name
+let find name =
+    let trained = all |> Seq.filter _.Trains
+    match all |> List.tryFind (fun m -> m.Name = name) with
+    | Some model when model.Trains -> model
+    | Some _ -> invalidArg "model" $"'{name}' is no classifier of images that can be trained: choose one of {names trained}"
+    | None -> invalidArg "model" $"there is no model '{name}': choose one of {names trained}"
