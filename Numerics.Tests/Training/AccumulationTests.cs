@@ -27,7 +27,7 @@ public sealed class AccumulationTests
         }
     }
 
-    /// <summary>A trainer's update from 3 batches of 16 is one of a batch of 48, to the end of an epoch that does not come out even.</summary>
+    /// <summary>A trainer's update from 3 batches of 16 is one of a batch of 48, also at the end of an epoch.</summary>
     [TestMethod]
     public void AnUpdateFromSeveralBatchesIsThatOfALargeOne()
     {
@@ -156,12 +156,11 @@ public sealed class AccumulationTests
     {
         var network = LayerCases.Chain();
         var optimizer = new SGD(network.Parameters(), 0.1);
-        Failure.Of<ArgumentOutOfRangeException>(() => _ = new Trainer(network, new CrossEntropyLoss(), optimizer) { Accumulate = 0 }, "one batch");
-        Failure.Of<ArgumentOutOfRangeException>(() => _ = new Trainer(network, new CrossEntropyLoss(), optimizer) { ClipNorm = -1 }, "ClipNorm");
-        Failure.Of<ArgumentOutOfRangeException>(
-            () => _ = new Trainer(network, new CrossEntropyLoss(), optimizer) { ClipValue = double.NaN }, "ClipValue");
-        Failure.Of<ArgumentOutOfRangeException>(
-            () => _ = new TrainingSteps(network, new CrossEntropyLoss(), optimizer) { MicroBatchSize = 0 }, "one sample");
+        var loss = new CrossEntropyLoss();
+        Failure.Of<ArgumentOutOfRangeException>(() => _ = new Trainer(network, loss, optimizer) { Accumulate = 0 }, "one batch");
+        Failure.Of<ArgumentOutOfRangeException>(() => _ = new Trainer(network, loss, optimizer) { ClipNorm = -1 }, "ClipNorm");
+        Failure.Of<ArgumentOutOfRangeException>(() => _ = new Trainer(network, loss, optimizer) { ClipValue = double.NaN }, "ClipValue");
+        Failure.Of<ArgumentOutOfRangeException>(() => _ = new TrainingSteps(network, loss, optimizer) { MicroBatchSize = 0 }, "one sample");
 
         // Who computes the steps elsewhere has the weights, and one batch an update.
         var loader = new DataLoader(TrainingStepsTests.Images(20), 10);

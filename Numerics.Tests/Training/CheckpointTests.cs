@@ -167,7 +167,7 @@ public sealed class CheckpointTests
         }
     }
 
-    /// <summary>Accumulation, limits, averages, validation, the best weights and what stops early: from any update, through a file.</summary>
+    /// <summary>Accumulation, limits, averages, validation, the best weights and an early end: from any update, through a file.</summary>
     [TestMethod]
     [DataRow(1)]
     [DataRow(3)]

@@ -114,7 +114,8 @@ public sealed class LearningRateFinderTests
         Assert.IsTrue(points[0][1] < points[1][1] && points[1][1] < points[2][1], "down is less");
         Assert.IsTrue(points.All(point => point[0] is >= 0 and <= 640 && point[1] is >= 0 and <= 400), "nothing lies outside");
         string[] texts = [.. svg.Elements(ns + "text").Select(text => text.Value)];
-        foreach (string text in new[] { "1e-3", "1e-2", "1e-1", "1e0", "0.01", "learning rate", "loss" }) CollectionAssert.Contains(texts, text);
+        foreach (string text in new[] { "1e-3", "1e-2", "1e-1", "1e0", "0.01", "learning rate", "loss" })
+            CollectionAssert.Contains(texts, text);
         Failure.Of<InvalidOperationException>(() => new LearningRateCurve([1], [1], [1], 0).ToSvg(), "two points");
     }
 

@@ -62,10 +62,9 @@ public sealed class TrainingTraceTests
             "adamw" => "--lr 0.01 --weight-decay 0.1",
             _ => "--lr 0.005 --weight-decay 0.001",
         };
-        string schedule = item.GetProperty("schedule").GetString()!;
-        string epochs = (item.GetProperty("warmup").GetInt32() / 2.0).ToString(System.Globalization.CultureInfo.InvariantCulture);
-        return TrainingOptionsModule.read($"--epochs 6 --optimizer {item.GetProperty("optimizer")} {numbers} --schedule {schedule} --warmup "
-            + epochs);
+        double warmup = item.GetProperty("warmup").GetInt32() / 2.0; // epochs of two updates
+        return TrainingOptionsModule.read(FormattableString.Invariant(
+            $"--epochs 6 --optimizer {item.GetProperty("optimizer")} {numbers} --schedule {item.GetProperty("schedule")} --warmup {warmup}"));
     }
 
     private static Sequential Network()

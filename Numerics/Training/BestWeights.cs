@@ -34,8 +34,9 @@ public sealed class BestWeights : TrainingObserver, IStateful
     public override void OnEpochEnd(TrainingRun run)
     {
         ArgumentNullException.ThrowIfNull(run);
-        if (run.Network != network) throw new InvalidOperationException("the best weights of one network are kept while another is trained: "
-            + "make them of the trainer's network");
+        if (run.Network != network)
+            throw new InvalidOperationException("the best weights of one network are kept while another is trained: make them of the "
+                + "trainer's network");
         double value = sign * (metric?.Invoke(run) ?? run.Losses[^1]);
         if (!(value < best)) return;
         (best, Epoch) = (value, run.Epoch);
@@ -74,7 +75,7 @@ public sealed class BestWeights : TrainingObserver, IStateful
             for (int i = 0; i < integers.Length; i++)
             {
                 int at = i;
-                yield return StateField.Count($"model.{name}.{at}", () => integers[at], value => integers[at] = value, least: long.MinValue);
+                yield return StateField.Count($"model.{name}.{at}", () => integers[at], value => integers[at] = value, long.MinValue);
             }
         }
     }

@@ -104,7 +104,7 @@ public sealed record Checkpoint(
                 ReadAny(ScheduleName), (int)progress[0], (int)progress[1], progress[2], numbers[0],
                 numbers[1], numbers[2..(complete + 2)], numbers[(complete + 2)..], metadata["data"])
             {
-                Accumulate = metadata.TryGetValue(AccumulateName, out string? batches) ? int.Parse(batches, CultureInfo.InvariantCulture) : 1,
+                Accumulate = int.Parse(metadata.GetValueOrDefault(AccumulateName, "1"), CultureInfo.InvariantCulture),
                 ClipNorm = Limit(ClipNormName),
                 ClipValue = Limit(ClipValueName),
                 Averaging = ReadAny(AveragingName),

@@ -119,8 +119,8 @@ public sealed class Trainer
     /// <param name="resume">Where to go on; the result, to the bit, is that of a run that never stopped.</param>
     /// <param name="cancellation">Stops training between two steps.</param>
     /// <returns>How it ended; the network is in the state that the outcome names.</returns>
-    /// <exception cref="ArgumentException">The schedule is one of another optimizer, the averages are another network's, or who computes the
-    /// steps is given and cannot do what is asked.</exception>
+    /// <exception cref="ArgumentException">The schedule is one of another optimizer, the averages are another network's, or the given
+    /// <see cref="Steps"/> have no part in what is asked.</exception>
     /// <exception cref="DataException">The checkpoint is of another network, other data, or a run with other parts.</exception>
     /// <inheritdoc cref="Check" path="/exception"/>
     public TrainingResult Fit(DataLoader data, int epochs, Checkpoint? resume = null, CancellationToken cancellation = default)

@@ -179,8 +179,7 @@ public sealed class TrainingRun
     internal void GoBack() => Network.LoadStateDict(good);
 
     private static string Updates(int accumulate, double? norm, double? value) => string.Create(CultureInfo.InvariantCulture,
-        $"updates of {accumulate} batch(es), gradients limited to {(norm is null ? "any" : norm)} norm and {(value is null ? "any" : value)} "
-        + $"value");
+        $"Accumulate {accumulate}, ClipNorm {(norm is null ? "none" : norm)} and ClipValue {(value is null ? "none" : value)}");
 
     private IEnumerable<IStateful> StatefulObservers => trainer.Observers.OfType<IStateful>();
 }

@@ -3,9 +3,9 @@ using System.Runtime.CompilerServices;
 namespace OnnxLeNet.Numerics;
 
 /// <summary>
-/// An exponential moving average of a network's weights over its updates (PyTorch's <c>AveragedModel</c> with <c>get_ema_avg_fn</c>;
-/// Polyak and Juditsky 1992): a ← β·a + (1 − β)·w, where the first update's weights are taken as they are. The buffers, such as batch
-/// norm's running estimates, are the network's own. A <see cref="Trainer"/> that is given one updates it, and leaves the averages in the
+/// An exponential moving average of a network's weights over its updates (PyTorch's <c>AveragedModel</c> with <c>get_ema_avg_fn</c>):
+/// a ← β·a + (1 − β)·w, where the first update's weights are taken as they are. The buffers, such as batch norm's running estimates, are
+/// the network's own. A <see cref="Trainer"/> that is given one updates it, and leaves the averages in the
 /// network.
 /// </summary>
 public sealed class WeightAveraging : IStateful

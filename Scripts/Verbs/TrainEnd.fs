@@ -67,6 +67,7 @@ let private keptEpoch (parts: Parts) (result: TrainingResult) =
     | Some best when best.Epoch > 0 && result.Outcome <> TrainingOutcome.Interrupted -> best.Epoch
     | _ -> result.Losses.Count
 
+/// The run as one JSON object, with what its end adds.
 let jsonOf (job: Job) (data: ImageFolder) (parts: Parts) (result: TrainingResult) (seconds: float) (extra: (string * objnull) list) =
     let process' = Process.GetCurrentProcess()
     let images = float (data.Train.Count * result.SecondsPerEpoch.Count)
@@ -99,7 +100,9 @@ let jsonOf (job: Job) (data: ImageFolder) (parts: Parts) (result: TrainingResult
 /// Says whose weights are kept, where the options leave it open.
 let tellKept (job: Job) (parts: Parts) (result: TrainingResult) =
     if result.Outcome = TrainingOutcome.Stopped then
-        line job.Out $"Stopped after epoch {result.Losses.Count}: the validation loss has not fallen for {job.Options.EarlyStop.Value} epochs."
+        line
+            job.Out
+            $"Stopped after epoch {result.Losses.Count}: the validation loss has not fallen for {job.Options.EarlyStop.Value} epochs."
     match parts.Best, parts.Validation with
     | Some best, Some part when best.Epoch > 0 ->
         line
@@ -318,7 +321,8 @@ let endEarly (job: Job) (data: ImageFolder) (net: Sequential) (parts: Parts) (re
                 {invariant job.Options.LearningRate} is the usual cure."
         if result.Losses.Count > 0 then
             let test = keep ()
-            message job.Out $"The weights of epoch {keptEpoch parts result}, test accuracy {percent test}, are in {Workspace.display partial}."
+            let kept = keptEpoch parts result
+            message job.Out $"The weights of epoch {kept}, test accuracy {percent test}, are in {Workspace.display partial}."
             write [ "model", box (Workspace.display partial); "testAccuracy", test ]
         else
             write [ "model", null ]
