@@ -136,7 +136,8 @@ public sealed class ValidationTests
         CollectionAssert.AreEqual(validation.Accuracies.ToArray(), again.Accuracies.ToArray());
         again.LoadState(new Validation(data).State());
         Assert.IsEmpty(again.Losses);
-        Failure.Of<OnnxLeNetException>(() => new Validation(TrainingStepsTests.Images(21)).LoadState(validation.State()), "samples", "21");
+        foreach (var other in new[] { TrainingStepsTests.Images(21), data.Select([.. Enumerable.Range(0, 20).Reverse()]) })
+            Failure.Of<OnnxLeNetException>(() => new Validation(other).LoadState(validation.State()), "other data");
         foreach (long count in new[] { -1L, 2, 4, long.MaxValue })
         {
             OptimizerState wrong = new("Validation", [.. validation.State().Entries.Select(entry => entry.Name == "epochs"

@@ -1,3 +1,7 @@
+using System.Buffers.Binary;
+using System.Security.Cryptography;
+using System.Text;
+
 namespace OnnxLeNet.Numerics;
 
 /// <summary>
@@ -93,9 +97,13 @@ public sealed class Validation : TrainingObserver, IStateful
         (losses, accuracies) = ([.. loaded], [.. shares]);
     }
 
+    /// <summary>By which a state knows its data again.</summary>
+    private long DataKey => BinaryPrimitives.ReadInt64LittleEndian(SHA256.HashData(Encoding.UTF8.GetBytes(Data.Fingerprint)));
+
     private IEnumerable<StateField> Fields(double[] losses, double[] accuracies)
     {
-        yield return StateField.Fixed("samples", Data.Count);
+        yield return new StateField("data", () => new CountEntry("data", DataKey),
+            entry => entry is CountEntry count && count.Value == DataKey ? null : "is of other data", _ => { });
         yield return StateField.Fixed("epochs", losses.Length);
         foreach (var (name, values) in new[] { ("loss", losses), ("accuracy", accuracies) })
             for (int epoch = 0; epoch < values.Length; epoch++)
