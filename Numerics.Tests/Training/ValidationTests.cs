@@ -11,6 +11,7 @@ public sealed class ValidationTests
     [DataRow(31)]
     [DataRow(64)]
     [DataRow(333)]
+    [DataRow(700)] // more blocks than shards
     public void LossAndAccuracyAreThoseOfTheLogits(int samples)
     {
         var data = TrainingStepsTests.Images(samples);

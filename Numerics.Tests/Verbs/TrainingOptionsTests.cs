@@ -62,6 +62,61 @@ public sealed class TrainingOptionsTests
         }
     }
 
+    /// <summary>The verb's model has, to the bit, the weights of a training that is written out here.</summary>
+    [TestMethod]
+    public void TheOptionsAreTheEnginesParts()
+    {
+        using var folder = new TemporaryFolder();
+        string data = SmallMnist.Write(folder);
+        Program.Run("--data", data, "--epochs", "4", "--batch-size", "32", "--optimizer", "rmsprop", "--lr", "0.002", "--momentum", "0.5",
+            "--weight-decay", "0.01", "--schedule", "step", "--warmup", "0.75", "--label-smoothing", "0.05", "--ema", "0.8", "--clip", "0.5",
+            "--accumulate", "3", "--validation", "0.3", "--keep", "best", "--seed", "3", "--out", folder["out"], "--quiet").MustExit(0);
+
+        var images = ImageFolder.Load(data, ImageFolder.UsualTransform(data)).Train;
+        var (train, held) = StratifiedSplit.Of(images, 0.3, seed: 3);
+        var network = Networks.LeNet5(seed: 3);
+        var rmsprop = new RMSprop(network.Parameters(), 0.002, weightDecay: 0.01, momentum: 0.5);
+        var validation = new Validation(images.Select(held));
+        var loader = new DataLoader(images.Select(train), 32, shuffle: true, generator: new Generator(3)); // 14 batches, 5 updates
+        var trainer = new Trainer(network, new CrossEntropyLoss(labelSmoothing: 0.05), rmsprop)
+        {
+            Schedule = new SequentialLR(rmsprop, [new LinearLR(rmsprop, 1 / 5.0, 1, 4), new StepLR(rmsprop, 6)], [4]), // of 20 updates
+            ScheduleInterval = ScheduleInterval.Step,
+            Accumulate = 3,
+            ClipNorm = 0.5,
+            Averaging = new WeightAveraging(network, 0.8),
+            Observers = [validation, new BestWeights(network, _ => validation.Loss)],
+        };
+        trainer.Fit(loader, 4);
+        Assert.AreEqual(14, loader.Steps);
+        var made = OnnxImporter.Import(folder["out/lenet5-small.onnx"]).Network.StateDict();
+        foreach (var (name, tensor) in network.StateDict())
+            Close.AssertSameBits(name, tensor.AsTensor().Data, made[name].AsTensor().Data);
+    }
+
+    /// <summary>The rates of the updates of a run, written out.</summary>
+    [TestMethod]
+    [DataRow("--schedule step --epochs 7", new[] { 1, 1, 1, 0.1, 0.1, 0.1, 0.01 })]
+    [DataRow("--schedule step --epochs 8", new[] { 1, 1, 1, 0.1, 0.1, 0.1, 0.01, 0.01 })]
+    [DataRow("--schedule step --epochs 6 --warmup 2", new[] { 1 / 3.0, 2 / 3.0, 1, 1, 0.1, 0.1 })]
+    [DataRow("--schedule constant --epochs 4 --warmup 3", new[] { 0.25, 0.5, 0.75, 1 })]
+    [DataRow("--schedule constant --epochs 4 --warmup 0.1", new[] { 0.5, 1, 1, 1 })]
+    [DataRow("--schedule constant --epochs 3", new double[] { 1, 1, 1 })]
+    [DataRow("--epochs 4", new[] { 1, 0.8535533905932737, 0.5, 0.14644660940672627 })]
+    [DataRow("--epochs 5 --warmup 1", new[] { 0.5, 1, 0.8535533905932737, 0.5, 0.14644660940672627 })]
+    [DataRow("--schedule onecycle --epochs 5 --warmup 3", new[] { 0.04, 0.52, 1, 0.500002, 4e-6 })]
+    public void SchedulesSetTheseRates(string typed, double[] rates)
+    {
+        var options = TrainingOptionsModule.read($"--lr 1 {typed}");
+        var optimizer = TrainParts.optimizerOf(options, [new Parameter(1)]);
+        var schedule = TrainParts.scheduleOf(options, optimizer, 1)?.Value;
+        for (int update = 0; update < rates.Length; update++)
+        {
+            Assert.AreEqual(rates[update], optimizer.LearningRate, 1e-9, $"update {update + 1}");
+            schedule?.Step();
+        }
+    }
+
     [TestMethod]
     public void AnEarlyStopIsAnEnd()
     {
