@@ -124,14 +124,22 @@ public sealed class ReadmeTests
 
         // README: a training of parts
         var accuracies = new AccuracyRecorder(data.Test);
+        var (train, heldOut) = StratifiedSplit.Of(data.Train, share: 0.1, seed: 1);
+        var validation = new Validation(data.Train.Select(heldOut));
         var adamW = new AdamW(net.Parameters(), lr: 2e-3);
         var trainer = new Trainer(net, new CrossEntropyLoss(labelSmoothing: 0.1), adamW)
         {
             Schedule = new StepLR(adamW, stepSize: 2, gamma: 0.5),
-            Observers = [accuracies, new EarlyStopping(patience: 3), new CheckpointWriter(checkpoint)],
+            ClipNorm = 1,
+            Averaging = new WeightAveraging(net, decay: 0.9),
+            Observers =
+            [
+                accuracies, validation, new BestWeights(net, _ => validation.Loss), new EarlyStopping(patience: 3, _ => validation.Loss),
+                new CheckpointWriter(checkpoint),
+            ],
         };
-        var result = trainer.Fit(new DataLoader(data.Train, batchSize: 64, shuffle: true), epochs: 4);
-        Console.WriteLine($"{result.Outcome}: loss {result.Losses[^1]}, accuracy {accuracies.Values[^1]}");
+        var result = trainer.Fit(new DataLoader(data.Train.Select(train), batchSize: 64, shuffle: true), epochs: 4);
+        Console.WriteLine($"{result.Outcome}: loss {validation.Loss}, accuracy {validation.Accuracy}");
         // end
 
         Assert.AreEqual(TrainingOutcome.Completed, result.Outcome);
