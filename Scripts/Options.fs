@@ -413,7 +413,7 @@ type Verb =
         member verb.Usage =
             match verb with
             | Train _ -> "train a network, export it, run it in ONNX Runtime, prove that both agree (the default)."
-            | Evaluate _ -> "accuracy and confusion matrix of a model file on a data set."
+            | Evaluate _ -> "how well a model file tells a data set's classes apart: loss, accuracy, each class, confusions, mistakes."
             | Validate _ -> "compare the engine with ONNX Runtime on a model file."
             | Inspect _ -> "a model file, a state dict or a checkpoint as a table."
             | Export _ -> "weights to an ONNX model, a model to weights, or a model in another form: float16, int8, another opset."

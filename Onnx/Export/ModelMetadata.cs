@@ -9,7 +9,10 @@ namespace OnnxLeNet.Onnx;
 /// <summary>Keys under which a model file says what its input wants, what its output means, and what its weights are.</summary>
 public static class ModelMetadata
 {
-    /// <summary>The classes' names, separated by commas, in the order of the outputs.</summary>
+    /// <summary>
+    /// The classes' names, separated by commas, in the order of the outputs; before a comma or a backslash inside a name stands a backslash
+    /// (<see cref="JoinClasses"/>).
+    /// </summary>
     public const string Classes = "classes";
 
     /// <summary>Zero pixels around an image.</summary>
@@ -39,6 +42,37 @@ public static class ModelMetadata
     /// byte, its sizes as 64-bit and its elements as 32-bit numbers, all little-endian; what are no floats as they are stored.
     /// </summary>
     public const string WeightsHash = "weights.sha256";
+
+    /// <summary>Names of classes as <see cref="Classes"/> holds them.</summary>
+    public static string JoinClasses(IEnumerable<string> names)
+    {
+        ArgumentNullException.ThrowIfNull(names);
+        return string.Join(',', names.Select(name =>
+            name.Replace(@"\", @"\\", StringComparison.Ordinal).Replace(",", @"\,", StringComparison.Ordinal)));
+    }
+
+    /// <summary>The names that <see cref="Classes"/> holds.</summary>
+    public static IReadOnlyList<string> SplitClasses(string classes)
+    {
+        ArgumentNullException.ThrowIfNull(classes);
+        var names = new List<string>();
+        var name = new StringBuilder();
+        for (int i = 0; i < classes.Length; i++)
+        {
+            if (classes[i] == ',')
+            {
+                names.Add(name.ToString());
+                name.Clear();
+            }
+            else
+            {
+                if (classes[i] == '\\' && i + 1 < classes.Length) i++;
+                name.Append(classes[i]);
+            }
+        }
+        names.Add(name.ToString());
+        return names;
+    }
 
     internal static string HashWeights(GraphProto graph)
     {

@@ -33,6 +33,7 @@ public sealed partial class OrtModel : IDisposable
         (this.session, cudaGraph) = (session, options.CudaGraph);
         (Metadata, Source, Device, DeviceName) = (OrtModelMetadata.From(proto), source, options.Device, deviceName);
         (Inputs, Outputs) = (inputs, outputs);
+        ReturnsProbabilities = OutputForm.IsProbabilities(proto.Graph);
         BatchSize = inputs.Select(input => FixedBatch.Of(proto, input, Output)).FirstOrDefault(size => size is not null);
         inputNames = [.. inputs.Select(input => input.Name)];
         outputNames = [Output.Name];
@@ -98,6 +99,9 @@ public sealed partial class OrtModel : IDisposable
 
     /// <summary>All outputs, in the model's order.</summary>
     public IReadOnlyList<OrtTensorInfo> Outputs { get; }
+
+    /// <summary>Whether the first output is a softmax's: probabilities, and no logits.</summary>
+    internal bool ReturnsProbabilities { get; }
 
     /// <summary>
     /// Whether the file is of double and runs as float32, since ONNX Runtime has no kernel in double for one of its operators (a

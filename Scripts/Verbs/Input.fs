@@ -158,6 +158,19 @@ let classesOf (model: OrtModel) =
     | [ output ] when output.Shape.Count = 2 -> Some(if output.Shape[1] > 0L then int output.Shape[1] else Int32.MaxValue)
     | _ -> None
 
+/// The names of a model's classes: what its file says, else their numbers.
+let classNames out (metadata: IReadOnlyDictionary<string, string>) count : IReadOnlyList<string> =
+    let numbers () = [| for c in 0 .. count - 1 -> string c |]
+    match metadata.TryGetValue ModelMetadata.Classes with
+    | true, text ->
+        let names = ModelMetadata.SplitClasses text
+        if names.Count = count then
+            names
+        else
+            message out $"the model's metadata names {names.Count} classes, its output has {count}: they are told by their numbers"
+            numbers ()
+    | _ -> numbers ()
+
 /// Fails unless a network's output is a row of classes, one for each class of the data. It says what can be done with another network.
 let requireClassifier file (outputs: string) (classes: int option) (data: ImageDataset) dataName =
     let instead =
