@@ -193,6 +193,7 @@ type ExportArgs =
     | [<Unique; EqualsAssignmentOrSpaced>] Calibration of N: int
     | [<Unique; CustomCommandLine "--fold-batch-norm">] FoldBatchNorm
     | [<Unique>] Softmax
+    | [<Unique; EqualsAssignmentOrSpaced; CustomCommandLine "--in-graph">] InGraph of LAYOUT: string option
     | [<Unique; EqualsAssignmentOrSpaced; CustomCommandLine "--input-names">] InputNames of NAMES: string
     | [<Unique; EqualsAssignmentOrSpaced; CustomCommandLine "--output-names">] OutputNames of NAMES: string
     | [<Unique; EqualsAssignmentOrSpaced>] Data of DIR: string
@@ -236,6 +237,8 @@ type ExportArgs =
             | Calibration _ -> "images to calibrate on (default: 1024)."
             | FoldBatchNorm -> "make batch normalization part of the layer before it."
             | Softmax -> "add a softmax; the output is then named probabilities."
+            | InGraph _ ->
+                "let the graph take pixels as they are stored, uint8, and do the preprocessing itself; in the order nhwc (default) or nchw."
             | InputNames _ -> "names of the inputs, separated by commas (default: input, of several those of the source)."
             | OutputNames _ -> "names of the outputs, separated by commas (default: logits, of several those of the source)."
             | Data _ ->
@@ -246,7 +249,8 @@ type ExportArgs =
             | Scale _ -> InputUsage.scale
             | Padding _ -> InputUsage.padding
             | Size _ -> InputUsage.size
-            | Assume -> "calibrate with --int8 though nothing says what the input wants: the data set's usual way is assumed."
+            | Assume ->
+                "go on with --int8 or --in-graph though nothing says what the input wants: the data set's usual way is assumed."
             | MinAccuracy _ -> "fail (exit code 1) below this test accuracy, 0 to 1 (default with --int8: 0.2 points below the \
                 float model's)."
             | Card -> "write a card beside the model."

@@ -159,4 +159,24 @@ public sealed class ImageDataset : Dataset
 
     /// <summary>The same images through another transform; their bytes are shared, not copied.</summary>
     public ImageDataset With(ImageTransform transform) => new(Stored, pixels, labels, transform) { Notes = Notes };
+
+    /// <summary>
+    /// The same images with the channels of a pixel side by side, [H, W, C]: as a graph takes them that does the preprocessing itself. They
+    /// go through a transform that knows no channels.
+    /// </summary>
+    internal ImageDataset Interleaved()
+    {
+        int channels = Stored[0], area = Stored[1] * Stored[2];
+        var shape = new Shape(Stored[1], Stored[2], channels);
+        if (channels == 1) return new(shape, pixels, labels, Transform) { Notes = Notes };
+        byte[] interleaved = new byte[pixels.Length];
+        for (int n = 0; n < Count; n++)
+        {
+            var from = pixels.Span.Slice(n * Stored.Count, Stored.Count);
+            var to = interleaved.AsSpan(n * Stored.Count, Stored.Count);
+            for (int c = 0; c < channels; c++)
+                for (int i = 0; i < area; i++) to[i * channels + c] = from[c * area + i];
+        }
+        return new(shape, interleaved, labels, Transform) { Notes = Notes };
+    }
 }
