@@ -98,6 +98,42 @@ public sealed class PicturesTests
             "other pictures were held out of its training");
     }
 
+    /// <summary>A checkpoint knows what was done to the pictures: the command that goes on need not say it again.</summary>
+    [TestMethod]
+    public void ATrainingOnPicturesIsResumed()
+    {
+        if (OperatingSystem.IsWindows()) Assert.Inconclusive("Windows has no signals to send to another process");
+        using var folder = new TemporaryFolder();
+        string photos = Pictures.Write(folder["photos"], ("a", 40), ("b", 70));
+        string[] train = ["--data", photos, "--epochs", "150", "--size", "20", "--grey", "--fit", "pad", "--background", "black", "--balance"];
+        Program.Run([.. train, "--out", folder["whole"]]).MustExit(0);
+        using (var process = Program.Start([.. train, "--out", folder["out"]]))
+        {
+            while (process.StandardOutput.ReadLine() is { } line && !line.Contains("epoch  2/", StringComparison.Ordinal)) { }
+            using (var kill = System.Diagnostics.Process.Start("kill", ["-INT", $"{process.Id}"])) kill.WaitForExit();
+            Program.Finish(process).MustExit(130);
+        }
+        Program.Run("--resume", folder["out/lenet5-photos.checkpoint"], "--data", photos, "--out", folder["out"]).MustExit(0);
+        CollectionAssert.AreEqual(File.ReadAllBytes(folder["whole/lenet5-photos.onnx"]),
+            File.ReadAllBytes(folder["out/lenet5-photos.onnx"]));
+    }
+
+    /// <summary>A graph that does the preprocessing takes the pictures as they are.</summary>
+    [TestMethod]
+    public void AGraphWithThePreprocessingTakesPictures()
+    {
+        using var folder = new TemporaryFolder();
+        string photos = Pictures.Write(folder["photos"], ("a", 40), ("b", 40));
+        Program.Run("--data", photos, "--epochs", "4", "--out", folder["out"], "--json", folder["run.json"]).MustExit(0);
+        foreach (string layout in new[] { "nchw", "nhwc" })
+        {
+            string file = folder[$"{layout}.onnx"];
+            Program.Run("export", folder["out/lenet5-photos.onnx"], "--to", file, "--in-graph", layout, "--data", photos).MustExit(0);
+            Program.Run("evaluate", file, "--data", photos, "--json", folder["e.json"]).MustExit(0);
+            Assert.AreEqual((double)folder.Json("run.json")["testAccuracy"]!, (double)folder.Json("e.json")["accuracy"]!, layout);
+        }
+    }
+
     [TestMethod]
     public void UnevenClassesAreToldAndWeighed()
     {

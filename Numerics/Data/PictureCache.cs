@@ -37,7 +37,7 @@ internal sealed class PictureCache
     public static PictureCache? Of(string source, PictureOptions options)
     {
         if (options.CacheFolder is null) return null;
-        string key = $"{Path.GetFullPath(source)}\n{options.ImageText}";
+        string key = $"{Path.TrimEndingDirectorySeparator(Path.GetFullPath(source))}\n{options.ImageText}";
         string name = Convert.ToHexStringLower(SHA256.HashData(Encoding.UTF8.GetBytes(key)))[..32];
         return new PictureCache(Path.Combine(options.CacheFolder, $"{name}.pictures"), options);
     }
@@ -86,7 +86,7 @@ internal sealed class PictureCache
         try
         {
             Directory.CreateDirectory(options.CacheFolder!);
-            foreach (string old in Directory.EnumerateFiles(options.CacheFolder!, "*.pictures"))
+            foreach (string old in Directory.EnumerateFiles(options.CacheFolder!, "*.pictures*"))
                 if (File.GetLastWriteTimeUtc(old) < DateTime.UtcNow.AddDays(-DaysKept)) File.Delete(old);
             using (var writer = new BinaryWriter(new BufferedStream(File.Create(aside), 1 << 16), Encoding.UTF8))
             {
