@@ -20,6 +20,14 @@ module private InputUsage =
     [<Literal>]
     let size = "height and width that the model takes, where its file leaves them open."
 
+/// What the options say that are about pictures.
+module private PictureUsage =
+    [<Literal>]
+    let data = "a folder or list of pictures, or a folder of IDX or CIFAR files, gzipped or not"
+
+    [<Literal>]
+    let skipDamaged = "leave out pictures that cannot be read (default: they are listed, and nothing is done)."
+
 /// What the options say that tell how the engine computes.
 module private EngineUsage =
     [<Literal>]
@@ -41,6 +49,12 @@ type Engine =
 type TrainArgs =
     | [<Unique; EqualsAssignmentOrSpaced>] Model of NAME: string
     | [<Unique; EqualsAssignmentOrSpaced>] Data of DIR: string
+    | [<Unique; EqualsAssignmentOrSpaced>] Size of N: int
+    | [<Unique>] Grey
+    | [<Unique; EqualsAssignmentOrSpaced>] Fit of HOW: string
+    | [<Unique; EqualsAssignmentOrSpaced>] Background of COLOUR: string
+    | [<Unique; CustomCommandLine "--skip-damaged">] SkipDamaged
+    | [<Unique>] Balance
     | [<Unique; EqualsAssignmentOrSpaced>] Epochs of N: int
     | [<Unique; EqualsAssignmentOrSpaced; CustomCommandLine "--batch-size">] BatchSize of N: int
     | [<Unique; EqualsAssignmentOrSpaced>] Lr of RATE: float
@@ -76,7 +90,15 @@ type TrainArgs =
         member arg.Usage =
             match arg with
             | Model _ -> "the network (default: lenet5)."
-            | Data _ -> "a folder of IDX or CIFAR files, gzipped or not (default: MNIST, which comes with the project)."
+            | Data _ ->
+                "a folder of pictures with a folder for each class, or those below train, val and test; a CSV or JSON-lines file of path "
+                + "and label; or a folder of IDX or CIFAR files, gzipped or not (default: MNIST, which comes with the project)."
+            | Size _ -> "height and width that pictures are brought to (default: the network's own)."
+            | Grey -> "make pictures grey (default: red, green and blue)."
+            | Fit _ -> "crop (default), pad or stretch: what happens to pictures of other proportions."
+            | Background _ -> "what lies behind transparent pictures and around padded ones: white (default), black, grey or #RRGGBB."
+            | SkipDamaged -> PictureUsage.skipDamaged
+            | Balance -> "weigh the classes in the loss by how few training images they have, 1 on average."
             | Epochs _ -> "times every training image is used."
             | BatchSize _ -> "images per update."
             | Lr _ -> "learning rate that the schedule begins with, after a warm-up; onecycle's peak (default: 0.03, of other optimizers \
@@ -120,6 +142,7 @@ type TrainArgs =
 type EvaluateArgs =
     | [<MainCommand; ExactlyOnce>] File of FILE: string
     | [<Unique; EqualsAssignmentOrSpaced>] Data of DIR: string
+    | [<Unique; CustomCommandLine "--skip-damaged">] SkipDamaged
     | [<Unique; EqualsAssignmentOrSpaced>] Mean of NUMBERS: string
     | [<Unique; EqualsAssignmentOrSpaced>] Std of NUMBERS: string
     | [<Unique; EqualsAssignmentOrSpaced>] Scale of FACTOR: string
@@ -138,7 +161,8 @@ type EvaluateArgs =
         member arg.Usage =
             match arg with
             | File _ -> "the model, an ONNX file."
-            | Data _ -> "a folder of IDX or CIFAR files, gzipped or not (default: MNIST, which comes with the project)."
+            | Data _ -> PictureUsage.data + " (default: MNIST, which comes with the project)."
+            | SkipDamaged -> PictureUsage.skipDamaged
             | Mean _ -> InputUsage.mean
             | Std _ -> InputUsage.std
             | Scale _ -> InputUsage.scale
@@ -157,6 +181,7 @@ type EvaluateArgs =
 type ValidateArgs =
     | [<MainCommand; ExactlyOnce>] File of FILE: string
     | [<Unique; EqualsAssignmentOrSpaced>] Data of DIR: string
+    | [<Unique; CustomCommandLine "--skip-damaged">] SkipDamaged
     | [<Unique; EqualsAssignmentOrSpaced>] Mean of NUMBERS: string
     | [<Unique; EqualsAssignmentOrSpaced>] Std of NUMBERS: string
     | [<Unique; EqualsAssignmentOrSpaced>] Scale of FACTOR: string
@@ -177,7 +202,8 @@ type ValidateArgs =
         member arg.Usage =
             match arg with
             | File _ -> "the model, an ONNX file."
-            | Data _ -> "a folder of IDX or CIFAR files, gzipped or not, or none (default: MNIST, if the model takes its images)."
+            | Data _ -> PictureUsage.data + ", or none (default: MNIST, if the model takes its images)."
+            | SkipDamaged -> PictureUsage.skipDamaged
             | Mean _ -> InputUsage.mean
             | Std _ -> InputUsage.std
             | Scale _ -> InputUsage.scale
@@ -225,6 +251,7 @@ type ExportArgs =
     | [<Unique; EqualsAssignmentOrSpaced>] Calibration of N: int
     | [<Unique; CustomCommandLine "--fold-batch-norm">] FoldBatchNorm
     | [<Unique>] Softmax
+    | [<Unique; EqualsAssignmentOrSpaced; CustomCommandLine "--in-graph">] InGraph of LAYOUT: string option
     | [<Unique; EqualsAssignmentOrSpaced; CustomCommandLine "--input-names">] InputNames of NAMES: string
     | [<Unique; EqualsAssignmentOrSpaced; CustomCommandLine "--output-names">] OutputNames of NAMES: string
     | [<Unique; EqualsAssignmentOrSpaced>] Data of DIR: string
@@ -268,6 +295,8 @@ type ExportArgs =
             | Calibration _ -> "images to calibrate on (default: 1024)."
             | FoldBatchNorm -> "make batch normalization part of the layer before it."
             | Softmax -> "add a softmax; the output is then named probabilities."
+            | InGraph _ ->
+                "let the graph take pixels as they are stored, uint8, and do the preprocessing itself; in the order nhwc (default) or nchw."
             | InputNames _ -> "names of the inputs, separated by commas (default: input, of several those of the source)."
             | OutputNames _ -> "names of the outputs, separated by commas (default: logits, of several those of the source)."
             | Data _ ->
@@ -278,7 +307,8 @@ type ExportArgs =
             | Scale _ -> InputUsage.scale
             | Padding _ -> InputUsage.padding
             | Size _ -> InputUsage.size
-            | Assume -> "calibrate with --int8 though nothing says what the input wants: the data set's usual way is assumed."
+            | Assume ->
+                "go on with --int8 or --in-graph though nothing says what the input wants: the data set's usual way is assumed."
             | MinAccuracy _ -> "fail (exit code 1) below this test accuracy, 0 to 1 (default with --int8: 0.2 points below the \
                 float model's)."
             | Card -> "write a card beside the model."
@@ -445,7 +475,7 @@ type Verb =
         member verb.Usage =
             match verb with
             | Train _ -> "train a network, export it, run it in ONNX Runtime, prove that both agree (the default)."
-            | Evaluate _ -> "accuracy and confusion matrix of a model file on a data set."
+            | Evaluate _ -> "how well a model file tells a data set's classes apart: loss, accuracy, each class, confusions, mistakes."
             | Validate _ -> "compare the engine with ONNX Runtime on a model file."
             | Inspect _ -> "a model file, a state dict or a checkpoint as a table."
             | Export _ -> "weights to an ONNX model, a model to weights, or a model in another form: float16, int8, another opset."

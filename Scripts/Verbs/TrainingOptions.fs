@@ -33,6 +33,9 @@ type TrainingOptions =
         EarlyStop: int option
         /// Whether the epoch of the least validation loss is exported, or the last.
         KeepBest: bool
+        /// Whether the classes are weighed by how few images they have.
+        Balance: bool
+        Pictures: Pictures.Args
         Seed: int64
     }
 
@@ -53,7 +56,9 @@ type TrainingOptions =
               yield! o.Ema |> Option.map (fun decay -> $"--ema {invariant decay}") |> Option.toList
               yield! o.Validation |> Option.map (fun share -> $"--validation {invariant share}") |> Option.toList
               yield! o.EarlyStop |> Option.map (fun epochs -> $"--early-stop {epochs}") |> Option.toList
-              if o.KeepBest <> o.EarlyStop.IsSome then (if o.KeepBest then "--keep best" else "--keep last") ]
+              if o.KeepBest <> o.EarlyStop.IsSome then (if o.KeepBest then "--keep best" else "--keep last")
+              if o.Balance then "--balance"
+              yield! o.Pictures.Typed ]
 
     /// An optimizer's defaults.
     static member For(optimizer: string) =
@@ -76,6 +81,8 @@ type TrainingOptions =
           Validation = None
           EarlyStop = None
           KeepBest = false
+          Balance = false
+          Pictures = Pictures.asTheyAre
           Seed = 1L }
 
     static member Default = TrainingOptions.For "sgd"
@@ -140,6 +147,16 @@ module TrainingOptions =
             | Some which, _ -> which = "best"
             | None, Some own -> own.KeepBest
             | None, None -> earlyStop.IsSome
+          Balance = args.Contains Balance || d.Balance
+          Pictures =
+            { Size = args.TryGetResult TrainArgs.Size |> Option.map (atLeastOne "--size") |> Option.orElse d.Pictures.Size
+              Grey = args.Contains Grey || d.Pictures.Grey
+              Fit =
+                args.TryGetResult TrainArgs.Fit
+                |> Option.map (Pictures.fitOf "--fit")
+                |> Option.defaultValue d.Pictures.Fit
+              Background = args.TryGetResult Background |> Option.map Rgb.Parse |> Option.defaultValue d.Pictures.Background
+              SkipDamaged = args.Contains TrainArgs.SkipDamaged || d.Pictures.SkipDamaged }
           Seed = args.GetResult(TrainArgs.Seed, defaultValue = d.Seed) }
 
     /// Those that a run's checkpoint has noted.
@@ -164,7 +181,8 @@ module TrainingOptions =
     /// Refuses what the training step of ONNX Runtime has not.
     let requireInOrt (o: TrainingOptions) =
         for asked, option, why in
-            [ o.LabelSmoothing > 0.0, "--label-smoothing", "its loss has no such part"
+            [ o.Balance, "--balance", "its loss weighs all classes alike"
+              o.LabelSmoothing > 0.0, "--label-smoothing", "its loss has no such part"
               o.Accumulate > 1, "--accumulate", "a step is one batch"
               o.Ema.IsSome, "--ema", "the weights are on the device meanwhile"
               o.Schedule = "onecycle" && (o.Momentum > 0.0 || o.Optimizer.StartsWith "adam"),
