@@ -21,6 +21,10 @@ public abstract class Dataset
     /// <summary>A hash of samples and targets, by which a checkpoint knows its data again.</summary>
     public abstract string Fingerprint { get; }
 
+    /// <summary>From now on samples are gathered as they are in an epoch, where they are not the same in all: see <see
+    /// cref="AugmentedDataset"/>. Called between steps.</summary>
+    public virtual void BeginEpoch(int epoch) { }
+
     /// <summary>The class of a sample.</summary>
     /// <exception cref="DataException">The targets are no classes.</exception>
     public virtual int Label(int index) => throw NoClasses();
