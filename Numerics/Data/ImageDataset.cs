@@ -175,6 +175,19 @@ public sealed class ImageDataset : Dataset
     public ImageDataset Slice(int start, int count) =>
         new(Stored, pixels.Slice(start * Stored.Count, count * Stored.Count), labels.Slice(start, count), Transform);
 
+    /// <summary>The images of the given indices as a data set of their own; their bytes are copied.</summary>
+    public ImageDataset Select(ReadOnlySpan<int> indices)
+    {
+        int size = Stored.Count;
+        byte[] selected = new byte[(long)indices.Length * size], classes = new byte[indices.Length];
+        for (int n = 0; n < indices.Length; n++)
+        {
+            pixels.Span.Slice(indices[n] * size, size).CopyTo(selected.AsSpan(n * size));
+            classes[n] = labels.Span[indices[n]];
+        }
+        return new ImageDataset(Stored, selected, classes, Transform) { Notes = Notes };
+    }
+
     /// <summary>The same images through another transform; their bytes are shared, not copied.</summary>
     public ImageDataset With(ImageTransform transform) => new(Stored, pixels, labels, transform) { Notes = Notes };
 }

@@ -12,6 +12,7 @@ open OnnxLeNet.Scripts.Options
 open OnnxLeNet.Scripts.Terminal
 open OnnxLeNet.Scripts.Verbs.Common
 open OnnxLeNet.Scripts.Verbs.TrainJob
+open OnnxLeNet.Scripts.Verbs.TrainParts
 
 /// What else makes the same file, where the engine computes all of it.
 let private repeatable (job: Job) =
@@ -60,7 +61,13 @@ let private export (job: Job) (data: ImageFolder) (net: Sequential) epochs (path
           "epochs", string epochs ]
     logits, test, OnnxFile.Write(OnnxExporter.Export(net, job.Model.Sample, job.Model.Name, dict metadata), path)
 
-let jsonOf (job: Job) (data: ImageFolder) (result: TrainingResult) (seconds: float) (extra: (string * objnull) list) =
+/// The epoch whose weights the network has when training has ended by itself.
+let private keptEpoch (parts: Parts) (result: TrainingResult) =
+    match parts.Best with
+    | Some best when best.Epoch > 0 && result.Outcome <> TrainingOutcome.Interrupted -> best.Epoch
+    | _ -> result.Losses.Count
+
+let jsonOf (job: Job) (data: ImageFolder) (parts: Parts) (result: TrainingResult) (seconds: float) (extra: (string * objnull) list) =
     let process' = Process.GetCurrentProcess()
     let images = float (data.Train.Count * result.SecondsPerEpoch.Count)
     json
@@ -71,6 +78,9 @@ let jsonOf (job: Job) (data: ImageFolder) (result: TrainingResult) (seconds: flo
           "engine", (if job.Engine = Engine.OnnxRuntime then "onnxruntime" else "own")
           "data", data.Name
           "batchSize", job.Options.BatchSize
+          "learningRate", job.Options.LearningRate
+          "optimizer", job.Options.Optimizer
+          "schedule", job.Options.Schedule
           "outcome", (string result.Outcome).ToLowerInvariant()
           "trainSeconds", seconds
           "wallSeconds", (DateTime.Now - process'.StartTime).TotalSeconds
@@ -81,7 +91,22 @@ let jsonOf (job: Job) (data: ImageFolder) (result: TrainingResult) (seconds: flo
            | 0L -> null
            | bytes -> box bytes) // 0 where the system does not tell
           "loss", jsonArray result.Losses
+          "validationLoss", jsonArray (parts.Validation |> Option.map _.Losses |> Option.defaultValue [||])
+          "validationAccuracy", jsonArray (parts.Validation |> Option.map _.Accuracies |> Option.defaultValue [||])
+          "keptEpoch", box (keptEpoch parts result)
           yield! extra ]
+
+/// Says whose weights are kept, where the options leave it open.
+let tellKept (job: Job) (parts: Parts) (result: TrainingResult) =
+    if result.Outcome = TrainingOutcome.Stopped then
+        line job.Out $"Stopped after epoch {result.Losses.Count}: the validation loss has not fallen for {job.Options.EarlyStop.Value} epochs."
+    match parts.Best, parts.Validation with
+    | Some best, Some part when best.Epoch > 0 ->
+        line
+            job.Out
+            $"Kept are the weights of epoch {best.Epoch}: validation loss {part.Losses[best.Epoch - 1]:F4}, accuracy \
+                {percent part.Accuracies[best.Epoch - 1]}."
+    | _ -> ()
 
 /// Runs the file in ONNX Runtime and compares: the proof is of the file itself.
 let private prove (job: Job) (data: ImageFolder) (net: Sequential) (logits: Tensor) (path: string) =
@@ -280,7 +305,7 @@ let finish (job: Job) (data: ImageFolder) (net: Sequential) (result: TrainingRes
     if placed.IsSome then Exit.done' else Exit.fallsShort
 
 /// Training that ended early: what is done is kept beside the finished model, not in its place.
-let endEarly (job: Job) (data: ImageFolder) (net: Sequential) (result: TrainingResult) write =
+let endEarly (job: Job) (data: ImageFolder) (net: Sequential) (parts: Parts) (result: TrainingResult) write =
     let partial = Path.Combine(job.Folder, $"{job.Model.Name}-{data.Name}.partial.onnx")
     let struct (epoch, step) = result.StoppedAt.Value
     let keep () =
@@ -293,7 +318,7 @@ let endEarly (job: Job) (data: ImageFolder) (net: Sequential) (result: TrainingR
                 {invariant job.Options.LearningRate} is the usual cure."
         if result.Losses.Count > 0 then
             let test = keep ()
-            message job.Out $"The weights of epoch {result.Losses.Count}, test accuracy {percent test}, are in {Workspace.display partial}."
+            message job.Out $"The weights of epoch {keptEpoch parts result}, test accuracy {percent test}, are in {Workspace.display partial}."
             write [ "model", box (Workspace.display partial); "testAccuracy", test ]
         else
             write [ "model", null ]
