@@ -106,8 +106,9 @@ public sealed class WidthTests
         var (mean, squares) = Normalization.Moments(x);
         var (all, along) = Normalization.GradientSums(x, dy, default, 0.1, 1.2);
         var (some, someAlong) = Normalization.GradientSums(x, dy, y, 0.1, 1.2);
+        var (anew, anewAlong) = Normalization.GradientSums(x, dy, default, 0.1, 1.2, Normalization.Rectifier.Of(0.1, 1.2, 0.05));
         var (each, hat) = SampleNormalization.AddGradientSums(x, dy, y, y, 0.3f, part, sum);
-        return [[Elementwise.Sum(x), each, hat, .. new[] { mean, squares, all, along, some, someAlong }
+        return [[Elementwise.Sum(x), each, hat, .. new[] { mean, squares, all, along, some, someAlong, anew, anewAlong }
             .SelectMany(value => new[] { (float)value, (float)(value - (float)value) })], part, sum];
     });
 

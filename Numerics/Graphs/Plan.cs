@@ -183,7 +183,7 @@ internal sealed class Plan
                     if (!NeedsGradient(value)) continue;
                     int contribution;
                     if (Views[i] || step.Leaf.PassesGradient(k, shapes, Graph.Values[step.Output].Sample)) contribution = dy;
-                    else if (step.Leaf.BackwardRunsInPlace && references[dy] == 1 && step.Inputs.Length == 1
+                    else if (step.Leaf.BackwardRunsInPlace && references[dy] == 1 && k == step.Inputs.Length - 1
                         && sizes[dy] == shapes[k].Count)
                         targets[k] = contribution = dy;
                     else targets[k] = contribution = Take(shapes[k].Count);

@@ -34,9 +34,27 @@ internal static unsafe class Normalization
         return (mean, squares);
     }
 
+    /// <summary>Which elements of a gradient a ReLU lets through: all, those where y &gt; 0, or where the sum before it is, which is
+    /// computed anew from x.</summary>
+    public readonly struct Rectifier
+    {
+        /// <summary>Whether the sum is computed anew.</summary>
+        public bool Anew { get; private init; }
+
+        /// <summary>What <see cref="Normalization.Forward"/> multiplied by.</summary>
+        public float Factor { get; private init; }
+
+        /// <summary>What it added.</summary>
+        public float Offset { get; private init; }
+
+        /// <summary>That of a forward with these numbers, without a skip.</summary>
+        public static Rectifier Of(double mean, double factor, double offset) =>
+            new() { Anew = true, Factor = (float)factor, Offset = (float)Rounded(mean, factor, offset) };
+    }
+
     /// <summary>Σ dy and Σ dy·(x − mean)·scale; with y, of the dy where y &gt; 0.</summary>
     public static (double Sum, double SumHat) GradientSums(ReadOnlySpan<float> x, ReadOnlySpan<float> dy, ReadOnlySpan<float> y,
-        double mean, double scale)
+        double mean, double scale, Rectifier rectifier = default)
     {
         double sum = 0, sumHat = 0;
         float* result = stackalloc float[2];
@@ -47,7 +65,7 @@ internal static unsafe class Normalization
                 VectorKernel.RunInLanes(new GradientSumsKernel
                 {
                     X = px + start, Dy = pdy + start, Y = py is null ? null : py + start, Mean = (float)mean,
-                        Count = Math.Min(Run, x.Length - start), Result = result,
+                    Count = Math.Min(Run, x.Length - start), Result = result, Rectifier = rectifier,
                 });
                 sum += result[0];
                 sumHat += result[1];
@@ -60,22 +78,27 @@ internal static unsafe class Normalization
     public static void Forward(ReadOnlySpan<float> x, ReadOnlySpan<float> skip, Span<float> y, double mean, double factor, double offset,
         bool rectified)
     {
-        // What rounding takes from the mean, the offset makes good.
-        offset += ((float)mean - mean) * factor;
         fixed (float* px = x, ps = skip, py = y)
             VectorKernel.Run(new ForwardKernel { X = px, Skip = ps, Y = py, Count = y.Length, Mean = (float)mean, Factor = (float)factor,
-                Offset = (float)offset, Rectified = rectified });
+                Offset = (float)Rounded(mean, factor, offset), Rectified = rectified });
     }
 
-    /// <summary>dx ← factor·(dy − meanDy + slope·(x − mean)); with y, for the dy where y &gt; 0.</summary>
-    public static void Backward(ReadOnlySpan<float> x, ReadOnlySpan<float> dy, ReadOnlySpan<float> y, Span<float> dx, double mean,
-        double factor, double meanDy, double slope)
+    /// <summary>The offset that makes good what rounding takes from the mean.</summary>
+    private static double Rounded(double mean, double factor, double offset) => offset + ((float)mean - mean) * factor;
+
+    /// <summary>
+    /// dx ← factor·(dy − meanDy + slope·(x − mean)); with y, for the dy where y &gt; 0, which are the skip's gradient if it is wanted.
+    /// Gradients may be written over dy.
+    /// </summary>
+    public static void Backward(ReadOnlySpan<float> x, ReadOnlySpan<float> dy, ReadOnlySpan<float> y, Span<float> dx, Span<float> dSkip,
+        double mean, double factor, double meanDy, double slope, Rectifier rectifier = default)
     {
         // What rounding takes from the means comes back with the low part: of the sum over a channel, which is zero, little else is left.
         double shift = meanDy - ((float)mean - mean) * slope;
-        fixed (float* px = x, pdy = dy, py = y, pdx = dx)
-            VectorKernel.Run(new BackwardKernel { X = px, Dy = pdy, Y = py, Dx = pdx, Count = dx.Length, Mean = (float)mean,
-                Factor = (float)factor, High = (float)shift, Low = (float)(shift - (float)shift), Slope = (float)slope });
+        fixed (float* px = x, pdy = dy, py = y, pdx = dx, ps = dSkip)
+            VectorKernel.Run(new BackwardKernel { X = px, Dy = pdy, Y = py, Dx = pdx, DSkip = ps, Count = dx.Length, Mean = (float)mean,
+                Factor = (float)factor, High = (float)shift, Low = (float)(shift - (float)shift), Slope = (float)slope,
+                Rectifier = rectifier });
     }
 
     /// <summary>Σ (x − about), and Σ (x − about)².</summary>
@@ -120,6 +143,7 @@ internal static unsafe class Normalization
         public float* X, Dy, Y, Result;
         public float Mean;
         public int Count;
+        public Rectifier Rectifier;
 
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public readonly void Run<S, V>() where S : struct, ISimd<V, float> where V : struct
@@ -145,10 +169,12 @@ internal static unsafe class Normalization
         private readonly void Add<S, V, P>(int i, V mean, ref V sum, ref V along) where S : struct, ISimd<V, float> where V : struct
             where P : IPart
         {
-            V dy = P.Load<S, V>(Dy + i, Count - i);
+            V dy = P.Load<S, V>(Dy + i, Count - i), x = S.Subtract(P.Load<S, V>(X + i, Count - i), mean);
             if (Y is not null) dy = S.And(S.GreaterThan(P.Load<S, V>(Y + i, Count - i), default), dy);
+            else if (Rectifier.Anew)
+                dy = S.And(S.GreaterThan(S.MultiplyAdd(x, S.Create(Rectifier.Factor), S.Create(Rectifier.Offset)), default), dy);
             sum = S.Add(sum, dy);
-            along = S.MultiplyAdd(dy, S.Subtract(P.Load<S, V>(X + i, Count - i), mean), along);
+            along = S.MultiplyAdd(dy, x, along);
         }
     }
 
@@ -181,26 +207,33 @@ internal static unsafe class Normalization
 
     private struct BackwardKernel : IVectorKernel
     {
-        public float* X, Dy, Y, Dx;
+        public float* X, Dy, Y, Dx, DSkip;
         public float Mean, Factor, High, Low, Slope;
         public int Count;
+        public Rectifier Rectifier;
 
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public readonly void Run<S, V>() where S : struct, ISimd<V, float> where V : struct
         {
             V mean = S.Create(Mean), factor = S.Create(Factor), high = S.Create(High), low = S.Create(Low), slope = S.Create(Slope);
+            V forward = S.Create(Rectifier.Factor), offset = S.Create(Rectifier.Offset);
             int i = 0;
             for (; i <= Count - S.Count; i += S.Count)
             {
-                V dy = S.Load(Dy + i);
+                V dy = S.Load(Dy + i), x = S.Subtract(S.Load(X + i), mean);
                 if (Y is not null) dy = S.And(S.GreaterThan(S.Load(Y + i), default), dy);
+                else if (Rectifier.Anew) dy = S.And(S.GreaterThan(S.MultiplyAdd(x, forward, offset), default), dy);
+                if (DSkip is not null) S.Store(DSkip + i, dy);
                 V centred = S.Subtract(S.Subtract(dy, high), low);
-                S.Store(Dx + i, S.Multiply(S.MultiplyAdd(S.Subtract(S.Load(X + i), mean), slope, centred), factor));
+                S.Store(Dx + i, S.Multiply(S.MultiplyAdd(x, slope, centred), factor));
             }
             for (; i < Count; i++)
             {
-                float dy = Y is null || Y[i] > 0 ? Dy[i] : 0;
-                Dx[i] = MathF.FusedMultiplyAdd(X[i] - Mean, Slope, dy - High - Low) * Factor;
+                float dy = Dy[i], x = X[i] - Mean;
+                if (Y is not null) dy = Y[i] > 0 ? dy : 0;
+                else if (Rectifier.Anew) dy = MathF.FusedMultiplyAdd(x, Rectifier.Factor, Rectifier.Offset) > 0 ? dy : 0;
+                if (DSkip is not null) DSkip[i] = dy;
+                Dx[i] = MathF.FusedMultiplyAdd(x, Slope, dy - High - Low) * Factor;
             }
         }
     }

@@ -132,18 +132,19 @@ public abstract class BatchNorm : Layer, IBatchStatistics
     }
 
     void IBatchStatistics.MeasureGradient(Batch[] x, Batch y, Batch dy, Span<double> statistics, Context context) =>
-        MeasureGradient(x[0], null, dy, statistics, context);
+        MeasureGradient(x[0], null, dy, rectified: false, statistics, context);
 
-    /// <summary>Σ dy and Σ dy·x̂ of a block; with y, of the dy where y is above zero.</summary>
-    internal void MeasureGradient(Batch x, Batch? y, Batch dy, Span<double> statistics, Context context)
+    /// <summary>Σ dy and Σ dy·x̂ of a block; rectified, of the dy where the output y is above zero, which is computed anew without
+    /// y.</summary>
+    internal void MeasureGradient(Batch x, Batch? y, Batch dy, bool rectified, Span<double> statistics, Context context)
     {
         int count = x.Values.Length / NumFeatures;
         for (int c = 0; c < NumFeatures; c++)
         {
             var (mean, scale) = MeanAndScale(c, context);
             (statistics[2 * c], statistics[2 * c + 1]) = Normalization.GradientSums(x.Values.AsSpan(c * count, count),
-                dy.Values.AsSpan(c * count, count),
-                y is null ? default : y.Values.AsSpan(c * count, count), mean, scale);
+                dy.Values.AsSpan(c * count, count), y is null ? default : y.Values.AsSpan(c * count, count), mean, scale,
+                RectifierOf(c, rectified, mean, scale));
         }
         statistics[^1] = count;
     }
@@ -176,10 +177,12 @@ public abstract class BatchNorm : Layer, IBatchStatistics
     }
 
     /// <inheritdoc/>
-    public override void Backward(Batch x, Batch y, Batch dy, Batch? dx, Context context) => BackwardWhere(x, null, dy, dx, context);
+    public override void Backward(Batch x, Batch y, Batch dy, Batch? dx, Context context) =>
+        Backward(x, null, dy, dx, null, rectified: false, context);
 
-    /// <summary>dx for the dy where y is above zero, or for all of it without y.</summary>
-    internal void BackwardWhere(Batch x, Batch? y, Batch dy, Batch? dx, Context context)
+    /// <summary>dx; rectified, for the dy where the output y is above zero, which is computed anew without y. That dy is the skip's
+    /// gradient.</summary>
+    internal void Backward(Batch x, Batch? y, Batch dy, Batch? dx, Batch? dSkip, bool rectified, Context context)
     {
         int count = x.Values.Length / NumFeatures;
         double[]? means = context.GradientStatistics;
@@ -187,19 +190,27 @@ public abstract class BatchNorm : Layer, IBatchStatistics
         if (!ofBatch && HasTrainable)
         {
             double[] sums = context.State<State>().Sums ??= new double[2 * NumFeatures + 1];
-            MeasureGradient(x, y, dy, sums, context);
+            MeasureGradient(x, y, dy, rectified, sums, context);
             AddParameterGradients(sums, context);
         }
-        if (dx is null) return;
+        if (dx is null)
+        {
+            if (dSkip is not null) Elementwise.ReluBackward(y!.Values, dy.Values, dSkip.Values);
+            return;
+        }
         for (int c = 0; c < NumFeatures; c++)
         {
             var (mean, scale) = MeanAndScale(c, context);
             double factor = scale * (Weight?.Value.Data[c] ?? 1);
             Normalization.Backward(x.Values.AsSpan(c * count, count), dy.Values.AsSpan(c * count, count),
-                y is null ? default : y.Values.AsSpan(c * count, count),
-                dx.Values.AsSpan(c * count, count), mean, factor, ofBatch ? means![2 * c] : 0, ofBatch ? -scale * means![2 * c + 1] : 0);
+                y is null ? default : y.Values.AsSpan(c * count, count), dx.Values.AsSpan(c * count, count),
+                dSkip is null ? default : dSkip.Values.AsSpan(c * count, count), mean, factor, ofBatch ? means![2 * c] : 0,
+                ofBatch ? -scale * means![2 * c + 1] : 0, RectifierOf(c, rectified, mean, scale));
         }
     }
+
+    private Normalization.Rectifier RectifierOf(int c, bool rectified, double mean, double scale) => !rectified ? default
+        : Normalization.Rectifier.Of(mean, scale * (Weight?.Value.Data[c] ?? 1), Bias?.Value.Data[c] ?? 0);
 
     private sealed class State
     {

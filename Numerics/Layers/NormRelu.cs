@@ -20,6 +20,13 @@ internal sealed class NormRelu(BatchNorm norm, Add? add, ReLU relu) : Join, IBat
     /// <inheritdoc/>
     protected internal override bool BatchDependentInEvaluation => norm.BatchDependentInEvaluation;
 
+    /// <inheritdoc/>
+    protected internal override BackwardReads BackwardReads =>
+        add is null ? BackwardReads.Input : BackwardReads.Input | BackwardReads.Output;
+
+    /// <inheritdoc/>
+    protected internal override bool BackwardRunsInPlace => true;
+
     public override Shape OutputShape(IReadOnlyList<Shape> samples) => samples[0];
 
     public override void Forward(Batch[] x, Batch y, Context context) =>
@@ -27,8 +34,9 @@ internal sealed class NormRelu(BatchNorm norm, Add? add, ReLU relu) : Join, IBat
 
     public override void Backward(Batch[] x, Batch y, Batch dy, Batch?[] dx, Context context)
     {
-        if (add is not null && dx[1] is { } skip) Elementwise.ReluBackward(y.Values, dy.Values, skip.Values);
-        norm.BackwardWhere(x[0], y, dy, dx[0], context);
+        // Without a skip x says where y is above zero.
+        if (add is null) norm.Backward(x[0], null, dy, dx[0], null, rectified: true, context);
+        else norm.Backward(x[0], y, dy, dx[0], dx[1], rectified: true, context);
     }
 
     public int StatisticsLength => statistics.StatisticsLength;
@@ -42,7 +50,7 @@ internal sealed class NormRelu(BatchNorm norm, Add? add, ReLU relu) : Join, IBat
     public void Complete(Span<double> statistics, bool training, bool updates) => this.statistics.Complete(statistics, training, updates);
 
     public void MeasureGradient(Batch[] x, Batch y, Batch dy, Span<double> statistics, Context context) =>
-        norm.MeasureGradient(x[0], y, dy, statistics, context);
+        norm.MeasureGradient(x[0], add is null ? null : y, dy, rectified: true, statistics, context);
 
     public void MergeGradient(Span<double> statistics, ReadOnlySpan<double> later) => this.statistics.MergeGradient(statistics, later);
 
