@@ -180,4 +180,7 @@ let run (args: ParseResults<TrainArgs>) =
     let net = job.Model.Build(Generator job.Options.Seed)
     let parts = partsOf job.Options net split
     Trainer.Check(net, parts.Loss, loaderOf job.Options data)
-    if job.FindLr then FindLr.run job net split CancellationToken.None else train job net parts split
+    match job.ShowAugmented with
+    | Some file -> ShowAugmented.run job data file
+    | None when job.FindLr -> FindLr.run job net split CancellationToken.None
+    | None -> train job net parts split

@@ -33,6 +33,8 @@ type Job =
         /// Whether learning rates are tried, and nothing is trained; and where the picture goes.
         FindLr: bool
         Plot: string option
+        /// Where a picture of changed training images goes; nothing is trained.
+        ShowAugmented: string option
     }
 
 /// The options of a run that ONNX Runtime trains.
@@ -136,7 +138,8 @@ let jobOf (args: ParseResults<TrainArgs>) =
           MinAccuracy = args.TryGetResult TrainArgs.MinAccuracy |> Option.map (share "--min-accuracy")
           Force = args.Contains TrainArgs.Force
           FindLr = args.Contains FindLr
-          Plot = args.TryGetResult Plot }
+          Plot = args.TryGetResult Plot
+          ShowAugmented = args.TryGetResult ShowAugmented }
     if job.Engine = Engine.OnnxRuntime then TrainingOptions.requireInOrt job.Options
     for asked, option in
         [ job.Engine = Engine.OnnxRuntime, "--engine onnxruntime"
@@ -145,6 +148,7 @@ let jobOf (args: ParseResults<TrainArgs>) =
         if job.FindLr && asked then raise (OnnxLeNetException $"--find-lr trains nothing: leave out {option}")
     if job.Plot.IsSome && not job.FindLr then raise (OnnxLeNetException "--plot is the picture of --find-lr: add that")
     job.Plot |> Option.iter (Workspace.requireWritableFile "--plot")
+    job.ShowAugmented |> Option.iter (Workspace.requireWritableFile "--show-augmented")
     configure (args.TryGetResult TrainArgs.Threads) (args.TryGetResult TrainArgs.Width) (args.TryGetResult TrainArgs.Provider)
     Workspace.requireWritable "--out" job.Folder
     job.Json |> Option.iter (Workspace.requireWritableFile "--json")

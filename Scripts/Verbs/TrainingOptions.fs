@@ -33,6 +33,8 @@ type TrainingOptions =
         EarlyStop: int option
         /// Whether the epoch of the least validation loss is exported, or the last.
         KeepBest: bool
+        /// none, light or strong: random changes of the training images.
+        Augment: string
         Seed: int64
     }
 
@@ -53,7 +55,8 @@ type TrainingOptions =
               yield! o.Ema |> Option.map (fun decay -> $"--ema {invariant decay}") |> Option.toList
               yield! o.Validation |> Option.map (fun share -> $"--validation {invariant share}") |> Option.toList
               yield! o.EarlyStop |> Option.map (fun epochs -> $"--early-stop {epochs}") |> Option.toList
-              if o.KeepBest <> o.EarlyStop.IsSome then (if o.KeepBest then "--keep best" else "--keep last") ]
+              if o.KeepBest <> o.EarlyStop.IsSome then (if o.KeepBest then "--keep best" else "--keep last")
+              if o.Augment <> d.Augment then $"--augment {o.Augment}" ]
 
     /// An optimizer's defaults.
     static member For(optimizer: string) =
@@ -76,6 +79,7 @@ type TrainingOptions =
           Validation = None
           EarlyStop = None
           KeepBest = false
+          Augment = "none"
           Seed = 1L }
 
     static member Default = TrainingOptions.For "sgd"
@@ -140,6 +144,7 @@ module TrainingOptions =
             | Some which, _ -> which = "best"
             | None, Some own -> own.KeepBest
             | None, None -> earlyStop.IsSome
+          Augment = args.GetResult(Augment, defaultValue = d.Augment) |> oneOf "--augment" [ "none"; "light"; "strong" ]
           Seed = args.GetResult(TrainArgs.Seed, defaultValue = d.Seed) }
 
     /// Those that a run's checkpoint has noted.

@@ -74,7 +74,8 @@ public sealed class AugmentedDatasetTests
         var again = new AugmentedDataset(images, 3, All);
         again.BeginEpoch(2);
         again.Augment(123, first);
-        Assert.AreEqual("72bcc576b011900f47aeffa3f9aa8d0eb9d1a73289cb46b5b42ad77749febcd6", Convert.ToHexStringLower(System.Security.Cryptography.SHA256.HashData(first)));
+        Assert.AreEqual("72bcc576b011900f47aeffa3f9aa8d0eb9d1a73289cb46b5b42ad77749febcd6",
+            Convert.ToHexStringLower(System.Security.Cryptography.SHA256.HashData(first)));
     }
 
     [TestMethod]
@@ -130,7 +131,10 @@ public sealed class AugmentedDatasetTests
         var whole = Networks.LeNet5(1);
         var expected = recipe.Fit(whole, Data());
         Checkpoint? middle = null;
-        recipe.Fit(Networks.LeNet5(1), Data(), new Watch { Step = run => { if (run is { Epoch: 2, Step: 2 }) middle = run.Checkpoint(); } });
+        recipe.Fit(Networks.LeNet5(1), Data(), new Watch
+        {
+            Step = run => { if (run is { Epoch: 2, Step: 2 }) middle = run.Checkpoint(); },
+        });
         using (new Settings(threads: 1))
         {
             var resumed = Networks.LeNet5(7);

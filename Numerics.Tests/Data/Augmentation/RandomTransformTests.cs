@@ -45,10 +45,12 @@ public sealed class RandomTransformTests
             using var _ = new Settings(bits);
             Same(new RandomAffine(degrees, translate, (least, most)), 0.9, (random, image) =>
             {
-                double angle = Math.PI / 180 * degrees * (2 * random.NextDouble() - 1), scale = least + (most - least) * random.NextDouble();
+                double angle = Math.PI / 180 * degrees * (2 * random.NextDouble() - 1);
+                double scale = least + (most - least) * random.NextDouble();
                 double right = translate * image.Width * (2 * random.NextDouble() - 1);
                 double down = translate * image.Height * (2 * random.NextDouble() - 1);
-                double xx = scale * Math.Cos(angle), xy = -scale * Math.Sin(angle), yx = scale * Math.Sin(angle), yy = scale * Math.Cos(angle);
+                double xx = scale * Math.Cos(angle), xy = -scale * Math.Sin(angle);
+                double yx = scale * Math.Sin(angle), yy = scale * Math.Cos(angle);
                 double determinant = xx * yy - xy * yx;
                 return (c, h, w) =>
                 {
@@ -106,7 +108,8 @@ public sealed class RandomTransformTests
         const int Images = 20_000, Padding = 2, Cells = 25;
         var pixels = new byte[] { 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 };
         var counts = new int[Cells];
-        foreach (byte[] image in Changed(new RandomCrop(Padding), new Shape(1, 5, 5), pixels, Images)) counts[Array.IndexOf(image, (byte)9)]++;
+        foreach (byte[] image in Changed(new RandomCrop(Padding), new Shape(1, 5, 5), pixels, Images))
+            counts[Array.IndexOf(image, (byte)9)]++;
         Assert.HasCount(Cells, counts);
         foreach (int count in counts) Within(count, Images, 1.0 / Cells);
         Within(Changed(new RandomHorizontalFlip(0.3), new Shape(1, 1, 2), [9, 0], Images).Count(image => image[1] == 9), Images, 0.3);
