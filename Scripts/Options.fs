@@ -230,6 +230,7 @@ type ExportArgs =
     | [<Unique; EqualsAssignmentOrSpaced>] Calibration of N: int
     | [<Unique; CustomCommandLine "--fold-batch-norm">] FoldBatchNorm
     | [<Unique>] Softmax
+    | [<Unique; EqualsAssignmentOrSpaced; CustomCommandLine "--in-graph">] InGraph of LAYOUT: string option
     | [<Unique; EqualsAssignmentOrSpaced; CustomCommandLine "--input-names">] InputNames of NAMES: string
     | [<Unique; EqualsAssignmentOrSpaced; CustomCommandLine "--output-names">] OutputNames of NAMES: string
     | [<Unique; EqualsAssignmentOrSpaced>] Data of DIR: string
@@ -273,6 +274,8 @@ type ExportArgs =
             | Calibration _ -> "images to calibrate on (default: 1024)."
             | FoldBatchNorm -> "make batch normalization part of the layer before it."
             | Softmax -> "add a softmax; the output is then named probabilities."
+            | InGraph _ ->
+                "let the graph take pixels as they are stored, uint8, and do the preprocessing itself; in the order nhwc (default) or nchw."
             | InputNames _ -> "names of the inputs, separated by commas (default: input, of several those of the source)."
             | OutputNames _ -> "names of the outputs, separated by commas (default: logits, of several those of the source)."
             | Data _ ->
@@ -283,7 +286,8 @@ type ExportArgs =
             | Scale _ -> InputUsage.scale
             | Padding _ -> InputUsage.padding
             | Size _ -> InputUsage.size
-            | Assume -> "calibrate with --int8 though nothing says what the input wants: the data set's usual way is assumed."
+            | Assume ->
+                "go on with --int8 or --in-graph though nothing says what the input wants: the data set's usual way is assumed."
             | MinAccuracy _ -> "fail (exit code 1) below this test accuracy, 0 to 1 (default with --int8: 0.2 points below the \
                 float model's)."
             | Card -> "write a card beside the model."
@@ -450,7 +454,7 @@ type Verb =
         member verb.Usage =
             match verb with
             | Train _ -> "train a network, export it, run it in ONNX Runtime, prove that both agree (the default)."
-            | Evaluate _ -> "accuracy and confusion matrix of a model file on a data set."
+            | Evaluate _ -> "how well a model file tells a data set's classes apart: loss, accuracy, each class, confusions, mistakes."
             | Validate _ -> "compare the engine with ONNX Runtime on a model file."
             | Inspect _ -> "a model file, a state dict or a checkpoint as a table."
             | Export _ -> "weights to an ONNX model, a model to weights, or a model in another form: float16, int8, another opset."

@@ -30,11 +30,13 @@ internal static class Descriptions
         model.DocString = FormattableString.Invariant($"{graph.Name}: {inputs} to {outputs}, {parameters:N0} parameters.");
         graph.DocString = "The layers in the order they run, in inference form. A node has its layer's name, weights have PyTorch's.";
         // What the metadata say is of one input, and of one output of scores: with several nobody knows which.
-        string? pixels = graph.Input.Count == 1 ? Pixels(metadata) : null;
-        foreach (var input in graph.Input) input.DocString = $"{Form(input)}{(pixels is null ? "" : $": {pixels} for every pixel x")}.";
+        string? pixels = graph.Input.Count > 1 ? null : options.Pixels is null ? Pixels(metadata, "input.") is { } outside
+            ? $"{outside} for every pixel x" : null
+            : $"pixels as they are stored, of which the graph makes {Pixels(metadata, ModelMetadata.InGraph)}";
+        foreach (var input in graph.Input) input.DocString = $"{Form(input, options.Pixels)}{(pixels is null ? "" : $": {pixels}")}.";
         if (graph.Output.Count > 1)
         {
-            foreach (var value in graph.Output) value.DocString = $"{Form(value)}.";
+            foreach (var value in graph.Output) value.DocString = $"{Form(value, null)}.";
             return;
         }
         string what = options.Softmax ? "Probabilities, which sum to 1" : "Scores, the largest wins";
@@ -42,17 +44,19 @@ internal static class Descriptions
         graph.Output[0].DocString = named ? $"{what}; the classes are {classes}." : $"{what}.";
     }
 
-    private static string Form(ValueInfoProto value) =>
-        value.Type.TensorType.Shape.Dim.Count == 4 ? "Images [N, C, H, W], float32" : "Samples in rows, float32";
+    private static string Form(ValueInfoProto value, PixelInput? pixels)
+    {
+        if (pixels is not null) return pixels.Layout == PixelLayout.Nhwc ? "Images [N, H, W, C], uint8" : "Images [N, C, H, W], uint8";
+        return value.Type.TensorType.Shape.Dim.Count == 4 ? "Images [N, C, H, W], float32" : "Samples in rows, float32";
+    }
 
     /// <summary>What becomes of a pixel, as the metadata say it; null where they do not.</summary>
-    private static string? Pixels(IReadOnlyDictionary<string, string> metadata)
+    private static string? Pixels(IReadOnlyDictionary<string, string> metadata, string prefix)
     {
-        if (!metadata.TryGetValue(ModelMetadata.Mean, out string? mean)
-            || !metadata.TryGetValue(ModelMetadata.Std, out string? std)) return null;
-        string padding = metadata.TryGetValue(ModelMetadata.Padding, out string? pad)
-            && pad != "0" ? $"{pad} zero pixels on each side, then " : "";
-        string pixel = metadata.TryGetValue(ModelMetadata.Range, out string? range) ? range == "1" ? "x" : $"x/{range}" : "x/255";
+        string? Said(string key) => metadata.GetValueOrDefault(prefix + key["input.".Length..]);
+        if (Said(ModelMetadata.Mean) is not { } mean || Said(ModelMetadata.Std) is not { } std) return null;
+        string padding = Said(ModelMetadata.Padding) is { } pad and not "0" ? $"{pad} zero pixels on each side, then " : "";
+        string pixel = Said(ModelMetadata.Range) is { } range ? range == "1" ? "x" : $"x/{range}" : "x/255";
         return $"{padding}({pixel} − {OfChannels(mean)})/{OfChannels(std)}";
 
         static string OfChannels(string numbers) =>

@@ -41,6 +41,12 @@ public sealed record ExportOptions
     /// </summary>
     public bool Softmax { get; init; }
 
+    /// <summary>
+    /// Lets the graph of a network of one input, images, take their pixels as they are stored, uint8, and do the preprocessing itself; the
+    /// metadata say so. Null leaves that to who runs the model.
+    /// </summary>
+    public PixelInput? Pixels { get; init; }
+
     /// <summary>Whether weights are stored as float16, in half the room. Each is cast to float32 in the graph, and all arithmetic is
     /// float32.</summary>
     public bool Float16 { get; init; }

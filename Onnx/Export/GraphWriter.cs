@@ -141,7 +141,13 @@ internal sealed class GraphWriter(string name, IEnumerable<string> layers, int o
         return attribute;
     }
 
-    public static ValueInfoProto FloatValue(string name, string batchAxis, Shape sample)
+    public static ValueInfoProto FloatValue(string name, string batchAxis, Shape sample) =>
+        Value(name, batchAxis, sample, TensorProto.Types.DataType.Float);
+
+    public static ValueInfoProto ByteValue(string name, string batchAxis, Shape sample) =>
+        Value(name, batchAxis, sample, TensorProto.Types.DataType.Uint8);
+
+    private static ValueInfoProto Value(string name, string batchAxis, Shape sample, TensorProto.Types.DataType type)
     {
         var shape = new TensorShapeProto();
         shape.Dim.Add(new TensorShapeProto.Types.Dimension { DimParam = batchAxis });
@@ -149,8 +155,7 @@ internal sealed class GraphWriter(string name, IEnumerable<string> layers, int o
         return new ValueInfoProto
         {
             Name = name,
-            Type = new TypeProto { TensorType = new TypeProto.Types.Tensor { ElemType = (int)TensorProto.Types.DataType.Float,
-                Shape = shape } },
+            Type = new TypeProto { TensorType = new TypeProto.Types.Tensor { ElemType = (int)type, Shape = shape } },
         };
     }
 }

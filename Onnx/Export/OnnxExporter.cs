@@ -52,8 +52,8 @@ public static class OnnxExporter
             ExportOptions? options = null) =>
         ExportTraced(network, samples, name, metadata, options).Model;
 
-    /// <summary>The same, with the layers in the order they run and what each returns.</summary>
-    internal static (ModelProto Model, IReadOnlyList<LayerValue> Layers) ExportTraced(
+    /// <summary>The same, with the layers in the order they run and what each returns, and the values that go into the first.</summary>
+    internal static (ModelProto Model, IReadOnlyList<LayerValue> Layers, IReadOnlyList<string> Inputs) ExportTraced(
         Module network, IReadOnlyList<Shape> samples, string name, IEnumerable<KeyValuePair<string, string>>? metadata,
         ExportOptions? options)
     {
@@ -69,6 +69,12 @@ public static class OnnxExporter
         var layers = new List<LayerValue>();
         var values = new string[nodes.Values.Count];
         for (int i = 0; i < ends.Inputs.Count; i++) values[i] = ends.Inputs[i];
+        if (options.Pixels is { } pixels)
+        {
+            if (samples.Count > 1) throw new OnnxException($"pixels are one input, {network.Title} takes {samples.Count}");
+            values[0] = pixels.Write(graph, ends.Inputs[0], samples[0]);
+            metadata = pixels.Metadata(metadata ?? []);
+        }
         foreach (var node in nodes.Nodes)
         {
             values[node.Output.Index] = Add(graph, node, NameOf(graph, node.Layer, node.Name),
@@ -81,7 +87,8 @@ public static class OnnxExporter
         if (options.Softmax) outputs = [AddSoftmax(graph, nodes, outputs[0], layers)];
         layers = NameOutputs(graph, ends, outputs, layers);
         foreach (var (input, value) in ends.Inputs.Zip(nodes.Inputs))
-            graph.Graph.Input.Add(GraphWriter.FloatValue(input, BatchAxis, value.Sample));
+            graph.Graph.Input.Add(options.Pixels is null ? GraphWriter.FloatValue(input, BatchAxis, value.Sample)
+                : GraphWriter.ByteValue(input, BatchAxis, options.Pixels.Sample(value.Sample)));
         foreach (var (output, value) in ends.Outputs.Zip(nodes.Outputs))
             graph.Graph.Output.Add(GraphWriter.FloatValue(output, BatchAxis, value.Sample));
         if (options.FoldBatchNorm)
@@ -105,7 +112,7 @@ public static class OnnxExporter
         if (options.Float16) Float16Weights.Apply(graph);
         AddMetadata(model, metadata ?? []);
         if (options.DocStrings) Descriptions.Apply(model, options, OnnxFile.Metadata(model));
-        return (model, layers);
+        return (model, layers, values[..ends.Inputs.Count]);
     }
 
     /// <summary>Adds a softmax behind the network's one output; returns its value.</summary>

@@ -46,6 +46,9 @@ public sealed record ImportedModel(Module Network, IReadOnlyList<Shape> Samples,
     /// </summary>
     public IReadOnlyList<string> Notes { get; init; } = [];
 
+    /// <summary>Whether the file's first output is a softmax's: probabilities, and no logits.</summary>
+    internal bool ReturnsProbabilities { get; init; }
+
     /// <summary>Checks that samples are of the shape the model takes.</summary>
     /// <exception cref="ShapeException">They are not.</exception>
     public void RequireInput(Shape sample)
@@ -155,6 +158,7 @@ public static class OnnxImporter
             Outputs = reader.OutputNames,
             Ending = reader.Ending,
             Notes = reader.Notes,
+            ReturnsProbabilities = OutputForm.IsProbabilities(model.Graph),
         };
     }
 

@@ -10,6 +10,12 @@ internal static class OrtElements
     /// <summary>The types that are converted, by ONNX's names.</summary>
     public static bool IsFloating(string type) => type is "float" or "float16" or "double";
 
+    /// <summary>The types of inputs that are made of floats: those, and bytes of whole numbers.</summary>
+    public static bool IsTaken(string type) => IsFloating(type) || type == Bytes;
+
+    /// <summary>The type of pixels as they are stored.</summary>
+    public const string Bytes = "uint8";
+
     /// <summary>A tensor of a model's type: of float over the caller's memory, which ONNX Runtime only reads; of others over a
     /// copy.</summary>
     public static OrtValue Create(ReadOnlyMemory<float> values, long[] shape, string type)
@@ -25,6 +31,16 @@ internal static class OrtElements
                 var doubles = new double[values.Length];
                 for (int i = 0; i < doubles.Length; i++) doubles[i] = values.Span[i];
                 return OrtValue.CreateTensorValueFromMemory(doubles, shape);
+            case Bytes:
+                var bytes = new byte[values.Length];
+                for (int i = 0; i < bytes.Length; i++)
+                {
+                    float value = values.Span[i];
+                    bytes[i] = (byte)Math.Clamp(value, 0, 255);
+                    if (bytes[i] != value)
+                        throw new OnnxException($"the model takes bytes, pixels as they are stored: {value:R} is no integer of 0 to 255");
+                }
+                return OrtValue.CreateTensorValueFromMemory(bytes, shape);
             default:
                 return OrtValue.CreateTensorValueFromMemory(OrtMemoryInfo.DefaultInstance, MemoryMarshal.AsMemory(values), shape);
         }

@@ -6,8 +6,8 @@ namespace OnnxLeNet.Onnx;
 
 /// <summary>
 /// A model in ONNX Runtime, with one or more float inputs (such as images, N·C·H·W) and outputs. Tensors are row-major and stay the
-/// caller's memory: on the processor nothing is copied, unless the model takes or gives float16 or double, which are converted. Runs may
-/// overlap, on one model from several threads. For many runs of one size, <see cref="Bind"/>: such a run allocates nothing. All of a model
+/// caller's memory: on the processor nothing is copied, unless the model takes or gives float16 or double, which are converted, or takes
+/// uint8, pixels as they are stored: it is then given whole numbers of 0 to 255. Runs may overlap, on one model from several threads. For many runs of one size, <see cref="Bind"/>: such a run allocates nothing. All of a model
 /// runs on the device asked for, or <see cref="Load(string, OrtOptions)"/> fails; <see cref="OrtPlacement"/> lists the nodes.
 /// </summary>
 public sealed partial class OrtModel : IDisposable
@@ -25,14 +25,15 @@ public sealed partial class OrtModel : IDisposable
     {
         OrtTensorInfo[] inputs = [.. session.InputNames.Select(name => OrtTensorInfo.From(name, session.InputMetadata[name]))];
         OrtTensorInfo[] outputs = [.. session.OutputNames.Select(name => OrtTensorInfo.From(name, session.OutputMetadata[name]))];
-        if (inputs.Length == 0 || !inputs.All(input => input.IsFloating) || outputs.Length == 0)
+        if (inputs.Length == 0 || !inputs.All(input => OrtElements.IsTaken(input.ElementType)) || outputs.Length == 0)
         {
             throw new OnnxException(
-                $"{source} takes {List(inputs)} and gives {List(outputs)}: expected inputs of float, float16 or double, and an output.");
+                $"{source} takes {List(inputs)} and gives {List(outputs)}: expected inputs of float, float16, double or uint8, and an output.");
         }
         (this.session, cudaGraph) = (session, options.CudaGraph);
         (Metadata, Source, Device, DeviceName) = (OrtModelMetadata.From(proto), source, options.Device, deviceName);
         (Inputs, Outputs) = (inputs, outputs);
+        ReturnsProbabilities = OutputForm.IsProbabilities(proto.Graph);
         BatchSize = inputs.Select(input => FixedBatch.Of(proto, input, Output)).FirstOrDefault(size => size is not null);
         inputNames = [.. inputs.Select(input => input.Name)];
         outputNames = [Output.Name];
@@ -98,6 +99,9 @@ public sealed partial class OrtModel : IDisposable
 
     /// <summary>All outputs, in the model's order.</summary>
     public IReadOnlyList<OrtTensorInfo> Outputs { get; }
+
+    /// <summary>Whether the first output is a softmax's: probabilities, and no logits.</summary>
+    internal bool ReturnsProbabilities { get; }
 
     /// <summary>
     /// Whether the file is of double and runs as float32, since ONNX Runtime has no kernel in double for one of its operators (a

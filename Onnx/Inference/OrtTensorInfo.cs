@@ -27,6 +27,9 @@ public sealed record OrtTensorInfo(string Name, string ElementType, IReadOnlyLis
     /// <summary>Whether its elements are converted to and from floats.</summary>
     internal bool IsFloating => OrtElements.IsFloating(ElementType);
 
+    /// <summary>Whether it takes whole numbers of 0 to 255 alone.</summary>
+    internal bool IsBytes => ElementType == OrtElements.Bytes;
+
     /// <summary>Whether a shape fits: the same number of axes, and the same sizes where they are fixed.</summary>
     internal bool Fits(ReadOnlySpan<long> shape)
     {

@@ -108,7 +108,7 @@ public static class Parity
     {
         ArgumentNullException.ThrowIfNull(network);
         ArgumentNullException.ThrowIfNull(model);
-        foreach (var x in RandomInput(sample, BatchSizes, seed))
+        foreach (var x in RandomInput(sample, BatchSizes, seed, model.Input.IsBytes))
             yield return Compare($"random, batch {x.Shape[0]}", Rows(Inference.Run(network, Batch.FromTensor(x)).ToTensor()),
                 Rows(model.Run(x)), model);
     }
@@ -125,7 +125,7 @@ public static class Parity
         ArgumentNullException.ThrowIfNull(network);
         ArgumentNullException.ThrowIfNull(samples);
         ArgumentNullException.ThrowIfNull(model);
-        foreach (var x in RandomInputs(samples, BatchSizes, seed))
+        foreach (var x in RandomInputs(samples, BatchSizes, seed, [.. model.Inputs.Select(input => input.IsBytes)]))
         {
             var own = Inference.Run(network, Array.ConvertAll(x, input => Batch.FromTensor(input)));
             var reference = model.Run(x);
@@ -139,22 +139,48 @@ public static class Parity
         }
     }
 
+    /// <summary>Random pictures at each of <see cref="BatchSizes"/>: the engine takes them preprocessed, the model as they are
+    /// stored.</summary>
+    /// <param name="network">A network that takes preprocessed images.</param>
+    /// <param name="sample">The shape of one of those, [C, H, W].</param>
+    /// <param name="pixels">What the model's graph does.</param>
+    /// <param name="model">The model.</param>
+    /// <param name="seed">Of the pictures.</param>
+    public static IEnumerable<ParityRow> OnRandomPixels(Module network, Shape sample, PixelInput pixels, OrtModel model, long seed = 1)
+    {
+        ArgumentNullException.ThrowIfNull(network);
+        ArgumentNullException.ThrowIfNull(pixels);
+        ArgumentNullException.ThrowIfNull(model);
+        int padding = 2 * pixels.Transform.Padding;
+        var stored = new Shape(sample[0], sample[1] - padding, sample[2] - padding);
+        foreach (var x in RandomInput(stored, BatchSizes, seed, bytes: true))
+        {
+            int count = x.Shape[0];
+            int[] all = [.. Enumerable.Range(0, count)];
+            var images = new ImageDataset(stored, Array.ConvertAll(x.Data, value => (byte)value), new byte[count], pixels.Transform);
+            yield return Compare($"random pictures, batch {count}", Rows(Inference.Run(network, images.Take(all).Images).ToTensor()),
+                Rows(model.Run(pixels.AsTaken(images).Take(all).Images.ToTensor())), model);
+        }
+    }
+
     /// <summary>A sample in each row, also of networks that return images.</summary>
     private static Tensor Rows(Tensor y) => y.Reshape(y.Shape[0], y.Shape.Count / y.Shape[0]);
 
-    /// <summary>Standard normal numbers, a batch of each size.</summary>
-    internal static IEnumerable<Tensor> RandomInput(Shape sample, IEnumerable<int> batchSizes, long seed) =>
-        RandomInputs([sample], batchSizes, seed).Select(x => x[0]);
+    /// <summary>Standard normal numbers, or bytes, a batch of each size.</summary>
+    internal static IEnumerable<Tensor> RandomInput(Shape sample, IEnumerable<int> batchSizes, long seed, bool bytes = false) =>
+        RandomInputs([sample], batchSizes, seed, [bytes]).Select(x => x[0]);
 
     /// <summary>The same of several inputs.</summary>
-    internal static IEnumerable<Tensor[]> RandomInputs(IReadOnlyList<Shape> samples, IEnumerable<int> batchSizes, long seed)
+    internal static IEnumerable<Tensor[]> RandomInputs(IReadOnlyList<Shape> samples, IEnumerable<int> batchSizes, long seed,
+        IReadOnlyList<bool> bytes)
     {
         var generator = new Generator(seed);
         foreach (int size in batchSizes)
         {
             var x = samples.Select(sample => new Tensor(sample.Prepend(size))).ToArray();
-            foreach (var input in x)
-                for (int i = 0; i < input.Data.Length; i++) input.Data[i] = (float)generator.NextNormal();
+            foreach (var (input, isBytes) in x.Zip(bytes))
+                for (int i = 0; i < input.Data.Length; i++)
+                    input.Data[i] = isBytes ? (float)Math.Floor(256 * generator.NextDouble()) : (float)generator.NextNormal();
             yield return x;
         }
     }

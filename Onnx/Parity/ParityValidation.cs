@@ -104,7 +104,9 @@ public static class ParityValidation
             IReadOnlyList<int> batchSizes = sides[0].FixedBatch is { } batch ? [batch] : options.BatchSizes ?? Parity.BatchSizes;
             string? choice = options.All ? null : Choose(NetworkCost.Of(graph), ref batchSizes, options.BatchSizes is null, engines,
                 options.Providers.Count == 0, leftOut);
-            foreach (var x in Parity.RandomInputs(own.Samples, batchSizes, options.Seed)) Compare(own, graph, x, engines, sides);
+            var bytes = own.Inputs.Select(name => file.Graph.Input.First(input => input.Name == name).Type.TensorType.ElemType
+                == (int)DataType.Uint8).ToList();
+            foreach (var x in Parity.RandomInputs(own.Samples, batchSizes, options.Seed, bytes)) Compare(own, graph, x, engines, sides);
             return new ValidationReport(batchSizes, [.. engines.Select(e => e.ToString())], leftOut,
                 [.. sides.Select(side => side.Result(batchSizes[0]))])
             {

@@ -37,12 +37,12 @@ public static class OnnxQuantizer
         if (options.Float16) throw new OnnxException("weights are either int8 or float16: leave one out");
         int count = Math.Min(quantization.CalibrationImages, training.Count);
         string how = $"int8 weights, uint8 activations; ranges of {count} training images";
-        var (model, layers) = OnnxExporter.ExportTraced(network, [training.Sample], name,
+        var (model, layers, inputs) = OnnxExporter.ExportTraced(network, [training.Sample], name,
             [.. metadata ?? [], new(ModelMetadata.Quantization, how)], options with { FoldBatchNorm = true });
         var images = Enumerable.Range(0, (count + CalibrationBatch - 1) / CalibrationBatch)
             .Select(i => training.Take([.. Enumerable.Range(i * CalibrationBatch,
                 Math.Min(CalibrationBatch, count - i * CalibrationBatch))]).Images);
-        var ranges = ActivationRange.Observe(model.Graph.Input[0].Name, layers, images);
+        var ranges = ActivationRange.Observe(inputs[0], layers, images);
         new Rewriter(model.Graph, ranges, quantization.ReduceRange ? 64 : 127, options.DocStrings).Run();
         return model;
     }

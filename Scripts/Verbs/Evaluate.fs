@@ -1,4 +1,4 @@
-/// evaluate: accuracy and confusion matrix of a model file on a data set.
+/// evaluate: how well a model file tells a data set's classes apart.
 module OnnxLeNet.Scripts.Verbs.Evaluate
 
 open System
@@ -31,13 +31,14 @@ let run (args: ParseResults<EvaluateArgs>) =
     let folder = dataFolder (args.TryGetResult EvaluateArgs.Data)
     /// The test images as the model takes them, once it is sure that it is a classifier of them.
     let imagesFor (sample: Shape option) outputs classes metadata =
+        let sample = sample |> Option.map (Input.imageOf metadata)
         let data = ImageFolder.LoadTest(folder, ImageFolder.UsualTransform(folder, Option.toNullable sample), Option.toNullable sample)
         Seq.iter (message out) data.Notes
         let transform, _, said = Input.transformOf given metadata sample data
         Input.requireClassifier file outputs classes data (ImageFolder.FolderName folder)
         Input.say out said
-        data.With transform
-    let logits, data, device =
+        Input.asTaken metadata transform data
+    let scores, data, device, metadata, probabilities =
         match engine with
         | Engine.Own ->
             let imported = OnnxImporter.Import file
@@ -46,7 +47,11 @@ let run (args: ParseResults<EvaluateArgs>) =
             let data =
                 imagesFor (Some imported.Sample) $"samples of {output}" (if output.Rank = 1 then Some output[0] else None) imported.Metadata
             imported.RequireInput(data.Sample)
-            Inference.Logits(imported.Network, data), data, $"the engine ({Products.Provider})"
+            Inference.Logits(imported.Network, data),
+            data,
+            $"the engine ({Products.Provider})",
+            imported.Metadata,
+            imported.ReturnsProbabilities
         | _ ->
             use model = OrtModel.Load(file, ort)
             if model.DoubleAsFloat then
@@ -54,40 +59,29 @@ let run (args: ParseResults<EvaluateArgs>) =
             if model.Inputs.Count > 1 then
                 raise (ShapeException $"""{file} takes {String.Join(" and ", model.Inputs)}: a data set's images are one input""")
             let outputs = String.Join(" and ", model.Outputs)
-            let data = imagesFor (Input.sampleOf model.Input) outputs (Input.classesOf model) model.Metadata.Properties
-            Parity.Logits(model, data), data, $"ONNX Runtime on {model.DeviceName}"
-    let classes = logits.Shape[1]
+            let metadata = model.Metadata.Properties
+            let data = imagesFor (Input.sampleOf model.Input) outputs (Input.classesOf model) metadata
+            Parity.Logits(model, data), data, $"ONNX Runtime on {model.DeviceName}", metadata, model.ReturnsProbabilities
+    let classes = scores.Shape[1]
     Input.requireClassifier file "rows of numbers" (Some classes) data (ImageFolder.FolderName folder)
-    let predicted = Inference.ArgMax logits
-    let confusion = Array2D.zeroCreate<int> classes classes
-    predicted |> Array.iteri (fun i c -> confusion[data.Label i, c] <- confusion[data.Label i, c] + 1)
-    let right = accuracy data logits
-
+    let names = Input.classNames out metadata classes
+    let metrics = ClassificationMetrics.Of(scores, data, probabilities)
     line out $"{Workspace.display file}   {data.Count:N0} test images of {ImageFolder.FolderName folder}   {device}"
-    line out $"accuracy {percent right}   {data.Count - (int (Math.Round(right * float data.Count)))} wrong"
-    line out ""
-    table
-        out
-        ("label \\ predicted" :: [ for c in 0 .. classes - 1 -> string c ] @ [ "right" ])
-        [ for l in 0 .. classes - 1 ->
-              let row = [ for c in 0 .. classes - 1 -> confusion[l, c] ]
-              let total = List.sum row
-              string l :: List.map string row
-              @ [ (if total = 0 then "-" else percent (float confusion[l, l] / float total)) ] ]
+    EvaluateReport.print out names metrics
     args.TryGetResult EvaluateArgs.Json
     |> Option.iter (fun path ->
         writeJson
             path
-            (json
-                [ "model", Workspace.display file
+            (json (
+                [ "model", box (Workspace.display file)
                   "engine", (if engine = Engine.Own then "own" else "onnxruntime")
                   "device", string ort.Device
                   "data", ImageFolder.FolderName folder
-                  "samples", data.Count
-                  "accuracy", right
-                  "confusion", jsonArray [ for l in 0 .. classes - 1 -> jsonArray [ for c in 0 .. classes - 1 -> confusion[l, c] ] ] ]))
+                  "samples", data.Count ]
+                @ EvaluateReport.fields names metrics
+            )))
     match floor with
-    | Some least when right < least ->
-        error $"the accuracy {percent right} is below --min-accuracy {percent least}"
+    | Some least when metrics.Accuracy < least ->
+        error $"the accuracy {percent metrics.Accuracy} is below --min-accuracy {percent least}"
         Exit.fallsShort
     | _ -> Exit.done'

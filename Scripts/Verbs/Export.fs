@@ -52,6 +52,8 @@ type private Job =
         /// How the ONNX file is written.
         Options: ExportOptions
         Int8: QuantizationOptions option
+        /// The order of the pixels that the graph takes, where it does the preprocessing itself.
+        InGraph: PixelLayout option
         Data: string option
         MinAccuracy: float option
         Card: bool
@@ -93,7 +95,7 @@ let sourceOf (file: string) (model: string option) (reading: ModelFile.Reading) 
     match ModelFile.kindOf file with
     | ModelFile.Onnx ->
         ModelFile.refuseReading reading $"{file} is an ONNX model"
-        let proto = OnnxFile.Read file
+        let proto = PixelInput.Remove(OnnxFile.Read file)
         let imported = OnnxImporter.Import proto
         match model with
         | None ->
@@ -118,21 +120,25 @@ let sourceOf (file: string) (model: string option) (reading: ModelFile.Reading) 
         let model, network = named name weights.State
         { Name = name; Network = network; Samples = [| model.Sample |]; Metadata = entries weights.Metadata; Imported = None }
 
+let private metadataOf (source: Source) = dict source.Metadata |> Dictionary
+
 /// The data set that the network is measured on, if one fits, and its training images.
 let private dataOf (job: Job) (source: Source) =
     let said = source.Metadata |> List.tryFind (fst >> (=) ModelMetadata.Data) |> Option.map snd
-    let metadata = dict source.Metadata |> Dictionary
+    let metadata = metadataOf source
     let load folder =
         let output = (Inference.Run(source.Network, Batch(1, source.Sample, requiresGrad = false))).Sample
         let usual = ImageFolder.Load(folder, ImageFolder.UsualTransform(folder, Nullable source.Sample), Nullable source.Sample)
         Seq.iter (message job.Out) usual.Notes
         let transform, assumed, said = Input.transformOf job.Input metadata (Some source.Sample) usual.Test
         Input.say job.Out said
-        if assumed && job.Int8.IsSome && not job.Assume then
+        if assumed && (job.Int8.IsSome || job.InGraph.IsSome) && not job.Assume then
+            let what =
+                if job.Int8.IsSome then "--int8 calibrates on images as the model takes them" else "--in-graph writes the preprocessing"
             raise (
                 OnnxLeNetException
-                    "--int8 calibrates on images as the model takes them, and nothing says how: give --mean and --std (and --scale, \
-                        --padding), or --assume to take the data set's usual way"
+                    $"{what}, and nothing says how: give --mean and --std (and --scale, --padding), or --assume to take the data set's \
+                        usual way"
             )
         let data = ImageFolder(usual.Name, usual.Train.With transform, usual.Test.With transform)
         if data.Test.Sample = source.Sample && output.Rank = 1 && output[0] >= data.Classes then
@@ -179,7 +185,7 @@ let private withSoftmax (job: Job) (network: Module) : Module =
 /// Runs the file's bytes on the test images beside the engine.
 let private measure (source: Source) (model: OrtModel) (data: ImageFolder) =
     let own = Inference.Logits(source.Network, data.Test)
-    let written = Parity.Logits(model, data.Test)
+    let written = Parity.Logits(model, Input.asTaken model.Metadata.Properties data.Test.Transform data.Test)
     if written.Data |> Array.exists (Single.IsFinite >> not) then
         raise (OnnxException "the written model returns what is no number")
     let before, after = Inference.ArgMax own, Inference.ArgMax written
@@ -213,6 +219,9 @@ let private command (job: Job) =
           | None -> ()
           if job.Options.FoldBatchNorm then "--fold-batch-norm"
           if job.Options.Softmax then "--softmax"
+          match job.InGraph with
+          | Some layout -> $"--in-graph {(string layout).ToLowerInvariant()}"
+          | None -> ()
           for option, names in [ "--input-names", job.Options.InputNames; "--output-names", job.Options.OutputNames ] do
               if names.Count > 0 then $"""{option} {String.Join(",", names)}"""
           match job.Data with
@@ -240,8 +249,21 @@ let private card (job: Job) (source: Source) (model: OrtModel) (measured: Measur
     let lines = [ for name, value in rows -> $"| {name} | {value} |\n" ]
     $"# {Path.GetFileName job.To}\n\n| | |\n|---|---|\n" + String.concat "" lines
 
+/// What the graph does itself, where that is asked for.
+let private pixelsOf (job: Job) (source: Source) (data: ImageFolder option) : PixelInput | null =
+    match job.InGraph with
+    | None -> null
+    | Some layout ->
+        match data |> Option.map _.Test.Transform |> Option.orElse (Input.declared job.Input (metadataOf source) source.Sample) with
+        | Some transform -> PixelInput(transform, layout)
+        | None ->
+            raise (
+                OnnxLeNetException
+                    "--in-graph writes the preprocessing, and nothing says it: give --mean and --std (and --scale, --padding)"
+            )
+
 /// Several inputs, or several outputs, keep the names that the source has for them.
-let private withNames (source: Source) (options: ExportOptions) =
+let private withNames (source: Source) pixels (options: ExportOptions) =
     let names (given: IReadOnlyList<string>) (own: ImportedModel -> IReadOnlyList<string>) : IReadOnlyList<string> =
         match source.Imported with
         | Some model when given.Count = 0 && (own model).Count > 1 -> own model
@@ -251,6 +273,7 @@ let private withNames (source: Source) (options: ExportOptions) =
         Float16 = options.Float16,
         FoldBatchNorm = options.FoldBatchNorm,
         Softmax = options.Softmax,
+        Pixels = pixels,
         InputNames = names options.InputNames _.Inputs,
         OutputNames = names options.OutputNames _.Outputs
     )
@@ -264,7 +287,8 @@ let private toOnnx (job: Job) (source: Source) write =
         | _ -> []
     let kept = source.Metadata |> List.filter (fun (key, _) -> not (List.exists (fst >> (=) key) said))
     let metadata = kept @ said |> List.map KeyValuePair
-    let job = { job with Options = withNames source job.Options }
+    let pixels = pixelsOf job source data
+    let job = { job with Options = withNames source pixels job.Options }
     let proto =
         match job.Int8, data with
         | Some int8, Some data -> OnnxQuantizer.Export(source.Network, data.Train, source.Name, metadata, job.Options, int8)
@@ -282,8 +306,16 @@ let private toOnnx (job: Job) (source: Source) write =
         if job.Int8.IsSome then
             None
         else
-            let network = if job.Options.Float16 then OnnxImporter.Import(proto).Network else withSoftmax job source.Network
-            Some(ParityReport(model.DeviceName, [| yield! Parity.OnRandomInput(network.Eval(), source.Samples, model) |]))
+            let network =
+                if job.Options.Float16 then
+                    OnnxImporter.Import(PixelInput.Remove proto).Network
+                else
+                    withSoftmax job source.Network
+            let rows =
+                match pixels with
+                | null -> Parity.OnRandomInput(network.Eval(), source.Samples, model)
+                | pixels -> Parity.OnRandomPixels(network.Eval(), source.Sample, pixels, model)
+            Some(ParityReport(model.DeviceName, [| yield! rows |]))
     let least =
         match job.MinAccuracy, measured with
         | None, Some m when job.Int8.IsSome -> Some(m.Before - MostLoss)
@@ -361,6 +393,7 @@ let private jobOf (args: ParseResults<ExportArgs>) extension =
               args.Contains ExportArgs.Int8, "--int8"
               args.Contains ExportArgs.FoldBatchNorm, "--fold-batch-norm"
               args.Contains ExportArgs.Softmax, "--softmax"
+              args.Contains ExportArgs.InGraph, "--in-graph"
               args.Contains ExportArgs.InputNames, "--input-names"
               args.Contains ExportArgs.OutputNames, "--output-names"
               args.Contains ExportArgs.Data, "--data"
@@ -411,6 +444,13 @@ let private jobOf (args: ParseResults<ExportArgs>) extension =
             Some(QuantizationOptions(CalibrationImages = atLeastOne "--calibration" images))
         else
             None
+      InGraph =
+        args.TryGetResult ExportArgs.InGraph
+        |> Option.map (fun layout ->
+            match (defaultArg layout "nhwc").ToLowerInvariant() with
+            | "nhwc" -> PixelLayout.Nhwc
+            | "nchw" -> PixelLayout.Nchw
+            | other -> badOption "--in-graph" other "nhwc or nchw")
       Data = args.TryGetResult ExportArgs.Data
       MinAccuracy = args.TryGetResult ExportArgs.MinAccuracy |> Option.map (share "--min-accuracy")
       Card = args.Contains ExportArgs.Card }

@@ -66,6 +66,7 @@ let private refuseOthers (args: ParseResults<ExportArgs>) =
           args.Contains ExportArgs.Calibration, "--calibration"
           args.Contains ExportArgs.FoldBatchNorm, "--fold-batch-norm"
           args.Contains ExportArgs.Softmax, "--softmax"
+          args.Contains ExportArgs.InGraph, "--in-graph"
           args.Contains ExportArgs.InputNames, "--input-names"
           args.Contains ExportArgs.OutputNames, "--output-names"
           args.Contains ExportArgs.Data, "--data"

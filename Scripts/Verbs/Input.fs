@@ -32,11 +32,7 @@ let formula (t: ImageTransform) =
     | false, false -> $"({pixel} − {many mean})/{many std}"
 
 /// The metadata that say it.
-let metadataOf (t: ImageTransform) =
-    [ ModelMetadata.Padding, string t.Padding
-      ModelMetadata.Mean, numbers t.Mean
-      ModelMetadata.Std, numbers t.Std
-      if t.Range <> 255.0 then ModelMetadata.Range, invariant t.Range ]
+let metadataOf (t: ImageTransform) = [ for entry in ModelMetadata.Of t -> entry.Key, entry.Value ]
 
 let private parse what (text: string) =
     [ for part in text.Split ',' do
@@ -73,9 +69,42 @@ let private paddingFor (stored: Shape) (height: int, width: int) =
                     are not resized; name a folder of images that fit by --data"
         )
 
+/// The preprocessing that a file has in its graph. What the options say of the input cannot be added to it.
+let private inGraph (given: Given) (metadata: IReadOnlyDictionary<string, string>) =
+    let pixels = PixelInput.Of metadata |> Option.ofObj
+    match pixels with
+    | Some p ->
+        for option, isGiven in
+            [ "--mean", given.Mean.IsSome
+              "--std", given.Std.IsSome
+              "--scale", given.Scale.IsSome
+              "--padding", given.Padding.IsSome ] do
+            if isGiven then
+                raise (
+                    OnnxLeNetException
+                        $"{option} is for models that take preprocessed images: this one takes pixels as they are stored, and its graph \
+                            makes {formula p.Transform} of them, with a padding of {p.Transform.Padding}; leave it out"
+                )
+    | None -> ()
+    pixels
+
+/// A sample of a model's input as an image [C, H, W], however its file lays it out.
+let imageOf (metadata: IReadOnlyDictionary<string, string>) (sample: Shape) =
+    if sample.Rank = 3 && ModelMetadata.LayoutOf metadata = PixelLayout.Nhwc then
+        Shape(sample[2], sample[0], sample[1])
+    else
+        sample
+
+/// Images through a transform, laid out as a model takes them.
+let asTaken (metadata: IReadOnlyDictionary<string, string>) (transform: ImageTransform) (data: ImageDataset) =
+    match PixelInput.Of metadata |> Option.ofObj with
+    | Some pixels -> pixels.AsTaken data
+    | None -> data.With transform
+
 /// How images become the input of a model, whether some of that is no more than assumed, and what there is to say of it.
 /// sample is what the file says of the input, [C, H, W]; none where it leaves a size open.
 let transformOf (given: Given) (metadata: IReadOnlyDictionary<string, string>) (sample: Shape option) (data: ImageDataset) =
+    inGraph given metadata |> ignore
     let said key =
         match metadata.TryGetValue key with
         | true, text -> Some text
@@ -141,6 +170,18 @@ let transformOf (given: Given) (metadata: IReadOnlyDictionary<string, string>) (
             ""
     result, assumed, said
 
+/// What the options and the file say of the input, where no images do: nothing where they leave the pixels open.
+let declared (given: Given) (metadata: IReadOnlyDictionary<string, string>) (sample: Shape) =
+    let file = ModelMetadata.TransformOf metadata |> Option.ofObj
+    if given.Mean.IsNone && given.Std.IsNone && given.Scale.IsNone && file.IsNone then
+        None
+    else
+        let bytes count = ReadOnlyMemory(Array.zeroCreate<byte> count)
+        let one = ImageDataset(Shape(sample[0], 1, 1), bytes sample[0], bytes 1, ImageTransform(0, 0.0, 1.0))
+        let padding = given.Padding |> Option.orElse (file |> Option.map _.Padding) |> Option.defaultValue 0
+        let transform, _, _ = transformOf { given with Padding = Some padding; Size = None } metadata None one
+        Some transform
+
 /// Says it, if there is anything to say.
 let say out (said: string) = if said <> "" then message out said
 
@@ -157,6 +198,19 @@ let classesOf (model: OrtModel) =
     match List.ofSeq model.Outputs with
     | [ output ] when output.Shape.Count = 2 -> Some(if output.Shape[1] > 0L then int output.Shape[1] else Int32.MaxValue)
     | _ -> None
+
+/// The names of a model's classes: what its file says, else their numbers.
+let classNames out (metadata: IReadOnlyDictionary<string, string>) count : IReadOnlyList<string> =
+    let numbers () = [| for c in 0 .. count - 1 -> string c |]
+    match metadata.TryGetValue ModelMetadata.Classes with
+    | true, text ->
+        let names = ModelMetadata.SplitClasses text
+        if names.Count = count then
+            names
+        else
+            message out $"the model's metadata names {names.Count} classes, its output has {count}: they are told by their numbers"
+            numbers ()
+    | _ -> numbers ()
 
 /// Fails unless a network's output is a row of classes, one for each class of the data. It says what can be done with another network.
 let requireClassifier file (outputs: string) (classes: int option) (data: ImageDataset) dataName =

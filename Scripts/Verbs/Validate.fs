@@ -150,14 +150,15 @@ let private testData (args: ParseResults<ValidateArgs>) out file (imported: Impo
           Padding = args.TryGetResult ValidateArgs.Padding
           Size = args.TryGetResult ValidateArgs.Size }
     let read folder =
-        let data = ImageFolder.LoadTest(folder, ImageFolder.UsualTransform(folder, Nullable imported.Sample), Nullable imported.Sample)
+        let sample = Input.imageOf imported.Metadata imported.Sample
+        let data = ImageFolder.LoadTest(folder, ImageFolder.UsualTransform(folder, Nullable sample), Nullable sample)
         Seq.iter (message out) data.Notes
         let output = (Inference.Run(imported.Network.Eval(), Batch(1, imported.Sample, requiresGrad = false))).Sample
-        let transform, _, said = Input.transformOf given imported.Metadata (Some imported.Sample) data
+        let transform, _, said = Input.transformOf given imported.Metadata (Some sample) data
         let classes = if output.Rank = 1 then Some output[0] else None
         Input.requireClassifier file $"samples of {output}" classes data (ImageFolder.FolderName folder)
         Input.say out said
-        let data = data.With transform
+        let data = Input.asTaken imported.Metadata transform data
         imported.RequireInput data.Sample
         Some(ImageFolder.FolderName folder, data)
     let single = imported.Inputs.Count = 1 && imported.Outputs.Count = 1
