@@ -59,7 +59,7 @@ public sealed class CheckpointTests
         AssertSame(good!, resumed.StateDict());
     }
 
-    private static void AssertSame(StateDict expected, StateDict actual)
+    internal static void AssertSame(StateDict expected, StateDict actual)
     {
         foreach (var (name, tensor) in expected)
         {
@@ -165,6 +165,74 @@ public sealed class CheckpointTests
             };
             return trainer.Fit(new DataLoader(data, 48, shuffle: true, generator: new Generator(4)), 20, resume, cancellation);
         }
+    }
+
+    /// <summary>Accumulation, limits, averages, validation, the best weights and what stops early: from any update, through a file.</summary>
+    [TestMethod]
+    [DataRow(1)]
+    [DataRow(3)]
+    [DataRow(4)]
+    [DataRow(8)]
+    [DataRow(10)]
+    public void AllTrainingPartsGoOnToTheBit(int stopAfter)
+    {
+        using var folder = new TemporaryFolder();
+        var data = Repository.Mnist.Train.First(200); // 5 batches an epoch, 3 updates from 2, 2 and 1
+        Sequential whole = Network(), resumed = Network(seed: 99);
+        var expected = Fit(whole, null, default);
+        Assert.AreEqual(TrainingOutcome.Stopped, expected.Result.Outcome);
+        Assert.AreEqual((4, 2), (expected.Validation.Losses.Count, expected.Best.Epoch), "what the metric below says");
+
+        using var stop = new CancellationTokenSource();
+        int steps = 0;
+        var cut = Fit(Network(), null, stop.Token, new Watch { Step = _ => { if (++steps == stopAfter) stop.Cancel(); } });
+        Assert.AreEqual(TrainingOutcome.Interrupted, cut.Result.Outcome);
+        var checkpoint = Checkpoint.Load(folder["c"]);
+        Assert.AreEqual((stopAfter / 3) * 5 + stopAfter % 3 * 2, checkpoint.TotalSteps, "batches");
+        var actual = Fit(resumed, checkpoint, default);
+        CollectionAssert.AreEqual(expected.Result.Losses.ToArray(), actual.Result.Losses.ToArray());
+        CollectionAssert.AreEqual(expected.Validation.Losses.ToArray(), actual.Validation.Losses.ToArray());
+        CollectionAssert.AreEqual(expected.Validation.Accuracies.ToArray(), actual.Validation.Accuracies.ToArray());
+        Assert.AreEqual((expected.Best.Epoch, expected.Best.Metric), (actual.Best.Epoch, actual.Best.Metric));
+        AssertSame(whole.StateDict(), resumed.StateDict());
+
+        // A run with other parts is another run.
+        float[] before = AccumulationTests.Weights(resumed);
+        foreach (var other in new Func<Sequential, Trainer>[]
+        {
+            net => Parts(net, accumulate: 3), net => Parts(net, norm: 0.5), net => Parts(net, value: null), net => Parts(net, decay: 0.8),
+            net => Parts(net, decay: null),
+        })
+            Failure.Of<DataException>(() => other(resumed).Fit(Loader(), 9, checkpoint), "checkpoint");
+        Close.AssertSameBits("nothing stays loaded halfway", before, AccumulationTests.Weights(resumed));
+
+        (TrainingResult Result, Validation Validation, BestWeights Best) Fit(
+            Sequential network, Checkpoint? resume, CancellationToken cancellation, params TrainingObserver[] more)
+        {
+            var trainer = Parts(network, more: more);
+            return (trainer.Fit(Loader(), 9, resume, cancellation), (Validation)trainer.Observers[0], (BestWeights)trainer.Observers[1]);
+        }
+
+        Trainer Parts(Sequential network, int accumulate = 2, double? norm = 1, double? value = 0.1, double? decay = 0.9,
+            params TrainingObserver[] more)
+        {
+            var optimizer = new AdamW(network.Parameters(), 1e-3);
+            var validation = new Validation(Repository.Mnist.Test.First(70));
+            double Metric(TrainingRun run) => validation.Loss + Math.Abs(run.Epoch - 2); // the loss changes by less
+            return new Trainer(network, new CrossEntropyLoss(labelSmoothing: 0.1), optimizer)
+            {
+                Schedule = new SequentialLR(optimizer, [new LinearLR(optimizer, 0.1, 1, 4), new CosineAnnealingLR(optimizer, 23)], [4]),
+                ScheduleInterval = ScheduleInterval.Step,
+                Accumulate = accumulate,
+                ClipNorm = norm,
+                ClipValue = value,
+                Averaging = decay is null ? null : new WeightAveraging(network, decay.Value),
+                Observers = [validation, new BestWeights(network, Metric), new EarlyStopping(2, Metric), .. more,
+                    new CheckpointWriter(folder["c"])],
+            };
+        }
+
+        DataLoader Loader() => new(data, 40, shuffle: true, generator: new Generator(4));
     }
 
     private static Checkpoint TakenAt(Recipe recipe, Dataset data, int epoch, int step)

@@ -10,14 +10,14 @@ namespace OnnxLeNet.Numerics;
 /// <param name="Lag">Steps by which the smoothed losses come after the losses.</param>
 public sealed record LearningRateCurve(IReadOnlyList<double> Rates, IReadOnlyList<double> Losses, IReadOnlyList<double> Smoothed, int Lag)
 {
-    /// <summary>Below this share of the first loss the loss has fallen.</summary>
-    private const double Fallen = 0.95;
+    /// <summary>Below this share of the first loss the smoothed loss has fallen: those of untrained networks differ by less.</summary>
+    private const double Fallen = 0.98;
 
     private const int Width = 640, Height = 400, Left = 60, Right = 20, Top = 20, Bottom = 50;
 
     /// <summary>
     /// A rate to train with: where the loss falls fastest over the rate's logarithm, of the rates before its least value; null where it
-    /// never falls by a twentieth. The smoothed loss tells it, which falls fastest <see cref="Lag"/> steps later.
+    /// never falls by a fiftieth. The smoothed loss tells it, which falls fastest <see cref="Lag"/> steps later.
     /// </summary>
     public double? Suggestion => SuggestionIndex is { } i ? Rates[i] : null;
 
