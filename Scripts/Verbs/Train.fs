@@ -13,21 +13,22 @@ open OnnxLeNet.Scripts
 open OnnxLeNet.Scripts.Options
 open OnnxLeNet.Scripts.Terminal
 open OnnxLeNet.Scripts.Verbs.Common
+open OnnxLeNet.Scripts.Verbs.TrainFrom
 open OnnxLeNet.Scripts.Verbs.TrainJob
 open OnnxLeNet.Scripts.Verbs.TrainParts
 open OnnxLeNet.Scripts.Verbs.TrainEnd
 open Spectre.Console
 
 /// The layer that would refuse images of a shape, with both sizes.
-let private refusal (model: Models.Model) (sample: Shape) =
+let private refusal (model: Network) (sample: Shape) =
     try
         Inference.Run(model.Build(Generator 0L), Batch(1, sample, requiresGrad = false)) |> ignore
         ""
     with :? ShapeException as e ->
         $": {e.Message}"
 
-let private load out (model: Models.Model) folder =
-    let data = ImageFolder.Load(folder, ImageFolder.UsualTransform(folder, model.Sample), model.Sample)
+let private load out (model: Network) folder =
+    let data = ImageFolder.Load(folder, ImageFolder.UsualTransform(folder, model.Sample), model.Sample) |> asTaken (message out) model
     Seq.iter (message out) data.Notes
     if data.Train.Sample <> model.Sample then
         raise (
@@ -43,11 +44,7 @@ let private load out (model: Models.Model) folder =
 let private fitted (job: Job) (data: ImageFolder) =
     if data.Classes < 2 then
         raise (DataException $"{data.Name}: every label is 0, and a classifier tells at least two classes apart")
-    match Models.lastLayer job.Model with
-    | Some(name, outputs) when outputs <> data.Classes ->
-        message job.Out $"{name} has {data.Classes} outputs here, one for each class of {data.Name}, in place of {outputs}"
-    | _ -> ()
-    { job with Model = Models.sizedTo data.Classes job.Model }
+    { job with Model = TrainFrom.fitted (message job.Out) data job.Model }
 
 /// Says which classes no training image shows.
 let private tellMissing (job: Job) (classes: int) (data: ImageFolder) =
@@ -93,7 +90,7 @@ type private Bar(bar: ProgressTask) =
 /// Trains with a moving bar in a terminal and a line per epoch everywhere.
 let private fit
     (job: Job)
-    (net: Sequential)
+    (net: Module)
     (parts: Parts)
     (data: ImageFolder)
     (cancel: CancellationToken)
@@ -102,7 +99,11 @@ let private fit
     let out, o = job.Out, job.Options
     let notes =
         dict
-            [ Note.model, job.Model.Name
+            [ match job.Model.Origin with
+              | None -> Note.model, job.Model.Name
+              | Some origin ->
+                  Note.from, Path.GetFullPath origin.File
+                  yield! origin.Model |> Option.map (fun name -> Note.model, name) |> Option.toList
               Note.provider, Products.Name
               Note.engine, trainer job
               Note.options, string o ]
@@ -119,7 +120,7 @@ let private fit
         run []
 
 /// A device that is not there, or a part of it, is told before the training and not after it.
-let private requireDevice (job: Job) (net: Sequential) =
+let private requireDevice (job: Job) (net: Module) =
     let model = OnnxExporter.Export(net, job.Model.Sample, job.Model.Name)
     (OrtModel.Load(Google.Protobuf.MessageExtensions.ToByteArray model, job.Ort)).Dispose()
 
@@ -134,7 +135,7 @@ let private ortTrainerOf (job: Job) (net: Module) (optimizer: Optimizer) =
     OrtTrainer.Create(net, job.Model.Sample, optimizer, graph, ort)
 
 /// Trains, and brings the run to its end.
-let private train (job: Job) (net: Sequential) (parts: Parts) (split: Split) =
+let private train (job: Job) (net: Module) (parts: Parts) (split: Split) =
     let data = split.Data
     requireDevice job net
     prepareFolder job data
@@ -178,6 +179,7 @@ let run (args: ParseResults<TrainArgs>) =
     tellMissing job whole.Classes data
     if job.Engine = Engine.Own then Option.iter (message job.Out) withoutFma
     let net = job.Model.Build(Generator job.Options.Seed)
+    freeze (message job.Out) job.Model job.Options.Freeze net
     let parts = partsOf job.Options net split
     Trainer.Check(net, parts.Loss, loaderOf job.Options data)
     match job.ShowAugmented with

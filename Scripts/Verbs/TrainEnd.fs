@@ -48,7 +48,7 @@ let private card (job: Job) (data: ImageFolder) classes (name: string) (test: fl
 """
 
 /// Writes the network as an ONNX file; returns the engine's logits of the test images, their accuracy and the file's hash.
-let private export (job: Job) (data: ImageFolder) (net: Sequential) epochs (path: string) =
+let private export (job: Job) (data: ImageFolder) (net: Module) epochs (path: string) =
     let logits = Inference.Logits(net, data.Test)
     let test = accuracy data.Test logits
     let metadata =
@@ -109,7 +109,7 @@ let tellKept (job: Job) (parts: Parts) (result: TrainingResult) =
     | _ -> ()
 
 /// Runs the file in ONNX Runtime and compares: the proof is of the file itself.
-let private prove (job: Job) (data: ImageFolder) (net: Sequential) (logits: Tensor) (path: string) =
+let private prove (job: Job) (data: ImageFolder) (net: Module) (logits: Tensor) (path: string) =
     use model = OrtModel.Load(path, job.Ort)
     let struct (onData, ortLogits) = Parity.OnData($"{data.Name} test images", logits, data.Test, model)
     let parity = ParityReport(model.DeviceName, [| yield! Parity.OnRandomInput(net, job.Model.Sample, model, job.Options.Seed); onData |])
@@ -122,7 +122,7 @@ let private prove (job: Job) (data: ImageFolder) (net: Sequential) (logits: Tens
     parity
 
 /// Every gradient of the network against the training step's graph.
-let private proveGradients (job: Job) (data: ImageFolder) (net: Sequential) =
+let private proveGradients (job: Job) (data: ImageFolder) (net: Module) =
     let rows = GradientParity.Gradients(net, job.Model.Sample, data.Train, $"{data.Name} images", job.Ort, job.Options.Seed)
     line job.Out "gradients: the engine's against those of the training step in ONNX Runtime"
     gradientTable job.Out rows
@@ -246,7 +246,7 @@ let private tellSameBytes (job: Job) (hash: string) (before: (string * string) o
                 of its vectors."
 
 /// Exports, proves, and gives the finished model's name to the file only if all of it holds and no better model has it.
-let finish (job: Job) (data: ImageFolder) (net: Sequential) (result: TrainingResult) write =
+let finish (job: Job) (data: ImageFolder) (net: Module) (result: TrainingResult) write =
     let name = $"{job.Model.Name}-{data.Name}"
     let finished, unproven = Path.Combine(job.Folder, name + ".onnx"), Path.Combine(job.Folder, name + ".unproven.onnx")
     let logits, test, hash = export job data net result.Losses.Count unproven
@@ -305,7 +305,7 @@ let finish (job: Job) (data: ImageFolder) (net: Sequential) (result: TrainingRes
     if placed.IsSome then Exit.done' else Exit.fallsShort
 
 /// Training that ended early: what is done is kept beside the finished model, not in its place.
-let endEarly (job: Job) (data: ImageFolder) (net: Sequential) (parts: Parts) (result: TrainingResult) write =
+let endEarly (job: Job) (data: ImageFolder) (net: Module) (parts: Parts) (result: TrainingResult) write =
     let partial = Path.Combine(job.Folder, $"{job.Model.Name}-{data.Name}.partial.onnx")
     let struct (epoch, step) = result.StoppedAt.Value
     let keep () =

@@ -35,6 +35,10 @@ type TrainingOptions =
         KeepBest: bool
         /// none, light or strong: random changes of the training images.
         Augment: string
+        /// Whether the network of a file gets new weights.
+        Fresh: bool
+        /// The layers that stay as they are.
+        Freeze: string option
         Seed: int64
     }
 
@@ -56,7 +60,9 @@ type TrainingOptions =
               yield! o.Validation |> Option.map (fun share -> $"--validation {invariant share}") |> Option.toList
               yield! o.EarlyStop |> Option.map (fun epochs -> $"--early-stop {epochs}") |> Option.toList
               if o.KeepBest <> o.EarlyStop.IsSome then (if o.KeepBest then "--keep best" else "--keep last")
-              if o.Augment <> d.Augment then $"--augment {o.Augment}" ]
+              if o.Augment <> d.Augment then $"--augment {o.Augment}"
+              if o.Fresh then "--fresh"
+              yield! o.Freeze |> Option.map (fun layers -> $"--freeze {layers}") |> Option.toList ]
 
     /// An optimizer's defaults.
     static member For(optimizer: string) =
@@ -80,6 +86,8 @@ type TrainingOptions =
           EarlyStop = None
           KeepBest = false
           Augment = "none"
+          Fresh = false
+          Freeze = None
           Seed = 1L }
 
     static member Default = TrainingOptions.For "sgd"
@@ -144,6 +152,8 @@ module TrainingOptions =
             | Some which, _ -> which = "best"
             | None, Some own -> own.KeepBest
             | None, None -> earlyStop.IsSome
+          Fresh = args.Contains Fresh || d.Fresh
+          Freeze = args.TryGetResult Freeze |> Option.map _.Replace(" ", "") |> Option.orElse d.Freeze
           Augment = args.GetResult(Augment, defaultValue = d.Augment) |> oneOf "--augment" [ "none"; "light"; "strong" ]
           Seed = args.GetResult(TrainArgs.Seed, defaultValue = d.Seed) }
 
