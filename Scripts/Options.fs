@@ -20,6 +20,14 @@ module private InputUsage =
     [<Literal>]
     let size = "height and width that the model takes, where its file leaves them open."
 
+/// What the options say that are about pictures.
+module private PictureUsage =
+    [<Literal>]
+    let data = "a folder or list of pictures, or a folder of IDX or CIFAR files, gzipped or not"
+
+    [<Literal>]
+    let skipDamaged = "leave out pictures that cannot be read (default: they are listed, and nothing is done)."
+
 /// What the options say that tell how the engine computes.
 module private EngineUsage =
     [<Literal>]
@@ -41,6 +49,12 @@ type Engine =
 type TrainArgs =
     | [<Unique; EqualsAssignmentOrSpaced>] Model of NAME: string
     | [<Unique; EqualsAssignmentOrSpaced>] Data of DIR: string
+    | [<Unique; EqualsAssignmentOrSpaced>] Size of N: int
+    | [<Unique>] Grey
+    | [<Unique; EqualsAssignmentOrSpaced>] Fit of HOW: string
+    | [<Unique; EqualsAssignmentOrSpaced>] Background of COLOUR: string
+    | [<Unique; CustomCommandLine "--skip-damaged">] SkipDamaged
+    | [<Unique>] Balance
     | [<Unique; EqualsAssignmentOrSpaced>] Epochs of N: int
     | [<Unique; EqualsAssignmentOrSpaced; CustomCommandLine "--batch-size">] BatchSize of N: int
     | [<Unique; EqualsAssignmentOrSpaced>] Lr of RATE: float
@@ -81,7 +95,15 @@ type TrainArgs =
         member arg.Usage =
             match arg with
             | Model _ -> "the network (default: lenet5)."
-            | Data _ -> "a folder of IDX or CIFAR files, gzipped or not (default: MNIST, which comes with the project)."
+            | Data _ ->
+                "a folder of pictures with a folder for each class, or those below train, val and test; a CSV or JSON-lines file of path "
+                + "and label; or a folder of IDX or CIFAR files, gzipped or not (default: MNIST, which comes with the project)."
+            | Size _ -> "height and width that pictures are brought to (default: the network's own)."
+            | Grey -> "make pictures grey (default: red, green and blue)."
+            | Fit _ -> "crop (default), pad or stretch: what happens to pictures of other proportions."
+            | Background _ -> "what lies behind transparent pictures and around padded ones: white (default), black, grey or #RRGGBB."
+            | SkipDamaged -> PictureUsage.skipDamaged
+            | Balance -> "weigh the classes in the loss by how few training images they have, 1 on average."
             | Epochs _ -> "times every training image is used."
             | BatchSize _ -> "images per update."
             | Lr _ -> "learning rate that the schedule begins with, after a warm-up; onecycle's peak (default: 0.03, of other optimizers \
@@ -133,6 +155,7 @@ type TrainArgs =
 type EvaluateArgs =
     | [<MainCommand; ExactlyOnce>] File of FILE: string
     | [<Unique; EqualsAssignmentOrSpaced>] Data of DIR: string
+    | [<Unique; CustomCommandLine "--skip-damaged">] SkipDamaged
     | [<Unique; EqualsAssignmentOrSpaced>] Mean of NUMBERS: string
     | [<Unique; EqualsAssignmentOrSpaced>] Std of NUMBERS: string
     | [<Unique; EqualsAssignmentOrSpaced>] Scale of FACTOR: string
@@ -151,7 +174,8 @@ type EvaluateArgs =
         member arg.Usage =
             match arg with
             | File _ -> "the model, an ONNX file."
-            | Data _ -> "a folder of IDX or CIFAR files, gzipped or not (default: MNIST, which comes with the project)."
+            | Data _ -> PictureUsage.data + " (default: MNIST, which comes with the project)."
+            | SkipDamaged -> PictureUsage.skipDamaged
             | Mean _ -> InputUsage.mean
             | Std _ -> InputUsage.std
             | Scale _ -> InputUsage.scale
@@ -170,6 +194,7 @@ type EvaluateArgs =
 type ValidateArgs =
     | [<MainCommand; ExactlyOnce>] File of FILE: string
     | [<Unique; EqualsAssignmentOrSpaced>] Data of DIR: string
+    | [<Unique; CustomCommandLine "--skip-damaged">] SkipDamaged
     | [<Unique; EqualsAssignmentOrSpaced>] Mean of NUMBERS: string
     | [<Unique; EqualsAssignmentOrSpaced>] Std of NUMBERS: string
     | [<Unique; EqualsAssignmentOrSpaced>] Scale of FACTOR: string
@@ -190,7 +215,8 @@ type ValidateArgs =
         member arg.Usage =
             match arg with
             | File _ -> "the model, an ONNX file."
-            | Data _ -> "a folder of IDX or CIFAR files, gzipped or not, or none (default: MNIST, if the model takes its images)."
+            | Data _ -> PictureUsage.data + ", or none (default: MNIST, if the model takes its images)."
+            | SkipDamaged -> PictureUsage.skipDamaged
             | Mean _ -> InputUsage.mean
             | Std _ -> InputUsage.std
             | Scale _ -> InputUsage.scale

@@ -77,6 +77,18 @@ public sealed class ImageDataset : Dataset
     /// <summary>Every image's bytes.</summary>
     internal ReadOnlySpan<byte> Pixels => pixels.Span;
 
+    /// <summary>Whether all channels of every image are the same, of several.</summary>
+    internal bool IsGrey
+    {
+        get
+        {
+            int area = Stored[1] * Stored[2];
+            for (int at = 0; at + area < pixels.Length; at += area)
+                if ((at / area + 1) % Stored[0] != 0 && !Pixels.Slice(at, area).SequenceEqual(Pixels.Slice(at + area, area))) return false;
+            return Stored[0] > 1;
+        }
+    }
+
     /// <summary>A hash of the images, the labels and what they go through, by which a checkpoint knows its data again.</summary>
     public override string Fingerprint => fingerprint ??= ComputeFingerprint();
 
@@ -205,13 +217,13 @@ public sealed class ImageDataset : Dataset
     public ImageDataset Select(ReadOnlySpan<int> indices)
     {
         int size = Stored.Count;
-        byte[] selected = new byte[(long)indices.Length * size], classes = new byte[indices.Length];
+        var (selected, classes) = (new byte[(long)indices.Length * size], new int[indices.Length]);
         for (int n = 0; n < indices.Length; n++)
         {
             pixels.Span.Slice(indices[n] * size, size).CopyTo(selected.AsSpan(n * size));
             classes[n] = labels.Span[indices[n]];
         }
-        return new ImageDataset(Stored, selected, classes, Transform) { Notes = Notes };
+        return new ImageDataset(Stored, selected, classes, Transform) { Notes = Notes, ClassNames = ClassNames };
     }
 
     /// <summary>The same images through another transform; their bytes are shared, not copied.</summary>
@@ -226,7 +238,7 @@ public sealed class ImageDataset : Dataset
     {
         int channels = Stored[0], area = Stored[1] * Stored[2];
         var shape = new Shape(Stored[1], Stored[2], channels);
-        if (channels == 1) return new(shape, pixels, labels, Transform) { Notes = Notes };
+        if (channels == 1) return new(shape, pixels, labels, Transform) { Notes = Notes, ClassNames = ClassNames };
         byte[] interleaved = new byte[pixels.Length];
         for (int n = 0; n < Count; n++)
         {
@@ -235,6 +247,6 @@ public sealed class ImageDataset : Dataset
             for (int c = 0; c < channels; c++)
                 for (int i = 0; i < area; i++) to[i * channels + c] = from[c * area + i];
         }
-        return new(shape, interleaved, labels, Transform) { Notes = Notes };
+        return new(shape, interleaved, labels, Transform) { Notes = Notes, ClassNames = ClassNames };
     }
 }

@@ -16,6 +16,9 @@ public sealed record ImageFolder(string Name, ImageDataset Train, ImageDataset T
     /// <summary>The images to choose settings and the best epoch on; null where the data have no such part.</summary>
     public ImageDataset? Validation { get; init; }
 
+    /// <summary>The seed by which the test images were chosen; null where the data name them.</summary>
+    public long? HeldOutBy { get; init; }
+
     /// <summary>Number of classes over all parts.</summary>
     public int Classes => Train.ClassNames.Count > 0 ? Train.ClassNames.Count : Math.Max(Train.Classes, Test.Classes);
 

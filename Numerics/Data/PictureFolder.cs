@@ -37,11 +37,13 @@ public static class PictureFolder
         var (entries, notes) = List(path);
         var names = Classes(path, entries, options);
         RequireEnough(path, entries, names);
-        // What the data set itself tests on is nothing that a validation may take from.
-        if (!entries.Exists(entry => entry.Part == PicturePart.Test))
-            PictureHoldOut.Apply(entries, PicturePart.Test, options.TestShare, options.Seed);
+        // The test first, as LoadTest does, which knows nothing of the validation.
+        bool namesTest = entries.Exists(entry => entry.Part == PicturePart.Test);
+        if (!namesTest) PictureHoldOut.Apply(entries, PicturePart.Test, options.TestShare, options.Seed);
         if (!entries.Exists(entry => entry.Part == PicturePart.Validation))
-            PictureHoldOut.Apply(entries, PicturePart.Validation, options.ValidationShare / (1 - options.TestShare), options.Seed);
+            PictureHoldOut.Apply(entries, PicturePart.Validation, options.HeldOut / (namesTest ? 1 : 1 - options.TestShare), options.Seed);
+        else if (options.ValidationShare is not null)
+            throw new DataException($"{path} names its validation pictures: no share of the others is held out beside them");
         Sort(entries, names);
         var pixels = PictureReader.Read(path, entries, options, isWhole: true, notes);
         if (options.SkipDamaged) RequireEnough(path, entries, names, fewest: 1);
@@ -51,6 +53,7 @@ public static class PictureFolder
         return new ImageFolder(ImageFolder.FolderName(path), train.With(transform), test.With(transform))
         {
             Validation = Part(PicturePart.Validation)?.With(transform),
+            HeldOutBy = namesTest ? null : options.Seed,
         };
 
         ImageDataset? Part(PicturePart part) => Dataset(entries, pixels, part, names, options, notes);
@@ -68,7 +71,12 @@ public static class PictureFolder
         var (entries, notes) = List(path);
         var names = Classes(path, entries, options);
         if (!entries.Exists(entry => entry.Part == PicturePart.Test))
+        {
             PictureHoldOut.Apply(entries, PicturePart.Test, options.TestShare, options.Seed);
+            int taken = entries.Count(entry => entry.Part == PicturePart.Test);
+            notes.Add($"{path} names no pictures for the test: "
+                + (taken == entries.Count ? $"all {taken} are taken" : $"{taken} of {entries.Count} are taken, held out by the seed {options.Seed}"));
+        }
         entries.RemoveAll(entry => entry.Part != PicturePart.Test);
         Sort(entries, names);
         var pixels = PictureReader.Read(path, entries, options, isWhole: options.TestShare >= 1, notes);

@@ -28,10 +28,10 @@ public sealed record PictureOptions
     /// <summary>Decides which pictures are held out where the data have no part of their own for validation or for the test.</summary>
     public long Seed { get; init; } = 1;
 
-    /// <summary>How much of each class is held out for validation where the data have no such part.</summary>
-    public double ValidationShare { get; init; } = 0.1;
+    /// <summary>How much of each class is held out for validation; if null a tenth where the data have no such part.</summary>
+    public double? ValidationShare { get; init; }
 
-    /// <summary>The same for the test.</summary>
+    /// <summary>How much of each class is held out for the test where the data have no such part.</summary>
     public double TestShare { get; init; } = 0.1;
 
     /// <summary>The classes in the order of their labels, such as a model's; if null those of the data, sorted by their characters'
@@ -57,10 +57,13 @@ public sealed record PictureOptions
     /// <summary>What the bytes of an image depend on beside its file.</summary>
     internal string ImageText => $"{Image} {Fit} {Background}";
 
+    /// <summary>How much of each class is held out for validation where the data have no such part.</summary>
+    internal double HeldOut => ValidationShare ?? 0.1;
+
     internal void RequireShares()
     {
-        if (!(ValidationShare > 0 && TestShare > 0 && ValidationShare + TestShare < 1))
-            throw new DataException($"shares of {ValidationShare} and {TestShare} are held out: each is more than 0, both together less "
-                + "than 1");
+        if (!(HeldOut > 0 && TestShare > 0 && HeldOut + TestShare < 1))
+            throw new DataException(FormattableString.Invariant($"shares of {HeldOut} and {TestShare} are held out: each is more than 0, ")
+                + "both together less than 1");
     }
 }

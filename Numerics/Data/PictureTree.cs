@@ -25,19 +25,19 @@ internal sealed class PictureTree
     public static PictureTree Of(string folder)
     {
         var tree = new PictureTree(Path.GetFullPath(folder));
-        var (folders, files) = tree.List(tree.root);
+        var (folders, files) = List(tree.root);
         var loose = files.FindAll(IsPicture);
         if (folders.Count == 0)
             throw new DataException(loose.Count > 0
                 ? $"{folder} holds {loose.Count} pictures, such as {Path.GetFileName(loose[0])}, and no folders: put those of each class "
                     + "into a folder with the class's name, or list them in a CSV file of path,label"
                 : $"{folder} holds no folders of classes");
-        if (folders is [var only] && tree.List(only) is ({ Count: > 1 } inside, var beside) && !beside.Exists(IsPicture))
+        if (folders is [var only] && List(only) is ({ Count: > 1 } inside, var beside) && !beside.Exists(IsPicture))
             throw new DataException($"{folder} holds one folder, {Path.GetFileName(only)}, and that holds folders, {Names(inside)}: if these "
                 + $"are the classes, name {Path.Combine(folder, Path.GetFileName(only))}");
         foreach (var (part, path) in tree.Parts(folders) ?? [(PicturePart.Train, tree.root)])
         {
-            var (classes, rest) = tree.List(path);
+            var (classes, rest) = List(path);
             tree.AddClasses(part, classes);
             if (rest.FindAll(IsPicture) is { Count: > 0 } lost)
                 tree.Notes.Add($"{path}: {lost.Count} pictures lie beside the classes' folders, such as {Path.GetFileName(lost[0])}: left out");
@@ -95,7 +95,7 @@ internal sealed class PictureTree
         above.RemoveAt(above.Count - 1);
     }
 
-    private (List<string> Folders, List<string> Files) List(string folder)
+    private static (List<string> Folders, List<string> Files) List(string folder)
     {
         static bool Seen(string path) => !Path.GetFileName(path).StartsWith('.') && Path.GetFileName(path) != "__MACOSX";
         try

@@ -27,7 +27,32 @@ let private refusal (model: Network) (sample: Shape) =
     with :? ShapeException as e ->
         $": {e.Message}"
 
-let private load out (model: Network) folder =
+/// Pictures become images of the network's size, or the size that is asked for; the network is fitted to them.
+let private loadPictures (job: Job) folder =
+    let o = job.Options
+    if job.HoldOut > 0 then
+        badOption "--hold-out" job.HoldOut "left out with pictures: of these a share is held out anyway, --validation says how much"
+    let o = { o with Pictures = picturesFor job.Model o.Pictures }
+    let data = Pictures.load job.Out o.Pictures job.Model.Sample o.Seed o.Validation folder |> asTaken (message job.Out) job.Model
+    Seq.iter (message job.Out) data.Notes
+    Pictures.tellUneven job.Out o.Balance data
+    Pictures.tellGrey job.Out data
+    if data.Train.Sample <> job.Model.Sample then
+        message job.Out $"{job.Model.Name} takes images of {data.Train.Sample} here, in place of {job.Model.Sample}"
+    let job = { job with Options = o; Model = job.Model.Taking data.Train.Sample }
+    match refusal job.Model data.Train.Sample with
+    | "" -> job, data
+    | why ->
+        raise (
+            OnnxLeNetException
+                $"{job.Model.Name} cannot take images of {data.Train.Sample}{why}. Choose another size by --size, or another network by \
+                    --model"
+        )
+
+let private load (job: Job) folder =
+    let out, model = job.Out, job.Model
+    for option in job.Options.Pictures.Typed do
+        raise (OnnxLeNetException $"{option} is for pictures, and {folder} holds files of another form: leave it out")
     let data = ImageFolder.Load(folder, ImageFolder.UsualTransform(folder, model.Sample), model.Sample) |> asTaken (message out) model
     Seq.iter (message out) data.Notes
     if data.Train.Sample <> model.Sample then
@@ -38,7 +63,7 @@ let private load out (model: Network) folder =
                 + "Name a folder of such images by --data, or a network that takes these by --model"
             )
         )
-    data
+    job, data
 
 /// The model with an output for each class of the data; says where that is not as many as it has by itself.
 let private fitted (job: Job) (data: ImageFolder) =
@@ -172,7 +197,8 @@ let private train (job: Job) (net: Module) (parts: Parts) (split: Split) =
 
 let run (args: ParseResults<TrainArgs>) =
     let asked = jobOf args
-    let whole = load asked.Out asked.Model (dataFolder asked.DataFolder)
+    let folder = dataFolder asked.DataFolder
+    let asked, whole = if PictureFolder.Is folder then loadPictures asked folder else load asked folder
     let job = fitted asked whole
     let split = holdOut asked.HoldOut whole |> split job.Options
     let data = split.Data

@@ -21,11 +21,25 @@ let private repeatable (job: Job) =
     else
         ""
 
+[<Literal>]
+let private commaAndSpace = ", "
+
 /// What is written beside a finished model.
 let private card (job: Job) (data: ImageFolder) classes (name: string) (test: float) (hash: string) (bytes: int64) (parity: ParityReport) =
     let whole = Seq.last parity.Rows
     let sample = String.Join(", ", job.Model.Sample.Sizes.ToArray())
     let transform = data.Train.Transform
+    let images =
+        if Pictures.arePictures data then
+            Pictures.describe job.Options.Pictures data
+        else
+            $"{data.Train.Stored} padded to {data.Train.Sample}"
+    let named =
+        if Pictures.arePictures data then
+            let names = data.ClassNames |> Seq.map (fun name -> name.Replace("|", "\\|").ReplaceLineEndings " ")
+            $"\n| classes | {String.Join(commaAndSpace, names)} |"
+        else
+            ""
     let input = $"`{OnnxExporter.Input}` [{OnnxExporter.BatchAxis}, {sample}]"
     let output = $"`{OnnxExporter.Output}` [{OnnxExporter.BatchAxis}, {classes}]"
     let agreement =
@@ -37,7 +51,7 @@ let private card (job: Job) (data: ImageFolder) classes (name: string) (test: fl
 |---|---|
 | network | `{job.Model.Name}`, {(job.Model.Build(Generator 0L)).ParameterCount:N0} parameters |
 | command | `dotnet run --project Scripts -c Release -- {commandOf job data}` |
-| data | {data.Name}, {data.Train.Stored} padded to {data.Train.Sample}, then {Input.formula transform} |
+| data | {data.Name}, {images}, then {Input.formula transform} |{named}
 | trained by | {trainedBy job}{repeatable job} |
 | test accuracy | {percent test} |
 | input, output | {input}, {output}, float32 |
@@ -52,8 +66,9 @@ let private export (job: Job) (data: ImageFolder) (net: Module) epochs (path: st
     let logits = Inference.Logits(net, data.Test)
     let test = accuracy data.Test logits
     let metadata =
-        [ ModelMetadata.Classes, String.Join(",", seq { 0 .. logits.Shape[1] - 1 })
+        [ ModelMetadata.Classes, ModelMetadata.JoinClasses data.ClassNames
           yield! Input.metadataOf data.Train.Transform
+          yield! Pictures.metadataOf job.Options.Pictures data
           ModelMetadata.TestAccuracy, invariant test
           ModelMetadata.Data, data.Name
           "command", commandOf job data
@@ -150,7 +165,7 @@ type private Standing =
     | Unknown of string
 
 /// Compares what stands there with a new model by the same test images.
-let private standing (data: ImageFolder) (finished: string) (candidate: string) =
+let private standing (job: Job) (data: ImageFolder) (finished: string) (candidate: string) =
     if not (File.Exists finished) then
         Nothing
     elif (File.ReadAllBytes finished).AsSpan().SequenceEqual(File.ReadAllBytes candidate) then
@@ -159,7 +174,16 @@ let private standing (data: ImageFolder) (finished: string) (candidate: string) 
         try
             use model = OrtModel.Load finished
             let transform, _, _ = Input.transformOf Input.nothing model.Metadata.Properties None data.Test
-            if transform <> data.Test.Transform then
+            let said key =
+                match model.Metadata.Properties.TryGetValue key with
+                | true, text -> text
+                | _ -> ""
+            let ours = dict (Pictures.metadataOf job.Options.Pictures data)
+            if Pictures.arePictures data && said ModelMetadata.Classes <> ModelMetadata.JoinClasses data.ClassNames then
+                Unknown "it tells other classes apart"
+            elif ours |> Seq.exists (fun entry -> said entry.Key <> entry.Value) then
+                Unknown "other pictures were held out of its training, or they came to their size in another way"
+            elif transform <> data.Test.Transform then
                 Unknown "it takes images in another way"
             else
                 let logits = Parity.Logits(model, data.Test)
@@ -193,7 +217,7 @@ let private place (job: Job) (data: ImageFolder) (name: string) (unproven: strin
     let aside because =
         let path = put (name + ".new")
         path, Some $"{shown} was kept: {because}. The new one is {Workspace.display path}; with --force it takes the other's place.", true
-    let before = standing data finished unproven
+    let before = standing job data finished unproven
     let path, said, aside =
         match before with
         | Nothing -> put name, None, false
@@ -286,7 +310,7 @@ let finish (job: Job) (data: ImageFolder) (net: Module) (result: TrainingResult)
           (match before with
            | Some(file, theirs) -> box (json [ "model", file; "sha256", theirs; "sameBytes", (theirs = hash) ])
            | None -> null)
-          "classes", jsonArray (Seq.init logits.Shape[1] string)
+          "classes", jsonArray data.ClassNames
           "testAccuracy", test
           "putAside", box (placed |> Option.exists _.Aside)
           "testAccuracyBefore",

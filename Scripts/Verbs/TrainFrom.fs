@@ -6,6 +6,7 @@ open System.IO
 open OnnxLeNet.Numerics
 open OnnxLeNet.Onnx
 open OnnxLeNet.Scripts
+open OnnxLeNet.Scripts.Verbs.Common
 
 /// A file that a run goes on from.
 type Origin =
@@ -28,6 +29,8 @@ type Network =
         Head: (string * int) option
         /// The network with so many outputs, by a new last layer.
         SizedTo: int -> Network
+        /// The network for images of another shape.
+        Taking: Shape -> Network
         Origin: Origin option
     }
 
@@ -45,6 +48,7 @@ let rec ofModel (model: Models.Model) =
       Build = fun g -> model.Build g
       Head = Models.lastLayer model
       SizedTo = fun classes -> ofModel (Models.sizedTo classes model)
+      Taking = fun sample -> ofModel (Models.taking sample model)
       Origin = None }
 
 /// A softmax at the end is left out: the loss takes what goes into it.
@@ -69,24 +73,30 @@ let private ofOnnx say (origin: Origin) fresh (model: Schema.ModelProto) =
         let network = (OnnxImporter.Import model).Network
         if fresh then FineTuning.Reset(network, g)
         network
-    let head = FineTuning.Head(imported.Network, sample) |> Option.ofNullable
-    let network =
-        { Name = Path.GetFileNameWithoutExtension origin.File
+    let head = FineTuning.Head(imported.Network, sample)
+    let own =
+        if head.HasValue then
+            let struct (name, layer) = head.Value
+            Some(name, FineTuning.OutputsOf layer)
+        else
+            None
+    let rec sized (classes: int option) =
+        { Name = string (Path.GetFileNameWithoutExtension origin.File)
           Sample = sample
-          Build = build
-          Head = head |> Option.map (fun struct (name, layer) -> name, FineTuning.OutputsOf layer)
-          SizedTo = id
+          Build =
+            fun g ->
+                let network = build g
+                classes |> Option.iter (fun classes -> FineTuning.ReplaceHead(network, sample, classes, g) |> ignore)
+                network
+          Head = own |> Option.map (fun (name, outputs) -> name, defaultArg classes outputs)
+          SizedTo = fun classes -> sized (Some classes)
+          Taking =
+            fun other ->
+                if other <> sample then
+                    raise (ShapeException $"{origin.File} takes images of {sample}, these are {other}: its layers are made for that size")
+                sized classes
           Origin = Some origin }
-    let rec sizedTo classes =
-        { network with
-            Build =
-                fun g ->
-                    let network = build g
-                    FineTuning.ReplaceHead(network, sample, classes, g) |> ignore
-                    network
-            Head = network.Head |> Option.map (fun (name, _) -> name, classes)
-            SizedTo = sizedTo }
-    { network with SizedTo = sizedTo }
+    sized None
 
 /// A network of a name with the weights of a file.
 let private ofState (origin: Origin) fresh (model: Models.Model) (state: StateDict) =
@@ -95,7 +105,11 @@ let private ofState (origin: Origin) fresh (model: Models.Model) (state: StateDi
         let network = sized.Build g
         if not fresh then network.LoadStateDict state |> ignore
         network
-    { ofModel { sized with Build = build } with Origin = Some origin }
+    let network = ofModel { sized with Build = build }
+    { network with
+        Origin = Some origin
+        SizedTo = fun classes -> { network.SizedTo classes with Origin = Some origin }
+        Taking = fun sample -> { network.Taking sample with Origin = Some origin } }
 
 /// The network that --from and --model name; say tells what was assumed.
 let find say (model: string option) (from: string option) fresh =
@@ -132,6 +146,18 @@ let fitted say (data: ImageFolder) (network: Network) =
     | Some _, _ -> network
     | None, _ -> network.SizedTo data.Classes
 
+/// How pictures become images of a file's network; of others as the options say.
+let picturesFor (network: Network) (args: Pictures.Args) =
+    match network.Origin with
+    | None -> args
+    | Some origin ->
+        let padding = ModelMetadata.TransformOf origin.Metadata |> Option.ofObj |> Option.map _.Padding |> Option.defaultValue 0
+        let size, grey = network.Sample[1] - 2 * padding, network.Sample[0] = 1
+        args.Size
+        |> Option.iter (fun asked -> if asked <> size then badOption "--size" asked $"{size} or left out: {origin.File} takes no other")
+        if args.Grey && not grey then raise (OnnxLeNetException $"{origin.File} takes colour images: leave out --grey")
+        { args with Size = Some size; Grey = grey }
+
 /// The images as a file's network takes them, where the file says how.
 let asTaken say (network: Network) (data: ImageFolder) =
     match network.Origin with
@@ -142,6 +168,7 @@ let asTaken say (network: Network) (data: ImageFolder) =
             data.Name,
             data.Train.With transform,
             data.Test.With transform,
+            HeldOutBy = data.HeldOutBy,
             Validation = (data.Validation |> Option.ofObj |> Option.map _.With(transform) |> Option.toObj)
         )
     | _ -> data

@@ -44,6 +44,11 @@ let engineOptions (job: Job) =
           "--engine onnxruntime"
           if job.Ort.Device <> OrtDevice.Cpu then $"--device {job.Ort.Device}" ]
 
+/// The data as a command names them, without their place.
+let private shownData (folder: string) (data: ImageFolder) =
+    let name = if File.Exists folder then FileInfo(folder).Name else data.Name
+    if String.exists Char.IsWhiteSpace name then $"\"{name}\"" else name
+
 /// The command that repeats a run, with what was left to defaults written out. A folder of data is named without its place.
 let commandOf (job: Job) (data: ImageFolder) =
     let o = job.Options
@@ -54,7 +59,7 @@ let commandOf (job: Job) (data: ImageFolder) =
           | Some origin ->
               $"train --from {Path.GetFileName origin.File}"
               yield! origin.Model |> Option.map (fun name -> $"--model {name}") |> Option.toList
-          if job.DataFolder.IsSome then $"--data {data.Name}"
+          yield! job.DataFolder |> Option.map (fun folder -> $"--data {shownData folder data}") |> Option.toList
           if job.HoldOut > 0 then $"--hold-out {job.HoldOut}"
           string o
           if Products.Name <> "simd" then $"--provider {Products.Name}"

@@ -55,14 +55,15 @@ type Split =
 
 /// Holds out the share of the training images that the options name.
 let split (o: TrainingOptions) (data: ImageFolder) =
-    match o.Validation with
-    | None ->
+    match Option.ofObj data.Validation, o.Validation with
+    | Some held, _ -> { Data = data; Validation = Some held }
+    | None, None ->
         for asked, option in [ o.EarlyStop.IsSome, "--early-stop"; o.KeepBest, "--keep best" ] do
             if asked then
                 raise (OnnxLeNetException $"{option} goes by the validation loss, and there are no validation images: hold some out by \
                     --validation SHARE, such as 0.1")
         { Data = data; Validation = None }
-    | Some share ->
+    | None, Some share ->
         let struct (train, held) = StratifiedSplit.Of(data.Train, share, o.Seed)
         { Data = ImageFolder(data.Name, data.Train.Select train, data.Test)
           Validation = Some(data.Train.Select held) }
@@ -97,11 +98,13 @@ type Parts =
           yield! parts.EarlyStopping |> Option.map (fun o -> o :> TrainingObserver) |> Option.toList ]
 
 let partsOf (o: TrainingOptions) (net: Module) (split: Split) =
+    let weight: float32 array | null =
+        if o.Balance then ClassWeights.Balanced(split.Data.Train, split.Data.Classes) else null
     let optimizer = optimizerOf o (net.Parameters())
     let batches = (loaderOf o split.Data).Steps
     let validation = split.Validation |> Option.map (fun data -> Validation data)
     let loss (_: TrainingRun) = validation.Value.Loss
-    { Loss = CrossEntropyLoss(labelSmoothing = o.LabelSmoothing)
+    { Loss = CrossEntropyLoss(weight, labelSmoothing = o.LabelSmoothing)
       Optimizer = optimizer
       Schedule = scheduleOf o optimizer ((batches + o.Accumulate - 1) / o.Accumulate)
       Averaging = o.Ema |> Option.map (fun decay -> WeightAveraging(net, decay))

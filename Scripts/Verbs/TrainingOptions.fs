@@ -33,6 +33,9 @@ type TrainingOptions =
         EarlyStop: int option
         /// Whether the epoch of the least validation loss is exported, or the last.
         KeepBest: bool
+        /// Whether the classes are weighed by how few images they have.
+        Balance: bool
+        Pictures: Pictures.Args
         /// none, light or strong: random changes of the training images.
         Augment: string
         /// Whether the network of a file gets new weights.
@@ -60,6 +63,8 @@ type TrainingOptions =
               yield! o.Validation |> Option.map (fun share -> $"--validation {invariant share}") |> Option.toList
               yield! o.EarlyStop |> Option.map (fun epochs -> $"--early-stop {epochs}") |> Option.toList
               if o.KeepBest <> o.EarlyStop.IsSome then (if o.KeepBest then "--keep best" else "--keep last")
+              if o.Balance then "--balance"
+              yield! o.Pictures.Typed
               if o.Augment <> d.Augment then $"--augment {o.Augment}"
               if o.Fresh then "--fresh"
               yield! o.Freeze |> Option.map (fun layers -> $"--freeze {layers}") |> Option.toList ]
@@ -85,6 +90,8 @@ type TrainingOptions =
           Validation = None
           EarlyStop = None
           KeepBest = false
+          Balance = false
+          Pictures = Pictures.asTheyAre
           Augment = "none"
           Fresh = false
           Freeze = None
@@ -152,6 +159,16 @@ module TrainingOptions =
             | Some which, _ -> which = "best"
             | None, Some own -> own.KeepBest
             | None, None -> earlyStop.IsSome
+          Balance = args.Contains Balance || d.Balance
+          Pictures =
+            { Size = args.TryGetResult TrainArgs.Size |> Option.map (atLeastOne "--size") |> Option.orElse d.Pictures.Size
+              Grey = args.Contains Grey || d.Pictures.Grey
+              Fit =
+                args.TryGetResult TrainArgs.Fit
+                |> Option.map (Pictures.fitOf "--fit")
+                |> Option.defaultValue d.Pictures.Fit
+              Background = args.TryGetResult Background |> Option.map Rgb.Parse |> Option.defaultValue d.Pictures.Background
+              SkipDamaged = args.Contains TrainArgs.SkipDamaged || d.Pictures.SkipDamaged }
           Fresh = args.Contains Fresh || d.Fresh
           Freeze = args.TryGetResult Freeze |> Option.map _.Replace(" ", "") |> Option.orElse d.Freeze
           Augment = args.GetResult(Augment, defaultValue = d.Augment) |> oneOf "--augment" [ "none"; "light"; "strong" ]
@@ -179,7 +196,8 @@ module TrainingOptions =
     /// Refuses what the training step of ONNX Runtime has not.
     let requireInOrt (o: TrainingOptions) =
         for asked, option, why in
-            [ o.LabelSmoothing > 0.0, "--label-smoothing", "its loss has no such part"
+            [ o.Balance, "--balance", "its loss weighs all classes alike"
+              o.LabelSmoothing > 0.0, "--label-smoothing", "its loss has no such part"
               o.Accumulate > 1, "--accumulate", "a step is one batch"
               o.Ema.IsSome, "--ema", "the weights are on the device meanwhile"
               o.Schedule = "onecycle" && (o.Momentum > 0.0 || o.Optimizer.StartsWith "adam"),
