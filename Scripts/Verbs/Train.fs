@@ -128,6 +128,7 @@ let private fit
               | None -> Note.model, job.Model.Name
               | Some origin ->
                   Note.from, Path.GetFullPath origin.File
+                  Note.fromHash, origin.Hash
                   yield! origin.Model |> Option.map (fun name -> Note.model, name) |> Option.toList
               Note.provider, Products.Name
               Note.engine, trainer job

@@ -45,12 +45,16 @@ let private card (job: Job) (data: ImageFolder) classes (name: string) (test: fl
     let agreement =
         $"{whole.Samples:N0} test images: {percent whole.Top1Agreement} same class, largest difference of a logit \
         {scientific whole.MaxAbs} ({scientific whole.MaxRel} relative), on the {parity.Device}"
+    let beginning =
+        match job.Model.Origin with
+        | Some origin -> $"\n| begins from | {Path.GetFileName origin.File}, SHA-256 `{origin.Hash}` |"
+        | None -> ""
     $"""# {name}.onnx
 
 | | |
 |---|---|
 | network | `{job.Model.Name}`, {(job.Model.Build(Generator 0L)).ParameterCount:N0} parameters |
-| command | `dotnet run --project Scripts -c Release -- {commandOf job data}` |
+| command | `dotnet run --project Scripts -c Release -- {commandOf job data}` |{beginning}
 | data | {data.Name}, {images}, then {Input.formula transform} |{named}
 | trained by | {trainedBy job}{repeatable job} |
 | test accuracy | {percent test} |

@@ -1,8 +1,10 @@
 /// The network that a run of train begins with: one by its name, or what a file holds.
 module OnnxLeNet.Scripts.Verbs.TrainFrom
 
+open System
 open System.Collections.Generic
 open System.IO
+open System.Security.Cryptography
 open OnnxLeNet.Numerics
 open OnnxLeNet.Onnx
 open OnnxLeNet.Scripts
@@ -12,6 +14,8 @@ open OnnxLeNet.Scripts.Verbs.Common
 type Origin =
     {
         File: string
+        /// The sum of its bytes, SHA-256.
+        Hash: string
         /// The --model that was named beside it.
         Model: string option
         /// What it says beside its weights.
@@ -116,10 +120,12 @@ let find say (model: string option) (from: string option) fresh =
     match from with
     | None -> ofModel (Models.find (defaultArg model "lenet5"))
     | Some file ->
-        match ModelFile.kindOf file with
+        let kind = ModelFile.kindOf file
+        let hash = Convert.ToHexStringLower(SHA256.HashData(File.ReadAllBytes file))
+        match kind with
         | ModelFile.Onnx ->
             let proto = withoutSoftmax say file (OnnxFile.Read file)
-            let origin = { File = file; Model = model; Metadata = OnnxFile.Metadata proto }
+            let origin = { File = file; Hash = hash; Model = model; Metadata = OnnxFile.Metadata proto }
             match model with
             | None -> ofOnnx say origin fresh proto
             | Some name -> ofState origin fresh (Models.find name) ((OnnxImporter.Import proto).Network.StateDict())
@@ -130,7 +136,8 @@ let find say (model: string option) (from: string option) fresh =
                 | None -> raise (OnnxLeNetException $"{file} does not say what network its weights are of: name it by --model")
             let reading: ModelFile.Reading = { Key = None; AllowNonFinite = false; Say = say }
             let weights = ModelFile.readWeights file reading (fun said -> Some((known said).Build(Generator 0L)))
-            ofState { File = file; Model = model; Metadata = weights.Metadata } fresh (known weights.Model) weights.State
+            let origin = { File = file; Hash = hash; Model = model; Metadata = weights.Metadata }
+            ofState origin fresh (known weights.Model) weights.State
 
 /// The network with an output for each class of the data. A file's last layer is kept where it tells the same classes apart.
 let fitted say (data: ImageFolder) (network: Network) =

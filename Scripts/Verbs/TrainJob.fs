@@ -69,6 +69,7 @@ let commandOf (job: Job) (data: ImageFolder) =
 module Note =
     let model = "model"
     let from = "from"
+    let fromHash = "from.sha256"
     let provider = "provider"
     let engine = "engine"
     let options = "options"
@@ -161,6 +162,10 @@ let jobOf (args: ParseResults<TrainArgs>) =
           FindLr = args.Contains FindLr
           Plot = args.TryGetResult Plot
           ShowAugmented = args.TryGetResult ShowAugmented }
+    match job.Model.Origin, note Note.fromHash with
+    | Some origin, Some hash when hash <> origin.Hash ->
+        raise (OnnxLeNetException $"{origin.File} has changed since the checkpoint's run began: its sha256 was {hash}, it is {origin.Hash}")
+    | _ -> ()
     if job.Engine = Engine.OnnxRuntime then TrainingOptions.requireInOrt job.Options
     for asked, option in
         [ job.Engine = Engine.OnnxRuntime, "--engine onnxruntime"
