@@ -123,13 +123,14 @@ type TrainArgs =
             | EarlyStop _ -> "end when the validation loss has not fallen for N epochs."
             | Keep _ -> "best or last: whose epoch's weights are exported, best by the validation loss (default: last; best with \
                 --early-stop)."
-            | From _ -> "go on from the weights of a file: an ONNX model, or with --model a state dict (.pth, .safetensors). A last layer for \
-                other classes than the data's is made anew."
+            | From _ -> "go on from the weights of a file: an ONNX model, or with --model a state dict (.pth, .safetensors). A last layer \
+                for other classes than the data's is made anew."
             | Fresh -> "take the network of --from with new weights."
-            | Freeze _ -> "keep layers of --from as they are: all-but-head; a number N, the first N with weights; or their names, separated \
-                by commas, with * and ?."
-            | Augment _ -> "random changes of the training images, anew in every epoch: none (default); light, a small turn, shift and scale of \
-                grey images, a flip and a shift of colour ones; strong, larger ones, brightness and contrast too, and a black square."
+            | Freeze _ -> "keep layers of --from as they are: all-but-head; a number N, the first N with weights; or their names, \
+                separated by commas, with * and ?."
+            | Augment _ -> "random changes of the training images, anew in every epoch: none (default); light, a small turn, shift and \
+                scale of grey images, a flip and a shift of colour ones; strong, larger ones, brightness and contrast too, and a black \
+                square."
             | ShowAugmented _ -> "write a PNG of training images as --augment makes them (default: light), and train nothing."
             | FindLr -> "train nothing, but try rising learning rates for 100 updates and suggest one."
             | Plot _ -> "write the losses that --find-lr saw as an SVG picture."

@@ -26,7 +26,8 @@ public sealed class TrainAugmentTests
         Assert.DoesNotContain("augment", File.ReadAllText(folder["plain/lenet5-small.md"]));
         using var model = OrtModel.Load(folder["light/lenet5-small.onnx"]);
         Assert.EndsWith("--augment light", model.Metadata.Properties["command"]);
-        Program.Run("train", "--data", data, "--augment", "much", "--out", folder["out"]).MustExit(2).MustSay("none, light or strong", "much");
+        Program.Run("train", "--data", data, "--augment", "much", "--out", folder["out"]).MustExit(2)
+            .MustSay("none, light or strong", "much");
     }
 
     [TestMethod]

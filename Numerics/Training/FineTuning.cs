@@ -109,7 +109,8 @@ public static class FineTuning
 
     private static List<Node> Named(Node[] nodes, string pattern)
     {
-        string expression = Regex.Escape(pattern).Replace(@"\*", ".*", StringComparison.Ordinal).Replace(@"\?", ".", StringComparison.Ordinal);
+        string expression = Regex.Escape(pattern).Replace(@"\*", ".*", StringComparison.Ordinal)
+            .Replace(@"\?", ".", StringComparison.Ordinal);
         var names = new Regex($@"^{expression}(\..*)?$", RegexOptions.CultureInvariant | RegexOptions.NonBacktracking);
         var found = nodes.Where(node => names.IsMatch(node.Name)).ToList();
         return found.Count > 0 ? found

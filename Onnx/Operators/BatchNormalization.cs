@@ -39,7 +39,8 @@ internal static class BatchNormalization
     public static string ExportTraining(TrainingWriter graph, string name, string x, BatchNorm layer, Shape sample)
     {
         bool frozen = IsFrozen(layer);
-        string mean = frozen ? Channels(graph, $"{name}.mean", $"{name}.running_mean", sample) : graph.Mean($"{name}.mean", x, Axes(sample));
+        string mean = frozen ? Channels(graph, $"{name}.mean", $"{name}.running_mean", sample)
+            : graph.Mean($"{name}.mean", x, Axes(sample));
         string centred = graph.Node("Sub", $"{name}.centred", [x, mean]);
         string variance = frozen ? Channels(graph, $"{name}.variance", $"{name}.running_var", sample)
             : graph.Mean($"{name}.variance", graph.Node("Mul", $"{name}.squares", [centred, centred]), Axes(sample));

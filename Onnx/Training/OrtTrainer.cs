@@ -186,6 +186,7 @@ public sealed class OrtTrainer : ITrainingSteps, IDisposable
     {
         ArgumentNullException.ThrowIfNull(data);
         RequireLoss(TrainingLoss.CrossEntropy);
+        if (data.Mixes) throw new OnnxException($"{source} takes one class for a sample, and this data set mixes samples of two");
         int size = BatchSize is { } most && batch.Length < most && batch.Length > 0 && !normalizes ? most : batch.Length;
         var bound = Batch(size);
         if (data.Sample != Sample) throw new OnnxException($"{source} takes samples of shape {Sample}, the data's are {data.Sample}");

@@ -51,8 +51,10 @@ let run (job: Job) (data: ImageFolder) (file: string) =
         bytes
     (sheet images.Sample [ for place in places images.Count -> bytesOf place ]).WritePng file
     line job.Out (String.Join('\n', transforms))
-    line job.Out $"{Workspace.display file}   {manyRows} rows of images in epoch 1, {sameRows} rows of one image, as it is and in epochs 1 to \
-        {columns - 1}"
+    line
+        job.Out
+        $"{Workspace.display file}   {manyRows} rows of images in epoch 1, {sameRows} rows of one image, as it is and in epochs 1 \
+            to {columns - 1}"
     job.Json
     |> Option.iter (fun file -> writeJson file (json [ "augment", o.Augment; "transforms", jsonArray (Seq.map string transforms) ]))
     Exit.done'

@@ -149,7 +149,8 @@ public sealed class RandomTransformTests
         Failure.Of<ArgumentOutOfRangeException>(() => _ = new ColorJitter(brightness: 2), "brightness");
         Failure.Of<ArgumentOutOfRangeException>(() => _ = new ColorJitter(contrast: -1), "contrast");
         Failure.Of<ArgumentOutOfRangeException>(() => _ = new Cutout(-1));
-        Failure.Of<ShapeException>(() => Changed(new RandomAffine(), new Shape(1, 1, 16_385), new byte[16_385], 1).ToArray(), "16384");
+        Failure.Of<ShapeException>(() => _ = Changed(new RandomAffine(), new Shape(1, 1, 16_385), new byte[16_385], 1).ToArray(),
+            "16384");
     }
 
     /// <summary>Digits and letters stay as they are read; the changes of each set are told in full.</summary>

@@ -16,7 +16,7 @@ public sealed class AugmentedDataset : Dataset
 {
     [ThreadStatic] private static Scratch? scratch;
 
-    private readonly Generator seeded, draws; // of the run; of the epoch
+    private readonly Generator seeded, draws, mixtures; // of the run; of the epoch, for images and for what is mixed into them
     private readonly RandomTransform[] transforms;
     private string? fingerprint;
 
@@ -31,7 +31,7 @@ public sealed class AugmentedDataset : Dataset
         (Images, Seed, this.transforms) = (images, seed, [.. transforms]);
         foreach (var transform in this.transforms) ArgumentNullException.ThrowIfNull(transform, nameof(transforms));
         seeded = new Generator(seed).Fork(-2); // a loader of the same seed forks 0 and more, its training −1
-        draws = new Generator(0);
+        (draws, mixtures) = (new Generator(0), new Generator(0));
         BeginEpoch(0);
     }
 
@@ -44,6 +44,12 @@ public sealed class AugmentedDataset : Dataset
     /// <summary>The changes, in the order in which they are made.</summary>
     public IReadOnlyList<RandomTransform> Transforms => transforms;
 
+    /// <summary>How the changed images are then mixed with each other; not at all if null.</summary>
+    public MixUp? MixUp { get; init; }
+
+    /// <inheritdoc/>
+    public override bool Mixes => MixUp is not null;
+
     /// <inheritdoc/>
     public override int Count => Images.Count;
 
@@ -55,13 +61,25 @@ public sealed class AugmentedDataset : Dataset
 
     /// <summary>A hash of the images, the changes and the seed.</summary>
     public override string Fingerprint => fingerprint ??= Convert.ToHexStringLower(SHA256.HashData(
-        Encoding.UTF8.GetBytes($"{Images.Fingerprint} {Seed} {string.Join(' ', Transforms)}")));
+        Encoding.UTF8.GetBytes($"{Images.Fingerprint} {Seed} {string.Join(' ', Transforms)} {MixUp}")));
 
     /// <inheritdoc/>
     public override int Label(int index) => Images.Label(index);
 
     /// <inheritdoc/>
-    public override void BeginEpoch(int epoch) => draws.State = seeded.ForkState(epoch);
+    public override void BeginEpoch(int epoch)
+    {
+        draws.State = seeded.ForkState(epoch);
+        mixtures.State = draws.ForkState(-1);
+    }
+
+    /// <inheritdoc/>
+    public override (int Label, float Share) Mixed(int index)
+    {
+        if (MixUp is null) return base.Mixed(index);
+        var (other, own) = Mixture(index);
+        return (Label(other), (float)(MixUp.Whole - own) / MixUp.Whole);
+    }
 
     /// <summary>The bytes of an image as this epoch has it.</summary>
     /// <param name="index">The image's number.</param>
@@ -70,11 +88,29 @@ public sealed class AugmentedDataset : Dataset
     public void Augment(int index, Span<byte> pixels)
     {
         if (pixels.Length != Sample.Count) throw new ShapeException($"an image of {Sample} into {pixels.Length} bytes");
+        Transform(index, pixels);
+        if (MixUp is null) return;
+        var (other, own) = Mixture(index);
+        var pixelsOfOther = Scratch.Reuse(ref scratch!.Other, pixels.Length);
+        Transform(other, pixelsOfOther);
+        for (int i = 0; i < pixels.Length; i++)
+            pixels[i] = (byte)((pixels[i] * own + pixelsOfOther[i] * (MixUp.Whole - own) + MixUp.Whole / 2) / MixUp.Whole);
+    }
+
+    private void Transform(int index, Span<byte> pixels)
+    {
         var own = scratch ??= new Scratch();
         Images.CopyPadded(index, pixels);
         own.Random.State = draws.ForkState(index);
         var image = new ImageBytes(Sample, pixels, Scratch.Reuse(ref own.Spare, ImageBytes.SpareFor(Sample)));
         foreach (var transform in transforms) transform.Apply(own.Random, image);
+    }
+
+    private (int Other, int Own) Mixture(int index)
+    {
+        var random = (scratch ??= new Scratch()).Random;
+        random.State = mixtures.ForkState(index);
+        return MixUp!.Draw(random, Count);
     }
 
     /// <inheritdoc/>
@@ -126,7 +162,7 @@ public sealed class AugmentedDataset : Dataset
     /// <summary>What a thread works with.</summary>
     private sealed class Scratch
     {
-        public byte[] Pixels = [], Spare = [];
+        public byte[] Pixels = [], Spare = [], Other = [];
 
         public Generator Random { get; } = new(0);
 

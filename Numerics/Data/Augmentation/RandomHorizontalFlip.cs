@@ -1,6 +1,7 @@
 namespace OnnxLeNet.Numerics;
 
-/// <summary>The image's mirror image, with a probability. For pictures in which left and right mean nothing: no digits or letters.</summary>
+/// <summary>The image's mirror image, with a probability. For pictures in which left and right mean nothing: no digits or
+/// letters.</summary>
 public sealed class RandomHorizontalFlip : RandomTransform
 {
     /// <summary>A flip.</summary>
