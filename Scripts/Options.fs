@@ -70,6 +70,11 @@ type TrainArgs =
     | [<Unique; EqualsAssignmentOrSpaced>] Validation of SHARE: float
     | [<Unique; EqualsAssignmentOrSpaced; CustomCommandLine "--early-stop">] EarlyStop of N: int
     | [<Unique; EqualsAssignmentOrSpaced>] Keep of WHICH: string
+    | [<Unique; EqualsAssignmentOrSpaced>] From of FILE: string
+    | [<Unique>] Fresh
+    | [<Unique; EqualsAssignmentOrSpaced>] Freeze of LAYERS: string
+    | [<Unique; EqualsAssignmentOrSpaced>] Augment of HOW: string
+    | [<Unique; EqualsAssignmentOrSpaced; CustomCommandLine "--show-augmented">] ShowAugmented of FILE: string
     | [<Unique; CustomCommandLine "--find-lr">] FindLr
     | [<Unique; EqualsAssignmentOrSpaced>] Plot of FILE: string
     | [<Unique; EqualsAssignmentOrSpaced>] Seed of N: int64
@@ -118,6 +123,15 @@ type TrainArgs =
             | EarlyStop _ -> "end when the validation loss has not fallen for N epochs."
             | Keep _ -> "best or last: whose epoch's weights are exported, best by the validation loss (default: last; best with \
                 --early-stop)."
+            | From _ -> "go on from the weights of a file: an ONNX model, or with --model a state dict (.pth, .safetensors). A last layer \
+                for other classes than the data's is made anew."
+            | Fresh -> "take the network of --from with new weights."
+            | Freeze _ -> "keep layers of --from as they are: all-but-head; a number N, the first N with weights; or their names, \
+                separated by commas, with * and ?."
+            | Augment _ -> "random changes of the training images, anew in every epoch: none (default); light, a small turn, shift and \
+                scale of grey images, a flip and a shift of colour ones; strong, larger ones, brightness and contrast too, and a black \
+                square."
+            | ShowAugmented _ -> "write a PNG of training images as --augment makes them (default: light), and train nothing."
             | FindLr -> "train nothing, but try rising learning rates for 100 updates and suggest one."
             | Plot _ -> "write the losses that --find-lr saw as an SVG picture."
             | Seed _ -> "seed of the starting weights, of the order of the images and of those held out."

@@ -46,10 +46,11 @@ public sealed class DataLoader
     /// <summary>Where the orders are forked from; its state stays the seed.</summary>
     internal Generator Generator { get; }
 
-    /// <summary>Draws the order of an epoch, if the loader shuffles. It depends on the generator's state and the epoch's number
-    /// alone.</summary>
+    /// <summary>Begins an epoch: tells the data set, and draws the order if the loader shuffles. It depends on the generator's state and
+    /// the epoch's number alone.</summary>
     public void Shuffle(int epoch)
     {
+        Dataset.BeginEpoch(epoch);
         if (!shuffles) return;
         InOrder();
         Generator.Fork(epoch).Shuffle(order);

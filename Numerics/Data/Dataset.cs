@@ -21,9 +21,20 @@ public abstract class Dataset
     /// <summary>A hash of samples and targets, by which a checkpoint knows its data again.</summary>
     public abstract string Fingerprint { get; }
 
+    /// <summary>From now on samples are gathered as they are in an epoch, where they are not the same in all: see <see
+    /// cref="AugmentedDataset"/>. Called between steps.</summary>
+    public virtual void BeginEpoch(int epoch) { }
+
     /// <summary>The class of a sample.</summary>
     /// <exception cref="DataException">The targets are no classes.</exception>
     public virtual int Label(int index) => throw NoClasses();
+
+    /// <summary>Whether a sample is mixed with another, of which <see cref="Mixed"/> tells.</summary>
+    public virtual bool Mixes => false;
+
+    /// <summary>The class of what is mixed into a sample, and how much of the sample that is, 0 to 1.</summary>
+    /// <exception cref="DataException">The targets are no classes.</exception>
+    public virtual (int Label, float Share) Mixed(int index) => (Label(index), 0);
 
     /// <summary>Copies the samples of the given indices over the rows of a batch, and their classes. Called by several threads.</summary>
     /// <param name="indices">N sample numbers.</param>

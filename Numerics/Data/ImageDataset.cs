@@ -175,6 +175,24 @@ public sealed class ImageDataset : Dataset
         return (x, classes);
     }
 
+    /// <summary>The bytes of an image with zeros around them.</summary>
+    /// <param name="index">The image's number.</param>
+    /// <param name="to">[C, H, W] of the padded size. Overwritten.</param>
+    internal void CopyPadded(int index, Span<byte> to)
+    {
+        int width = Stored[2], pad = Transform.Padding;
+        var source = pixels.Span.Slice(index * Stored.Count, Stored.Count);
+        if (pad > 0) to.Clear();
+        for (int row = 0; row < Stored[0] * Stored[1]; row++)
+        {
+            int padded = row + (2 * (row / Stored[1]) + 1) * pad;
+            source.Slice(row * width, width).CopyTo(to[(padded * Sample[2] + pad)..]);
+        }
+    }
+
+    /// <summary>What each byte of a channel becomes.</summary>
+    internal float[] Values(int channel) => values[channel];
+
     private string ComputeFingerprint()
     {
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);

@@ -32,6 +32,15 @@ public abstract class BatchNorm : Layer, IBatchStatistics
         RunningVar.AsSpan().Fill(1);
     }
 
+    internal override void ResetParameters(Generator random)
+    {
+        Weight?.Value.Fill(1);
+        Bias?.Value.Fill(0);
+        RunningMean?.AsSpan().Clear();
+        RunningVar?.AsSpan().Fill(1);
+        batches?.AsSpan().Clear();
+    }
+
     /// <summary>Channels.</summary>
     public int NumFeatures { get; }
 

@@ -60,6 +60,8 @@ public abstract class ConvNd : Layer
         public float[]? Columns, DColumns, Weight, Y, Dy, DWeight;
     }
 
+    internal override void ResetParameters(Generator random) => Init.Default(Weight.Value, Bias?.Value, Taps, random);
+
     /// <inheritdoc/>
     protected internal override BackwardReads BackwardReads => BackwardReads.Input;
 

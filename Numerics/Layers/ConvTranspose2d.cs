@@ -41,6 +41,8 @@ public sealed class ConvTranspose2d : Layer
         Init.Default(Weight.Value, Bias?.Value, Taps, generator ?? Generator.Default);
     }
 
+    internal override void ResetParameters(Generator random) => Init.Default(Weight.Value, Bias?.Value, Taps, random);
+
     private ChannelGroups Channels { get; }
 
     /// <summary>Channels in.</summary>

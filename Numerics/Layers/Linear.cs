@@ -33,6 +33,8 @@ public sealed class Linear : Layer
     /// <summary>(out), or null.</summary>
     public Parameter? Bias { get; }
 
+    internal override void ResetParameters(Generator random) => Init.Default(Weight.Value, Bias?.Value, InFeatures, random);
+
     /// <inheritdoc/>
     protected internal override BackwardReads BackwardReads => BackwardReads.Input;
 

@@ -14,6 +14,7 @@ public abstract class Module
     private readonly List<(string Name, StateTensor Buffer)> buffers = [];
     private Execution? execution;
     private readonly List<Module> parents = []; // mostly one; several where networks share a module
+    private Parameter[]? frozen; // what Freeze has frozen of its own
 
     /// <summary>Counts changes of what is in the module: a graph made before one is made again.</summary>
     internal int Version { get; private set; }
@@ -227,6 +228,39 @@ public abstract class Module
         return this;
     }
 
+    /// <summary>Whether <see cref="Freeze"/> was called on it or on a module around it.</summary>
+    public bool IsFrozen => frozen is not null;
+
+    /// <summary>
+    /// Keeps this module and every one inside it as they are while others are trained: their parameters get no gradient and no update, and
+    /// they are in evaluation mode whatever <see cref="Train"/> says, so that batch norms use their running estimates and leave them.
+    /// </summary>
+    public Module Freeze()
+    {
+        foreach (var part in Parts) part.Freeze();
+        frozen ??= [.. parameters.Select(own => own.Parameter).Where(parameter => parameter.RequiresGrad)];
+        foreach (var parameter in frozen) parameter.RequiresGrad = false;
+        Training = false;
+        return this;
+    }
+
+    /// <summary>Lets what <see cref="Freeze"/> has frozen be trained again; the next <see cref="Train"/> reaches it.</summary>
+    public Module Unfreeze()
+    {
+        foreach (var part in Parts) part.Unfreeze();
+        foreach (var parameter in frozen ?? []) parameter.RequiresGrad = true;
+        frozen = null;
+        return this;
+    }
+
+    /// <summary>Draws the starting values of its own parameters and buffers, not those inside it, anew.</summary>
+    /// <exception cref="OnnxLeNetException">It does not say what its trainable parameters start with.</exception>
+    internal virtual void ResetParameters(Generator random)
+    {
+        if (parameters.Exists(own => own.Parameter.RequiresGrad))
+            throw new OnnxLeNetException($"{Label} does not say what its parameters start with");
+    }
+
     /// <summary>All parameters, in the order of <see cref="NamedParameters"/>.</summary>
     public IEnumerable<Parameter> Parameters() => NamedParameters().Select(p => p.Parameter);
 
@@ -239,10 +273,11 @@ public abstract class Module
         foreach (var parameter in Parameters()) parameter.ZeroGrad();
     }
 
-    /// <summary>Sets training mode, or evaluation mode, on this module and every one inside it.</summary>
+    /// <summary>Sets training mode, or evaluation mode, on this module and every one inside it; what is frozen stays in
+    /// evaluation.</summary>
     public Module Train(bool mode = true)
     {
-        Training = mode;
+        Training = mode && !IsFrozen;
         foreach (var part in Parts) part.Train(mode);
         return this;
     }

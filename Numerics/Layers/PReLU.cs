@@ -6,6 +6,8 @@ namespace OnnxLeNet.Numerics;
 /// </summary>
 public sealed class PReLU : Layer
 {
+    private readonly float init;
+
     /// <summary>A layer with PyTorch's defaults.</summary>
     /// <param name="numParameters">1, or as many slopes as there are channels.</param>
     /// <param name="init">What each slope begins with.</param>
@@ -15,8 +17,11 @@ public sealed class PReLU : Layer
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(numParameters);
         if (!double.IsFinite(init)) throw new ArgumentOutOfRangeException(nameof(init), init, "the slope is a finite number");
         Weight = Register("weight", new Parameter(numParameters));
-        Weight.Value.Fill((float)init);
+        this.init = (float)init;
+        Weight.Value.Fill(this.init);
     }
+
+    internal override void ResetParameters(Generator random) => Weight.Value.Fill(init);
 
     /// <summary>Slopes: 1, or as many as channels.</summary>
     public int NumParameters => Weight.Value.Data.Length;

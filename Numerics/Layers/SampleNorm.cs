@@ -18,6 +18,12 @@ public abstract class SampleNorm : Layer
         Weight.Value.Data.AsSpan().Fill(1);
     }
 
+    internal override void ResetParameters(Generator random)
+    {
+        Weight?.Value.Fill(1);
+        Bias?.Value.Fill(0);
+    }
+
     /// <summary>ε, added to the variance.</summary>
     public double Eps { get; }
 

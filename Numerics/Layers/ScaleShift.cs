@@ -25,6 +25,12 @@ public sealed class ScaleShift : Layer
         if (bias is { } b) Bias = Register("bias", new Parameter(b.Sizes.ToArray()));
     }
 
+    internal override void ResetParameters(Generator random)
+    {
+        if (Weight is { RequiresGrad: true }) Weight.Value.Fill(1);
+        if (Bias is { RequiresGrad: true }) Bias.Value.Fill(0);
+    }
+
     /// <summary>The factors, or null.</summary>
     public Parameter? Weight { get; }
 

@@ -86,7 +86,12 @@ public abstract class ClassLoss : Loss
     {
         if (Reduction != Reduction.Mean) return 1;
         double sum = 0;
-        foreach (int index in batch) sum += WeightOf(data.Label(index));
+        foreach (int index in batch)
+        {
+            double weight = WeightOf(data.Label(index));
+            if (data.Mixes && data.Mixed(index) is var (label, share)) weight = (1 - share) * weight + share * WeightOf(label);
+            sum += weight;
+        }
         return sum;
     }
 
@@ -94,10 +99,35 @@ public abstract class ClassLoss : Loss
     {
         if (block.Labels.Length != indices.Length) block.Labels = new int[indices.Length];
         data.Gather(indices, x, block.Labels);
+        int mixed = data.Mixes ? indices.Length : 0;
+        if (block.MixedLabels.Length != mixed) (block.MixedLabels, block.MixedShares) = (new int[mixed], new float[mixed]);
+        for (int n = 0; n < mixed; n++) (block.MixedLabels[n], block.MixedShares[n]) = data.Mixed(indices[n]);
     }
 
-    internal override double Block(Batch input, LossBuffers block, double scale, Batch dInput) =>
-        Block(input, block.Labels, (float)scale, block, dInput);
+    internal override double Block(Batch input, LossBuffers block, double scale, Batch dInput)
+    {
+        double sum = Block(input, block.Labels, (float)scale, block, dInput);
+        return block.MixedLabels.Length == 0 ? sum : Mix(input, block, scale, dInput);
+    }
+
+    /// <summary>From the losses and gradients for the samples' own classes to (1 − s)·own + s·other, with what is mixed in for a share
+    /// s.</summary>
+    private double Mix(Batch input, LossBuffers block, double scale, Batch dInput)
+    {
+        int samples = input.Count;
+        float[] own = Scratch.Reuse(ref block.OwnLosses, samples), shares = block.MixedShares;
+        block.Losses.AsSpan(0, samples).CopyTo(own);
+        var gradient = Scratch.Reuse(ref block.MixedGradient, samples, input.Sample);
+        Block(input, block.MixedLabels, (float)scale, block, gradient);
+        double sum = 0;
+        for (int n = 0; n < samples; n++) sum += block.Losses![n] = (1 - shares[n]) * own[n] + shares[n] * block.Losses[n];
+        for (int i = 0; i < dInput.Values.Length; i++)
+        {
+            float share = shares[i % samples];
+            dInput.Values[i] = (1 - share) * dInput.Values[i] + share * gradient.Values[i];
+        }
+        return sum;
+    }
 
     /// <summary>What the sum of losses is divided by, after checking every label: Σ w_y for the mean, else 1.</summary>
     private double Divisor(Batch input, ReadOnlySpan<int> labels)

@@ -106,6 +106,19 @@ internal sealed class LossBuffers
     /// <summary>Class numbers.</summary>
     public int[] Labels = [];
 
+    /// <summary>The classes of what is mixed into the samples, and how much of each that is; none where nothing is.</summary>
+    public int[] MixedLabels = [];
+
+    /// <inheritdoc cref="MixedLabels"/>
+    public float[] MixedShares = [];
+
+    /// <summary>The losses for the samples' own classes while those for the others are computed, and the gradient for the
+    /// others.</summary>
+    public float[]? OwnLosses;
+
+    /// <inheritdoc cref="OwnLosses"/>
+    public Batch? MixedGradient;
+
     /// <summary>Numbers to compare with.</summary>
     public Batch? Target;
 

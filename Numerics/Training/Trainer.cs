@@ -102,7 +102,7 @@ public sealed class Trainer
         ArgumentNullException.ThrowIfNull(data);
         var graph = TrainingSteps.Trace(network, loss, data.Dataset);
         if (data.BatchSize > 1 && data.Samples % data.BatchSize != 1) return; // no batch of one sample
-        var single = graph.Nodes.FirstOrDefault(node => node.Layer is BatchNorm norm
+        var single = graph.Nodes.FirstOrDefault(node => node.Layer is BatchNorm { IsFrozen: false } norm
             && node.Inputs[0].Sample.Count == norm.NumFeatures)?.Layer;
         if (single is null) return;
         string batches = data.BatchSize == 1 ? "batches of 1 image"

@@ -33,13 +33,17 @@ internal static class BatchNormalization
 
     /// <summary>
     /// In training, written out because GPUs have no node of this form: y = γ·x̂ + β with x̂ = (x − μ)/√(σ² + ε) of the batch's own mean
-    /// and biased variance; the running estimates move towards the mean and the unbiased variance.
+    /// and biased variance; the running estimates move towards the mean and the unbiased variance. A frozen layer takes the running
+    /// estimates, and leaves them.
     /// </summary>
     public static string ExportTraining(TrainingWriter graph, string name, string x, BatchNorm layer, Shape sample)
     {
-        string mean = graph.Mean($"{name}.mean", x, Axes(sample));
+        bool frozen = IsFrozen(layer);
+        string mean = frozen ? Channels(graph, $"{name}.mean", $"{name}.running_mean", sample)
+            : graph.Mean($"{name}.mean", x, Axes(sample));
         string centred = graph.Node("Sub", $"{name}.centred", [x, mean]);
-        string variance = graph.Mean($"{name}.variance", graph.Node("Mul", $"{name}.squares", [centred, centred]), Axes(sample));
+        string variance = frozen ? Channels(graph, $"{name}.variance", $"{name}.running_var", sample)
+            : graph.Mean($"{name}.variance", graph.Node("Mul", $"{name}.squares", [centred, centred]), Axes(sample));
         string deviation = graph.Node("Sqrt", $"{name}.deviation",
             [graph.Node("Add", $"{name}.variance_eps", [variance, graph.Number(layer.Eps)])]);
         string y = graph.Node("Div", $"{name}.hat", [centred, deviation]);
@@ -49,26 +53,34 @@ internal static class BatchNormalization
             [y, Channels(graph, $"{name}.weight_channels", graph.NameOf(layer.Weight), sample)]);
         if (layer.Bias is not null) y = graph.Node("Add", name,
             [y, Channels(graph, $"{name}.bias_channels", graph.NameOf(layer.Bias), sample)]);
-        if (layer.RunningMean is not null) Estimates(graph, name, layer, sample, mean, variance);
+        if (layer.RunningMean is not null && !frozen) Estimates(graph, name, layer, sample, mean, variance);
         return y;
     }
 
-    /// <summary>dγ = Σ dy·x̂, dβ = Σ dy, dx = γ/√(σ² + ε)·(dy − mean of dy − x̂·mean of dy·x̂), for each channel on its own.</summary>
+    /// <summary>dγ = Σ dy·x̂, dβ = Σ dy, dx = γ/√(σ² + ε)·(dy − mean of dy − x̂·mean of dy·x̂), for each channel on its own; of a frozen
+    /// layer dx = γ/√(σ² + ε)·dy.</summary>
     public static string? Backward(TrainingWriter graph, TrainingLayer at, string dy, BatchNorm layer)
     {
         long[] axes = Axes(at.XSample);
         string hat = graph.Saved($"{at.Name}.hat");
-        string product = graph.Node("Mul", $"{at.Name}.dy_hat", [dy, hat]);
+        string product = "";
+        if (!IsFrozen(layer) || layer.Parameters().Any(graph.Trains)) product = graph.Node("Mul", $"{at.Name}.dy_hat", [dy, hat]);
         graph.Gradient(layer.Weight, name => graph.Sum(name, product, axes));
         graph.Gradient(layer.Bias, name => graph.Sum(name, dy, axes));
         if (!at.NeedsDx) return null;
-        string alike = graph.Node("Sub", $"{at.Name}.dy_centred", [dy, graph.Mean($"{at.Name}.dy_mean", dy, axes)]);
-        string along = graph.Node("Mul", $"{at.Name}.dy_along", [hat, graph.Mean($"{at.Name}.dy_hat_mean", product, axes)]);
-        string rest = graph.Node("Sub", $"{at.Name}.dy_rest", [alike, along]);
+        string rest = dy;
+        if (!IsFrozen(layer))
+        {
+            string alike = graph.Node("Sub", $"{at.Name}.dy_centred", [dy, graph.Mean($"{at.Name}.dy_mean", dy, axes)]);
+            string along = graph.Node("Mul", $"{at.Name}.dy_along", [hat, graph.Mean($"{at.Name}.dy_hat_mean", product, axes)]);
+            rest = graph.Node("Sub", $"{at.Name}.dy_rest", [alike, along]);
+        }
         string dx = graph.Node("Div", layer.Weight is null ? $"{at.Name}.dx"
             : $"{at.Name}.dx_unscaled", [rest, graph.Saved($"{at.Name}.deviation")]);
         return layer.Weight is null ? dx : graph.Node("Mul", $"{at.Name}.dx", [dx, graph.Saved($"{at.Name}.weight_channels")]);
     }
+
+    private static bool IsFrozen(BatchNorm layer) => layer.IsFrozen && layer.RunningMean is not null;
 
     private static void Estimates(TrainingWriter graph, string name, BatchNorm layer, Shape sample, string mean, string variance)
     {

@@ -53,7 +53,7 @@ public sealed class OrtTrainer : ITrainingSteps, IDisposable
         var layers = Graph.Trace(network, Sample).Nodes.Select(node => node.Layer).ToList();
         dropouts = [.. model.Graph.Input.Select(i => i.Name).Where(name => name.EndsWith(TrainingNames.Mask, StringComparison.Ordinal))
             .Zip(layers.OfType<Dropout>(), (mask, dropout) => (mask, dropout))];
-        normalizes = layers.Any(layer => layer is BatchNorm);
+        normalizes = layers.Any(layer => layer is BatchNorm { IsFrozen: false });
         (session, DeviceName) = OrtSession.Open(model, source, options, settings => new InferenceSession(model.ToByteArray(), settings));
         rates = [];
         sets = [];
@@ -186,6 +186,7 @@ public sealed class OrtTrainer : ITrainingSteps, IDisposable
     {
         ArgumentNullException.ThrowIfNull(data);
         RequireLoss(TrainingLoss.CrossEntropy);
+        if (data.Mixes) throw new OnnxException($"{source} takes one class for a sample, and this data set mixes samples of two");
         int size = BatchSize is { } most && batch.Length < most && batch.Length > 0 && !normalizes ? most : batch.Length;
         var bound = Batch(size);
         if (data.Sample != Sample) throw new OnnxException($"{source} takes samples of shape {Sample}, the data's are {data.Sample}");
@@ -293,9 +294,15 @@ public sealed class OrtTrainer : ITrainingSteps, IDisposable
         }
         set.ToDevice();
         Steps = steps[0];
-        // Nothing replaces a frozen parameter, and either set is read.
-        foreach (var tensor in layout.Tensors.Where(tensor => tensor.Parameter is { } parameter && !layout.Trained.Contains(parameter)))
+        // Nothing replaces what is frozen, and either set is read.
+        foreach (var tensor in layout.Tensors.Where(tensor => tensor.IsFrozen))
         {
+            if (tensor.Type == ElementType.Int64)
+            {
+                set.Integers(tensor.Name).Elements.CopyTo(sets[1 - current].Integers(tensor.Name).Elements);
+                sets[1 - current].Integers(tensor.Name).ToDevice();
+                continue;
+            }
             set.Floats(tensor.Name).Elements.CopyTo(sets[1 - current].Floats(tensor.Name).Elements);
             sets[1 - current].Floats(tensor.Name).ToDevice();
         }
@@ -407,8 +414,7 @@ public sealed class OrtTrainer : ITrainingSteps, IDisposable
         try { result = JsonSerializer.Deserialize(updated, TrainingJson.Default.DictionaryStringString); }
         catch (JsonException error) { throw new OnnxException($"{source} is damaged: its '{TrainingNames.Updates}' is no JSON object: "
             + $"{error.Message}", error); }
-        var replaced = layout.Tensors.Where(tensor => tensor.Parameter is null || layout.Trained.Contains(tensor.Parameter))
-            .Select(tensor => tensor.Name).ToHashSet();
+        var replaced = layout.Tensors.Where(tensor => !tensor.IsFrozen).Select(tensor => tensor.Name).ToHashSet();
         var outputs = model.Graph.Output.Select(output => output.Name).ToHashSet();
         if (result is null || !replaced.SetEquals(result.Values)
             || result.Keys.FirstOrDefault(output => !outputs.Contains(output)) is not null)

@@ -11,7 +11,11 @@ namespace OnnxLeNet.Onnx;
 /// <param name="Buffer">The network's buffer that it is.</param>
 /// <param name="StateEntry">The entry of the optimizer's state that it is; null for the count of steps.</param>
 internal sealed record TrainingTensor(string Name, ElementType Type, Shape Shape, Parameter? Parameter = null, StateTensor? Buffer = null,
-    string? StateEntry = null);
+    string? StateEntry = null)
+{
+    /// <summary>Whether the step leaves it as it is: a parameter that is not trained, or a buffer of a frozen layer.</summary>
+    public bool IsFrozen { get; init; }
+}
 
 /// <summary>What a training step of a network and an optimizer takes: the same for the file that is written and for who runs it.</summary>
 internal sealed class TrainingLayout
@@ -67,9 +71,11 @@ internal sealed class TrainingLayout
         if (trained.Count == 0) throw new OnnxException("there is nothing to train: the network has no parameters, or all of them "
             + "are frozen");
         var tensors = names.Select(named => new TrainingTensor(named.Value, ElementType.Float32, named.Key.Value.Shape,
-            Parameter: named.Key)).ToList();
-        tensors.AddRange(network.NamedBuffers().Select(named =>
-            new TrainingTensor(named.Name, named.Buffer.Type, named.Buffer.Shape, Buffer: named.Buffer)));
+            Parameter: named.Key) { IsFrozen = !trained.Contains(named.Key) }).ToList();
+        var frozen = network.NamedModules().Where(named => named.Module.IsFrozen)
+            .SelectMany(named => named.Module.NamedBuffers().Select(buffer => buffer.Buffer)).ToHashSet();
+        tensors.AddRange(network.NamedBuffers().Select(named => new TrainingTensor(named.Name, named.Buffer.Type, named.Buffer.Shape,
+            Buffer: named.Buffer) { IsFrozen = frozen.Contains(named.Buffer) }));
         foreach (var parameter in trained)
         {
             var (index, group) = places[parameter];

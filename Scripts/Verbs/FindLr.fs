@@ -18,7 +18,7 @@ let private numbers (curve: LearningRateCurve) =
           "loss", jsonArray curve.Losses
           "smoothedLoss", jsonArray curve.Smoothed ]
 
-let run (job: Job) (net: Sequential) (split: Split) (cancel: CancellationToken) =
+let run (job: Job) (net: Module) (split: Split) (cancel: CancellationToken) =
     let o = job.Options
     let trainer = trainerOf o net (partsOf o net split) [] null
     let curve = LearningRateFinder(trainer).Run(loaderOf o split.Data, cancel)

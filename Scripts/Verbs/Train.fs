@@ -13,13 +13,14 @@ open OnnxLeNet.Scripts
 open OnnxLeNet.Scripts.Options
 open OnnxLeNet.Scripts.Terminal
 open OnnxLeNet.Scripts.Verbs.Common
+open OnnxLeNet.Scripts.Verbs.TrainFrom
 open OnnxLeNet.Scripts.Verbs.TrainJob
 open OnnxLeNet.Scripts.Verbs.TrainParts
 open OnnxLeNet.Scripts.Verbs.TrainEnd
 open Spectre.Console
 
 /// The layer that would refuse images of a shape, with both sizes.
-let private refusal (model: Models.Model) (sample: Shape) =
+let private refusal (model: Network) (sample: Shape) =
     try
         Inference.Run(model.Build(Generator 0L), Batch(1, sample, requiresGrad = false)) |> ignore
         ""
@@ -31,13 +32,14 @@ let private loadPictures (job: Job) folder =
     let o = job.Options
     if job.HoldOut > 0 then
         badOption "--hold-out" job.HoldOut "left out with pictures: of these a share is held out anyway, --validation says how much"
-    let data = Pictures.load job.Out o.Pictures job.Model.Sample o.Seed o.Validation folder
+    let o = { o with Pictures = picturesFor job.Model o.Pictures }
+    let data = Pictures.load job.Out o.Pictures job.Model.Sample o.Seed o.Validation folder |> asTaken (message job.Out) job.Model
     Seq.iter (message job.Out) data.Notes
     Pictures.tellUneven job.Out o.Balance data
     Pictures.tellGrey job.Out data
     if data.Train.Sample <> job.Model.Sample then
         message job.Out $"{job.Model.Name} takes images of {data.Train.Sample} here, in place of {job.Model.Sample}"
-    let job = { job with Model = Models.taking data.Train.Sample job.Model }
+    let job = { job with Options = o; Model = job.Model.Taking data.Train.Sample }
     match refusal job.Model data.Train.Sample with
     | "" -> job, data
     | why ->
@@ -51,7 +53,7 @@ let private load (job: Job) folder =
     let out, model = job.Out, job.Model
     for option in job.Options.Pictures.Typed do
         raise (OnnxLeNetException $"{option} is for pictures, and {folder} holds files of another form: leave it out")
-    let data = ImageFolder.Load(folder, ImageFolder.UsualTransform(folder, model.Sample), model.Sample)
+    let data = ImageFolder.Load(folder, ImageFolder.UsualTransform(folder, model.Sample), model.Sample) |> asTaken (message out) model
     Seq.iter (message out) data.Notes
     if data.Train.Sample <> model.Sample then
         raise (
@@ -67,11 +69,7 @@ let private load (job: Job) folder =
 let private fitted (job: Job) (data: ImageFolder) =
     if data.Classes < 2 then
         raise (DataException $"{data.Name}: every label is 0, and a classifier tells at least two classes apart")
-    match Models.lastLayer job.Model with
-    | Some(name, outputs) when outputs <> data.Classes ->
-        message job.Out $"{name} has {data.Classes} outputs here, one for each class of {data.Name}, in place of {outputs}"
-    | _ -> ()
-    { job with Model = Models.sizedTo data.Classes job.Model }
+    { job with Model = TrainFrom.fitted (message job.Out) data job.Model }
 
 /// Says which classes no training image shows.
 let private tellMissing (job: Job) (classes: int) (data: ImageFolder) =
@@ -117,7 +115,7 @@ type private Bar(bar: ProgressTask) =
 /// Trains with a moving bar in a terminal and a line per epoch everywhere.
 let private fit
     (job: Job)
-    (net: Sequential)
+    (net: Module)
     (parts: Parts)
     (data: ImageFolder)
     (cancel: CancellationToken)
@@ -126,7 +124,12 @@ let private fit
     let out, o = job.Out, job.Options
     let notes =
         dict
-            [ Note.model, job.Model.Name
+            [ match job.Model.Origin with
+              | None -> Note.model, job.Model.Name
+              | Some origin ->
+                  Note.from, Path.GetFullPath origin.File
+                  Note.fromHash, origin.Hash
+                  yield! origin.Model |> Option.map (fun name -> Note.model, name) |> Option.toList
               Note.provider, Products.Name
               Note.engine, trainer job
               Note.options, string o ]
@@ -143,7 +146,7 @@ let private fit
         run []
 
 /// A device that is not there, or a part of it, is told before the training and not after it.
-let private requireDevice (job: Job) (net: Sequential) =
+let private requireDevice (job: Job) (net: Module) =
     let model = OnnxExporter.Export(net, job.Model.Sample, job.Model.Name)
     (OrtModel.Load(Google.Protobuf.MessageExtensions.ToByteArray model, job.Ort)).Dispose()
 
@@ -158,7 +161,7 @@ let private ortTrainerOf (job: Job) (net: Module) (optimizer: Optimizer) =
     OrtTrainer.Create(net, job.Model.Sample, optimizer, graph, ort)
 
 /// Trains, and brings the run to its end.
-let private train (job: Job) (net: Sequential) (parts: Parts) (split: Split) =
+let private train (job: Job) (net: Module) (parts: Parts) (split: Split) =
     let data = split.Data
     requireDevice job net
     prepareFolder job data
@@ -203,6 +206,10 @@ let run (args: ParseResults<TrainArgs>) =
     tellMissing job whole.Classes data
     if job.Engine = Engine.Own then Option.iter (message job.Out) withoutFma
     let net = job.Model.Build(Generator job.Options.Seed)
+    freeze (message job.Out) job.Model job.Options.Freeze net
     let parts = partsOf job.Options net split
     Trainer.Check(net, parts.Loss, loaderOf job.Options data)
-    if job.FindLr then FindLr.run job net split CancellationToken.None else train job net parts split
+    match job.ShowAugmented with
+    | Some file -> ShowAugmented.run job data file
+    | None when job.FindLr -> FindLr.run job net split CancellationToken.None
+    | None -> train job net parts split

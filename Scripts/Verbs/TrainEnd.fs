@@ -45,12 +45,16 @@ let private card (job: Job) (data: ImageFolder) classes (name: string) (test: fl
     let agreement =
         $"{whole.Samples:N0} test images: {percent whole.Top1Agreement} same class, largest difference of a logit \
         {scientific whole.MaxAbs} ({scientific whole.MaxRel} relative), on the {parity.Device}"
+    let beginning =
+        match job.Model.Origin with
+        | Some origin -> $"\n| begins from | {Path.GetFileName origin.File}, SHA-256 `{origin.Hash}` |"
+        | None -> ""
     $"""# {name}.onnx
 
 | | |
 |---|---|
 | network | `{job.Model.Name}`, {(job.Model.Build(Generator 0L)).ParameterCount:N0} parameters |
-| command | `dotnet run --project Scripts -c Release -- {commandOf job data}` |
+| command | `dotnet run --project Scripts -c Release -- {commandOf job data}` |{beginning}
 | data | {data.Name}, {images}, then {Input.formula transform} |{named}
 | trained by | {trainedBy job}{repeatable job} |
 | test accuracy | {percent test} |
@@ -62,7 +66,7 @@ let private card (job: Job) (data: ImageFolder) classes (name: string) (test: fl
 """
 
 /// Writes the network as an ONNX file; returns the engine's logits of the test images, their accuracy and the file's hash.
-let private export (job: Job) (data: ImageFolder) (net: Sequential) epochs (path: string) =
+let private export (job: Job) (data: ImageFolder) (net: Module) epochs (path: string) =
     let logits = Inference.Logits(net, data.Test)
     let test = accuracy data.Test logits
     let metadata =
@@ -127,7 +131,7 @@ let tellKept (job: Job) (parts: Parts) (result: TrainingResult) =
     | _ -> ()
 
 /// Runs the file in ONNX Runtime and compares: the proof is of the file itself.
-let private prove (job: Job) (data: ImageFolder) (net: Sequential) (logits: Tensor) (path: string) =
+let private prove (job: Job) (data: ImageFolder) (net: Module) (logits: Tensor) (path: string) =
     use model = OrtModel.Load(path, job.Ort)
     let struct (onData, ortLogits) = Parity.OnData($"{data.Name} test images", logits, data.Test, model)
     let parity = ParityReport(model.DeviceName, [| yield! Parity.OnRandomInput(net, job.Model.Sample, model, job.Options.Seed); onData |])
@@ -140,7 +144,7 @@ let private prove (job: Job) (data: ImageFolder) (net: Sequential) (logits: Tens
     parity
 
 /// Every gradient of the network against the training step's graph.
-let private proveGradients (job: Job) (data: ImageFolder) (net: Sequential) =
+let private proveGradients (job: Job) (data: ImageFolder) (net: Module) =
     let rows = GradientParity.Gradients(net, job.Model.Sample, data.Train, $"{data.Name} images", job.Ort, job.Options.Seed)
     line job.Out "gradients: the engine's against those of the training step in ONNX Runtime"
     gradientTable job.Out rows
@@ -273,7 +277,7 @@ let private tellSameBytes (job: Job) (hash: string) (before: (string * string) o
                 of its vectors."
 
 /// Exports, proves, and gives the finished model's name to the file only if all of it holds and no better model has it.
-let finish (job: Job) (data: ImageFolder) (net: Sequential) (result: TrainingResult) write =
+let finish (job: Job) (data: ImageFolder) (net: Module) (result: TrainingResult) write =
     let name = $"{job.Model.Name}-{data.Name}"
     let finished, unproven = Path.Combine(job.Folder, name + ".onnx"), Path.Combine(job.Folder, name + ".unproven.onnx")
     let logits, test, hash = export job data net result.Losses.Count unproven
@@ -332,7 +336,7 @@ let finish (job: Job) (data: ImageFolder) (net: Sequential) (result: TrainingRes
     if placed.IsSome then Exit.done' else Exit.fallsShort
 
 /// Training that ended early: what is done is kept beside the finished model, not in its place.
-let endEarly (job: Job) (data: ImageFolder) (net: Sequential) (parts: Parts) (result: TrainingResult) write =
+let endEarly (job: Job) (data: ImageFolder) (net: Module) (parts: Parts) (result: TrainingResult) write =
     let partial = Path.Combine(job.Folder, $"{job.Model.Name}-{data.Name}.partial.onnx")
     let struct (epoch, step) = result.StoppedAt.Value
     let keep () =

@@ -10,12 +10,13 @@ open OnnxLeNet.Scripts
 open OnnxLeNet.Scripts.Options
 open OnnxLeNet.Scripts.Terminal
 open OnnxLeNet.Scripts.Verbs.Common
+open OnnxLeNet.Scripts.Verbs.TrainFrom
 
 /// What a run is asked to do, checked.
 type Job =
     {
         Out: Output
-        Model: Models.Model
+        Model: Network
         Options: TrainingOptions
         Resume: Checkpoint option
         ResumedFrom: string option
@@ -33,6 +34,8 @@ type Job =
         /// Whether learning rates are tried, and nothing is trained; and where the picture goes.
         FindLr: bool
         Plot: string option
+        /// Where a picture of changed training images goes; nothing is trained.
+        ShowAugmented: string option
     }
 
 /// The options of a run that ONNX Runtime trains.
@@ -51,7 +54,11 @@ let commandOf (job: Job) (data: ImageFolder) =
     let o = job.Options
     String.concat
         " "
-        [ $"train --model {job.Model.Name}"
+        [ match job.Model.Origin with
+          | None -> $"train --model {job.Model.Name}"
+          | Some origin ->
+              $"train --from {Path.GetFileName origin.File}"
+              yield! origin.Model |> Option.map (fun name -> $"--model {name}") |> Option.toList
           yield! job.DataFolder |> Option.map (fun folder -> $"--data {shownData folder data}") |> Option.toList
           if job.HoldOut > 0 then $"--hold-out {job.HoldOut}"
           string o
@@ -61,6 +68,8 @@ let commandOf (job: Job) (data: ImageFolder) =
 /// What a checkpoint remembers beside the numbers.
 module Note =
     let model = "model"
+    let from = "from"
+    let fromHash = "from.sha256"
     let provider = "provider"
     let engine = "engine"
     let options = "options"
@@ -123,15 +132,25 @@ let jobOf (args: ParseResults<TrainArgs>) =
             match checkpoint.Notes.TryGetValue key with
             | true, text -> Some text
             | _ -> None)
-    let model = args.GetResult(Model, defaultValue = defaultArg (note Note.model) "lenet5")
-    if note Note.model |> Option.exists ((<>) model) then
-        badOption "--model" model $"{(note Note.model).Value}, the checkpoint's"
+    let model, from = args.TryGetResult Model, args.TryGetResult From |> Option.map Path.GetFullPath
+    for given, key in [ model, Note.model; from, Note.from ] do
+        match given, resume, note key with
+        | Some given, Some _, own when own <> Some given -> badOption $"--{key}" given (defaultArg own "left out" + ", the checkpoint's")
+        | _ -> ()
+    let from = Option.orElse (note Note.from) from
+    let options = options args resume
+    if from.IsNone then
+        for asked, option in [ options.Fresh, "--fresh"; options.Freeze.IsSome, "--freeze" ] do
+            if asked then raise (OnnxLeNetException $"{option} is for the network of a file: name one by --from")
+    if options.Fresh && options.Freeze.IsSome then
+        raise (OnnxLeNetException "--freeze keeps weights of the file, and --fresh takes none of them: leave one of them out")
+    let out = output (args.Contains TrainArgs.Quiet)
     let job =
         { Resume = resume
           ResumedFrom = args.TryGetResult TrainArgs.Resume
-          Out = output (args.Contains TrainArgs.Quiet)
-          Model = Models.find model
-          Options = options args resume
+          Out = out
+          Model = find (message out) (Option.orElse (note Note.model) model) from options.Fresh
+          Options = options
           DataFolder = args.TryGetResult TrainArgs.Data
           HoldOut = args.TryGetResult HoldOut |> Option.map (atLeastOne "--hold-out") |> Option.defaultValue 0
           Engine = args.GetResult(TrainArgs.Engine, defaultValue = Engine.Own)
@@ -141,7 +160,12 @@ let jobOf (args: ParseResults<TrainArgs>) =
           MinAccuracy = args.TryGetResult TrainArgs.MinAccuracy |> Option.map (share "--min-accuracy")
           Force = args.Contains TrainArgs.Force
           FindLr = args.Contains FindLr
-          Plot = args.TryGetResult Plot }
+          Plot = args.TryGetResult Plot
+          ShowAugmented = args.TryGetResult ShowAugmented }
+    match job.Model.Origin, note Note.fromHash with
+    | Some origin, Some hash when hash <> origin.Hash ->
+        raise (OnnxLeNetException $"{origin.File} has changed since the checkpoint's run began: its sha256 was {hash}, it is {origin.Hash}")
+    | _ -> ()
     if job.Engine = Engine.OnnxRuntime then TrainingOptions.requireInOrt job.Options
     for asked, option in
         [ job.Engine = Engine.OnnxRuntime, "--engine onnxruntime"
@@ -150,6 +174,7 @@ let jobOf (args: ParseResults<TrainArgs>) =
         if job.FindLr && asked then raise (OnnxLeNetException $"--find-lr trains nothing: leave out {option}")
     if job.Plot.IsSome && not job.FindLr then raise (OnnxLeNetException "--plot is the picture of --find-lr: add that")
     job.Plot |> Option.iter (Workspace.requireWritableFile "--plot")
+    job.ShowAugmented |> Option.iter (Workspace.requireWritableFile "--show-augmented")
     configure (args.TryGetResult TrainArgs.Threads) (args.TryGetResult TrainArgs.Width) (args.TryGetResult TrainArgs.Provider)
     Workspace.requireWritable "--out" job.Folder
     job.Json |> Option.iter (Workspace.requireWritableFile "--json")

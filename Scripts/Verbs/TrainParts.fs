@@ -68,9 +68,18 @@ let split (o: TrainingOptions) (data: ImageFolder) =
         { Data = ImageFolder(data.Name, data.Train.Select train, data.Test)
           Validation = Some(data.Train.Select held) }
 
-/// The training images, in an order of its own for every epoch.
+/// The random changes that --augment names, for images of this shape.
+let transformsOf (o: TrainingOptions) (sample: Shape) =
+    match o.Augment with
+    | "light" -> Augmentation.Light sample
+    | "strong" -> Augmentation.Strong sample
+    | _ -> Augmentation.None
+
+/// The training images, changed as --augment says, in an order of its own for every epoch.
 let loaderOf (o: TrainingOptions) (data: ImageFolder) =
-    DataLoader(data.Train, o.BatchSize, shuffle = true, generator = Generator o.Seed)
+    let transforms = transformsOf o data.Train.Sample
+    let images: Dataset = if transforms.Count = 0 then data.Train else AugmentedDataset(data.Train, o.Seed, transforms)
+    DataLoader(images, o.BatchSize, shuffle = true, generator = Generator o.Seed)
 
 /// What a run has beside the network and the data.
 type Parts =

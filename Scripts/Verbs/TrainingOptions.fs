@@ -36,6 +36,12 @@ type TrainingOptions =
         /// Whether the classes are weighed by how few images they have.
         Balance: bool
         Pictures: Pictures.Args
+        /// none, light or strong: random changes of the training images.
+        Augment: string
+        /// Whether the network of a file gets new weights.
+        Fresh: bool
+        /// The layers that stay as they are.
+        Freeze: string option
         Seed: int64
     }
 
@@ -58,7 +64,10 @@ type TrainingOptions =
               yield! o.EarlyStop |> Option.map (fun epochs -> $"--early-stop {epochs}") |> Option.toList
               if o.KeepBest <> o.EarlyStop.IsSome then (if o.KeepBest then "--keep best" else "--keep last")
               if o.Balance then "--balance"
-              yield! o.Pictures.Typed ]
+              yield! o.Pictures.Typed
+              if o.Augment <> d.Augment then $"--augment {o.Augment}"
+              if o.Fresh then "--fresh"
+              yield! o.Freeze |> Option.map (fun layers -> $"--freeze {layers}") |> Option.toList ]
 
     /// An optimizer's defaults.
     static member For(optimizer: string) =
@@ -83,6 +92,9 @@ type TrainingOptions =
           KeepBest = false
           Balance = false
           Pictures = Pictures.asTheyAre
+          Augment = "none"
+          Fresh = false
+          Freeze = None
           Seed = 1L }
 
     static member Default = TrainingOptions.For "sgd"
@@ -157,6 +169,9 @@ module TrainingOptions =
                 |> Option.defaultValue d.Pictures.Fit
               Background = args.TryGetResult Background |> Option.map Rgb.Parse |> Option.defaultValue d.Pictures.Background
               SkipDamaged = args.Contains TrainArgs.SkipDamaged || d.Pictures.SkipDamaged }
+          Fresh = args.Contains Fresh || d.Fresh
+          Freeze = args.TryGetResult Freeze |> Option.map _.Replace(" ", "") |> Option.orElse d.Freeze
+          Augment = args.GetResult(Augment, defaultValue = d.Augment) |> oneOf "--augment" [ "none"; "light"; "strong" ]
           Seed = args.GetResult(TrainArgs.Seed, defaultValue = d.Seed) }
 
     /// Those that a run's checkpoint has noted.
