@@ -42,8 +42,13 @@ let main argv =
         if argv = [| "--version" |] then
             printfn $"onnxlenet {version}"
             Exit.done'
+        elif Array.tryHead argv = Some "predict" then
+            // Its answer must not wait for a look at every other verb's options.
+            let own = ArgumentParser.Create<PredictArgs>(programName = $"{Workspace.command} predict")
+            Predict.run (own.ParseCommandLine argv[1..])
         else
             match (parser().ParseCommandLine(withVerb argv)).GetSubCommand() with
+            | Verb.Predict args -> Predict.run args
             | Train args -> Train.run args
             | Evaluate args -> Evaluate.run args
             | Validate args -> Validate.run args
