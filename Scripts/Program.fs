@@ -44,7 +44,7 @@ let main argv =
             Exit.done'
         elif Array.tryHead argv = Some "predict" then
             // Its answer must not wait for a look at every other verb's options.
-            let own = ArgumentParser.Create<PredictArgs>(programName = $"{Workspace.command} predict")
+            let own = ArgumentParser.Create<PredictArgs>(programName = $"{Workspace.command} predict", checkStructure = false)
             Predict.run (own.ParseCommandLine argv[1..])
         else
             match (parser().ParseCommandLine(withVerb argv)).GetSubCommand() with

@@ -145,6 +145,9 @@ public sealed class Classifier : IDisposable
     /// <summary>The model in ONNX Runtime, where that computes.</summary>
     internal OrtModel? Runtime => runtime;
 
+    /// <summary>Runs once, on zeros: what only a first run costs is then paid.</summary>
+    internal void WarmUp() => Scores(new float[input.Sample.Count]);
+
     /// <summary>The model's outputs for one sample.</summary>
     internal float[] Scores(float[] x)
     {

@@ -13,52 +13,103 @@ open OnnxLeNet.Scripts.Terminal
 open OnnxLeNet.Scripts.Verbs.Common
 open OnnxLeNet.Scripts.Verbs.PredictReport
 
+type private Job =
+    {
+        Model: string
+        Names: string list
+        Index: int list option
+        Top: int
+        Given: Input.Given
+        Fit: Fit option
+        AsIs: bool
+        Paths: Paths
+        Device: string option
+        Threads: int option
+        Width: int option
+        Json: string option
+        Csv: string option
+        Quiet: bool
+    }
+
+let private nothingAsked =
+    { Model = ""
+      Names = []
+      Index = None
+      Top = 3
+      Given = Input.nothing
+      Fit = None
+      AsIs = false
+      Paths = Paths.Both
+      Device = None
+      Threads = None
+      Width = None
+      Json = None
+      Csv = None
+      Quiet = false }
+
+let private fitOf way =
+    match way with
+    | "crop" -> Fit.Crop
+    | "pad" -> Fit.Pad
+    | "stretch" -> Fit.Stretch
+    | other -> badOption "--fit" other "crop, pad or stretch"
+
+/// Each argument in turn: to ask for one by name, as other verbs do, takes a twentieth of a second the first time.
+let private jobOf (args: ParseResults<PredictArgs>) =
+    let take job arg =
+        match arg with
+        | PredictArgs.Files(model :: (_ :: _ as names)) -> { job with Model = model; Names = names }
+        | PredictArgs.Files _ -> raise (OnnxLeNetException "predict takes a model and what to classify: predict MODEL FILE…")
+        | PredictArgs.Index text -> { job with Index = Some(PredictSources.parseIndex text) }
+        | PredictArgs.Top k -> { job with Top = atLeastOne "--top" k }
+        | PredictArgs.AsIs -> { job with AsIs = true }
+        | PredictArgs.Fit way -> { job with Fit = Some(fitOf way) }
+        | PredictArgs.Mean text -> { job with Given = { job.Given with Mean = Some text } }
+        | PredictArgs.Std text -> { job with Given = { job.Given with Std = Some text } }
+        | PredictArgs.Scale text -> { job with Given = { job.Given with Scale = Some text } }
+        | PredictArgs.Padding n -> { job with Given = { job.Given with Padding = Some n } }
+        | PredictArgs.Size n -> { job with Given = { job.Given with Size = Some(atLeastOne "--size" n) } }
+        | PredictArgs.Engine paths -> { job with Paths = paths }
+        | PredictArgs.Threads n -> { job with Threads = Some n }
+        | PredictArgs.Width bits -> { job with Width = Some bits }
+        | PredictArgs.Device name -> { job with Device = Some name }
+        | PredictArgs.Json file -> { job with Json = Some file }
+        | PredictArgs.Csv file -> { job with Csv = Some file }
+        | PredictArgs.Quiet -> { job with Quiet = true }
+    args.GetAllResults() |> List.fold take nothingAsked
+
 /// What a model's file does not say, by options that a person can give.
-let private optionsOf (args: ParseResults<PredictArgs>) file (metadata: Collections.Generic.IReadOnlyDictionary<string, string>) =
-    let given: Input.Given =
-        { Mean = args.TryGetResult PredictArgs.Mean
-          Std = args.TryGetResult PredictArgs.Std
-          Scale = args.TryGetResult PredictArgs.Scale
-          Padding = args.TryGetResult PredictArgs.Padding
-          Size = args.TryGetResult PredictArgs.Size }
+let private optionsOf (job: Job) (metadata: Collections.Generic.IReadOnlyDictionary<string, string>) =
     let transform: ImageTransform | null =
-        match Input.declared given metadata (Shape(1, 1, 1)) with
+        match Input.declared job.Given metadata (Shape(1, 1, 1)) with
         | None ->
             raise (
                 OnnxLeNetException
-                    $"{file} does not say what its input wants: give --mean and --std (and --scale, --padding), such as --mean 0 --std 1 \
-                        for pixels from 0 to 1"
+                    $"{job.Model} does not say what its input wants: give --mean and --std (and --scale, --padding), such as --mean 0 \
+                        --std 1 for pixels from 0 to 1"
             )
         | Some transform when isNull (PixelInput.Of metadata) -> transform
         | Some _ -> null // its graph does it
-    let fit =
-        args.TryGetResult PredictArgs.Fit
-        |> Option.map (fun way ->
-            match way with
-            | "crop" -> Fit.Crop
-            | "pad" -> Fit.Pad
-            | "stretch" -> Fit.Stretch
-            | other -> badOption "--fit" other "crop, pad or stretch")
-    let size = given.Size |> Option.map (fun n -> Size2(atLeastOne "--size" n))
     fun ort ->
         ClassifierOptions(
             Transform = transform,
-            Size = Option.toNullable size,
-            Fit = Option.toNullable fit,
-            AsIs = args.Contains PredictArgs.AsIs,
+            Size = (job.Given.Size |> Option.map Size2 |> Option.toNullable),
+            Fit = Option.toNullable job.Fit,
+            AsIs = job.AsIs,
             OnnxRuntime = ort
         )
 
 /// The model by each path that is asked for; both are loaded side by side. What the engine cannot import, ONNX Runtime runs alone.
-let private load (args: ParseResults<PredictArgs>) out file =
-    let proto, bytes =
-        match OnnxFile.ReadWithBytes file with
-        | struct (proto, bytes) -> proto, bytes
-    let options = optionsOf args file (OnnxFile.Metadata proto)
-    let create ort = Classifier.Create(proto, bytes, file, options ort)
-    let asked = args.GetResult(PredictArgs.Engine, defaultValue = Paths.Both)
-    let ort = ortOptions (args.TryGetResult PredictArgs.Device)
-    match asked with
+let private load (job: Job) out =
+    let struct (proto, bytes) = OnnxFile.ReadWithBytes job.Model
+    let options = optionsOf job (OnnxFile.Metadata proto)
+    // What only a first run costs is paid while the other path is still loading.
+    let create ort =
+        let classifier = Classifier.Create(proto, bytes, job.Model, options ort)
+        classifier.WarmUp()
+        classifier
+    let ort = ortOptions job.Device
+    match job.Paths with
     | Paths.Own -> Some(create null), None
     | Paths.OnnxRuntime -> None, Some(create ort)
     | _ ->
@@ -68,7 +119,7 @@ let private load (args: ParseResults<PredictArgs>) out file =
             Some(own.GetAwaiter().GetResult()), Some theirs
         with :? OnnxException as e ->
             let why = e.Problems |> Seq.tryHead |> Option.defaultValue e.Message
-            message out $"ONNX Runtime answers alone, the engine cannot import the model: {why} (inspect {file} tells all)"
+            message out $"ONNX Runtime answers alone, the engine cannot import the model: {why} (inspect {job.Model} tells all)"
             None, Some theirs
 
 /// How far a class's probability of one path may lie from the other's: float16 at the file's ends rounds more.
@@ -101,18 +152,13 @@ let private predict (own: Classifier option) (theirs: Classifier option) (source
       Seen = shown }
 
 let run (args: ParseResults<PredictArgs>) =
-    let out = output (args.Contains PredictArgs.Quiet)
-    configure (args.TryGetResult PredictArgs.Threads) (args.TryGetResult PredictArgs.Width) None
-    for option, file in [ "--json", args.TryGetResult PredictArgs.Json; "--csv", args.TryGetResult PredictArgs.Csv ] do
+    let job = jobOf args
+    let out = output job.Quiet
+    configure job.Threads job.Width None
+    for option, file in [ "--json", job.Json; "--csv", job.Csv ] do
         file |> Option.iter (Workspace.requireWritableFile option)
-    let top = args.GetResult(PredictArgs.Top, defaultValue = 3) |> atLeastOne "--top"
-    let index = args.TryGetResult PredictArgs.Index |> Option.map PredictSources.parseIndex
-    let model, names =
-        match args.GetResult PredictArgs.Files with
-        | model :: (_ :: _ as names) -> model, names
-        | _ -> raise (OnnxLeNetException "predict takes a model and what to classify: predict MODEL FILE…")
-    ModelFile.requireOnnx model
-    let own, theirs = load args out model
+    ModelFile.requireOnnx job.Model
+    let own, theirs = load job out
     let errors = ResizeArray<string * string>()
     // What is wrong with one picture is said, and the others go on.
     let guarded name (action: unit -> 'T) =
@@ -126,28 +172,28 @@ let run (args: ParseResults<PredictArgs>) =
             error (if e.Message.Contains(name, StringComparison.Ordinal) then e.Message else $"{name}: {e.Message}")
             None
     let sources =
-        names
-        |> List.collect (fun name -> guarded name (fun () -> PredictSources.ofName index name) |> Option.defaultValue [])
+        job.Names
+        |> List.collect (fun name -> guarded name (fun () -> PredictSources.ofName job.Index name) |> Option.defaultValue [])
     let many = sources.Length > MostWithBars
     let predictions =
         [ for source in sources do
               match guarded source.Name (fun () -> predict own theirs source) with
               | Some prediction ->
-                  print out top many prediction
+                  print out job.Top many prediction
                   prediction
               | None -> () ]
     own |> Option.iter _.Dispose()
     theirs |> Option.iter _.Dispose()
-    args.TryGetResult PredictArgs.Json
+    job.Json
     |> Option.iter (fun path ->
         writeJson
             path
             (json
-                [ "model", box (Workspace.display model)
-                  "predictions", jsonArray (predictions |> List.map (toJson top))
+                [ "model", box (Workspace.display job.Model)
+                  "predictions", jsonArray (predictions |> List.map (toJson job.Top))
                   if errors.Count > 0 then
                       "errors", jsonArray [ for file, why in errors -> json [ "file", file; "error", why ] ] ]))
-    args.TryGetResult PredictArgs.Csv
+    job.Csv
     |> Option.iter (fun path -> AtomicFile.Write(path, toCsv predictions))
     if errors.Count > 0 then Exit.badInput
     elif predictions |> List.exists (fun p -> p.Agree = Some false) then

@@ -3,6 +3,7 @@ module OnnxLeNet.Scripts.Verbs.PredictReport
 
 open System
 open System.Globalization
+open System.Runtime.CompilerServices
 open System.Text
 open OnnxLeNet.Numerics
 open OnnxLeNet.Onnx
@@ -61,8 +62,9 @@ let private thumbnail (picture: Picture) =
         text.Append "\u001b[0m\n" |> ignore
     string text
 
-/// Whether a terminal shows colours of 24 bits.
-let private hasColours out = out.Live && AnsiConsole.Profile.Capabilities.ColorSystem = ColorSystem.TrueColor
+/// Whether the terminal shows colours of 24 bits.
+[<MethodImpl(MethodImplOptions.NoInlining)>]
+let private hasColours () = AnsiConsole.Profile.Capabilities.ColorSystem = ColorSystem.TrueColor
 
 let private agreement (p: Prediction) =
     match p.Agree, p.Engine, p.OnnxRuntime with
@@ -79,7 +81,7 @@ let print out top many (p: Prediction) =
         let telling = if p.Agree = Some true then "" else $"   {agreement p}"
         line out $"{p.Name}   {answer.Class} {percent answer.Probability}{telling}{blank}"
     else
-        if hasColours out then Console.Out.Write(thumbnail p.Seen)
+        if out.Live && hasColours () then Console.Out.Write(thumbnail p.Seen)
         line out $"{p.Name}   {answer.Class}   {agreement p}{blank}"
         let classes = answer.Classes |> Seq.truncate top |> Seq.toList
         let widest = classes |> List.map _.Class.Length |> List.max
