@@ -172,6 +172,46 @@ let rec private lastLinear (path: string) (net: Sequential) =
     | Some(name, (:? Sequential as inner)) -> lastLinear $"{path}{name}." inner
     | _ -> None
 
+/// The layers that images of a shape need otherwise, made anew: a convolution for their channels, a linear layer for as many features as
+/// come to it. What the chain returns of them.
+let rec private fit (g: Generator) (chain: Sequential) (sample: Shape) : Shape =
+    let nameOf (layer: Module) =
+        chain.Children
+        |> Seq.pick (fun struct (name, child) -> if obj.ReferenceEquals(child, layer) then Some name else None)
+    Seq.toArray chain.Chain
+    |> Array.fold
+        (fun (shape: Shape) layer ->
+            match layer with
+            | :? Sequential as inner -> fit g inner shape
+            | :? Conv2d as conv when shape.Rank = 3 && conv.InChannels <> shape[0] && conv.Groups = 1 ->
+                let w = conv.Geometry
+                let bias = not (isNull conv.Bias)
+                let made =
+                    Conv2d(shape[0], conv.OutChannels, w.Kernel, w.Stride, w.Padding, w.Dilation, 1, bias, g, w.PaddingEnd)
+                chain.Replace(nameOf layer, made)
+                made.OutputShape shape
+            | :? Linear as linear when shape.Rank = 1 && linear.InFeatures <> shape[0] ->
+                let made = Linear(shape[0], linear.OutFeatures, bias = not (isNull linear.Bias), generator = g)
+                chain.Replace(nameOf layer, made)
+                made.OutputShape shape
+            | _ -> (layer.Forward(Batch(1, shape, requiresGrad = false))).Sample)
+        sample
+
+/// The model for images of another shape: layers that cannot take them are made anew, after all other starting weights.
+let taking (sample: Shape) (model: Model) =
+    if sample = model.Sample then
+        model
+    else
+        { model with
+            Sample = sample
+            Build =
+                fun g ->
+                    let net = model.Build g
+                    net.Eval() |> ignore
+                    fit g net sample |> ignore
+                    net.Train() |> ignore
+                    net }
+
 /// The model with so many outputs: its last layer is made anew where it has others, after all other starting weights.
 let sizedTo (outputs: int) (model: Model) =
     match lastLinear "" (model.Build(Generator 0L)) with
@@ -191,8 +231,27 @@ let lastLayer (model: Model) =
     lastLinear "" (model.Build(Generator 0L))
     |> Option.map (fun (_, path, name, layer) -> path + name, layer.OutFeatures)
 
-/// The model with as many outputs as the state dict's last layer has, where that is a row of weights for each.
+/// The name of a chain's first convolution.
+let rec private firstConv (path: string) (net: Sequential) =
+    net.Children
+    |> Seq.tryPick (fun struct (name, layer) ->
+        match layer with
+        | :? Conv2d -> Some(path + name)
+        | :? Sequential as inner -> firstConv $"{path}{name}." inner
+        | _ -> None)
+
+/// The model for images of as many channels as the state dict's first convolution takes.
+let private channelsLike (state: StateDict) (model: Model) =
+    match firstConv "" (model.Build(Generator 0L)) with
+    | Some name when model.Sample.Rank = 3 ->
+        match state.TryGetValue $"{name}.weight" with
+        | true, weight when weight.Shape.Rank = 4 -> taking (Shape(weight.Shape[1], model.Sample[1], model.Sample[2])) model
+        | _ -> model
+    | _ -> model
+
+/// The model with as many outputs as the state dict's last layer has, where that is a row of weights for each, and the channels of its first.
 let sizedLike (state: StateDict) (model: Model) =
+    let model = channelsLike state model
     match lastLayer model with
     | Some(name, outputs) ->
         match state.TryGetValue $"{name}.weight" with

@@ -20,6 +20,14 @@ module private InputUsage =
     [<Literal>]
     let size = "height and width that the model takes, where its file leaves them open."
 
+/// What the options say that are about pictures.
+module private PictureUsage =
+    [<Literal>]
+    let data = "a folder or list of pictures, or a folder of IDX or CIFAR files, gzipped or not"
+
+    [<Literal>]
+    let skipDamaged = "leave out pictures that cannot be read (default: they are listed, and nothing is done)."
+
 /// What the options say that tell how the engine computes.
 module private EngineUsage =
     [<Literal>]
@@ -41,9 +49,29 @@ type Engine =
 type TrainArgs =
     | [<Unique; EqualsAssignmentOrSpaced>] Model of NAME: string
     | [<Unique; EqualsAssignmentOrSpaced>] Data of DIR: string
+    | [<Unique; EqualsAssignmentOrSpaced>] Size of N: int
+    | [<Unique>] Grey
+    | [<Unique; EqualsAssignmentOrSpaced>] Fit of HOW: string
+    | [<Unique; EqualsAssignmentOrSpaced>] Background of COLOUR: string
+    | [<Unique; CustomCommandLine "--skip-damaged">] SkipDamaged
+    | [<Unique>] Balance
     | [<Unique; EqualsAssignmentOrSpaced>] Epochs of N: int
     | [<Unique; EqualsAssignmentOrSpaced; CustomCommandLine "--batch-size">] BatchSize of N: int
     | [<Unique; EqualsAssignmentOrSpaced>] Lr of RATE: float
+    | [<Unique; EqualsAssignmentOrSpaced>] Optimizer of NAME: string
+    | [<Unique; EqualsAssignmentOrSpaced>] Momentum of FACTOR: float
+    | [<Unique; EqualsAssignmentOrSpaced; CustomCommandLine "--weight-decay">] WeightDecay of FACTOR: float
+    | [<Unique; EqualsAssignmentOrSpaced>] Schedule of NAME: string
+    | [<Unique; EqualsAssignmentOrSpaced>] Warmup of EPOCHS: float
+    | [<Unique; EqualsAssignmentOrSpaced; CustomCommandLine "--label-smoothing">] LabelSmoothing of SHARE: float
+    | [<Unique; EqualsAssignmentOrSpaced>] Accumulate of N: int
+    | [<Unique; EqualsAssignmentOrSpaced>] Clip of NORM: float
+    | [<Unique; EqualsAssignmentOrSpaced>] Ema of DECAY: float
+    | [<Unique; EqualsAssignmentOrSpaced>] Validation of SHARE: float
+    | [<Unique; EqualsAssignmentOrSpaced; CustomCommandLine "--early-stop">] EarlyStop of N: int
+    | [<Unique; EqualsAssignmentOrSpaced>] Keep of WHICH: string
+    | [<Unique; CustomCommandLine "--find-lr">] FindLr
+    | [<Unique; EqualsAssignmentOrSpaced>] Plot of FILE: string
     | [<Unique; EqualsAssignmentOrSpaced>] Seed of N: int64
     | [<Unique; EqualsAssignmentOrSpaced>] Threads of N: int
     | [<Unique; EqualsAssignmentOrSpaced>] Width of BITS: int
@@ -62,11 +90,37 @@ type TrainArgs =
         member arg.Usage =
             match arg with
             | Model _ -> "the network (default: lenet5)."
-            | Data _ -> "a folder of IDX or CIFAR files, gzipped or not (default: MNIST, which comes with the project)."
+            | Data _ ->
+                "a folder of pictures with a folder for each class, or those below train, val and test; a CSV or JSON-lines file of path "
+                + "and label; or a folder of IDX or CIFAR files, gzipped or not (default: MNIST, which comes with the project)."
+            | Size _ -> "height and width that pictures are brought to (default: the network's own)."
+            | Grey -> "make pictures grey (default: red, green and blue)."
+            | Fit _ -> "crop (default), pad or stretch: what happens to pictures of other proportions."
+            | Background _ -> "what lies behind transparent pictures and around padded ones: white (default), black, grey or #RRGGBB."
+            | SkipDamaged -> PictureUsage.skipDamaged
+            | Balance -> "weigh the classes in the loss by how few training images they have, 1 on average."
             | Epochs _ -> "times every training image is used."
             | BatchSize _ -> "images per update."
-            | Lr _ -> "learning rate of the first update; it falls to zero along a cosine."
-            | Seed _ -> "seed of the starting weights and of the order of the images."
+            | Lr _ -> "learning rate that the schedule begins with, after a warm-up; onecycle's peak (default: 0.03, of other optimizers \
+                than sgd 0.001)."
+            | Optimizer _ -> "sgd (default), adam, adamw or rmsprop."
+            | Momentum _ -> "momentum of sgd (default: 0.9) or rmsprop (default: 0)."
+            | WeightDecay _ -> "weight decay (default: for sgd 0.001, for adamw 0.01, else 0)."
+            | Schedule _ -> "cosine (default: down to zero), onecycle (up and down, the momentum the other way), step (a tenth after each \
+                third) or constant."
+            | Warmup _ -> "epochs in which the learning rate rises in a straight line, or a part of one; with onecycle those of its rise \
+                (default: 0; onecycle: 0.3 of all)."
+            | LabelSmoothing _ -> "how much of a target is spread over all classes (default: 0)."
+            | Accumulate _ -> "batches in an update (default: 1)."
+            | Clip _ -> "scale the gradients so that their norm stays under this."
+            | Ema _ -> "export an average of the weights over the updates: of the average this factor stays, such as 0.999."
+            | Validation _ -> "share of the training images of each class to hold out, and to report on after each epoch."
+            | EarlyStop _ -> "end when the validation loss has not fallen for N epochs."
+            | Keep _ -> "best or last: whose epoch's weights are exported, best by the validation loss (default: last; best with \
+                --early-stop)."
+            | FindLr -> "train nothing, but try rising learning rates for 100 updates and suggest one."
+            | Plot _ -> "write the losses that --find-lr saw as an SVG picture."
+            | Seed _ -> "seed of the starting weights, of the order of the images and of those held out."
             | Threads _ -> "threads of the engine (default: one per core); the result does not depend on it."
             | Width _ -> EngineUsage.width
             | Provider _ -> EngineUsage.provider
@@ -88,6 +142,7 @@ type TrainArgs =
 type EvaluateArgs =
     | [<MainCommand; ExactlyOnce>] File of FILE: string
     | [<Unique; EqualsAssignmentOrSpaced>] Data of DIR: string
+    | [<Unique; CustomCommandLine "--skip-damaged">] SkipDamaged
     | [<Unique; EqualsAssignmentOrSpaced>] Mean of NUMBERS: string
     | [<Unique; EqualsAssignmentOrSpaced>] Std of NUMBERS: string
     | [<Unique; EqualsAssignmentOrSpaced>] Scale of FACTOR: string
@@ -106,7 +161,8 @@ type EvaluateArgs =
         member arg.Usage =
             match arg with
             | File _ -> "the model, an ONNX file."
-            | Data _ -> "a folder of IDX or CIFAR files, gzipped or not (default: MNIST, which comes with the project)."
+            | Data _ -> PictureUsage.data + " (default: MNIST, which comes with the project)."
+            | SkipDamaged -> PictureUsage.skipDamaged
             | Mean _ -> InputUsage.mean
             | Std _ -> InputUsage.std
             | Scale _ -> InputUsage.scale
@@ -173,6 +229,7 @@ type PredictArgs =
 type ValidateArgs =
     | [<MainCommand; ExactlyOnce>] File of FILE: string
     | [<Unique; EqualsAssignmentOrSpaced>] Data of DIR: string
+    | [<Unique; CustomCommandLine "--skip-damaged">] SkipDamaged
     | [<Unique; EqualsAssignmentOrSpaced>] Mean of NUMBERS: string
     | [<Unique; EqualsAssignmentOrSpaced>] Std of NUMBERS: string
     | [<Unique; EqualsAssignmentOrSpaced>] Scale of FACTOR: string
@@ -193,7 +250,8 @@ type ValidateArgs =
         member arg.Usage =
             match arg with
             | File _ -> "the model, an ONNX file."
-            | Data _ -> "a folder of IDX or CIFAR files, gzipped or not, or none (default: MNIST, if the model takes its images)."
+            | Data _ -> PictureUsage.data + ", or none (default: MNIST, if the model takes its images)."
+            | SkipDamaged -> PictureUsage.skipDamaged
             | Mean _ -> InputUsage.mean
             | Std _ -> InputUsage.std
             | Scale _ -> InputUsage.scale

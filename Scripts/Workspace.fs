@@ -38,6 +38,12 @@ let cacheFolder =
     let data = Environment.GetFolderPath(Environment.SpecialFolder.LocalApplicationData, Environment.SpecialFolderOption.Create)
     Path.Combine((if data = "" then Path.GetTempPath() else data), "OnnxLeNet")
 
+/// The folder of decoded pictures, which may go at any time.
+let pictureCache () =
+    match Environment.GetEnvironmentVariable "XDG_CACHE_HOME" with
+    | NonNull folder when Path.IsPathRooted folder -> Path.Combine(folder, "OnnxLeNet", "pictures")
+    | _ -> Path.Combine(cacheFolder, "pictures")
+
 /// A path as a person would type it from the current folder.
 let display (path: string) =
     let relative = Path.GetRelativePath(Directory.GetCurrentDirectory(), path)

@@ -56,12 +56,12 @@ public sealed class CifarFolderTests
         Assert.IsTrue((bool)folder.Json("run.json")["parity"]!["passed"]!);
         Program.Run("evaluate", folder["out/lenet-rgb-cifar.onnx"], "--data", folder["cifar"], "--engine", "own").MustExit(0);
         Program.Run("--model", "lenet-rgb", "--out", folder["out"]).MustExit(2).MustSay("lenet-rgb takes images of [3, 32, 32]");
-        Directory.CreateDirectory(folder["pictures/cat"]);
-        File.WriteAllBytes(folder["pictures/cat/1.png"], []);
-        Program.Run("--model", "lenet-rgb", "--data", folder["pictures"], "--out", folder["out"])
-            .MustExit(2).MustSay("three channels, [3, 32, 32]", "data_batch_1.bin", "pictures, such as cat/1.png");
-        Program.Run("--data", folder["pictures"], "--out", folder["out"]).MustExit(2).MustSay("one channel, [1, 32, 32]",
-            "train-images-idx3-ubyte");
+        Directory.CreateDirectory(folder["letters"]);
+        File.WriteAllText(folder["letters/dear.txt"], "reader");
+        Program.Run("--model", "lenet-rgb", "--data", folder["letters"], "--out", folder["out"])
+            .MustExit(2).MustSay("three channels, [3, 32, 32]", "data_batch_1.bin", "a folder of pictures for each class", "dear.txt");
+        Program.Run("--data", folder["letters"], "--out", folder["out"]).MustExit(2).MustSay("one channel, [1, 32, 32]",
+            "train-images-idx3-ubyte", "a folder of pictures for each class");
     }
 
     private static byte[] Records(int seed, int count) => Cifar.Records(seed, count, labels: 1);

@@ -163,7 +163,7 @@ public sealed class DataFolderTests
     [DataRow("cifar-100-python/train,cifar-100-python/meta", "CIFAR-100's Python version", "cifar-100-binary.tar.gz")]
     [DataRow("cifar-10-binary.tar.gz", "cifar-10-binary.tar.gz is not unpacked: tar -xf {0}/cifar-10-binary.tar.gz -C {0}")]
     [DataRow("my data/archive.zip", "archive.zip is not unpacked: unzip \"{0}/my data/archive.zip\" -d \"{0}/my data\"")]
-    [DataRow("cat/1.png,cat/2.JPG,dog/1.jpeg", "holds pictures, such as cat/1.png (3 of them)", "not read")]
+    [DataRow("cat/1.png,cat/2.JPG,dog/1.jpeg", "holds pictures, such as cat/1.png (3 of them)", "which PictureFolder reads")]
     [DataRow("mnist.npz", "Found: mnist.npz")]
     [DataRow("a/b/c/train-images-idx3-ubyte", "Found: no files")]
     public void WhatIsNearlyADataSetIsNamed(string files, params string[] said)

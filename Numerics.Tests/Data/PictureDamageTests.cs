@@ -8,7 +8,7 @@ namespace OnnxLeNet.Numerics.Tests;
 [TestClass]
 public sealed class PictureDamageTests
 {
-    private static readonly Dictionary<string, byte[]> Files = ReadFiles();
+    private static readonly Dictionary<string, byte[]> Files = Pictures.Golden;
 
     [TestMethod]
     public void WhatIsNoPictureIsCalledWhatItIs()
@@ -179,17 +179,5 @@ public sealed class PictureDamageTests
     {
         byte[] copy = bytes.ToArray();
         Failure.Of<DataException>(() => Load(copy), [.. parts, "picture.png"]);
-    }
-
-    private static Dictionary<string, byte[]> ReadFiles()
-    {
-        using var zip = ZipFile.OpenRead(Path.Combine(Repository.Root, "Numerics.Tests", "Reference", "pictures.zip"));
-        return zip.Entries.ToDictionary(entry => entry.FullName, entry =>
-        {
-            var bytes = new MemoryStream();
-            using var stream = entry.Open();
-            stream.CopyTo(bytes);
-            return bytes.ToArray();
-        });
     }
 }

@@ -43,7 +43,7 @@ public sealed class PictureTests
     [TestMethod]
     public void TheBackgroundIsChosen()
     {
-        var files = Read(Golden).ToDictionary(file => file.Name, file => file.Bytes);
+        var files = Pictures.Golden;
         var (white, black) = (Load(files, "rgba.png", Rgb.White), Load(files, "rgba.png", Rgb.Black));
         Assert.AreNotEqual(white.Pixels[0], black.Pixels[0]);
         var (grey, red) = (Load(files, "grey-alpha.png", Rgb.Black), Load(files, "grey-alpha.png", new Rgb(255, 0, 0)));

@@ -89,6 +89,11 @@ internal sealed partial class DataFolder
         return chosen;
     }
 
+    /// <summary>Whether a folder has files by such names, be they a whole data set or not.</summary>
+    /// <exception cref="DataException">There is no such folder, or it cannot be read.</exception>
+    public static bool IsIn(string folder) =>
+        DataListing.Of(folder, MostDepth, MostFiles).Files.Exists(file => RoleOf(Path.GetFileName(file)) is not null);
+
     /// <summary>Whether there is a file of a role.</summary>
     public bool Has(string role) => files.ContainsKey(role);
 

@@ -7,9 +7,9 @@ internal sealed class DataListing
     private const string
         IdxNames = "MNIST's files train-images-idx3-ubyte, train-labels-idx1-ubyte, t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte",
         CifarNames = "the binary files of CIFAR-10, data_batch_1.bin to data_batch_5.bin and test_batch.bin, or of CIFAR-100, train.bin "
-            + "and test.bin";
+            + "and test.bin",
+        PictureNames = "a folder of pictures for each class";
 
-    private static readonly string[] Pictures = [".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm"];
     private static readonly string[] Archives = [".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".7z"];
 
     private DataListing(string folder) => Folder = folder;
@@ -68,10 +68,10 @@ internal sealed class DataListing
     {
         string wanted = sample switch
         {
-            null => $"{IdxNames}; or {CifarNames}",
-            { Rank: 3 } shape when shape[0] == 1 => $"{IdxNames}, as the network takes images of one channel, {shape}",
-            { Rank: 3 } shape when shape[0] == 3 => $"{CifarNames}, as the network takes images of three channels, {shape}",
-            { } shape => $"{IdxNames}; or {CifarNames}; the network takes {shape}",
+            null => $"{IdxNames}; or {CifarNames}; or {PictureNames}",
+            { Rank: 3 } shape when shape[0] == 1 => $"{IdxNames}, as the network takes images of one channel, {shape}; or {PictureNames}",
+            { Rank: 3 } shape when shape[0] == 3 => $"{CifarNames}, as the network takes images of three channels, {shape}; or {PictureNames}",
+            { } shape => $"{IdxNames}; or {CifarNames}; or {PictureNames}; the network takes {shape}",
         };
         return $"{Folder} holds no data set that is read. Expected: {wanted}; plain or gzipped, here or up to two folders below. Found: "
             + $"{Found(Folder)}{Hint()}";
@@ -97,10 +97,9 @@ internal sealed class DataListing
         }
         if (Files.Find(file => Archives.Any(ending => file.EndsWith(ending, StringComparison.OrdinalIgnoreCase))) is { } archive)
             return $". {Relative(archive)} is not unpacked: {Unpack(Full(archive), Full(Path.GetDirectoryName(archive)!))}";
-        var pictures = Files.FindAll(file => Pictures.Contains(Path.GetExtension(file).ToLowerInvariant()));
+        var pictures = Files.FindAll(PictureTree.IsPicture);
         if (pictures.Count > 0)
-            return $". It holds pictures, such as {Relative(pictures[0])} ({pictures.Count} of them): pictures in folders are not read, "
-                + "only the files above";
+            return $". It holds pictures, such as {Relative(pictures[0])} ({pictures.Count} of them), which PictureFolder reads";
         return "";
     }
 

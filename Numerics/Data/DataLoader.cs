@@ -58,6 +58,13 @@ public sealed class DataLoader
     /// <summary>The samples of a step, counted from 0.</summary>
     public ReadOnlySpan<int> Indices(int step) => order.AsSpan(step * BatchSize, Math.Min(BatchSize, order.Length - step * BatchSize));
 
+    /// <summary>The samples of an update from so many steps; the epoch's last update may have fewer.</summary>
+    internal ReadOnlySpan<int> Indices(int update, int steps)
+    {
+        int first = update * steps * BatchSize;
+        return order.AsSpan(first, (int)Math.Min((long)steps * BatchSize, Samples - first));
+    }
+
     private void InOrder()
     {
         for (int i = 0; i < order.Length; i++) order[i] = i;

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using System.Text;
 
@@ -7,7 +8,8 @@ namespace OnnxLeNet.Numerics;
 /// <summary>Images of bytes with a class each, held as they are stored; padding and normalizing happen when a batch is gathered.</summary>
 public sealed class ImageDataset : Dataset
 {
-    private readonly ReadOnlyMemory<byte> pixels, labels;
+    private readonly ReadOnlyMemory<byte> pixels;
+    private readonly ReadOnlyMemory<int> labels;
     private readonly float[][] values; // of each channel, what a byte becomes
     private string? fingerprint;
 
@@ -19,6 +21,16 @@ public sealed class ImageDataset : Dataset
     /// <exception cref="DataException">No images, or images and labels of different counts.</exception>
     /// <exception cref="ShapeException">Images of another rank, or means for another number of channels.</exception>
     public ImageDataset(Shape image, ReadOnlyMemory<byte> pixels, ReadOnlyMemory<byte> labels, ImageTransform transform)
+        : this(image, pixels, Array.ConvertAll(labels.ToArray(), label => (int)label), transform) { }
+
+    /// <summary>A data set of images [C, H, W], one after the other, and labels of any number of classes.</summary>
+    /// <param name="image">The shape of a stored image.</param>
+    /// <param name="pixels">Every image's bytes in row-major order; not copied.</param>
+    /// <param name="labels">One class number per image; not copied.</param>
+    /// <param name="transform">What a gathered image goes through.</param>
+    /// <exception cref="DataException">No images, images and labels of different counts, or a label below 0.</exception>
+    /// <exception cref="ShapeException">Images of another rank, or means for another number of channels.</exception>
+    public ImageDataset(Shape image, ReadOnlyMemory<byte> pixels, ReadOnlyMemory<int> labels, ImageTransform transform)
     {
         ArgumentNullException.ThrowIfNull(transform);
         if (image.Rank != 3 || image.Count == 0) throw new ShapeException($"an image has the shape [C, H, W], got {image}");
@@ -28,7 +40,11 @@ public sealed class ImageDataset : Dataset
         if (labels.Length == 0) throw new DataException("the data set has no images");
         (Stored, this.pixels, this.labels, Transform) = (image, pixels, labels, transform);
         Sample = new Shape(image[0], image[1] + 2 * transform.Padding, image[2] + 2 * transform.Padding);
-        foreach (byte label in labels.Span) Classes = Math.Max(Classes, label + 1);
+        foreach (int label in labels.Span)
+        {
+            if (label < 0) throw new DataException($"a label is a class number of 0 or more, got {label}");
+            Classes = Math.Max(Classes, label + 1);
+        }
         if (transform.Mean.Count > 1 && transform.Mean.Count != image[0])
             throw new ShapeException($"the images have {image[0]} channels, and there are {transform.Mean.Count} means and deviations: "
                 + "give one for all, or one for each");
@@ -54,6 +70,24 @@ public sealed class ImageDataset : Dataset
 
     /// <summary>What reading the images assumed, a sentence each; mostly nothing.</summary>
     public IReadOnlyList<string> Notes { get; init; } = [];
+
+    /// <summary>The classes' names in the order of the labels; none where they have no names but their numbers.</summary>
+    public IReadOnlyList<string> ClassNames { get; init; } = [];
+
+    /// <summary>Every image's bytes.</summary>
+    internal ReadOnlySpan<byte> Pixels => pixels.Span;
+
+    /// <summary>Whether all channels of every image are the same, of several.</summary>
+    internal bool IsGrey
+    {
+        get
+        {
+            int area = Stored[1] * Stored[2];
+            for (int at = 0; at + area < pixels.Length; at += area)
+                if ((at / area + 1) % Stored[0] != 0 && !Pixels.Slice(at, area).SequenceEqual(Pixels.Slice(at + area, area))) return false;
+            return Stored[0] > 1;
+        }
+    }
 
     /// <summary>A hash of the images, the labels and what they go through, by which a checkpoint knows its data again.</summary>
     public override string Fingerprint => fingerprint ??= ComputeFingerprint();
@@ -145,7 +179,8 @@ public sealed class ImageDataset : Dataset
     {
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         hash.AppendData(Encoding.UTF8.GetBytes($"{Stored} {Transform}"));
-        hash.AppendData(labels.Span);
+        // Up to 256 classes have bytes, as the files of MNIST and CIFAR do.
+        hash.AppendData(Classes <= 256 ? Array.ConvertAll(labels.ToArray(), label => (byte)label) : MemoryMarshal.AsBytes(labels.Span));
         hash.AppendData(pixels.Span);
         return Convert.ToHexStringLower(hash.GetHashAndReset());
     }
@@ -155,10 +190,27 @@ public sealed class ImageDataset : Dataset
 
     /// <summary>Neighbouring images as a data set of their own; their bytes are shared, not copied.</summary>
     public ImageDataset Slice(int start, int count) =>
-        new(Stored, pixels.Slice(start * Stored.Count, count * Stored.Count), labels.Slice(start, count), Transform);
+        new(Stored, pixels.Slice(start * Stored.Count, count * Stored.Count), labels.Slice(start, count), Transform)
+        {
+            ClassNames = ClassNames,
+        };
+
+    /// <summary>The images of the given indices as a data set of their own; their bytes are copied.</summary>
+    public ImageDataset Select(ReadOnlySpan<int> indices)
+    {
+        int size = Stored.Count;
+        var (selected, classes) = (new byte[(long)indices.Length * size], new int[indices.Length]);
+        for (int n = 0; n < indices.Length; n++)
+        {
+            pixels.Span.Slice(indices[n] * size, size).CopyTo(selected.AsSpan(n * size));
+            classes[n] = labels.Span[indices[n]];
+        }
+        return new ImageDataset(Stored, selected, classes, Transform) { Notes = Notes, ClassNames = ClassNames };
+    }
 
     /// <summary>The same images through another transform; their bytes are shared, not copied.</summary>
-    public ImageDataset With(ImageTransform transform) => new(Stored, pixels, labels, transform) { Notes = Notes };
+    public ImageDataset With(ImageTransform transform) =>
+        new(Stored, pixels, labels, transform) { Notes = Notes, ClassNames = ClassNames };
 
     /// <summary>
     /// The same images with the channels of a pixel side by side, [H, W, C]: as a graph takes them that does the preprocessing itself. They
@@ -168,7 +220,7 @@ public sealed class ImageDataset : Dataset
     {
         int channels = Stored[0], area = Stored[1] * Stored[2];
         var shape = new Shape(Stored[1], Stored[2], channels);
-        if (channels == 1) return new(shape, pixels, labels, Transform) { Notes = Notes };
+        if (channels == 1) return new(shape, pixels, labels, Transform) { Notes = Notes, ClassNames = ClassNames };
         byte[] interleaved = new byte[pixels.Length];
         for (int n = 0; n < Count; n++)
         {
@@ -177,6 +229,6 @@ public sealed class ImageDataset : Dataset
             for (int c = 0; c < channels; c++)
                 for (int i = 0; i < area; i++) to[i * channels + c] = from[c * area + i];
         }
-        return new(shape, interleaved, labels, Transform) { Notes = Notes };
+        return new(shape, interleaved, labels, Transform) { Notes = Notes, ClassNames = ClassNames };
     }
 }

@@ -1,3 +1,5 @@
+using System.Globalization;
+
 namespace OnnxLeNet.Numerics;
 
 /// <summary>
@@ -11,8 +13,18 @@ namespace OnnxLeNet.Numerics;
 /// <param name="Test">The test images.</param>
 public sealed record ImageFolder(string Name, ImageDataset Train, ImageDataset Test)
 {
-    /// <summary>Number of classes over both parts.</summary>
-    public int Classes => Math.Max(Train.Classes, Test.Classes);
+    /// <summary>The images to choose settings and the best epoch on; null where the data have no such part.</summary>
+    public ImageDataset? Validation { get; init; }
+
+    /// <summary>The seed by which the test images were chosen; null where the data name them.</summary>
+    public long? HeldOutBy { get; init; }
+
+    /// <summary>Number of classes over all parts.</summary>
+    public int Classes => Train.ClassNames.Count > 0 ? Train.ClassNames.Count : Math.Max(Train.Classes, Test.Classes);
+
+    /// <summary>The classes' names in the order of the labels: their numbers where the data give none.</summary>
+    public IReadOnlyList<string> ClassNames => Train.ClassNames.Count > 0 ? Train.ClassNames
+        : [.. Enumerable.Range(0, Classes).Select(label => label.ToString(CultureInfo.InvariantCulture))];
 
     /// <summary>What reading the files assumed, a sentence each; mostly nothing.</summary>
     public IReadOnlyList<string> Notes => [.. Train.Notes.Union(Test.Notes)];
@@ -56,6 +68,7 @@ public sealed record ImageFolder(string Name, ImageDataset Train, ImageDataset T
         _ => ImageTransform.Cifar100,
     };
 
-    /// <summary>The name a folder gives its data set.</summary>
-    public static string FolderName(string folder) => new DirectoryInfo(folder).Name;
+    /// <summary>The name that a folder, or a list of pictures, gives its data set.</summary>
+    public static string FolderName(string folder) =>
+        File.Exists(folder) ? Path.GetFileNameWithoutExtension(folder) : new DirectoryInfo(folder).Name;
 }

@@ -45,6 +45,36 @@ public sealed record ImageTransform
     /// </summary>
     public static ImageTransform Cifar100 { get; } = new(0, 0.4782, 0.2682);
 
+    /// <summary>
+    /// The mean and standard deviation of each channel over all images of a data set, to four places; 1 for the deviation of a channel that
+    /// has none. They are sums of integers until the end, so the same on every machine.
+    /// </summary>
+    /// <param name="data">The training images.</param>
+    public static ImageTransform Of(ImageDataset data)
+    {
+        ArgumentNullException.ThrowIfNull(data);
+        int channels = data.Stored[0], area = data.Stored.Count / channels;
+        var (mean, std) = (new double[channels], new double[channels]);
+        for (int c = 0; c < channels; c++)
+        {
+            Int128 sum = 0, squares = 0, count = (Int128)data.Count * area;
+            for (int n = 0; n < data.Count; n++)
+            {
+                ulong own = 0, ownSquares = 0;
+                foreach (byte value in data.Pixels.Slice(n * data.Stored.Count + c * area, area))
+                {
+                    own += value;
+                    ownSquares += (uint)(value * value);
+                }
+                (sum, squares) = (sum + own, squares + ownSquares);
+            }
+            mean[c] = Math.Round((double)sum / (double)count / 255, 4);
+            std[c] = Math.Round(Math.Sqrt((double)(count * squares - sum * sum)) / (double)count / 255, 4);
+            if (std[c] == 0) std[c] = 1;
+        }
+        return new ImageTransform(0, mean, std);
+    }
+
     /// <summary>Pixels added on each side.</summary>
     public int Padding { get; }
 

@@ -37,7 +37,10 @@ internal static class PictureResize
         var pixels = new byte[size.H * size.W * channels];
         if (channels == 1) pixels.AsSpan().Fill(background.Luma);
         else
-            for (int i = 0; i < pixels.Length; i += 3) (pixels[i], pixels[i + 1], pixels[i + 2]) = (background.R, background.G, background.B);
+        {
+            for (int i = 0; i < pixels.Length; i += 3)
+                (pixels[i], pixels[i + 1], pixels[i + 2]) = (background.R, background.G, background.B);
+        }
         int top = (size.H - inner.Height) / 2, left = (size.W - inner.Width) / 2;
         for (int h = 0; h < inner.Height; h++)
             inner.Pixels.AsSpan(h * row, row).CopyTo(pixels.AsSpan(((top + h) * size.W + left) * channels));
@@ -79,8 +82,8 @@ internal static class PictureResize
     }
 
     /// <summary>
-    /// Which old positions make up each new one along an axis, and with which weights. Shrinking: old position j covers [j·new, (j + 1)·new)
-    /// and new position i covers [i·old, (i + 1)·old) on one ruler; a weight is what they share, and the weights add up to old. Growing:
+    /// Which old positions make up each new one along an axis, and with which weights. Shrinking: old position j covers
+    /// [j·new, (j + 1)·new) and new position i covers [i·old, (i + 1)·old) on one ruler; a weight is what they share, and the weights add up to old. Growing:
     /// the centre of i lies at ((2i + 1)·old − new) / 2new old positions, between two of them; the weights add up to 2·new.
     /// </summary>
     private sealed class Axis

@@ -109,6 +109,9 @@ internal sealed class LossBuffers
     /// <summary>Numbers to compare with.</summary>
     public Batch? Target;
 
+    /// <summary>Room for a gradient that nobody wants.</summary>
+    public Batch? Gradient;
+
     /// <summary>Scratch, one number for each sample.</summary>
     public float[]? Losses, Maxima;
 }

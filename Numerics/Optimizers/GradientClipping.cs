@@ -50,9 +50,10 @@ public static class GradientClipping
     {
         ArgumentNullException.ThrowIfNull(parameters);
         if (!(limit >= 0)) throw new ArgumentOutOfRangeException(nameof(limit), limit, "limit is 0 or more");
-        foreach (var parameter in parameters)
+        var all = parameters as IReadOnlyList<Parameter> ?? [.. parameters];
+        for (int i = 0; i < all.Count; i++)
         {
-            if (parameter.Grad is not { } grad) continue;
+            if (all[i].Grad is not { } grad) continue;
             fixed (float* g = grad.Data) VectorKernel.Run(new ClampKernel { G = g, Count = grad.Data.Length, Limit = (float)limit });
         }
     }

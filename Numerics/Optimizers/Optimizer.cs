@@ -15,7 +15,7 @@ public abstract class Optimizer : IStateful
     /// <summary>Elements updated at once: a piece of w, its gradient and its buffers stay in the first-level cache.</summary>
     private const int PieceLength = 2048;
     private readonly List<(ParameterGroup Group, Parameter Parameter, ParameterState State, int From, int Count)> pieces = [];
-    private readonly Action<int> updatePiece;
+    private readonly Action<int> updatePiece, settlePiece;
 
     /// <summary>An optimizer of the given groups.</summary>
     /// <param name="groups">At least one, and at least one parameter in all.</param>
@@ -27,7 +27,7 @@ public abstract class Optimizer : IStateful
         foreach (var (hyper, value) in defaults)
             if (value is { } number) hyper.Require(number);
         (this.buffers, this.defaults) = (buffers, defaults);
-        updatePiece = UpdatePiece;
+        (updatePiece, settlePiece) = (UpdatePiece, SettlePiece);
         ParameterGroup[] given = [.. groups];
         if (given.Length == 0) throw new ArgumentException("an optimizer needs at least one parameter group, got none", nameof(groups));
         Add(given);
@@ -79,6 +79,29 @@ public abstract class Optimizer : IStateful
     /// </summary>
     public void Step()
     {
+        Cut(updates: true);
+        Workers.Run(pieces.Count, updatePiece);
+        foreach (var piece in pieces)
+        {
+            if (piece.From == 0) piece.Parameter.Settled();
+        }
+    }
+
+    /// <summary>Brings the gradients that a step would use up to date, on all threads: for who looks at them before it.</summary>
+    internal void SettleGrad()
+    {
+        Cut(updates: false);
+        Workers.Run(pieces.Count, settlePiece);
+        foreach (var piece in pieces)
+        {
+            if (piece.From == 0) piece.Parameter.Settled();
+        }
+    }
+
+    /// <summary>Cuts the parameters that have a gradient and are not frozen into pieces, and counts an update of each where there is
+    /// one.</summary>
+    private void Cut(bool updates)
+    {
         pieces.Clear();
         int index = 0;
         for (int g = 0; g < groups.Count; g++)
@@ -87,17 +110,20 @@ public abstract class Optimizer : IStateful
                 var (parameter, state) = (parameters[index], states[index++]);
                 if (!parameter.HasGrad || !parameter.RequiresGrad) continue;
                 parameter.PrepareToSettle();
-                state.Step++;
-                Prepare(groups[g], state);
+                if (updates)
+                {
+                    state.Step++;
+                    Prepare(groups[g], state);
+                }
                 for (int from = 0, length = parameter.Value.Data.Length; from < length; from += PieceLength)
                     pieces.Add((groups[g], parameter, state, from, Math.Min(PieceLength, length - from)));
             }
-        Workers.Run(pieces.Count, updatePiece);
-        foreach (var piece in pieces)
-        {
-            if (piece.From > 0) continue;
-            piece.Parameter.Settled();
-        }
+    }
+
+    private void SettlePiece(int index)
+    {
+        var (_, parameter, _, from, count) = pieces[index];
+        parameter.SettleRange(from, from + count);
     }
 
     private void UpdatePiece(int index)

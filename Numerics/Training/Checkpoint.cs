@@ -27,7 +27,20 @@ public sealed record Checkpoint(
     int Step, long TotalSteps, double LossSum, double EpochSeconds, IReadOnlyList<double> Losses, IReadOnlyList<double> Seconds,
     string DataFingerprint)
 {
-    private const string Format = "OnnxLeNet checkpoint 1", OptimizerName = "optimizer", ScheduleName = "schedule";
+    private const string Format = "OnnxLeNet checkpoint 1", OptimizerName = "optimizer", ScheduleName = "schedule",
+        AveragingName = "averaging", AccumulateName = "accumulate", ClipNormName = "clip_norm", ClipValueName = "clip_value";
+
+    /// <summary>Batches in an update.</summary>
+    public int Accumulate { get; init; } = 1;
+
+    /// <summary>The limit of the gradients' norm, or null.</summary>
+    public double? ClipNorm { get; init; }
+
+    /// <summary>The limit of the gradients' elements, or null.</summary>
+    public double? ClipValue { get; init; }
+
+    /// <summary>The weight averaging's state; null where there is none.</summary>
+    public OptimizerState? Averaging { get; init; }
 
     /// <summary>The states of the observers that have one, in the observers' order.</summary>
     public IReadOnlyList<OptimizerState> Observers { get; init; } = [];
@@ -49,6 +62,9 @@ public sealed record Checkpoint(
             ["data"] = DataFingerprint,
             ["options"] = string.Create(CultureInfo.InvariantCulture, $"{Epochs} {BatchSize} {Seed}"),
         };
+        if (Accumulate > 1) metadata.Add(AccumulateName, Accumulate.ToString(CultureInfo.InvariantCulture));
+        foreach (var (name, limit) in new[] { (ClipNormName, ClipNorm), (ClipValueName, ClipValue) })
+            if (limit is { } number) metadata.Add(name, number.ToString("R", CultureInfo.InvariantCulture));
         foreach (var (name, part) in Parts())
         {
             AddState(state, name, part);
@@ -81,10 +97,17 @@ public sealed record Checkpoint(
                 || progress[1] is < 0 or > int.MaxValue || progress[2] < 0 || !Array.TrueForAll(numbers, double.IsFinite))
                 throw new DataException($"{path}: its progress does not add up");
             OptimizerState Read(string name) => ReadState(state, name, metadata[name]);
+            OptimizerState? ReadAny(string name) => metadata.ContainsKey(name) ? Read(name) : null;
+            double? Limit(string name) => metadata.TryGetValue(name, out string? text) ? double.Parse(text, CultureInfo.InvariantCulture)
+                : null;
             return new Checkpoint(epochs, batchSize, seed, Part(state, "model."), Part(state, "good."), Read(OptimizerName),
-                metadata.ContainsKey(ScheduleName) ? Read(ScheduleName) : null, (int)progress[0], (int)progress[1], progress[2], numbers[0],
+                ReadAny(ScheduleName), (int)progress[0], (int)progress[1], progress[2], numbers[0],
                 numbers[1], numbers[2..(complete + 2)], numbers[(complete + 2)..], metadata["data"])
             {
+                Accumulate = metadata.TryGetValue(AccumulateName, out string? batches) ? int.Parse(batches, CultureInfo.InvariantCulture) : 1,
+                ClipNorm = Limit(ClipNormName),
+                ClipValue = Limit(ClipValueName),
+                Averaging = ReadAny(AveragingName),
                 Observers = [.. Enumerable.Range(0, metadata.Count).Select(ObserverName).TakeWhile(metadata.ContainsKey).Select(Read)],
                 Notes = metadata.Where(m => m.Key.StartsWith("note.", StringComparison.Ordinal))
                     .ToDictionary(m => m.Key["note.".Length..], m => m.Value),
@@ -102,6 +125,7 @@ public sealed record Checkpoint(
     {
         yield return (OptimizerName, Optimizer);
         if (Schedule is not null) yield return (ScheduleName, Schedule);
+        if (Averaging is not null) yield return (AveragingName, Averaging);
         for (int i = 0; i < Observers.Count; i++) yield return (ObserverName(i), Observers[i]);
     }
 

@@ -50,10 +50,36 @@ public sealed class Trainer
     /// <summary>When the schedule takes its step: after every epoch, as in PyTorch's loops, or after every update.</summary>
     public ScheduleInterval ScheduleInterval { get; init; }
 
+    /// <summary>
+    /// Batches in an update (gradient accumulation): its gradients are those of the mean over all of their samples, as of one large batch,
+    /// but for what looks at a batch, batch norm and dropout, which see each of them alone. An epoch's last update may have fewer.
+    /// </summary>
+    public int Accumulate
+    {
+        get;
+        init => field = value >= 1 ? value
+            : throw new ArgumentOutOfRangeException(nameof(value), value, "an update is made from one batch or more");
+    } = 1;
+
+    /// <summary>The largest Euclidean norm of all gradients together, beyond which an update scales them (<c>clip_grad_norm_</c>); null
+    /// for no limit.</summary>
+    public double? ClipNorm { get; init => field = TrainingSteps.AtLeastZero(value, nameof(ClipNorm)); }
+
+    /// <summary>The largest absolute value of a gradient's element in an update (<c>clip_grad_value_</c>), after the norm's limit; null
+    /// for no limit.</summary>
+    public double? ClipValue { get; init => field = TrainingSteps.AtLeastZero(value, nameof(ClipValue)); }
+
+    /// <summary>
+    /// Averages the network's weights over the updates; none if null. The observers see the averages at an epoch's end, and the network
+    /// has them when training has ended.
+    /// </summary>
+    public WeightAveraging? Averaging { get; init; }
+
     /// <summary>What looks on.</summary>
     public IReadOnlyList<TrainingObserver> Observers { get; init; } = [];
 
-    /// <summary>Who computes the steps; the engine if null. It must compute this network, loss and optimizer.</summary>
+    /// <summary>Who computes the steps; the engine if null. It must compute this network, loss and optimizer with these limits of the
+    /// gradients, one batch an update.</summary>
     public ITrainingSteps? Steps { get; init; }
 
     /// <summary>
@@ -93,7 +119,8 @@ public sealed class Trainer
     /// <param name="resume">Where to go on; the result, to the bit, is that of a run that never stopped.</param>
     /// <param name="cancellation">Stops training between two steps.</param>
     /// <returns>How it ended; the network is in the state that the outcome names.</returns>
-    /// <exception cref="ArgumentException">The schedule is one of another optimizer.</exception>
+    /// <exception cref="ArgumentException">The schedule is one of another optimizer, the averages are another network's, or who computes the
+    /// steps is given and cannot do what is asked.</exception>
     /// <exception cref="DataException">The checkpoint is of another network, other data, or a run with other parts.</exception>
     /// <inheritdoc cref="Check" path="/exception"/>
     public TrainingResult Fit(DataLoader data, int epochs, Checkpoint? resume = null, CancellationToken cancellation = default)
@@ -102,16 +129,23 @@ public sealed class Trainer
         Check(Network, Loss, data);
         if (Schedule is not null && Schedule.Optimizer != Optimizer)
             throw new ArgumentException("the schedule sets another optimizer's learning rates: make it with the trainer's optimizer");
+        if (Averaging is not null && Averaging.Network != Network)
+            throw new ArgumentException("the weight averaging is another network's: make it of the trainer's network");
+        if (Steps is not null && (Accumulate > 1 || Averaging is not null))
+            throw new ArgumentException($"{Steps.GetType().Name} computes the steps, one batch an update, and has the weights meanwhile: "
+                + $"leave out {nameof(Accumulate)} and {nameof(Averaging)}, or {nameof(Steps)}");
         Network.Train();
-        var own = new TrainingSteps(Network, Loss, Optimizer, data.Generator.Fork(-1));
+        Averaging?.Begin();
+        var own = NewSteps(data);
         var steps = Steps ?? own;
         var run = new TrainingRun(this, data, epochs, steps);
         if (resume is not null) run.Resume(resume);
-        own.Count = run.TotalSteps;
+        own.Count = run.Batches;
         steps.Load();
         TrainingObserver[] observers = [.. Observers];
         var outcome = Run(run, data, steps, observers, cancellation);
         if (outcome == TrainingOutcome.Diverged) run.GoBack();
+        else Averaging?.Swap();
         foreach (var observer in observers) observer.OnEnd(run, outcome);
         return new TrainingResult(outcome, run.Losses, run.SecondsPerEpoch, outcome switch
         {
@@ -120,6 +154,14 @@ public sealed class Trainer
             _ => (run.Epoch, run.Step),
         });
     }
+
+    /// <summary>The engine's steps of these parts.</summary>
+    internal TrainingSteps NewSteps(DataLoader data) => new(Network, Loss, Optimizer, data.Generator.Fork(-1))
+    {
+        MicroBatchSize = data.BatchSize,
+        ClipNorm = ClipNorm,
+        ClipValue = ClipValue,
+    };
 
     private TrainingOutcome Run(
         TrainingRun run, DataLoader data, ITrainingSteps steps, TrainingObserver[] observers, CancellationToken cancellation)
@@ -136,24 +178,30 @@ public sealed class Trainer
                     steps.Store();
                     return run.Stopping ? TrainingOutcome.Stopped : TrainingOutcome.Interrupted;
                 }
-                var batch = data.Indices(run.Step);
+                var batch = data.Indices(run.Step, Accumulate);
                 double loss = steps.Step(data.Dataset, batch);
                 if (!double.IsFinite(loss)) return TrainingOutcome.Diverged;
                 if (ScheduleInterval == ScheduleInterval.Step) Schedule?.Step();
+                Averaging?.Update();
                 run.Add(loss, batch.Length);
                 foreach (var observer in observers) observer.OnStep(run);
             }
             steps.Store();
             // No loss of the epoch has seen its last update: this look does.
-            if (!IsFinite(data.Dataset, data.Indices(run.Steps - 1))) return TrainingOutcome.Diverged;
+            if (!IsFinite(data.Dataset, data.Indices(data.Steps - 1))) return TrainingOutcome.Diverged;
             if (ScheduleInterval == ScheduleInterval.Epoch) Schedule?.Step();
+            Averaging?.Swap();
             run.CompleteEpoch();
             Network.Eval();
             try
             {
                 foreach (var observer in observers) observer.OnEpochEnd(run);
             }
-            finally { Network.Train(); }
+            finally
+            {
+                Network.Train();
+                Averaging?.Swap();
+            }
             if (run.Epoch == run.Epochs) return TrainingOutcome.Completed;
             if (run.Stopping) return TrainingOutcome.Stopped;
         }

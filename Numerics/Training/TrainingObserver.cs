@@ -12,9 +12,11 @@ public abstract class TrainingObserver
     /// <summary>A step is done.</summary>
     public virtual void OnStep(TrainingRun run) { }
 
-    /// <summary>An epoch is complete: its time has stopped, and the network has its weights and is in evaluation mode.</summary>
+    /// <summary>An epoch is complete: its time has stopped, and the network has its weights, or the averages where there are some, and is
+    /// in evaluation mode.</summary>
     public virtual void OnEpochEnd(TrainingRun run) { }
 
-    /// <summary>Training has ended; the network has the weights that the outcome names.</summary>
+    /// <summary>Training has ended; the network has the weights that the outcome names, or the averages of the updates until
+    /// then.</summary>
     public virtual void OnEnd(TrainingRun run, TrainingOutcome outcome) { }
 }

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Globalization;
 
 namespace OnnxLeNet.Numerics;
 
@@ -60,13 +61,16 @@ public sealed class TrainingRun
     public int Step { get; private set; }
 
     /// <summary>Updates in an epoch.</summary>
-    public int Steps => data.Steps;
+    public int Steps => (int)(((long)data.Steps + trainer.Accumulate - 1) / trainer.Accumulate);
 
     /// <summary>Updates done in all.</summary>
     public long TotalSteps => (Epoch - 1L) * Steps + Step;
 
-    /// <summary>Mean loss of this epoch's samples so far; those of a batch count with its loss.</summary>
-    public double Loss => lossSum / Math.Min((long)Step * data.BatchSize, data.Samples);
+    /// <summary>Batches that have gone through the network.</summary>
+    internal long Batches => (Epoch - 1L) * data.Steps + Math.Min((long)Step * trainer.Accumulate, data.Steps);
+
+    /// <summary>Mean loss of this epoch's samples so far; those of an update count with its loss.</summary>
+    public double Loss => lossSum / Math.Min((long)Step * trainer.Accumulate * data.BatchSize, data.Samples);
 
     /// <summary>Since the epoch began.</summary>
     public double Seconds => elapsed + (began == 0 ? 0 : Stopwatch.GetElapsedTime(began).TotalSeconds);
@@ -87,12 +91,26 @@ public sealed class TrainingRun
     public Checkpoint Checkpoint()
     {
         steps.Store();
-        return new Checkpoint(Epochs, data.BatchSize, (long)data.Generator.State, Network.StateDict().Clone(), good.Clone(),
-            Optimizer.State(), trainer.Schedule?.State(), Epoch, Step, TotalSteps, lossSum, Step == 0 ? 0 : Seconds, [.. losses],
-            [.. seconds], data.Dataset.Fingerprint)
+        var averaging = trainer.Averaging;
+        bool isApplied = averaging?.IsApplied == true;
+        if (isApplied) averaging!.Swap();
+        try
         {
-            Observers = [.. StatefulObservers.Select(observer => observer.State())],
-        };
+            return new Checkpoint(Epochs, data.BatchSize, (long)data.Generator.State, Network.StateDict().Clone(), good.Clone(),
+                Optimizer.State(), trainer.Schedule?.State(), Epoch, Step, Batches, lossSum, Step == 0 ? 0 : Seconds, [.. losses],
+                [.. seconds], data.Dataset.Fingerprint)
+            {
+                Accumulate = trainer.Accumulate,
+                ClipNorm = trainer.ClipNorm,
+                ClipValue = trainer.ClipValue,
+                Averaging = averaging?.State(),
+                Observers = [.. StatefulObservers.Select(observer => observer.State())],
+            };
+        }
+        finally
+        {
+            if (isApplied) averaging!.Swap();
+        }
     }
 
     /// <summary>Goes to where a checkpoint was taken.</summary>
@@ -104,16 +122,20 @@ public sealed class TrainingRun
             throw new DataException($"the checkpoint is of a run of {checkpoint.Epochs} epochs in batches of {checkpoint.BatchSize} with "
                 + $"seed {checkpoint.Seed}, this one has {Epochs} epochs in batches of {data.BatchSize} with seed "
                 + $"{(long)data.Generator.State}");
+        if ((checkpoint.Accumulate, checkpoint.ClipNorm, checkpoint.ClipValue) != (trainer.Accumulate, trainer.ClipNorm, trainer.ClipValue))
+            throw new DataException($"the checkpoint is of a run with {Updates(checkpoint.Accumulate, checkpoint.ClipNorm,
+                checkpoint.ClipValue)}, this one has {Updates(trainer.Accumulate, trainer.ClipNorm, trainer.ClipValue)}");
         if (checkpoint.DataFingerprint != data.Dataset.Fingerprint) throw new DataException("the checkpoint is of a run on other data");
         if (checkpoint.Epoch < 1 || checkpoint.Epoch > Epochs || checkpoint.Step < 0 || checkpoint.Step > Steps)
             throw new DataException($"the checkpoint is at epoch {checkpoint.Epoch}, step {checkpoint.Step}, of {Epochs} epochs of {Steps} "
                 + "steps");
-        IStateful[] parts = [Optimizer, .. trainer.Schedule is { } schedule ? [schedule] : (IStateful[])[], .. StatefulObservers];
+        IStateful[] parts = [Optimizer, .. new IStateful?[] { trainer.Schedule, trainer.Averaging }.OfType<IStateful>(),
+            .. StatefulObservers];
         OptimizerState[] states = [.. checkpoint.Parts().Select(part => part.State)];
         if (parts.Length != states.Length)
             throw new DataException($"the checkpoint has the states of {string.Join(", ", states.Select(state => state.Kind))}, this run "
-                + $"has {string.Join(", ", parts.Select(part => part.GetType().Name))}: make the optimizer, schedule and observers as they "
-                + "were");
+                + $"has {string.Join(", ", parts.Select(part => part.GetType().Name))}: make the optimizer, schedule, averaging and "
+                + "observers as they were");
         try
         {
             Network.LoadStateDict(checkpoint.Good);
@@ -155,6 +177,10 @@ public sealed class TrainingRun
 
     /// <summary>Gives the network the weights of the last complete epoch, or the starting ones.</summary>
     internal void GoBack() => Network.LoadStateDict(good);
+
+    private static string Updates(int accumulate, double? norm, double? value) => string.Create(CultureInfo.InvariantCulture,
+        $"updates of {accumulate} batch(es), gradients limited to {(norm is null ? "any" : norm)} norm and {(value is null ? "any" : value)} "
+        + $"value");
 
     private IEnumerable<IStateful> StatefulObservers => trainer.Observers.OfType<IStateful>();
 }

@@ -22,7 +22,6 @@ public sealed class TrainingSteps : ITrainingSteps
     // The step in progress.
     private Dataset? data;
     private int[] indices = [];
-    private int samples;
     private double divisor;
 
     /// <summary>Steps of a network.</summary>
@@ -40,6 +39,26 @@ public sealed class TrainingSteps : ITrainingSteps
         this.random = new Generator((long)(random ?? Generator.Default).NextBits());
         task = new BatchTask(this);
     }
+
+    /// <summary>
+    /// The most samples that go through the network at once: a larger batch goes through in pieces of so many, whose gradients add up to
+    /// the whole batch's (gradient accumulation). The loss's mean is over all of its samples; what looks at a batch, as batch norm and
+    /// dropout, sees a piece. Null for any number.
+    /// </summary>
+    public int? MicroBatchSize
+    {
+        get;
+        init => field = value is not <= 0 ? value
+            : throw new ArgumentOutOfRangeException(nameof(value), value, "a piece of a batch has one sample or more");
+    }
+
+    /// <summary>The largest Euclidean norm of all gradients together, beyond which an update scales them, see
+    /// <see cref="GradientClipping.ByNorm"/>; null for no limit.</summary>
+    public double? ClipNorm { get; init => field = AtLeastZero(value, nameof(ClipNorm)); }
+
+    /// <summary>The largest absolute value of a gradient's element in an update, after the norm's limit, see
+    /// <see cref="GradientClipping.ByValue"/>; null for no limit.</summary>
+    public double? ClipValue { get; init => field = AtLeastZero(value, nameof(ClipValue)); }
 
     /// <summary>Batches that have gone through the network: dropout draws by their number.</summary>
     internal long Count { get; set; }
@@ -86,20 +105,19 @@ public sealed class TrainingSteps : ITrainingSteps
         ArgumentNullException.ThrowIfNull(data);
         if (batch.IsEmpty) throw new ArgumentException("a batch has one sample or more, got none", nameof(batch));
         if (executor is null || network.Version != version || this.data != data) Prepare(data);
-        if (indices.Length < batch.Length) indices = new int[batch.Length];
-        batch.CopyTo(indices);
-        samples = batch.Length;
         divisor = loss.Divisor(executor!.Graph.Output.Sample, data, batch);
-        Count++;
         foreach (var parameter in parameters) parameter.Settle();
-        try { executor.Step(task, samples, random, Count << 24); }
+        double sum = 0;
+        try
+        {
+            int most = Math.Min(MicroBatchSize ?? batch.Length, batch.Length);
+            for (int from = 0; from < batch.Length; from += most) sum += Run(batch.Slice(from, Math.Min(most, batch.Length - from)));
+        }
         catch
         {
             foreach (var parameter in parameters) parameter.DropPartials();
             throw;
         }
-        double sum = 0;
-        for (int shard = 0; shard < executor.Cut.Shards; shard++) sum += lossSums[shard];
         foreach (var parameter in parameters)
         {
             if (double.IsFinite(sum)) parameter.AddPartials();
@@ -108,16 +126,40 @@ public sealed class TrainingSteps : ITrainingSteps
         return sum / divisor;
     }
 
-    /// <summary>One step: <c>optimizer.ZeroGrad()</c>, <see cref="Backward"/>, <c>optimizer.Step()</c>.</summary>
-    /// <returns>The loss; where it is not finite, the update was not made.</returns>
+    /// <summary>Forward and backward of samples that go through the network at once; their shares add up, shard by shard.</summary>
+    /// <returns>The sum of their losses.</returns>
+    private double Run(ReadOnlySpan<int> batch)
+    {
+        if (indices.Length < batch.Length) indices = new int[batch.Length];
+        batch.CopyTo(indices);
+        Count++;
+        executor!.Step(task, batch.Length, random, Count << 24);
+        double sum = 0;
+        for (int shard = 0; shard < executor.Cut.Shards; shard++) sum += lossSums[shard];
+        return sum;
+    }
+
+    /// <summary>One step: <c>optimizer.ZeroGrad()</c>, <see cref="Backward"/>, the limits of the gradients, <c>optimizer.Step()</c>.
+    /// </summary>
+    /// <returns>The loss, or the gradients' norm where there is a limit of it and it is not finite; the update was not made where this is
+    /// not.</returns>
     /// <inheritdoc cref="Backward"/>
     public double Step(Dataset data, ReadOnlySpan<int> batch)
     {
         optimizer.DiscardGrad();
         double value = Backward(data, batch);
-        if (double.IsFinite(value)) optimizer.Step();
+        if (!double.IsFinite(value)) return value;
+        if (ClipNorm is not null || ClipValue is not null) optimizer.SettleGrad();
+        if (ClipNorm is { } norm && GradientClipping.ByNorm(optimizer.Parameters, norm) is var length && !double.IsFinite(length))
+            return length;
+        if (ClipValue is { } limit) GradientClipping.ByValue(optimizer.Parameters, limit);
+        optimizer.Step();
         return value;
     }
+
+    /// <summary>A limit, if it is none or 0 or more.</summary>
+    internal static double? AtLeastZero(double? value, string name) => value is null or >= 0 ? value
+        : throw new ArgumentOutOfRangeException(name, value, $"{name} is 0 or more, or none");
 
     // The weights are the network's own all along.
     void ITrainingSteps.Load() { }

@@ -51,6 +51,15 @@ public static class ModelMetadata
     /// <summary>What the keys of the input begin with.</summary>
     internal const string Input = "input.";
 
+    /// <summary>How pictures of other proportions came to the size of the input: crop, pad or stretch (<see cref="Fit"/>).</summary>
+    public const string PictureFit = "input.fit";
+
+    /// <summary>What lies behind transparent pictures and around padded ones, as #RRGGBB.</summary>
+    public const string Background = "input.background";
+
+    /// <summary>The seed by which pictures were held out of training, where the data set does not say itself which are for what.</summary>
+    public const string HeldOutBy = "data.seed";
+
     /// <summary>The name of the data set.</summary>
     public const string Data = "data";
 

@@ -18,6 +18,9 @@ module Exit =
     let missingPart = 3
     let interrupted = 130
 
+/// A number as it is typed, all of its digits.
+let invariant (x: float) = x.ToString("R", CultureInfo.InvariantCulture)
+
 let badOption option (value: obj) expected =
     raise (OnnxLeNetException(String.Format(CultureInfo.InvariantCulture, "{0} must be {1}, got {2}", option, expected, value)))
 

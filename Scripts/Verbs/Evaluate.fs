@@ -32,8 +32,7 @@ let run (args: ParseResults<EvaluateArgs>) =
     /// The test images as the model takes them, once it is sure that it is a classifier of them.
     let imagesFor (sample: Shape option) outputs classes metadata =
         let sample = sample |> Option.map (Input.imageOf metadata)
-        let data = ImageFolder.LoadTest(folder, ImageFolder.UsualTransform(folder, Option.toNullable sample), Option.toNullable sample)
-        Seq.iter (message out) data.Notes
+        let data = Pictures.testOf out metadata given.Padding given.Size sample (args.Contains EvaluateArgs.SkipDamaged) folder
         let transform, _, said = Input.transformOf given metadata sample data
         Input.requireClassifier file outputs classes data (ImageFolder.FolderName folder)
         Input.say out said

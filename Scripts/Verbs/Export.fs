@@ -128,8 +128,7 @@ let private dataOf (job: Job) (source: Source) =
     let metadata = metadataOf source
     let load folder =
         let output = (Inference.Run(source.Network, Batch(1, source.Sample, requiresGrad = false))).Sample
-        let usual = ImageFolder.Load(folder, ImageFolder.UsualTransform(folder, Nullable source.Sample), Nullable source.Sample)
-        Seq.iter (message job.Out) usual.Notes
+        let usual = Pictures.allOf job.Out metadata job.Input.Padding source.Sample folder
         let transform, assumed, said = Input.transformOf job.Input metadata (Some source.Sample) usual.Test
         Input.say job.Out said
         if assumed && (job.Int8.IsSome || job.InGraph.IsSome) && not job.Assume then

@@ -14,6 +14,7 @@ open OnnxLeNet.Scripts.Options
 open OnnxLeNet.Scripts.Terminal
 open OnnxLeNet.Scripts.Verbs.Common
 open OnnxLeNet.Scripts.Verbs.TrainJob
+open OnnxLeNet.Scripts.Verbs.TrainParts
 open OnnxLeNet.Scripts.Verbs.TrainEnd
 open Spectre.Console
 
@@ -25,7 +26,31 @@ let private refusal (model: Models.Model) (sample: Shape) =
     with :? ShapeException as e ->
         $": {e.Message}"
 
-let private load out (model: Models.Model) folder =
+/// Pictures become images of the network's size, or the size that is asked for; the network is fitted to them.
+let private loadPictures (job: Job) folder =
+    let o = job.Options
+    if job.HoldOut > 0 then
+        badOption "--hold-out" job.HoldOut "left out with pictures: of these a share is held out anyway, --validation says how much"
+    let data = Pictures.load job.Out o.Pictures job.Model.Sample o.Seed o.Validation folder
+    Seq.iter (message job.Out) data.Notes
+    Pictures.tellUneven job.Out o.Balance data
+    Pictures.tellGrey job.Out data
+    if data.Train.Sample <> job.Model.Sample then
+        message job.Out $"{job.Model.Name} takes images of {data.Train.Sample} here, in place of {job.Model.Sample}"
+    let job = { job with Model = Models.taking data.Train.Sample job.Model }
+    match refusal job.Model data.Train.Sample with
+    | "" -> job, data
+    | why ->
+        raise (
+            OnnxLeNetException
+                $"{job.Model.Name} cannot take images of {data.Train.Sample}{why}. Choose another size by --size, or another network by \
+                    --model"
+        )
+
+let private load (job: Job) folder =
+    let out, model = job.Out, job.Model
+    for option in job.Options.Pictures.Typed do
+        raise (OnnxLeNetException $"{option} is for pictures, and {folder} holds files of another form: leave it out")
     let data = ImageFolder.Load(folder, ImageFolder.UsualTransform(folder, model.Sample), model.Sample)
     Seq.iter (message out) data.Notes
     if data.Train.Sample <> model.Sample then
@@ -36,7 +61,7 @@ let private load out (model: Models.Model) folder =
                 + "Name a folder of such images by --data, or a network that takes these by --model"
             )
         )
-    data
+    job, data
 
 /// The model with an output for each class of the data; says where that is not as many as it has by itself.
 let private fitted (job: Job) (data: ImageFolder) =
@@ -67,17 +92,16 @@ let private holdOut count (data: ImageFolder) =
         let rest = data.Train.Count - count
         ImageFolder($"{data.Name}-held-out", data.Train.Slice(0, rest), data.Train.Slice(rest, count))
 
-/// The training images, in an order of its own for every epoch.
-let private loaderOf (job: Job) (data: ImageFolder) =
-    DataLoader(data.Train, job.Options.BatchSize, shuffle = true, generator = Generator job.Options.Seed)
-
-/// A line after every epoch.
-type private EpochLines(out: Output, test: ImageDataset) =
+/// A line after every epoch, about the validation images where there are some: the test images then wait for the end.
+type private EpochLines(out: Output, test: ImageDataset, validation: Validation option) =
     inherit TrainingObserver()
 
     override _.OnEpochEnd run =
-        let share = accuracy test (Inference.Logits(run.Network, test))
-        line out $"  epoch {run.Epoch, 2}/{run.Epochs}   loss {run.Loss:F4}   test accuracy {percent share}   {run.Seconds:F2} s"
+        let measured =
+            match validation with
+            | Some part -> $"validation loss {part.Loss:F4}   accuracy {percent part.Accuracy}"
+            | None -> $"test accuracy {percent (accuracy test (Inference.Logits(run.Network, test)))}"
+        line out $"  epoch {run.Epoch, 2}/{run.Epochs}   loss {run.Loss:F4}   {measured}   {run.Seconds:F2} s"
 
 /// A moving bar.
 type private Bar(bar: ProgressTask) =
@@ -94,31 +118,22 @@ type private Bar(bar: ProgressTask) =
 let private fit
     (job: Job)
     (net: Sequential)
-    (loss: Loss)
+    (parts: Parts)
     (data: ImageFolder)
     (cancel: CancellationToken)
-    (stepsOf: Optimizer -> ITrainingSteps | null)
+    (steps: ITrainingSteps | null)
     =
-    let out, o, loader = job.Out, job.Options, loaderOf job data
-    let optimizer = SGD(net.Parameters(), o.LearningRate, o.Momentum, weightDecay = o.WeightDecay)
+    let out, o = job.Out, job.Options
     let notes =
         dict
             [ Note.model, job.Model.Name
               Note.provider, Products.Name
-              Note.engine, trainer job ]
+              Note.engine, trainer job
+              Note.options, string o ]
     let writer = CheckpointWriter(checkpointFile job data, Notes = Collections.ObjectModel.ReadOnlyDictionary notes)
     let run (observers: TrainingObserver list) =
-        let trainer =
-            Trainer(
-                net,
-                loss,
-                optimizer,
-                Schedule = CosineAnnealingLR(optimizer, Checked.(*) o.Epochs loader.Steps),
-                ScheduleInterval = ScheduleInterval.Step,
-                Observers = [| yield! observers; EpochLines(out, data.Test); writer |],
-                Steps = stepsOf optimizer
-            )
-        trainer.Fit(loader, o.Epochs, Option.toObj job.Resume, cancel)
+        let observers = [ yield! observers; EpochLines(out, data.Test, parts.Validation); writer ]
+        (trainerOf o net parts observers steps).Fit(loaderOf o data, o.Epochs, Option.toObj job.Resume, cancel)
     if out.Live then
         AnsiConsole
             .Progress(AutoClear = true, RefreshRate = TimeSpan.FromMilliseconds 200.0)
@@ -133,30 +148,26 @@ let private requireDevice (job: Job) (net: Sequential) =
     (OrtModel.Load(Google.Protobuf.MessageExtensions.ToByteArray model, job.Ort)).Dispose()
 
 /// The training step in ONNX Runtime. On a GPU batches have one size, and a step is one CUDA graph.
-let private trainerOf (job: Job) (net: Module) (optimizer: Optimizer) =
+let private ortTrainerOf (job: Job) (net: Module) (optimizer: Optimizer) =
+    let clip = Option.toNullable job.Options.Clip
     let graph, ort =
         if job.Ort.Device = OrtDevice.Cpu then
-            TrainingGraphOptions(), OrtOptions(Device = job.Ort.Device, IntraOpThreads = Workers.Threads)
+            TrainingGraphOptions(ClipNorm = clip), OrtOptions(Device = job.Ort.Device, IntraOpThreads = Workers.Threads)
         else
-            TrainingGraphOptions(BatchSize = job.Options.BatchSize), OrtOptions(Device = job.Ort.Device, CudaGraph = true)
+            TrainingGraphOptions(BatchSize = job.Options.BatchSize, ClipNorm = clip), OrtOptions(Device = job.Ort.Device, CudaGraph = true)
     OrtTrainer.Create(net, job.Model.Sample, optimizer, graph, ort)
 
-let run (args: ParseResults<TrainArgs>) =
-    let asked = jobOf args
-    let whole = load asked.Out asked.Model (dataFolder asked.DataFolder)
-    let job, data = fitted asked whole, holdOut asked.HoldOut whole
-    tellMissing job whole.Classes data
-    if job.Engine = Engine.Own then Option.iter (message job.Out) withoutFma
-    let net = job.Model.Build(Generator job.Options.Seed)
-    let loss = CrossEntropyLoss()
-    Trainer.Check(net, loss, loaderOf job data)
+/// Trains, and brings the run to its end.
+let private train (job: Job) (net: Sequential) (parts: Parts) (split: Split) =
+    let data = split.Data
     requireDevice job net
     prepareFolder job data
     line job.Out (string net)
     line job.Out ""
+    let held = split.Validation |> Option.map (fun part -> $", {part.Count:N0} held out") |> Option.defaultValue ""
     line
         job.Out
-        $"{net.ParameterCount:N0} parameters, {data.Train.Count:N0} training images, batch size {job.Options.BatchSize}, seed \
+        $"{net.ParameterCount:N0} parameters, {data.Train.Count:N0} training images{held}, batch size {job.Options.BatchSize}, seed \
             {job.Options.Seed}, {Workers.Threads} thread(s), {trainedBy job}"
     use cancel = new CancellationTokenSource()
     let stop (signal: PosixSignalContext) =
@@ -166,23 +177,32 @@ let run (args: ParseResults<TrainArgs>) =
     use _ = PosixSignalRegistration.Create(PosixSignal.SIGINT, stop)
     use _ = PosixSignalRegistration.Create(PosixSignal.SIGTERM, stop)
     let began = Stopwatch.GetTimestamp()
-    let trainers = Collections.Generic.List<OrtTrainer>()
-    let stepsOf (optimizer: Optimizer) : ITrainingSteps | null =
-        if job.Engine = Engine.OnnxRuntime then
-            trainers.Add(trainerOf job net optimizer)
-            trainers[0]
-        else
-            null
     let result =
-        try
-            fit job net loss data cancel.Token stepsOf
-        finally
-            for trainer in trainers do
-                trainer.Dispose()
+        if job.Engine = Engine.OnnxRuntime then
+            use trainer = ortTrainerOf job net parts.Optimizer
+            fit job net parts data cancel.Token trainer
+        else
+            fit job net parts data cancel.Token null
     let seconds = Stopwatch.GetElapsedTime(began).TotalSeconds
     net.Eval() |> ignore
-    let write extra = job.Json |> Option.iter (fun file -> writeJson file (jsonOf job data result seconds extra))
-    if result.Outcome = TrainingOutcome.Completed then
+    let write extra = job.Json |> Option.iter (fun file -> writeJson file (jsonOf job data parts result seconds extra))
+    match result.Outcome with
+    | TrainingOutcome.Completed
+    | TrainingOutcome.Stopped ->
+        tellKept job parts result
         finish job data net result write
-    else
-        endEarly job data net result write
+    | _ -> endEarly job data net parts result write
+
+let run (args: ParseResults<TrainArgs>) =
+    let asked = jobOf args
+    let folder = dataFolder asked.DataFolder
+    let asked, whole = if PictureFolder.Is folder then loadPictures asked folder else load asked folder
+    let job = fitted asked whole
+    let split = holdOut asked.HoldOut whole |> split job.Options
+    let data = split.Data
+    tellMissing job whole.Classes data
+    if job.Engine = Engine.Own then Option.iter (message job.Out) withoutFma
+    let net = job.Model.Build(Generator job.Options.Seed)
+    let parts = partsOf job.Options net split
+    Trainer.Check(net, parts.Loss, loaderOf job.Options data)
+    if job.FindLr then FindLr.run job net split CancellationToken.None else train job net parts split

@@ -12,6 +12,7 @@ open OnnxLeNet.Scripts.Options
 open OnnxLeNet.Scripts.Terminal
 open OnnxLeNet.Scripts.Verbs.Common
 open OnnxLeNet.Scripts.Verbs.TrainJob
+open OnnxLeNet.Scripts.Verbs.TrainParts
 
 /// What else makes the same file, where the engine computes all of it.
 let private repeatable (job: Job) =
@@ -20,11 +21,25 @@ let private repeatable (job: Job) =
     else
         ""
 
+[<Literal>]
+let private commaAndSpace = ", "
+
 /// What is written beside a finished model.
 let private card (job: Job) (data: ImageFolder) classes (name: string) (test: float) (hash: string) (bytes: int64) (parity: ParityReport) =
     let whole = Seq.last parity.Rows
     let sample = String.Join(", ", job.Model.Sample.Sizes.ToArray())
     let transform = data.Train.Transform
+    let images =
+        if Pictures.arePictures data then
+            Pictures.describe job.Options.Pictures data
+        else
+            $"{data.Train.Stored} padded to {data.Train.Sample}"
+    let named =
+        if Pictures.arePictures data then
+            let names = data.ClassNames |> Seq.map (fun name -> name.Replace("|", "\\|").ReplaceLineEndings " ")
+            $"\n| classes | {String.Join(commaAndSpace, names)} |"
+        else
+            ""
     let input = $"`{OnnxExporter.Input}` [{OnnxExporter.BatchAxis}, {sample}]"
     let output = $"`{OnnxExporter.Output}` [{OnnxExporter.BatchAxis}, {classes}]"
     let agreement =
@@ -36,7 +51,7 @@ let private card (job: Job) (data: ImageFolder) classes (name: string) (test: fl
 |---|---|
 | network | `{job.Model.Name}`, {(job.Model.Build(Generator 0L)).ParameterCount:N0} parameters |
 | command | `dotnet run --project Scripts -c Release -- {commandOf job data}` |
-| data | {data.Name}, {data.Train.Stored} padded to {data.Train.Sample}, then {Input.formula transform} |
+| data | {data.Name}, {images}, then {Input.formula transform} |{named}
 | trained by | {trainedBy job}{repeatable job} |
 | test accuracy | {percent test} |
 | input, output | {input}, {output}, float32 |
@@ -51,8 +66,9 @@ let private export (job: Job) (data: ImageFolder) (net: Sequential) epochs (path
     let logits = Inference.Logits(net, data.Test)
     let test = accuracy data.Test logits
     let metadata =
-        [ ModelMetadata.Classes, String.Join(",", seq { 0 .. logits.Shape[1] - 1 })
+        [ ModelMetadata.Classes, ModelMetadata.JoinClasses data.ClassNames
           yield! Input.metadataOf data.Train.Transform
+          yield! Pictures.metadataOf job.Options.Pictures data
           ModelMetadata.TestAccuracy, invariant test
           ModelMetadata.Data, data.Name
           "command", commandOf job data
@@ -60,7 +76,13 @@ let private export (job: Job) (data: ImageFolder) (net: Sequential) epochs (path
           "epochs", string epochs ]
     logits, test, OnnxFile.Write(OnnxExporter.Export(net, job.Model.Sample, job.Model.Name, dict metadata), path)
 
-let jsonOf (job: Job) (data: ImageFolder) (result: TrainingResult) (seconds: float) (extra: (string * objnull) list) =
+/// The epoch whose weights the network has when training has ended by itself.
+let private keptEpoch (parts: Parts) (result: TrainingResult) =
+    match parts.Best with
+    | Some best when best.Epoch > 0 && result.Outcome <> TrainingOutcome.Interrupted -> best.Epoch
+    | _ -> result.Losses.Count
+
+let jsonOf (job: Job) (data: ImageFolder) (parts: Parts) (result: TrainingResult) (seconds: float) (extra: (string * objnull) list) =
     let process' = Process.GetCurrentProcess()
     let images = float (data.Train.Count * result.SecondsPerEpoch.Count)
     json
@@ -71,6 +93,9 @@ let jsonOf (job: Job) (data: ImageFolder) (result: TrainingResult) (seconds: flo
           "engine", (if job.Engine = Engine.OnnxRuntime then "onnxruntime" else "own")
           "data", data.Name
           "batchSize", job.Options.BatchSize
+          "learningRate", job.Options.LearningRate
+          "optimizer", job.Options.Optimizer
+          "schedule", job.Options.Schedule
           "outcome", (string result.Outcome).ToLowerInvariant()
           "trainSeconds", seconds
           "wallSeconds", (DateTime.Now - process'.StartTime).TotalSeconds
@@ -81,7 +106,22 @@ let jsonOf (job: Job) (data: ImageFolder) (result: TrainingResult) (seconds: flo
            | 0L -> null
            | bytes -> box bytes) // 0 where the system does not tell
           "loss", jsonArray result.Losses
+          "validationLoss", jsonArray (parts.Validation |> Option.map _.Losses |> Option.defaultValue [||])
+          "validationAccuracy", jsonArray (parts.Validation |> Option.map _.Accuracies |> Option.defaultValue [||])
+          "keptEpoch", box (keptEpoch parts result)
           yield! extra ]
+
+/// Says whose weights are kept, where the options leave it open.
+let tellKept (job: Job) (parts: Parts) (result: TrainingResult) =
+    if result.Outcome = TrainingOutcome.Stopped then
+        line job.Out $"Stopped after epoch {result.Losses.Count}: the validation loss has not fallen for {job.Options.EarlyStop.Value} epochs."
+    match parts.Best, parts.Validation with
+    | Some best, Some part when best.Epoch > 0 ->
+        line
+            job.Out
+            $"Kept are the weights of epoch {best.Epoch}: validation loss {part.Losses[best.Epoch - 1]:F4}, accuracy \
+                {percent part.Accuracies[best.Epoch - 1]}."
+    | _ -> ()
 
 /// Runs the file in ONNX Runtime and compares: the proof is of the file itself.
 let private prove (job: Job) (data: ImageFolder) (net: Sequential) (logits: Tensor) (path: string) =
@@ -125,7 +165,7 @@ type private Standing =
     | Unknown of string
 
 /// Compares what stands there with a new model by the same test images.
-let private standing (data: ImageFolder) (finished: string) (candidate: string) =
+let private standing (job: Job) (data: ImageFolder) (finished: string) (candidate: string) =
     if not (File.Exists finished) then
         Nothing
     elif (File.ReadAllBytes finished).AsSpan().SequenceEqual(File.ReadAllBytes candidate) then
@@ -134,7 +174,16 @@ let private standing (data: ImageFolder) (finished: string) (candidate: string) 
         try
             use model = OrtModel.Load finished
             let transform, _, _ = Input.transformOf Input.nothing model.Metadata.Properties None data.Test
-            if transform <> data.Test.Transform then
+            let said key =
+                match model.Metadata.Properties.TryGetValue key with
+                | true, text -> text
+                | _ -> ""
+            let ours = dict (Pictures.metadataOf job.Options.Pictures data)
+            if Pictures.arePictures data && said ModelMetadata.Classes <> ModelMetadata.JoinClasses data.ClassNames then
+                Unknown "it tells other classes apart"
+            elif ours |> Seq.exists (fun entry -> said entry.Key <> entry.Value) then
+                Unknown "other pictures were held out of its training, or they came to their size in another way"
+            elif transform <> data.Test.Transform then
                 Unknown "it takes images in another way"
             else
                 let logits = Parity.Logits(model, data.Test)
@@ -168,7 +217,7 @@ let private place (job: Job) (data: ImageFolder) (name: string) (unproven: strin
     let aside because =
         let path = put (name + ".new")
         path, Some $"{shown} was kept: {because}. The new one is {Workspace.display path}; with --force it takes the other's place.", true
-    let before = standing data finished unproven
+    let before = standing job data finished unproven
     let path, said, aside =
         match before with
         | Nothing -> put name, None, false
@@ -261,7 +310,7 @@ let finish (job: Job) (data: ImageFolder) (net: Sequential) (result: TrainingRes
           (match before with
            | Some(file, theirs) -> box (json [ "model", file; "sha256", theirs; "sameBytes", (theirs = hash) ])
            | None -> null)
-          "classes", jsonArray (Seq.init logits.Shape[1] string)
+          "classes", jsonArray data.ClassNames
           "testAccuracy", test
           "putAside", box (placed |> Option.exists _.Aside)
           "testAccuracyBefore",
@@ -280,7 +329,7 @@ let finish (job: Job) (data: ImageFolder) (net: Sequential) (result: TrainingRes
     if placed.IsSome then Exit.done' else Exit.fallsShort
 
 /// Training that ended early: what is done is kept beside the finished model, not in its place.
-let endEarly (job: Job) (data: ImageFolder) (net: Sequential) (result: TrainingResult) write =
+let endEarly (job: Job) (data: ImageFolder) (net: Sequential) (parts: Parts) (result: TrainingResult) write =
     let partial = Path.Combine(job.Folder, $"{job.Model.Name}-{data.Name}.partial.onnx")
     let struct (epoch, step) = result.StoppedAt.Value
     let keep () =
@@ -293,7 +342,7 @@ let endEarly (job: Job) (data: ImageFolder) (net: Sequential) (result: TrainingR
                 {invariant job.Options.LearningRate} is the usual cure."
         if result.Losses.Count > 0 then
             let test = keep ()
-            message job.Out $"The weights of epoch {result.Losses.Count}, test accuracy {percent test}, are in {Workspace.display partial}."
+            message job.Out $"The weights of epoch {keptEpoch parts result}, test accuracy {percent test}, are in {Workspace.display partial}."
             write [ "model", box (Workspace.display partial); "testAccuracy", test ]
         else
             write [ "model", null ]

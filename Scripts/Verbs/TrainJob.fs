@@ -2,7 +2,6 @@
 module OnnxLeNet.Scripts.Verbs.TrainJob
 
 open System
-open System.Globalization
 open System.IO
 open Argu
 open OnnxLeNet.Numerics
@@ -11,44 +10,6 @@ open OnnxLeNet.Scripts
 open OnnxLeNet.Scripts.Options
 open OnnxLeNet.Scripts.Terminal
 open OnnxLeNet.Scripts.Verbs.Common
-
-let invariant (x: float) = x.ToString("R", CultureInfo.InvariantCulture)
-
-/// How the verb trains: SGD with momentum, its learning rate falling to zero along a cosine.
-type TrainingOptions =
-    { Epochs: int
-      BatchSize: int
-      LearningRate: float
-      Momentum: float
-      WeightDecay: float
-      Seed: int64 }
-
-    override o.ToString() =
-        $"TrainingOptions {{ Epochs = {o.Epochs}, BatchSize = {o.BatchSize}, LearningRate = {invariant o.LearningRate}, "
-        + $"Momentum = {invariant o.Momentum}, WeightDecay = {invariant o.WeightDecay}, Seed = {o.Seed} }}"
-
-    static member Default =
-        { Epochs = 12
-          BatchSize = 64
-          LearningRate = 0.03
-          Momentum = 0.9
-          WeightDecay = 1e-3
-          Seed = 1L }
-
-    /// Those of the run that a checkpoint is of: the optimizer's state has its numbers.
-    static member Of(checkpoint: Checkpoint) =
-        let number name otherwise =
-            checkpoint.Optimizer.Entries
-            |> Seq.tryPick (function
-                | :? NumberEntry as entry when entry.Name = $"param_groups.0.{name}" -> Some entry.Value
-                | _ -> None)
-            |> Option.defaultValue otherwise
-        { Epochs = checkpoint.Epochs
-          BatchSize = checkpoint.BatchSize
-          LearningRate = number "initial_lr" TrainingOptions.Default.LearningRate
-          Momentum = number "momentum" TrainingOptions.Default.Momentum
-          WeightDecay = number "weight_decay" TrainingOptions.Default.WeightDecay
-          Seed = checkpoint.Seed }
 
 /// What a run is asked to do, checked.
 type Job =
@@ -69,6 +30,9 @@ type Job =
         MinAccuracy: float option
         /// Whether the new model takes a better one's place.
         Force: bool
+        /// Whether learning rates are tried, and nothing is trained; and where the picture goes.
+        FindLr: bool
+        Plot: string option
     }
 
 /// The options of a run that ONNX Runtime trains.
@@ -77,15 +41,20 @@ let engineOptions (job: Job) =
           "--engine onnxruntime"
           if job.Ort.Device <> OrtDevice.Cpu then $"--device {job.Ort.Device}" ]
 
+/// The data as a command names them, without their place.
+let private shownData (folder: string) (data: ImageFolder) =
+    let name = if File.Exists folder then FileInfo(folder).Name else data.Name
+    if String.exists Char.IsWhiteSpace name then $"\"{name}\"" else name
+
 /// The command that repeats a run, with what was left to defaults written out. A folder of data is named without its place.
 let commandOf (job: Job) (data: ImageFolder) =
     let o = job.Options
     String.concat
         " "
         [ $"train --model {job.Model.Name}"
-          if job.DataFolder.IsSome then $"--data {data.Name}"
+          yield! job.DataFolder |> Option.map (fun folder -> $"--data {shownData folder data}") |> Option.toList
           if job.HoldOut > 0 then $"--hold-out {job.HoldOut}"
-          $"--epochs {o.Epochs} --batch-size {o.BatchSize} --lr {invariant o.LearningRate} --seed {o.Seed}"
+          string o
           if Products.Name <> "simd" then $"--provider {Products.Name}"
           yield! engineOptions job ]
 
@@ -94,6 +63,7 @@ module Note =
     let model = "model"
     let provider = "provider"
     let engine = "engine"
+    let options = "options"
 
 /// Who trains, as far as the result depends on it.
 let trainer (job: Job) = if job.Engine = Engine.OnnxRuntime then $"ONNX Runtime on {job.Ort.Device}" else "the engine"
@@ -121,17 +91,14 @@ let prepareFolder (job: Job) (data: ImageFolder) =
 
 /// The options of the run, which are the checkpoint's own where there is one.
 let private options (args: ParseResults<TrainArgs>) (resume: Checkpoint option) =
-    let run = Option.map TrainingOptions.Of resume
-    let defaults = defaultArg run TrainingOptions.Default
-    let lr = args.GetResult(Lr, defaultValue = defaults.LearningRate)
-    if not (Double.IsFinite lr) || lr < 0.0 then badOption "--lr" lr "a finite number of 0 or more"
-    let asked =
-        { TrainingOptions.Default with
-            Epochs = atLeastOne "--epochs" (args.GetResult(Epochs, defaultValue = defaults.Epochs))
-            BatchSize = atLeastOne "--batch-size" (args.GetResult(BatchSize, defaultValue = defaults.BatchSize))
-            LearningRate = lr
-            Seed = args.GetResult(TrainArgs.Seed, defaultValue = defaults.Seed) }
-    match run with
+    let own =
+        resume
+        |> Option.map (fun checkpoint ->
+            match checkpoint.Notes.TryGetValue Note.options with
+            | true, typed -> TrainingOptions.read typed
+            | _ -> TrainingOptions.ofState checkpoint)
+    let asked = TrainingOptions.ofArgs args own
+    match own with
     | Some own when asked <> own ->
         raise (OnnxLeNetException $"--resume goes on with the checkpoint's own options, {own}; leave out what differs")
     | _ -> asked
@@ -172,7 +139,17 @@ let jobOf (args: ParseResults<TrainArgs>) =
           Folder = args.GetResult(Out, defaultValue = Workspace.modelsFolder)
           Json = args.TryGetResult TrainArgs.Json
           MinAccuracy = args.TryGetResult TrainArgs.MinAccuracy |> Option.map (share "--min-accuracy")
-          Force = args.Contains TrainArgs.Force }
+          Force = args.Contains TrainArgs.Force
+          FindLr = args.Contains FindLr
+          Plot = args.TryGetResult Plot }
+    if job.Engine = Engine.OnnxRuntime then TrainingOptions.requireInOrt job.Options
+    for asked, option in
+        [ job.Engine = Engine.OnnxRuntime, "--engine onnxruntime"
+          job.Resume.IsSome, "--resume"
+          job.MinAccuracy.IsSome, "--min-accuracy" ] do
+        if job.FindLr && asked then raise (OnnxLeNetException $"--find-lr trains nothing: leave out {option}")
+    if job.Plot.IsSome && not job.FindLr then raise (OnnxLeNetException "--plot is the picture of --find-lr: add that")
+    job.Plot |> Option.iter (Workspace.requireWritableFile "--plot")
     configure (args.TryGetResult TrainArgs.Threads) (args.TryGetResult TrainArgs.Width) (args.TryGetResult TrainArgs.Provider)
     Workspace.requireWritable "--out" job.Folder
     job.Json |> Option.iter (Workspace.requireWritableFile "--json")

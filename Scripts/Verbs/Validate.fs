@@ -151,8 +151,8 @@ let private testData (args: ParseResults<ValidateArgs>) out file (imported: Impo
           Size = args.TryGetResult ValidateArgs.Size }
     let read folder =
         let sample = Input.imageOf imported.Metadata imported.Sample
-        let data = ImageFolder.LoadTest(folder, ImageFolder.UsualTransform(folder, Nullable sample), Nullable sample)
-        Seq.iter (message out) data.Notes
+        let skip = args.Contains ValidateArgs.SkipDamaged
+        let data = Pictures.testOf out imported.Metadata given.Padding given.Size (Some sample) skip folder
         let output = (Inference.Run(imported.Network.Eval(), Batch(1, imported.Sample, requiresGrad = false))).Sample
         let transform, _, said = Input.transformOf given imported.Metadata (Some sample) data
         let classes = if output.Rank = 1 then Some output[0] else None

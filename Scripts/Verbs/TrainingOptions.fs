@@ -1,0 +1,192 @@
+/// The options of train that decide its result: what they are by themselves, as they are typed, and checked.
+namespace OnnxLeNet.Scripts.Verbs
+
+open System
+open System.Globalization
+open Argu
+open OnnxLeNet.Numerics
+open OnnxLeNet.Scripts.Options
+open OnnxLeNet.Scripts.Verbs.Common
+
+/// How the verb trains; the result depends on all of it.
+type TrainingOptions =
+    {
+        Epochs: int
+        BatchSize: int
+        LearningRate: float
+        Optimizer: string
+        Momentum: float
+        WeightDecay: float
+        Schedule: string
+        /// Epochs, or a part of one.
+        Warmup: float
+        LabelSmoothing: float
+        /// Batches in an update.
+        Accumulate: int
+        /// The limit of the gradients' norm.
+        Clip: float option
+        /// The decay of the weights' average.
+        Ema: float option
+        /// The share of the training images that are held out.
+        Validation: float option
+        /// Epochs without a lower validation loss.
+        EarlyStop: int option
+        /// Whether the epoch of the least validation loss is exported, or the last.
+        KeepBest: bool
+        /// Whether the classes are weighed by how few images they have.
+        Balance: bool
+        Pictures: Pictures.Args
+        Seed: int64
+    }
+
+    /// As they are typed, what is the optimizer's default left out but for the first four.
+    override o.ToString() =
+        let d = TrainingOptions.For o.Optimizer
+        String.concat
+            " "
+            [ $"--epochs {o.Epochs} --batch-size {o.BatchSize} --lr {invariant o.LearningRate} --seed {o.Seed}"
+              if o.Optimizer <> TrainingOptions.Default.Optimizer then $"--optimizer {o.Optimizer}"
+              if o.Momentum <> d.Momentum then $"--momentum {invariant o.Momentum}"
+              if o.WeightDecay <> d.WeightDecay then $"--weight-decay {invariant o.WeightDecay}"
+              if o.Schedule <> d.Schedule then $"--schedule {o.Schedule}"
+              if o.Warmup <> d.Warmup then $"--warmup {invariant o.Warmup}"
+              if o.LabelSmoothing <> d.LabelSmoothing then $"--label-smoothing {invariant o.LabelSmoothing}"
+              if o.Accumulate <> d.Accumulate then $"--accumulate {o.Accumulate}"
+              yield! o.Clip |> Option.map (fun norm -> $"--clip {invariant norm}") |> Option.toList
+              yield! o.Ema |> Option.map (fun decay -> $"--ema {invariant decay}") |> Option.toList
+              yield! o.Validation |> Option.map (fun share -> $"--validation {invariant share}") |> Option.toList
+              yield! o.EarlyStop |> Option.map (fun epochs -> $"--early-stop {epochs}") |> Option.toList
+              if o.KeepBest <> o.EarlyStop.IsSome then (if o.KeepBest then "--keep best" else "--keep last")
+              if o.Balance then "--balance"
+              yield! o.Pictures.Typed ]
+
+    /// An optimizer's defaults.
+    static member For(optimizer: string) =
+        { Epochs = 12
+          BatchSize = 64
+          LearningRate = (if optimizer = "sgd" then 0.03 else 1e-3)
+          Optimizer = optimizer
+          Momentum = (if optimizer = "sgd" then 0.9 else 0.0)
+          WeightDecay =
+            (match optimizer with
+             | "sgd" -> 1e-3
+             | "adamw" -> 1e-2
+             | _ -> 0.0)
+          Schedule = "cosine"
+          Warmup = 0.0
+          LabelSmoothing = 0.0
+          Accumulate = 1
+          Clip = None
+          Ema = None
+          Validation = None
+          EarlyStop = None
+          KeepBest = false
+          Balance = false
+          Pictures = Pictures.asTheyAre
+          Seed = 1L }
+
+    static member Default = TrainingOptions.For "sgd"
+
+
+module TrainingOptions =
+    let private oneOf option (names: string list) (value: string) =
+        if List.contains value names then
+            value
+        else
+            badOption option value (String.concat ", " (List.take (names.Length - 1) names) + " or " + List.last names)
+
+    /// The options that are typed, and of what is not typed those of the run that goes on, or the optimizer's defaults.
+    let ofArgs (args: ParseResults<TrainArgs>) (own: TrainingOptions option) =
+        let atLeastZero option value =
+            if Double.IsFinite value && value >= 0.0 then value else badOption option value "a finite number of 0 or more"
+        let between option value =
+            if value > 0.0 && value < 1.0 then value else badOption option value "more than 0 and less than 1"
+        let optimizer =
+            args.TryGetResult TrainArgs.Optimizer
+            |> Option.map (oneOf "--optimizer" [ "sgd"; "adam"; "adamw"; "rmsprop" ])
+        let d =
+            match own, optimizer with
+            | Some own, None -> own
+            | Some own, Some name when own.Optimizer = name -> own
+            | _ -> TrainingOptions.For(defaultArg optimizer "sgd")
+        let schedule =
+            args.GetResult(TrainArgs.Schedule, defaultValue = d.Schedule)
+            |> oneOf "--schedule" [ "cosine"; "onecycle"; "step"; "constant" ]
+        match args.TryGetResult TrainArgs.Momentum with
+        | Some _ when d.Optimizer.StartsWith "adam" -> raise (OnnxLeNetException $"{d.Optimizer} has no --momentum: leave it out")
+        | Some momentum when schedule = "onecycle" && momentum <> 0.0 ->
+            badOption "--momentum" momentum "0 or left out with --schedule onecycle, which moves it between 0.95 and 0.85"
+        | _ -> ()
+        let epochs = atLeastOne "--epochs" (args.GetResult(Epochs, defaultValue = d.Epochs))
+        let warmup = atLeastZero "--warmup" (args.GetResult(Warmup, defaultValue = d.Warmup))
+        if warmup >= float epochs then badOption "--warmup" warmup $"less than the {epochs} epochs"
+        let smoothing = args.GetResult(LabelSmoothing, defaultValue = d.LabelSmoothing)
+        if not (smoothing >= 0.0 && smoothing < 1.0) then
+            badOption "--label-smoothing" smoothing "at least 0 and less than 1"
+        let clip = args.TryGetResult Clip |> Option.orElse d.Clip
+        clip
+        |> Option.iter (fun norm ->
+            if not (Double.IsFinite norm && norm > 0.0) then badOption "--clip" norm "a finite number of more than 0")
+        let earlyStop = args.TryGetResult EarlyStop |> Option.map (atLeastOne "--early-stop") |> Option.orElse d.EarlyStop
+        { Epochs = epochs
+          BatchSize = atLeastOne "--batch-size" (args.GetResult(BatchSize, defaultValue = d.BatchSize))
+          LearningRate = atLeastZero "--lr" (args.GetResult(Lr, defaultValue = d.LearningRate))
+          Optimizer = d.Optimizer
+          Momentum = atLeastZero "--momentum" (args.GetResult(TrainArgs.Momentum, defaultValue = d.Momentum))
+          WeightDecay = atLeastZero "--weight-decay" (args.GetResult(TrainArgs.WeightDecay, defaultValue = d.WeightDecay))
+          Schedule = schedule
+          Warmup = warmup
+          LabelSmoothing = smoothing
+          Accumulate = atLeastOne "--accumulate" (args.GetResult(Accumulate, defaultValue = d.Accumulate))
+          Clip = clip
+          Ema = args.TryGetResult Ema |> Option.map (between "--ema") |> Option.orElse d.Ema
+          Validation = args.TryGetResult Validation |> Option.map (between "--validation") |> Option.orElse d.Validation
+          EarlyStop = earlyStop
+          KeepBest =
+            match args.TryGetResult Keep |> Option.map (oneOf "--keep" [ "best"; "last" ]), own with
+            | Some which, _ -> which = "best"
+            | None, Some own -> own.KeepBest
+            | None, None -> earlyStop.IsSome
+          Balance = args.Contains Balance || d.Balance
+          Pictures =
+            { Size = args.TryGetResult TrainArgs.Size |> Option.map (atLeastOne "--size") |> Option.orElse d.Pictures.Size
+              Grey = args.Contains Grey || d.Pictures.Grey
+              Fit =
+                args.TryGetResult TrainArgs.Fit
+                |> Option.map (Pictures.fitOf "--fit")
+                |> Option.defaultValue d.Pictures.Fit
+              Background = args.TryGetResult Background |> Option.map Rgb.Parse |> Option.defaultValue d.Pictures.Background
+              SkipDamaged = args.Contains TrainArgs.SkipDamaged || d.Pictures.SkipDamaged }
+          Seed = args.GetResult(TrainArgs.Seed, defaultValue = d.Seed) }
+
+    /// Those that a run's checkpoint has noted.
+    let read (typed: string) = ofArgs (ArgumentParser.Create<TrainArgs>().ParseCommandLine(typed.Split ' ')) None
+
+    /// Those of a checkpoint without such a note: the optimizer's state has the numbers.
+    let ofState (checkpoint: Checkpoint) =
+        let number name otherwise =
+            checkpoint.Optimizer.Entries
+            |> Seq.tryPick (function
+                | :? NumberEntry as entry when entry.Name = $"param_groups.0.{name}" -> Some entry.Value
+                | _ -> None)
+            |> Option.defaultValue otherwise
+        { TrainingOptions.Default with
+            Epochs = checkpoint.Epochs
+            BatchSize = checkpoint.BatchSize
+            LearningRate = number "initial_lr" TrainingOptions.Default.LearningRate
+            Momentum = number "momentum" TrainingOptions.Default.Momentum
+            WeightDecay = number "weight_decay" TrainingOptions.Default.WeightDecay
+            Seed = checkpoint.Seed }
+
+    /// Refuses what the training step of ONNX Runtime has not.
+    let requireInOrt (o: TrainingOptions) =
+        for asked, option, why in
+            [ o.Balance, "--balance", "its loss weighs all classes alike"
+              o.LabelSmoothing > 0.0, "--label-smoothing", "its loss has no such part"
+              o.Accumulate > 1, "--accumulate", "a step is one batch"
+              o.Ema.IsSome, "--ema", "the weights are on the device meanwhile"
+              o.Schedule = "onecycle" && (o.Momentum > 0.0 || o.Optimizer.StartsWith "adam"),
+              "--schedule onecycle",
+              "it changes the momentum, which is a constant of the step" ] do
+            if asked then
+                raise (OnnxLeNetException $"{option} is not for --engine onnxruntime ({why}): leave one of them out")
