@@ -154,6 +154,7 @@ type EvaluateArgs =
     | [<Unique; EqualsAssignmentOrSpaced>] Provider of NAME: string
     | [<Unique; EqualsAssignmentOrSpaced>] Device of DEVICE: string
     | [<Unique; EqualsAssignmentOrSpaced; CustomCommandLine "--min-accuracy">] MinAccuracy of SHARE: float
+    | [<Unique; EqualsAssignmentOrSpaced>] Mistakes of FILE: string
     | [<Unique; EqualsAssignmentOrSpaced>] Json of FILE: string
     | [<Unique>] Quiet
 
@@ -174,6 +175,7 @@ type EvaluateArgs =
             | Provider _ -> EngineUsage.provider
             | Device _ -> "where ONNX Runtime runs: cpu (default), cuda or cuda:N."
             | MinAccuracy _ -> "fail (exit code 1) below this accuracy, 0 to 1."
+            | Mistakes _ -> "draw the worst mistakes as a sheet of pictures, a PNG file."
             | Json _ -> "write the results as one JSON object."
             | Quiet -> "print nothing but errors."
 

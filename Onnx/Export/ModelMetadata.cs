@@ -34,14 +34,6 @@ public static class ModelMetadata
     /// it.</summary>
     public const string Layout = "input.layout";
 
-    /// <summary>How pictures of other proportions come to the model's size: crop, pad or stretch; crop where the file does not say
-    /// it.</summary>
-    public const string Fitting = "input.fit";
-
-    /// <summary>What transparent pixels are put over, and what <see cref="Fit.Pad"/> fills with, as <c>#FFFFFF</c>; white where the file does
-    /// not say it.</summary>
-    public const string Background = "input.background";
-
     /// <summary>
     /// Where the graph does the preprocessing itself (<see cref="PixelInput"/>), what it does stands under this and <c>padding</c>,
     /// <c>mean</c>, <c>std</c> and <c>range</c>; the keys of the input then say that nothing is left to do.
@@ -168,13 +160,13 @@ public static class ModelMetadata
             ?? throw new OnnxException($"the model's metadata says {Layout} = '{text}', expected NCHW or NHWC");
     }
 
-    internal static Fit? FitOf(IReadOnlyDictionary<string, string> metadata) => metadata.GetValueOrDefault(Fitting) switch
+    internal static Fit? FitOf(IReadOnlyDictionary<string, string> metadata) => metadata.GetValueOrDefault(PictureFit) switch
     {
         null => null,
         "crop" => Fit.Crop,
         "pad" => Fit.Pad,
         "stretch" => Fit.Stretch,
-        var other => throw new OnnxException($"the model's metadata says {Fitting} = '{other}', expected crop, pad or stretch"),
+        var other => throw new OnnxException($"the model's metadata says {PictureFit} = '{other}', expected crop, pad or stretch"),
     };
 
     internal static Rgb? BackgroundOf(IReadOnlyDictionary<string, string> metadata)

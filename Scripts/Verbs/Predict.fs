@@ -2,9 +2,9 @@
 module OnnxLeNet.Scripts.Verbs.Predict
 
 open System
+open System.Globalization
 open System.IO
 open System.Threading.Tasks
-open Argu
 open OnnxLeNet.Numerics
 open OnnxLeNet.Onnx
 open OnnxLeNet.Scripts
@@ -47,15 +47,8 @@ let private nothingAsked =
       Csv = None
       Quiet = false }
 
-let private fitOf way =
-    match way with
-    | "crop" -> Fit.Crop
-    | "pad" -> Fit.Pad
-    | "stretch" -> Fit.Stretch
-    | other -> badOption "--fit" other "crop, pad or stretch"
-
 /// Each argument in turn: to ask for one by name, as other verbs do, takes a twentieth of a second the first time.
-let private jobOf (args: ParseResults<PredictArgs>) =
+let private jobOf (args: PredictArgs list) =
     let take job arg =
         match arg with
         | PredictArgs.Files(model :: (_ :: _ as names)) -> { job with Model = model; Names = names }
@@ -63,7 +56,7 @@ let private jobOf (args: ParseResults<PredictArgs>) =
         | PredictArgs.Index text -> { job with Index = Some(PredictSources.parseIndex text) }
         | PredictArgs.Top k -> { job with Top = atLeastOne "--top" k }
         | PredictArgs.AsIs -> { job with AsIs = true }
-        | PredictArgs.Fit way -> { job with Fit = Some(fitOf way) }
+        | PredictArgs.Fit way -> { job with Fit = Some(Pictures.fitOf "--fit" way) }
         | PredictArgs.Mean text -> { job with Given = { job.Given with Mean = Some text } }
         | PredictArgs.Std text -> { job with Given = { job.Given with Std = Some text } }
         | PredictArgs.Scale text -> { job with Given = { job.Given with Scale = Some text } }
@@ -76,7 +69,7 @@ let private jobOf (args: ParseResults<PredictArgs>) =
         | PredictArgs.Json file -> { job with Json = Some file }
         | PredictArgs.Csv file -> { job with Csv = Some file }
         | PredictArgs.Quiet -> { job with Quiet = true }
-    args.GetAllResults() |> List.fold take nothingAsked
+    List.fold take nothingAsked args
 
 /// What a model's file does not say, by options that a person can give.
 let private optionsOf (job: Job) (metadata: Collections.Generic.IReadOnlyDictionary<string, string>) =
@@ -151,7 +144,27 @@ let private predict (own: Classifier option) (theirs: Classifier option) (source
       Agree = Option.map2 (agree theirs.Value) mine other
       Seen = shown }
 
-let run (args: ParseResults<PredictArgs>) =
+/// The usual options, read without the parser of all verbs, which looks at the types of all options first and takes longer than a
+/// prediction does; none where there is something else among them, of which that parser knows more.
+let parse (argv: string list) =
+    let number (text: string) = Int32.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture)
+    let rec next (files: string list) (found: PredictArgs list) (argv: string list) =
+        match argv with
+        | "--as-is" :: rest -> next files (PredictArgs.AsIs :: found) rest
+        | "--quiet" :: rest -> next files (PredictArgs.Quiet :: found) rest
+        | "--json" :: file :: rest when file = "-" || not (file.StartsWith '-') -> next files (PredictArgs.Json file :: found) rest
+        | "--csv" :: file :: rest when not (file.StartsWith '-') -> next files (PredictArgs.Csv file :: found) rest
+        | "--index" :: text :: rest when not (text.StartsWith '-') -> next files (PredictArgs.Index text :: found) rest
+        | "--top" :: text :: rest ->
+            match number text with
+            | true, k -> next files (PredictArgs.Top k :: found) rest
+            | _ -> None
+        | file :: rest when file = "-" || not (file.StartsWith '-' || file = "") -> next (file :: files) found rest
+        | [] when files.Length > 1 && List.distinctBy _.GetType() found = found -> Some(PredictArgs.Files(List.rev files) :: List.rev found)
+        | _ -> None
+    next [] [] argv
+
+let run (args: PredictArgs list) =
     let job = jobOf args
     let out = output job.Quiet
     configure job.Threads job.Width None
