@@ -168,6 +168,7 @@ type EvaluateArgs =
     | [<Unique; EqualsAssignmentOrSpaced>] Provider of NAME: string
     | [<Unique; EqualsAssignmentOrSpaced>] Device of DEVICE: string
     | [<Unique; EqualsAssignmentOrSpaced; CustomCommandLine "--min-accuracy">] MinAccuracy of SHARE: float
+    | [<Unique; EqualsAssignmentOrSpaced>] Mistakes of FILE: string
     | [<Unique; EqualsAssignmentOrSpaced>] Json of FILE: string
     | [<Unique>] Quiet
 
@@ -188,7 +189,56 @@ type EvaluateArgs =
             | Provider _ -> EngineUsage.provider
             | Device _ -> "where ONNX Runtime runs: cpu (default), cuda or cuda:N."
             | MinAccuracy _ -> "fail (exit code 1) below this accuracy, 0 to 1."
+            | Mistakes _ -> "draw the worst mistakes as a sheet of pictures, a PNG file."
             | Json _ -> "write the results as one JSON object."
+            | Quiet -> "print nothing but errors."
+
+/// Who computes a prediction.
+type Paths =
+    | Both = 0
+    | Own = 1
+    | OnnxRuntime = 2
+
+[<CliPrefix(CliPrefix.DoubleDash); RequireQualifiedAccess>]
+type PredictArgs =
+    | [<MainCommand; ExactlyOnce>] Files of FILE: string list
+    | [<Unique; EqualsAssignmentOrSpaced>] Index of NUMBERS: string
+    | [<Unique; EqualsAssignmentOrSpaced>] Top of K: int
+    | [<Unique; CustomCommandLine "--as-is">] AsIs
+    | [<Unique; EqualsAssignmentOrSpaced>] Fit of WAY: string
+    | [<Unique; EqualsAssignmentOrSpaced>] Mean of NUMBERS: string
+    | [<Unique; EqualsAssignmentOrSpaced>] Std of NUMBERS: string
+    | [<Unique; EqualsAssignmentOrSpaced>] Scale of FACTOR: string
+    | [<Unique; EqualsAssignmentOrSpaced>] Padding of N: int
+    | [<Unique; EqualsAssignmentOrSpaced>] Size of N: int
+    | [<Unique; EqualsAssignmentOrSpaced>] Engine of Paths
+    | [<Unique; EqualsAssignmentOrSpaced>] Threads of N: int
+    | [<Unique; EqualsAssignmentOrSpaced>] Width of BITS: int
+    | [<Unique; EqualsAssignmentOrSpaced>] Device of DEVICE: string
+    | [<Unique; EqualsAssignmentOrSpaced>] Json of FILE: string
+    | [<Unique; EqualsAssignmentOrSpaced>] Csv of FILE: string
+    | [<Unique>] Quiet
+
+    interface IArgParserTemplate with
+        member arg.Usage =
+            match arg with
+            | Files _ ->
+                "the model, an ONNX file, then pictures, folders of pictures, IDX files with --index, or - for a picture on standard input."
+            | Index _ -> "numbers of the images of an IDX file, such as 0,5,10-19."
+            | Top _ -> "how many classes to tell of each picture (default: 3)."
+            | AsIs -> "do not bring digits to MNIST's form: light on dark, fitted into 20×20 pixels, centred."
+            | Fit _ -> "how a picture comes to the model's proportions: crop, pad or stretch (default: what the file says, or crop)."
+            | Mean _ -> InputUsage.mean
+            | Std _ -> InputUsage.std
+            | Scale _ -> InputUsage.scale
+            | Padding _ -> "zero pixels on each side (default: what the model's file says, or 0)."
+            | Size _ -> InputUsage.size
+            | Engine _ -> "who computes: both, which are compared (default), own or onnxruntime."
+            | Threads _ -> EngineUsage.threads
+            | Width _ -> EngineUsage.width
+            | Device _ -> "where ONNX Runtime runs: cpu (default), cuda or cuda:N."
+            | Json _ -> "write the results as one JSON object; - is standard output, and all else then goes to standard error."
+            | Csv _ -> "write the results as a table: file, class, probability, agreement."
             | Quiet -> "print nothing but errors."
 
 [<CliPrefix(CliPrefix.DoubleDash)>]
@@ -475,6 +525,7 @@ type ServeArgs =
 type Verb =
     | [<CliPrefix(CliPrefix.None)>] Train of ParseResults<TrainArgs>
     | [<CliPrefix(CliPrefix.None)>] Evaluate of ParseResults<EvaluateArgs>
+    | [<CliPrefix(CliPrefix.None)>] Predict of ParseResults<PredictArgs>
     | [<CliPrefix(CliPrefix.None)>] Validate of ParseResults<ValidateArgs>
     | [<CliPrefix(CliPrefix.None)>] Inspect of ParseResults<InspectArgs>
     | [<CliPrefix(CliPrefix.None)>] Export of ParseResults<ExportArgs>
@@ -490,6 +541,7 @@ type Verb =
             match verb with
             | Train _ -> "train a network, export it, run it in ONNX Runtime, prove that both agree (the default)."
             | Evaluate _ -> "how well a model file tells a data set's classes apart: loss, accuracy, each class, confusions, mistakes."
+            | Predict _ -> "class names and probabilities of pictures, by the engine and ONNX Runtime."
             | Validate _ -> "compare the engine with ONNX Runtime on a model file."
             | Inspect _ -> "a model file, a state dict or a checkpoint as a table."
             | Export _ -> "weights to an ONNX model, a model to weights, or a model in another form: float16, int8, another opset."

@@ -42,8 +42,17 @@ let main argv =
         if argv = [| "--version" |] then
             printfn $"onnxlenet {version}"
             Exit.done'
+        elif Array.tryHead argv = Some "predict" then
+            let args =
+                Predict.parse (List.tail (List.ofArray argv))
+                |> Option.defaultWith (fun () ->
+                    // Alone: what it says must not wait for a look at every other verb's options.
+                    let own = ArgumentParser.Create<PredictArgs>(programName = $"{Workspace.command} predict", checkStructure = false)
+                    (own.ParseCommandLine argv[1..]).GetAllResults())
+            Predict.run args
         else
             match (parser().ParseCommandLine(withVerb argv)).GetSubCommand() with
+            | Verb.Predict args -> Predict.run (args.GetAllResults())
             | Train args -> Train.run args
             | Evaluate args -> Evaluate.run args
             | Validate args -> Validate.run args

@@ -2,6 +2,7 @@
 module OnnxLeNet.Scripts.Terminal
 
 open System
+open System.Runtime.CompilerServices
 open System.Text.Json
 open System.Text.Json.Nodes
 open OnnxLeNet.Numerics
@@ -27,10 +28,14 @@ let output quiet = { Quiet = quiet; Live = not quiet && not Console.IsOutputRedi
 /// Names from a file may hold anything: a terminal must not take them for its own commands. Line ends stay.
 let private harmless (text: string) = String.map (fun c -> if Char.IsControl c && c <> '\n' then '\uFFFD' else c) text
 
+/// In a function of its own, which piped output does not call: the terminal's library is not loaded for it.
+[<MethodImpl(MethodImplOptions.NoInlining)>]
+let private liveLine (text: string) = AnsiConsole.WriteLine text
+
 /// A line of result.
 let line out (text: string) =
     if not out.Quiet then
-        if out.Live then AnsiConsole.WriteLine(harmless text) else Console.Out.WriteLine(harmless text)
+        if out.Live then liveLine (harmless text) else Console.Out.WriteLine(harmless text)
 
 /// A line about what is going on, not a result.
 let message out (text: string) = if not out.Quiet then Console.Error.WriteLine(harmless text)

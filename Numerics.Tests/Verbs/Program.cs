@@ -53,7 +53,7 @@ internal sealed record Program(int ExitCode, string Output, string Errors)
     private static Process Start(IEnumerable<(string Name, string Value)> environment, string[] arguments, string? folder = null)
     {
         var info = new ProcessStartInfo("dotnet", [Assembly, .. arguments]) { RedirectStandardOutput = true, RedirectStandardError = true,
-            WorkingDirectory = folder ?? "" };
+            RedirectStandardInput = true, WorkingDirectory = folder ?? "" };
         foreach (var (name, value) in environment) info.Environment[name] = value;
         return Process.Start(info)!;
     }

@@ -230,23 +230,27 @@ public sealed class ImageDataset : Dataset
     public ImageDataset With(ImageTransform transform) =>
         new(Stored, pixels, labels, transform) { Notes = Notes, ClassNames = ClassNames };
 
+    /// <summary>An image as it is stored.</summary>
+    internal Picture PictureAt(int index)
+    {
+        int channels = Stored[0], area = Stored[1] * Stored[2];
+        var planes = pixels.Span.Slice(index * Stored.Count, Stored.Count);
+        var side = new byte[Stored.Count];
+        for (int i = 0; i < side.Length; i++) side[i] = planes[i % channels * area + i / channels];
+        return new Picture(Stored[2], Stored[1], channels, side);
+    }
+
     /// <summary>
     /// The same images with the channels of a pixel side by side, [H, W, C]: as a graph takes them that does the preprocessing itself. They
     /// go through a transform that knows no channels.
     /// </summary>
     internal ImageDataset Interleaved()
     {
-        int channels = Stored[0], area = Stored[1] * Stored[2];
+        int channels = Stored[0];
         var shape = new Shape(Stored[1], Stored[2], channels);
         if (channels == 1) return new(shape, pixels, labels, Transform) { Notes = Notes, ClassNames = ClassNames };
         byte[] interleaved = new byte[pixels.Length];
-        for (int n = 0; n < Count; n++)
-        {
-            var from = pixels.Span.Slice(n * Stored.Count, Stored.Count);
-            var to = interleaved.AsSpan(n * Stored.Count, Stored.Count);
-            for (int c = 0; c < channels; c++)
-                for (int i = 0; i < area; i++) to[i * channels + c] = from[c * area + i];
-        }
+        for (int n = 0; n < Count; n++) PictureAt(n).Pixels.CopyTo(interleaved, n * Stored.Count);
         return new(shape, interleaved, labels, Transform) { Notes = Notes, ClassNames = ClassNames };
     }
 }

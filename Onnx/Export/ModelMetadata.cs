@@ -160,9 +160,29 @@ public static class ModelMetadata
             ?? throw new OnnxException($"the model's metadata says {Layout} = '{text}', expected NCHW or NHWC");
     }
 
+    internal static Fit? FitOf(IReadOnlyDictionary<string, string> metadata) => metadata.GetValueOrDefault(PictureFit) switch
+    {
+        null => null,
+        "crop" => Fit.Crop,
+        "pad" => Fit.Pad,
+        "stretch" => Fit.Stretch,
+        var other => throw new OnnxException($"the model's metadata says {PictureFit} = '{other}', expected crop, pad or stretch"),
+    };
+
+    internal static Rgb? BackgroundOf(IReadOnlyDictionary<string, string> metadata)
+    {
+        if (metadata.GetValueOrDefault(Background) is not { } text) return null;
+        try { return Rgb.Parse(text); }
+        catch (DataException error) { throw new OnnxException($"the model's metadata says {Background}: {error.Message}", error); }
+    }
+
     internal static string Name(PixelLayout layout) => layout == PixelLayout.Nhwc ? "NHWC" : "NCHW";
 
     private static string Key(string prefix, string key) => prefix + key[Input.Length..];
+
+    /// <summary>Whether a key says what becomes of pixels before the graph, or in it.</summary>
+    internal static bool IsTransform(string key) => key is Padding or Mean or Std or Range or Layout
+        || key.StartsWith(InGraph, StringComparison.Ordinal);
 
     internal static string HashWeights(GraphProto graph)
     {

@@ -88,14 +88,11 @@ public sealed record PixelInput(ImageTransform Transform, PixelLayout Layout = P
     /// <summary>Metadata of a model with this input: to do outside is nothing, and what the graph does stands under keys of its own.</summary>
     internal IEnumerable<KeyValuePair<string, string>> Metadata(IEnumerable<KeyValuePair<string, string>> metadata) =>
     [
-        .. metadata.Where(entry => !IsInput(entry.Key)),
+        .. metadata.Where(entry => !ModelMetadata.IsTransform(entry.Key)),
         .. ModelMetadata.Of(AsStored),
         new(ModelMetadata.Layout, ModelMetadata.Name(Layout)),
         .. ModelMetadata.Of(Transform, ModelMetadata.InGraph),
     ];
-
-    private static bool IsInput(string key) => key.StartsWith(ModelMetadata.Input, StringComparison.Ordinal)
-        || key.StartsWith(ModelMetadata.InGraph, StringComparison.Ordinal);
 
     /// <summary>The model without the preprocessing in its graph: one that takes what that makes of pictures, float [N, C, H, W].</summary>
     /// <param name="model">A model, which is not changed; one without preprocessing is returned as it is.</param>
@@ -139,7 +136,7 @@ public sealed record PixelInput(ImageTransform Transform, PixelLayout Layout = P
                 if (node.Input[i] == value) node.Input[i] = input;
         var computed = graph.Node.SelectMany(node => node.Output).ToHashSet();
         foreach (var info in graph.ValueInfo.Where(info => !computed.Contains(info.Name)).ToList()) graph.ValueInfo.Remove(info);
-        foreach (var entry in model.MetadataProps.Where(entry => IsInput(entry.Key)).ToList()) model.MetadataProps.Remove(entry);
+        foreach (var entry in model.MetadataProps.Where(entry => ModelMetadata.IsTransform(entry.Key)).ToList()) model.MetadataProps.Remove(entry);
         foreach (var (key, text) in ModelMetadata.Of(pixels.Transform))
             model.MetadataProps.Add(new StringStringEntryProto { Key = key, Value = text });
         return model;

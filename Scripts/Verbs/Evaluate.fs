@@ -15,6 +15,7 @@ let run (args: ParseResults<EvaluateArgs>) =
     let floor = args.TryGetResult EvaluateArgs.MinAccuracy |> Option.map (share "--min-accuracy")
     configure (args.TryGetResult EvaluateArgs.Threads) (args.TryGetResult EvaluateArgs.Width) (args.TryGetResult EvaluateArgs.Provider)
     args.TryGetResult EvaluateArgs.Json |> Option.iter (Workspace.requireWritableFile "--json")
+    args.TryGetResult EvaluateArgs.Mistakes |> Option.iter (Workspace.requireWritableFile "--mistakes")
     let file = args.GetResult EvaluateArgs.File
     let engine = args.GetResult(EvaluateArgs.Engine, defaultValue = Engine.OnnxRuntime)
     let ort = ortOptions (args.TryGetResult EvaluateArgs.Device)
@@ -36,18 +37,18 @@ let run (args: ParseResults<EvaluateArgs>) =
         let transform, _, said = Input.transformOf given metadata sample data
         Input.requireClassifier file outputs classes data (ImageFolder.FolderName folder)
         Input.say out said
-        Input.asTaken metadata transform data
-    let scores, data, device, metadata, probabilities =
+        data, Input.asTaken metadata transform data
+    let scores, (stored, data), device, metadata, probabilities =
         match engine with
         | Engine.Own ->
             let imported = OnnxImporter.Import file
             imported.RequireSingle()
             let output = (Inference.Run(imported.Network.Eval(), Batch(1, imported.Sample, requiresGrad = false))).Sample
-            let data =
+            let stored, data =
                 imagesFor (Some imported.Sample) $"samples of {output}" (if output.Rank = 1 then Some output[0] else None) imported.Metadata
             imported.RequireInput(data.Sample)
             Inference.Logits(imported.Network, data),
-            data,
+            (stored, data),
             $"the engine ({Products.Provider})",
             imported.Metadata,
             imported.ReturnsProbabilities
@@ -59,14 +60,20 @@ let run (args: ParseResults<EvaluateArgs>) =
                 raise (ShapeException $"""{file} takes {String.Join(" and ", model.Inputs)}: a data set's images are one input""")
             let outputs = String.Join(" and ", model.Outputs)
             let metadata = model.Metadata.Properties
-            let data = imagesFor (Input.sampleOf model.Input) outputs (Input.classesOf model) metadata
-            Parity.Logits(model, data), data, $"ONNX Runtime on {model.DeviceName}", metadata, model.ReturnsProbabilities
+            let stored, data = imagesFor (Input.sampleOf model.Input) outputs (Input.classesOf model) metadata
+            Parity.Logits(model, data), (stored, data), $"ONNX Runtime on {model.DeviceName}", metadata, model.ReturnsProbabilities
     let classes = scores.Shape[1]
     Input.requireClassifier file "rows of numbers" (Some classes) data (ImageFolder.FolderName folder)
     let names = Input.classNames out metadata classes
     let metrics = ClassificationMetrics.Of(scores, data, probabilities)
     line out $"{Workspace.display file}   {data.Count:N0} test images of {ImageFolder.FolderName folder}   {device}"
     EvaluateReport.print out names metrics
+    args.TryGetResult EvaluateArgs.Mistakes
+    |> Option.iter (fun path ->
+        if EvaluateReport.sheet stored metrics path then
+            line out $"{Workspace.display path}   the worst mistakes, row after row in that order"
+        else
+            message out $"there are no mistakes: {path} was not written")
     args.TryGetResult EvaluateArgs.Json
     |> Option.iter (fun path ->
         writeJson

@@ -92,6 +92,15 @@ let private mistakeTable out (names: IReadOnlyList<string>) (m: ClassificationMe
                     percent mistake.Probability
                     percent mistake.LabelProbability ] ]
 
+/// The worst mistakes as a picture: the images as they are stored, in the order of the list, row after row.
+let sheet (data: ImageDataset) (m: ClassificationMetrics) path =
+    let pictures = [| for mistake in Seq.truncate Written m.Mistakes -> data.PictureAt mistake.Index |]
+    if pictures.Length = 0 then
+        false
+    else
+        PictureSheet.Of(pictures, 10, max 1 (56 / max pictures[0].Width pictures[0].Height)).WritePng path
+        true
+
 /// All of it, behind a line of what was evaluated.
 let print out (names: IReadOnlyList<string>) (m: ClassificationMetrics) =
     let top5 = if m.Classes > 5 then $"   top-5 {percent (m.TopAccuracy 5)}" else ""

@@ -173,7 +173,9 @@ let transformOf (given: Given) (metadata: IReadOnlyDictionary<string, string>) (
 /// What the options and the file say of the input, where no images do: nothing where they leave the pixels open.
 let declared (given: Given) (metadata: IReadOnlyDictionary<string, string>) (sample: Shape) =
     let file = ModelMetadata.TransformOf metadata |> Option.ofObj
-    if given.Mean.IsNone && given.Std.IsNone && given.Scale.IsNone && file.IsNone then
+    if (inGraph given metadata).IsSome then
+        Some PixelInput.AsStored
+    elif given.Mean.IsNone && given.Std.IsNone && given.Scale.IsNone && file.IsNone then
         None
     else
         let bytes count = ReadOnlyMemory(Array.zeroCreate<byte> count)

@@ -1,0 +1,215 @@
+/// predict: what pictures show, by the engine and by ONNX Runtime, and whether both say the same.
+module OnnxLeNet.Scripts.Verbs.Predict
+
+open System
+open System.Globalization
+open System.IO
+open System.Threading.Tasks
+open OnnxLeNet.Numerics
+open OnnxLeNet.Onnx
+open OnnxLeNet.Scripts
+open OnnxLeNet.Scripts.Options
+open OnnxLeNet.Scripts.Terminal
+open OnnxLeNet.Scripts.Verbs.Common
+open OnnxLeNet.Scripts.Verbs.PredictReport
+
+type private Job =
+    {
+        Model: string
+        Names: string list
+        Index: int list option
+        Top: int
+        Given: Input.Given
+        Fit: Fit option
+        AsIs: bool
+        Paths: Paths
+        Device: string option
+        Threads: int option
+        Width: int option
+        Json: string option
+        Csv: string option
+        Quiet: bool
+    }
+
+let private nothingAsked =
+    { Model = ""
+      Names = []
+      Index = None
+      Top = 3
+      Given = Input.nothing
+      Fit = None
+      AsIs = false
+      Paths = Paths.Both
+      Device = None
+      Threads = None
+      Width = None
+      Json = None
+      Csv = None
+      Quiet = false }
+
+/// Each argument in turn: to ask for one by name, as other verbs do, takes a twentieth of a second the first time.
+let private jobOf (args: PredictArgs list) =
+    let take job arg =
+        match arg with
+        | PredictArgs.Files(model :: (_ :: _ as names)) -> { job with Model = model; Names = names }
+        | PredictArgs.Files _ -> raise (OnnxLeNetException "predict takes a model and what to classify: predict MODEL FILE…")
+        | PredictArgs.Index text -> { job with Index = Some(PredictSources.parseIndex text) }
+        | PredictArgs.Top k -> { job with Top = atLeastOne "--top" k }
+        | PredictArgs.AsIs -> { job with AsIs = true }
+        | PredictArgs.Fit way -> { job with Fit = Some(Pictures.fitOf "--fit" way) }
+        | PredictArgs.Mean text -> { job with Given = { job.Given with Mean = Some text } }
+        | PredictArgs.Std text -> { job with Given = { job.Given with Std = Some text } }
+        | PredictArgs.Scale text -> { job with Given = { job.Given with Scale = Some text } }
+        | PredictArgs.Padding n -> { job with Given = { job.Given with Padding = Some n } }
+        | PredictArgs.Size n -> { job with Given = { job.Given with Size = Some(atLeastOne "--size" n) } }
+        | PredictArgs.Engine paths -> { job with Paths = paths }
+        | PredictArgs.Threads n -> { job with Threads = Some n }
+        | PredictArgs.Width bits -> { job with Width = Some bits }
+        | PredictArgs.Device name -> { job with Device = Some name }
+        | PredictArgs.Json file -> { job with Json = Some file }
+        | PredictArgs.Csv file -> { job with Csv = Some file }
+        | PredictArgs.Quiet -> { job with Quiet = true }
+    List.fold take nothingAsked args
+
+/// What a model's file does not say, by options that a person can give.
+let private optionsOf (job: Job) (metadata: Collections.Generic.IReadOnlyDictionary<string, string>) =
+    let transform: ImageTransform | null =
+        match Input.declared job.Given metadata (Shape(1, 1, 1)) with
+        | None ->
+            raise (
+                OnnxLeNetException
+                    $"{job.Model} does not say what its input wants: give --mean and --std (and --scale, --padding), such as --mean 0 \
+                        --std 1 for pixels from 0 to 1"
+            )
+        | Some transform when isNull (PixelInput.Of metadata) -> transform
+        | Some _ -> null // its graph does it
+    fun ort ->
+        ClassifierOptions(
+            Transform = transform,
+            Size = (job.Given.Size |> Option.map Size2 |> Option.toNullable),
+            Fit = Option.toNullable job.Fit,
+            AsIs = job.AsIs,
+            OnnxRuntime = ort
+        )
+
+/// The model by each path that is asked for; both are loaded side by side. What the engine cannot import, ONNX Runtime runs alone.
+let private load (job: Job) out =
+    let struct (proto, bytes) = OnnxFile.ReadWithBytes job.Model
+    let options = optionsOf job (OnnxFile.Metadata proto)
+    // What only a first run costs is paid while the other path is still loading.
+    let create ort =
+        let classifier = Classifier.Create(proto, bytes, job.Model, options ort)
+        classifier.WarmUp()
+        classifier
+    let ort = ortOptions job.Device
+    match job.Paths with
+    | Paths.Own -> Some(create null), None
+    | Paths.OnnxRuntime -> None, Some(create ort)
+    | _ ->
+        let own = Task.Run(fun () -> create null)
+        let theirs = create ort
+        try
+            Some(own.GetAwaiter().GetResult()), Some theirs
+        with :? OnnxException as e ->
+            let why = e.Problems |> Seq.tryHead |> Option.defaultValue e.Message
+            message out $"ONNX Runtime answers alone, the engine cannot import the model: {why} (inspect {job.Model} tells all)"
+            None, Some theirs
+
+/// How far a class's probability of one path may lie from the other's: float16 at the file's ends rounds more.
+let private bound (theirs: Classifier) =
+    match theirs.Runtime with
+    | null -> 0.0
+    | model -> 10.0 * Parity.Tolerance model
+
+let private agree (theirs: Classifier) (mine: float array) (other: float array) =
+    let near a b = abs (a - b) <= bound theirs // a NaN never is
+    let best (probabilities: float array) = Array.IndexOf(probabilities, Array.max probabilities)
+    // Of two classes that are as probable, either may come first.
+    Array.forall2 near mine other && near mine[best mine] mine[best other]
+
+let private predict (own: Classifier option) (theirs: Classifier option) (source: PredictSources.Source) =
+    let any = own |> Option.orElse theirs |> Option.get
+    let picture = source.Read any.Input.Background
+    let seen = any.Input.See picture |> Option.ofObj
+    let shown = seen |> Option.defaultWith (fun () -> any.Input.Fitted picture)
+    let numbers = any.Input.Numbers shown
+    let probabilities (c: Classifier) = c.Probabilities(c.Scores numbers)
+    let mine, other = Option.map probabilities own, Option.map probabilities theirs
+    let classified = Option.map (fun probabilities -> any.Classified(probabilities, seen.IsNone))
+    { Name = source.Name
+      File = source.File
+      Index = source.Index
+      Engine = classified mine
+      OnnxRuntime = classified other
+      Agree = Option.map2 (agree theirs.Value) mine other
+      Seen = shown }
+
+/// The usual options, read without the parser of all verbs, which looks at the types of all options first and takes longer than a
+/// prediction does; none where there is something else among them, of which that parser knows more.
+let parse (argv: string list) =
+    let number (text: string) = Int32.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture)
+    let rec next (files: string list) (found: PredictArgs list) (argv: string list) =
+        match argv with
+        | "--as-is" :: rest -> next files (PredictArgs.AsIs :: found) rest
+        | "--quiet" :: rest -> next files (PredictArgs.Quiet :: found) rest
+        | "--json" :: file :: rest when file = "-" || not (file.StartsWith '-') -> next files (PredictArgs.Json file :: found) rest
+        | "--csv" :: file :: rest when not (file.StartsWith '-') -> next files (PredictArgs.Csv file :: found) rest
+        | "--index" :: text :: rest when not (text.StartsWith '-') -> next files (PredictArgs.Index text :: found) rest
+        | "--top" :: text :: rest ->
+            match number text with
+            | true, k -> next files (PredictArgs.Top k :: found) rest
+            | _ -> None
+        | file :: rest when file = "-" || not (file.StartsWith '-' || file = "") -> next (file :: files) found rest
+        | [] when files.Length > 1 && List.distinctBy _.GetType() found = found -> Some(PredictArgs.Files(List.rev files) :: List.rev found)
+        | _ -> None
+    next [] [] argv
+
+let run (args: PredictArgs list) =
+    let job = jobOf args
+    let out = output job.Quiet
+    configure job.Threads job.Width None
+    for option, file in [ "--json", job.Json; "--csv", job.Csv ] do
+        file |> Option.iter (Workspace.requireWritableFile option)
+    ModelFile.requireOnnx job.Model
+    let own, theirs = load job out
+    let errors = ResizeArray<string * string>()
+    // What is wrong with one picture is said, and the others go on.
+    let guarded name (action: unit -> 'T) =
+        try
+            Some(action ())
+        with
+        | :? OnnxLeNetException
+        | :? IOException
+        | :? UnauthorizedAccessException as e ->
+            errors.Add(name, e.Message)
+            error (if e.Message.Contains(name, StringComparison.Ordinal) then e.Message else $"{name}: {e.Message}")
+            None
+    let sources =
+        job.Names
+        |> List.collect (fun name -> guarded name (fun () -> PredictSources.ofName job.Index name) |> Option.defaultValue [])
+    let many = sources.Length > MostWithBars
+    let predictions =
+        [ for source in sources do
+              match guarded source.Name (fun () -> predict own theirs source) with
+              | Some prediction ->
+                  print out job.Top many prediction
+                  prediction
+              | None -> () ]
+    own |> Option.iter _.Dispose()
+    theirs |> Option.iter _.Dispose()
+    job.Json
+    |> Option.iter (fun path ->
+        writeJson
+            path
+            (json
+                [ "model", box (Workspace.display job.Model)
+                  "predictions", jsonArray (predictions |> List.map (toJson job.Top))
+                  if errors.Count > 0 then
+                      "errors", jsonArray [ for file, why in errors -> json [ "file", file; "error", why ] ] ]))
+    job.Csv
+    |> Option.iter (fun path -> AtomicFile.Write(path, toCsv predictions))
+    if errors.Count > 0 then Exit.badInput
+    elif predictions |> List.exists (fun p -> p.Agree = Some false) then
+        error "the engine and ONNX Runtime do not agree"
+        Exit.fallsShort
+    else Exit.done'
