@@ -266,11 +266,11 @@ let ofNetwork name sample (network: Network.Network) =
 /// The architectures of Zoo, for MNIST's images.
 let zoo =
     [ "lenet5-1998", Zoo.LeNet5Of1998.net
-      "vgg", Zoo.SmallVgg.net
+      "small-vgg", Zoo.SmallVgg.net
       "resnet20", Zoo.ResNet20.net
-      "mobilenet", Zoo.SmallMobileNet.net
-      "squeezenet", Zoo.SmallSqueezeNet.net
-      "allconv", Zoo.AllConvolutional.net ]
+      "small-mobilenet", Zoo.SmallMobileNet.net
+      "small-squeezenet", Zoo.SmallSqueezeNet.net
+      "all-cnn", Zoo.AllConvolutional.net ]
     |> List.map (fun (name, net) -> ofNetwork name (Shape(1, 32, 32)) net)
 
 let all = [ lenet5; lenet3; lenetRect; lenetRgb; perceptron; linear1; sharpen; avgPool; bnSequential ] @ zoo

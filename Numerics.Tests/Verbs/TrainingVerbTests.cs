@@ -110,11 +110,12 @@ public sealed class TrainingVerbTests
             if (!GradientParity.Applies(network)) continue;
             var data = model.Sample == new Shape(1, 32, 32) ? Repository.Mnist.Train : null;
             Assert.IsTrue(GradientParity.Passed(GradientParity.Gradients(network, model.Sample, data, "MNIST")), model.Name);
+            compared++;
+            if (OnnxLeNet.Scripts.Models.zoo.Contains(model)) continue; // optimizers do not depend on the network, and these are larger
             // The filter takes images of any size; at its own, ONNX Runtime takes a quarter of a minute for its updates.
             var sample = model.Name == "sharpen" ? new Shape(1, 40, 50) : model.Sample;
             Assert.IsTrue(GradientParity.Passed(GradientParity.Optimizers(network, sample, data)), model.Name);
-            compared++;
         }
-        Assert.AreEqual(8, compared);
+        Assert.AreEqual(14, compared);
     }
 }

@@ -105,7 +105,7 @@ public static partial class GradientParity
     /// Every parameter's gradient and the input's, on standard normal batches with random labels or targets, and on images of a data set
     /// where one is given. Of the batch sizes those that the network's cost lets finish within about a minute, the smallest at least. A
     /// batch that differs is followed by others; every try is in the result, <see cref="Passed(IEnumerable{GradientRow})"/> judges. A
-    /// network with a million values or more in a batch is compared node by node, and the engine's whole backward with that of its nodes.
+    /// network with some million values in its largest batch is compared node by node, and the engine's whole backward with that of its nodes.
     /// Dropout rests, and weights that are all alike, by which gradients would be zero but for rounding, are drawn anew meanwhile.
     /// </summary>
     /// <param name="network">A network whose layers and joins have a backward in ONNX.</param>
@@ -126,7 +126,8 @@ public static partial class GradientParity
         var random = new Generator(seed);
         var loss = LossFor(network, sample);
         var cost = NetworkCost.Of(Graph.Trace(network, sample));
-        List<TracedBackward>? backwards = cost.Elements * BatchSizes[0] > NodeGradients.MostWhole ? [] : null;
+        int largest = Math.Max(BatchSizes[^1], data is null ? 0 : Math.Min(DataBatch, data.Count));
+        List<TracedBackward>? backwards = cost.Elements * largest > NodeGradients.MostWhole ? [] : null;
         var graph = new TrainingGraphOptions { Loss = loss, Gradients = true, InputGradient = true };
         var still = new SGD(network.Parameters(), 0);
         using var trainer = OrtTrainer.Load(TrainingExporter.Export(network, sample, "training", still, graph, null, backwards), network,

@@ -17,8 +17,9 @@ internal sealed record TracedBackward(int Node, int? Before, string Dy, string?[
 /// </summary>
 internal static class NodeGradients
 {
-    /// <summary>Numbers of a batch in all of a network's values, from which on some fall to another side nearly every time.</summary>
-    public const double MostWhole = 1e6;
+    /// <summary>Numbers of the largest batch in all of a network's values, from which on some fall to another side nearly every
+    /// time.</summary>
+    public const double MostWhole = 4e6;
 
     /// <summary>
     /// Samples of its batch. Every value of every node is compared, so that few are enough; they fill vectors, for the engine to convolve
