@@ -249,7 +249,7 @@ let private channelsLike (state: StateDict) (model: Model) =
         | _ -> model
     | _ -> model
 
-/// The model with as many outputs as the state dict's last layer has, where that is a row of weights for each, and the channels of its first.
+/// The model with as many outputs as the state dict's last layer has, where that is a row of weights for each, and its channels.
 let sizedLike (state: StateDict) (model: Model) =
     let model = channelsLike state model
     match lastLayer model with

@@ -59,7 +59,7 @@ public sealed class PictureFolderTests
         Assert.AreEqual(4, PictureFolder.LoadTest(photos, Options).Count);
         Directory.Delete(Path.Combine(photos, "val"), recursive: true);
         data = PictureFolder.Load(photos, Options);
-        Assert.AreEqual((15, 2, 4), (data.Train.Count, data.Validation!.Count, data.Test.Count), "validation is held out, the test is named");
+        Assert.AreEqual((15, 2, 4), (data.Train.Count, data.Validation!.Count, data.Test.Count), "validation is held out");
         Directory.Move(Path.Combine(photos, "test"), Path.Combine(photos, "Validation"));
         data = PictureFolder.Load(photos, Options);
         Assert.AreEqual((15, 4, 2), (data.Train.Count, data.Validation!.Count, data.Test.Count), "the test is held out of training");
@@ -74,7 +74,8 @@ public sealed class PictureFolderTests
         using var folder = new TemporaryFolder();
         Pictures.Write(folder["p"], ("x", 12), ("y, \"z\"", 12));
         string Csv(params string[] lines) => Write(folder["list.csv"], lines);
-        string[] rows = [.. Enumerable.Range(0, 12).SelectMany(i => new[] { $"p/x/{i:000}.png,one", $"\"p/y, \"\"z\"\"/{i:000}.png\",two" })];
+        string[] rows = [.. Enumerable.Range(0, 12).SelectMany(i =>
+            new[] { $"p/x/{i:000}.png,one", $"\"p/y, \"\"z\"\"/{i:000}.png\",two" })];
         var plain = PictureFolder.Load(Csv(rows), Options);
         Assert.AreEqual("list", plain.Name);
         CollectionAssert.AreEqual(new[] { "one", "two" }, plain.ClassNames.ToArray());

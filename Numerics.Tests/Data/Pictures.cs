@@ -8,7 +8,7 @@ internal static class Pictures
     /// <summary>The pictures of pictures.py and, as NAME.raw, their pixels.</summary>
     public static Dictionary<string, byte[]> Golden { get; } = ReadGolden();
 
-    /// <summary>Writes PNG pictures of uneven sizes, each class with a look of its own: bright to the left, right, above or below.</summary>
+    /// <summary>Writes PNG pictures of uneven sizes, each class with a look of its own: bright on one of four sides.</summary>
     /// <param name="folder">Where to.</param>
     /// <param name="counts">For each class its name, or a part and its name, and how many.</param>
     public static string Write(string folder, params (string Class, int Count)[] counts)

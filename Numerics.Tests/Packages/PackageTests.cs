@@ -79,7 +79,8 @@ public sealed class PackageTests
     }
 
     /// <summary>
-    /// The library's own README, word for word: trains, predicts, writes a state dict; and what came along is Math.NET alone.
+    /// The library's own README, word for word: trains, predicts, writes a state dict; and what came along is Math.NET and the
+    /// decoder of pictures alone.
     /// </summary>
     [TestMethod]
     public void AProjectThatTrains()
@@ -87,7 +88,7 @@ public sealed class PackageTests
         string project = packed.NewProject("Trains", Code("Numerics"), ["OnnxLeNet.Numerics"]);
         Assert.Contains("64 of 64 right", packed.DotNet(project, "run"));
         Assert.IsTrue(File.Exists(Path.Combine(project, "net.pth")));
-        CollectionAssert.AreEquivalent(new[] { "MathNet.Numerics", "OnnxLeNet.Numerics" }, Restored(project));
+        CollectionAssert.AreEquivalent(new[] { "MathNet.Numerics", "OnnxLeNet.Numerics", "StbImageSharp" }, Restored(project));
     }
 
     /// <summary>

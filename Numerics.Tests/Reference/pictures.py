@@ -4,7 +4,8 @@
     python3 pictures.py FILE.zip       writes larger ones, of another size
 
 A picture NAME.EXT has its pixels in NAME.EXT.raw: "width height channels\\n", then the bytes. 16 bits are cut to the upper eight,
-EXIF's orientation is applied, BMP and GIF always have colours, and what is transparent lies over white: (value * opacity + 255 * (255 - opacity) + 127) // 255.
+EXIF's orientation is applied, BMP and GIF always have colours,
+and what is transparent lies over white: (value * opacity + 255 * (255 - opacity) + 127) // 255.
 """
 import os
 import random

@@ -47,7 +47,8 @@ public sealed class PicturesTests
         Program.Run("export", file, "--to", folder["w.pth"]).MustExit(0);
         Program.Run("export", folder["w.pth"], "--model", "lenet5", "--to", folder["again.onnx"], "--data", "none").MustExit(0);
         Directory.Move(photos, folder["elsewhere"]);
-        Program.Run("evaluate", file, "--data", folder["elsewhere"]).MustExit(0).MustSay("names no pictures for the test: all 180 are taken");
+        Program.Run("evaluate", file, "--data", folder["elsewhere"]).MustExit(0)
+            .MustSay("names no pictures for the test: all 180 are taken");
 
         // Its classes are others, or in another order.
         Pictures.Write(folder["odd"], ("right", 4), ("wolf", 4));
@@ -105,7 +106,8 @@ public sealed class PicturesTests
         if (OperatingSystem.IsWindows()) Assert.Inconclusive("Windows has no signals to send to another process");
         using var folder = new TemporaryFolder();
         string photos = Pictures.Write(folder["photos"], ("a", 40), ("b", 70));
-        string[] train = ["--data", photos, "--epochs", "150", "--size", "20", "--grey", "--fit", "pad", "--background", "black", "--balance"];
+        string[] train = ["--data", photos, "--epochs", "150", "--size", "20", "--grey", "--fit", "pad", "--background", "black",
+            "--balance"];
         Program.Run([.. train, "--out", folder["whole"]]).MustExit(0);
         using (var process = Program.Start([.. train, "--out", folder["out"]]))
         {

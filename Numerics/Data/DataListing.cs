@@ -70,7 +70,8 @@ internal sealed class DataListing
         {
             null => $"{IdxNames}; or {CifarNames}; or {PictureNames}",
             { Rank: 3 } shape when shape[0] == 1 => $"{IdxNames}, as the network takes images of one channel, {shape}; or {PictureNames}",
-            { Rank: 3 } shape when shape[0] == 3 => $"{CifarNames}, as the network takes images of three channels, {shape}; or {PictureNames}",
+            { Rank: 3 } shape when shape[0] == 3 =>
+                $"{CifarNames}, as the network takes images of three channels, {shape}; or {PictureNames}",
             { } shape => $"{IdxNames}; or {CifarNames}; or {PictureNames}; the network takes {shape}",
         };
         return $"{Folder} holds no data set that is read. Expected: {wanted}; plain or gzipped, here or up to two folders below. Found: "

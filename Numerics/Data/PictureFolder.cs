@@ -27,8 +27,8 @@ public static class PictureFolder
     /// <param name="path">The folder or list.</param>
     /// <param name="options">How pictures become images, and what is held out.</param>
     /// <exception cref="DataException">
-    /// The folder, the list or a picture cannot be read, there are not enough classes or pictures of one, or a label is no class. The message
-    /// names the files.
+    /// The folder, the list or a picture cannot be read, there are not enough classes or pictures of one, or a label is no class. The
+    /// message names the files.
     /// </exception>
     public static ImageFolder Load(string path, PictureOptions options)
     {
@@ -60,8 +60,8 @@ public static class PictureFolder
     }
 
     /// <summary>
-    /// Reads the pictures for the test alone: those that the data name so; if there are none, those that <see cref="Load"/> holds out by the
-    /// same seed and share; with a share of 1 all.
+    /// Reads the pictures for the test alone: those that the data name so; if there are none, those that <see cref="Load"/> holds out by
+    /// the same seed and share; with a share of 1 all.
     /// </summary>
     /// <returns>The images; what they go through is their own channels' mean and deviation.</returns>
     /// <inheritdoc cref="Load"/>
@@ -75,7 +75,8 @@ public static class PictureFolder
             PictureHoldOut.Apply(entries, PicturePart.Test, options.TestShare, options.Seed);
             int taken = entries.Count(entry => entry.Part == PicturePart.Test);
             notes.Add($"{path} names no pictures for the test: "
-                + (taken == entries.Count ? $"all {taken} are taken" : $"{taken} of {entries.Count} are taken, held out by the seed {options.Seed}"));
+                + (taken == entries.Count ? $"all {taken} are taken"
+                    : $"{taken} of {entries.Count} are taken, held out by the seed {options.Seed}"));
         }
         entries.RemoveAll(entry => entry.Part != PicturePart.Test);
         Sort(entries, names);

@@ -63,13 +63,13 @@ internal static class PictureList
                     continue;
                 }
                 if (count != 2)
-                    throw new DataException($"{path} begins with a line of {count} fields: expected path,label, or a line with the names of "
-                        + "the columns, path and label among them");
+                    throw new DataException($"{path} begins with a line of {count} fields: expected path,label, or a line with the names "
+                        + "of the columns, path and label among them");
                 columns = [0, 1, -1];
             }
             if (fields.Count != count)
-                throw new DataException($"{path}, line {line}: {fields.Count} fields, the first line has {count}; what holds a comma is put "
-                    + "in quotes");
+                throw new DataException($"{path}, line {line}: {fields.Count} fields, the first line has {count}; what holds a comma is "
+                    + "put in quotes");
             yield return (line, fields[columns[0]], fields[columns[1]], columns[2] < 0 ? null : fields[columns[2]]);
         }
     }

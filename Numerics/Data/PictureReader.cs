@@ -18,8 +18,8 @@ internal static class PictureReader
     {
         int count = entries.Count, size = options.Image.Count;
         if ((long)count * size > Array.MaxLength)
-            throw new DataException($"{source}: {count:#,0} pictures of {options.Image} are {(long)count * size:#,0} bytes, more than an array "
-                + "holds: make them smaller");
+            throw new DataException($"{source}: {count:#,0} pictures of {options.Image} are {(long)count * size:#,0} bytes, more than an "
+                + "array holds: make them smaller");
         var pixels = new byte[count * size];
         var problems = new string?[count];
         var cache = PictureCache.Of(source, options);

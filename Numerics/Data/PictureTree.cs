@@ -33,14 +33,15 @@ internal sealed class PictureTree
                     + "into a folder with the class's name, or list them in a CSV file of path,label"
                 : $"{folder} holds no folders of classes");
         if (folders is [var only] && List(only) is ({ Count: > 1 } inside, var beside) && !beside.Exists(IsPicture))
-            throw new DataException($"{folder} holds one folder, {Path.GetFileName(only)}, and that holds folders, {Names(inside)}: if these "
-                + $"are the classes, name {Path.Combine(folder, Path.GetFileName(only))}");
+            throw new DataException($"{folder} holds one folder, {Path.GetFileName(only)}, and that holds folders, {Names(inside)}: if "
+                + $"these are the classes, name {Path.Combine(folder, Path.GetFileName(only))}");
         foreach (var (part, path) in tree.Parts(folders) ?? [(PicturePart.Train, tree.root)])
         {
             var (classes, rest) = List(path);
             tree.AddClasses(part, classes);
             if (rest.FindAll(IsPicture) is { Count: > 0 } lost)
-                tree.Notes.Add($"{path}: {lost.Count} pictures lie beside the classes' folders, such as {Path.GetFileName(lost[0])}: left out");
+                tree.Notes.Add($"{path}: {lost.Count} pictures lie beside the classes' folders, such as {Path.GetFileName(lost[0])}: left "
+                    + "out");
         }
         if (tree.strange.Count > 0)
             tree.Notes.Add($"{folder}: {tree.strange.Count} files are no pictures by their names, such as {tree.strange[0]}: left out");

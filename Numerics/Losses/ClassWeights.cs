@@ -4,8 +4,8 @@ namespace OnnxLeNet.Numerics;
 public static class ClassWeights
 {
     /// <summary>
-    /// Weights for uneven classes: inversely proportional to how many samples a class has, with a mean of 1 over the classes that have some;
-    /// 0 for those that have none. In sum every class then counts the same.
+    /// Weights for uneven classes: inversely proportional to how many samples a class has, with a mean of 1 over the classes that have
+    /// some; 0 for those that have none. In sum every class then counts the same.
     /// </summary>
     /// <param name="data">The training samples.</param>
     /// <param name="classes">How many classes the network tells apart.</param>

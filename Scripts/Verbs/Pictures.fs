@@ -104,8 +104,8 @@ let private said (metadata: IReadOnlyDictionary<string, string>) key =
     | true, text -> Some text
     | _ -> None
 
-/// Pictures as a model takes them, by what its file says: their size without the padding, how they come to it, and the names of the classes.
-/// Where the file leaves the size open it is what the option says.
+/// Pictures as a model takes them, by what its file says: their size without the padding, how they come to it, and the names of the
+/// classes. Where the file leaves the size open it is what the option says.
 let private optionsFor (metadata: IReadOnlyDictionary<string, string>) padding size (sample: Shape option) skipDamaged path progress all =
     let around =
         padding
