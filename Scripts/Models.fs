@@ -164,14 +164,6 @@ let bnSequential =
 let bnByPosition (normalization: Module) (g: Generator) =
     Sequential() |> add (Conv2d(3, 3, 3, generator = g)) |> add normalization |> add (ReLU())
 
-/// The linear layer at a network's end, with the chain it is in, the names before its own, and its name there. What has no parameters may
-/// come after it.
-let rec private lastLinear (path: string) (net: Sequential) =
-    match net.Children |> Seq.tryFindBack (fun struct (_, layer) -> layer.ParameterCount > 0) with
-    | Some(name, (:? Linear as layer)) -> Some(net, path, name, layer)
-    | Some(name, (:? Sequential as inner)) -> lastLinear $"{path}{name}." inner
-    | _ -> None
-
 /// The layers that images of a shape need otherwise, made anew: a convolution for their channels, a linear layer for as many features as
 /// come to it. What the chain returns of them.
 let rec private fit (g: Generator) (chain: Sequential) (sample: Shape) : Shape =
@@ -212,24 +204,27 @@ let taking (sample: Shape) (model: Model) =
                     net.Train() |> ignore
                     net }
 
+/// The name of a model's last layer and how many outputs it has.
+let lastLayer (model: Model) =
+    let head = FineTuning.Head(model.Build(Generator 0L), model.Sample)
+    if head.HasValue then
+        let struct (name, layer) = head.Value
+        Some(name, FineTuning.OutputsOf layer)
+    else
+        None
+
 /// The model with so many outputs: its last layer is made anew where it has others, after all other starting weights.
 let sizedTo (outputs: int) (model: Model) =
-    match lastLinear "" (model.Build(Generator 0L)) with
-    | Some(_, _, _, layer) when layer.OutFeatures = outputs -> model
-    | None -> raise (OnnxLeNetException $"{model.Name} does not end in a linear layer that could have {outputs} outputs")
+    match lastLayer model with
+    | Some(_, own) when own = outputs -> model
+    | None -> raise (OnnxLeNetException $"{model.Name} does not end in a linear layer or a 1×1 convolution that could have {outputs} outputs")
     | Some _ ->
         { model with
             Build =
                 fun g ->
                     let net = model.Build g
-                    let chain, _, name, layer = (lastLinear "" net).Value
-                    chain.Replace(name, Linear(layer.InFeatures, outputs, bias = not (isNull layer.Bias), generator = g))
+                    FineTuning.ReplaceHead(net, model.Sample, outputs, g) |> ignore
                     net }
-
-/// The name of a model's last layer and how many outputs it has.
-let lastLayer (model: Model) =
-    lastLinear "" (model.Build(Generator 0L))
-    |> Option.map (fun (_, path, name, layer) -> path + name, layer.OutFeatures)
 
 /// The name of a chain's first convolution.
 let rec private firstConv (path: string) (net: Sequential) =
@@ -255,7 +250,7 @@ let sizedLike (state: StateDict) (model: Model) =
     match lastLayer model with
     | Some(name, outputs) ->
         match state.TryGetValue $"{name}.weight" with
-        | true, weight when weight.Shape.Rank = 2 && weight.Shape[0] <> outputs -> sizedTo weight.Shape[0] model
+        | true, weight when weight.Shape.Rank >= 2 && weight.Shape[0] <> outputs -> sizedTo weight.Shape[0] model
         | _ -> model
     | None -> model
 
@@ -275,18 +270,28 @@ let zoo =
 
 let all = [ lenet5; lenet3; lenetRect; lenetRgb; perceptron; linear1; sharpen; avgPool; bnSequential ] @ zoo
 
+let private own = System.Collections.Generic.List<Model>()
+
+/// Gives a model of one's own a name that `get` and `find` know, in the place of an earlier one of that name.
+let define (model: Model) =
+    if all |> List.exists (fun m -> m.Name = model.Name) then
+        invalidArg "model" $"there is a model '{model.Name}' already: choose another name"
+    own.RemoveAll(fun m -> m.Name = model.Name) |> ignore
+    own.Add model
+
+let private known () = Seq.append all own
 let private names (models: Model seq) = models |> Seq.map _.Name |> String.concat ", "
 
 /// The model of that name, or an error that lists the names there are.
 let get name =
-    match all |> List.tryFind (fun m -> m.Name = name) with
+    match known () |> Seq.tryFind (fun m -> m.Name = name) with
     | Some model -> model
-    | None -> invalidArg "model" $"there is no model '{name}': choose one of {names all}"
+    | None -> invalidArg "model" $"there is no model '{name}': choose one of {names (known ())}"
 
 /// The model of that name to be trained, or an error that lists those that can be.
 let find name =
-    let trained = all |> Seq.filter _.Trains
-    match all |> List.tryFind (fun m -> m.Name = name) with
+    let trained () = known () |> Seq.filter _.Trains |> names
+    match known () |> Seq.tryFind (fun m -> m.Name = name) with
     | Some model when model.Trains -> model
-    | Some _ -> invalidArg "model" $"'{name}' is no classifier of images that can be trained: choose one of {names trained}"
-    | None -> invalidArg "model" $"there is no model '{name}': choose one of {names trained}"
+    | Some _ -> invalidArg "model" $"'{name}' is no classifier of images that can be trained: choose one of {trained ()}"
+    | None -> invalidArg "model" $"there is no model '{name}': choose one of {trained ()}"

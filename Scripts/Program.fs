@@ -26,19 +26,13 @@ let private withVerb (argv: string array) =
     | Some first when first.StartsWith '-' && first <> "--help" && first <> "-h" -> Array.append [| "train" |] argv
     | _ -> argv
 
-/// An exception's message for a person: .NET adds the parameter's name and value to some.
-let private sentence (e: exn) =
-    let text = e.Message
-    let cut = text.IndexOf " (Parameter '"
-    if cut > 0 then text[.. cut - 1] else text
-
 [<EntryPoint>]
 let main argv =
     // A Windows console has another encoding of its own, without ×, − and ….
     if OperatingSystem.IsWindows() then Console.OutputEncoding <- Text.Encoding.UTF8
     let json = Array.tryFindIndexBack ((=) "--json") argv |> Option.exists (fun at -> Array.tryItem (at + 1) argv = Some "-")
     if json || Array.contains "--json=-" argv then Terminal.keepOutputForJson ()
-    try
+    Guard.run (fun () ->
         if argv = [| "--version" |] then
             printfn $"onnxlenet {version}"
             Exit.done'
@@ -63,31 +57,4 @@ let main argv =
             | Verb.Conformance args -> Conformance.run args
             | Doctor args -> Doctor.run args
             | Verb.GpuCheck args -> GpuCheck.run args
-            | Verb.Serve args -> Serve.run args
-    with
-    | :? ArguParseException as e when e.ErrorCode = ErrorCode.HelpText ->
-        Console.Out.WriteLine e.Message
-        Exit.done'
-    | :? ArguParseException as e ->
-        let first = Array.head (e.Message.Split '\n')
-        Terminal.error
-            $"""{first.Replace("ERROR: ", "").Trim()}
-See --help for the verbs, and VERB --help for a verb's options."""
-        Exit.badInput
-    | :? MissingPartException as e ->
-        Terminal.error e.Message
-        Exit.missingPart
-    | :? OperationCanceledException ->
-        Terminal.error "interrupted"
-        Exit.interrupted
-    | :? OnnxLeNetException
-    | :? ArgumentException
-    | :? IOException
-    | :? OutOfMemoryException
-    | :? OverflowException
-    | :? UnauthorizedAccessException as e ->
-        Terminal.error (sentence e)
-        Exit.badInput
-    | e ->
-        Terminal.error ($"this should not happen ({e.GetType().Name}: {sentence e}); please report it with the command you typed")
-        Exit.fallsShort
+            | Verb.Serve args -> Serve.run args)

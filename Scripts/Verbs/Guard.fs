@@ -1,0 +1,47 @@
+/// What becomes of errors: a message on standard error and an exit code, never a stack trace.
+module OnnxLeNet.Scripts.Verbs.Guard
+
+open System
+open System.IO
+open Argu
+open OnnxLeNet.Numerics
+open OnnxLeNet.Scripts
+open OnnxLeNet.Scripts.Verbs.Common
+
+/// An exception's message for a person: .NET adds the parameter's name and value to some.
+let private sentence (e: exn) =
+    let text = e.Message
+    let cut = text.IndexOf " (Parameter '"
+    if cut > 0 then text[.. cut - 1] else text
+
+/// Runs a verb; its exit code, or that of the error that ended it.
+let run (verb: unit -> int) =
+    try
+        verb ()
+    with
+    | :? ArguParseException as e when e.ErrorCode = ErrorCode.HelpText ->
+        Console.Out.WriteLine e.Message
+        Exit.done'
+    | :? ArguParseException as e ->
+        let first = Array.head (e.Message.Split '\n')
+        Terminal.error
+            $"""{first.Replace("ERROR: ", "").Trim()}
+See --help for the verbs, and VERB --help for a verb's options."""
+        Exit.badInput
+    | :? MissingPartException as e ->
+        Terminal.error e.Message
+        Exit.missingPart
+    | :? OperationCanceledException ->
+        Terminal.error "interrupted"
+        Exit.interrupted
+    | :? OnnxLeNetException
+    | :? ArgumentException
+    | :? IOException
+    | :? OutOfMemoryException
+    | :? OverflowException
+    | :? UnauthorizedAccessException as e ->
+        Terminal.error (sentence e)
+        Exit.badInput
+    | e ->
+        Terminal.error ($"this should not happen ({e.GetType().Name}: {sentence e}); please report it with the command you typed")
+        Exit.fallsShort
