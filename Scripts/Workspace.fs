@@ -15,8 +15,14 @@ let rec private repositoryAbove (folder: DirectoryInfo | null) =
 /// The repository one stands in, if in any.
 let private repositoryHere = repositoryAbove (DirectoryInfo(Directory.GetCurrentDirectory()))
 
+/// The folder that this program's files lie in: in a script that is another one than that of the running process.
+let programFolder =
+    match Path.GetDirectoryName(Path.Combine(AppContext.BaseDirectory, typeof<Network.Network>.Assembly.Location)) with
+    | NonNull folder when folder <> "" -> folder
+    | _ -> AppContext.BaseDirectory
+
 /// The repository that this program was built in; none where it is installed.
-let private builtIn = repositoryAbove (DirectoryInfo AppContext.BaseDirectory)
+let private builtIn = repositoryAbove (DirectoryInfo programFolder)
 
 /// What a person types before the verb.
 let command = if builtIn.IsSome then "dotnet run --project Scripts -c Release --" else "onnxlenet"
@@ -28,10 +34,10 @@ let private repository = repositoryHere |> Option.orElse builtIn
 let modelsFolder = Path.Combine(defaultArg repositoryHere (Directory.GetCurrentDirectory()), "models")
 
 /// The models that come with the project: the repository's, or beside a published program.
-let finishedModels = Path.Combine(defaultArg repository AppContext.BaseDirectory, "models")
+let finishedModels = Path.Combine(defaultArg repository programFolder, "models")
 
 /// MNIST, which is copied beside the program.
-let mnistFolder = Path.Combine(AppContext.BaseDirectory, "data", "mnist")
+let mnistFolder = Path.Combine(programFolder, "data", "mnist")
 
 /// The user's folder for what is fetched or built once and used from then on.
 let cacheFolder =

@@ -8,7 +8,7 @@ open OnnxLeNet.Numerics
 open OnnxLeNet.Scripts.Bench.PeerProcess
 open OnnxLeNet.Scripts.Terminal
 
-let private script = Path.Combine(AppContext.BaseDirectory, "Bench", "pytorch.py")
+let private script = Path.Combine(OnnxLeNet.Scripts.Workspace.programFolder, "Bench", "pytorch.py")
 
 let private howToGet =
     "apt install python3-torch libopenblas0-pthread (Debian, Ubuntu) or pip install torch, and name its python with --python where it is \

@@ -43,7 +43,7 @@ type Peer(torchSharp: PeerProcess) =
     interface IDisposable with
         member _.Dispose() = (torchSharp :> IDisposable).Dispose()
 
-let private source = Path.Combine(AppContext.BaseDirectory, "Bench", "torchsharp.cs")
+let private source = Path.Combine(Workspace.programFolder, "Bench", "torchsharp.cs")
 let private folder = Path.Combine(Workspace.cacheFolder, "torchsharp")
 let private built = Path.Combine(folder, "bin")
 let private program = Path.Combine(built, (if OperatingSystem.IsWindows() then "peer.exe" else "peer"))

@@ -23,7 +23,7 @@ let private sdk () =
                 "--version",
                 RedirectStandardOutput = true,
                 RedirectStandardError = true,
-                WorkingDirectory = AppContext.BaseDirectory
+                WorkingDirectory = Workspace.programFolder
             )
         use dotnet = nonNull (Process.Start info)
         let version = dotnet.StandardOutput.ReadToEnd().Trim()

@@ -45,7 +45,7 @@ let private onnxRuntimeWeb out (named: string option) =
         raise (OnnxLeNetException $"--ort {folder}: there is no ort.wasm.min.mjs in it, expected the folder dist of onnxruntime-web")
     | Some folder -> folder
     | None ->
-        let web = Path.Combine(AppContext.BaseDirectory, "Web")
+        let web = Path.Combine(Workspace.programFolder, "Web")
         let sum = Convert.ToHexStringLower(Security.Cryptography.SHA256.HashData(File.ReadAllBytes(Path.Combine(web, "package-lock.json"))))
         let root = Workspace.cacheFolder
         let cache = Path.Combine(root, $"web-{sum[..11]}")

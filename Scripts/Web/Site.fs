@@ -116,7 +116,7 @@ type Site(ort: string, dataFolder: string) =
 
     /// The answer to a request.
     member _.Answer(method': string, path: string, body: byte array) =
-        let page = Path.Combine(AppContext.BaseDirectory, "Web", "train.html")
+        let page = Path.Combine(Workspace.programFolder, "Web", "train.html")
         let file name = Bytes(contentType name, File.ReadAllBytes name)
         match method', path with
         | "POST", "/models" -> export body
