@@ -141,13 +141,15 @@ let private predict (own: Classifier option) (theirs: Classifier option) (source
       Index = source.Index
       Engine = classified mine
       OnnxRuntime = classified other
-      Agree = Option.map2 (agree theirs.Value) mine other
+      Agree = Option.map2 (fun mine other -> agree theirs.Value mine other) mine other
       Seen = shown }
 
 /// The usual options, read without the parser of all verbs, which looks at the types of all options first and takes longer than a
 /// prediction does; none where there is something else among them, of which that parser knows more.
 let parse (argv: string list) =
     let number (text: string) = Int32.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture)
+    // Options without a value are of one type.
+    let once (found: PredictArgs list) = List.distinctBy (fun arg -> arg.GetType(), arg = PredictArgs.Quiet) found = found
     let rec next (files: string list) (found: PredictArgs list) (argv: string list) =
         match argv with
         | "--as-is" :: rest -> next files (PredictArgs.AsIs :: found) rest
@@ -160,7 +162,7 @@ let parse (argv: string list) =
             | true, k -> next files (PredictArgs.Top k :: found) rest
             | _ -> None
         | file :: rest when file = "-" || not (file.StartsWith '-' || file = "") -> next (file :: files) found rest
-        | [] when files.Length > 1 && List.distinctBy _.GetType() found = found -> Some(PredictArgs.Files(List.rev files) :: List.rev found)
+        | [] when files.Length > 1 && once found -> Some(PredictArgs.Files(List.rev files) :: List.rev found)
         | _ -> None
     next [] [] argv
 
