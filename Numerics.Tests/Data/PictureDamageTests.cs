@@ -94,6 +94,19 @@ public sealed class PictureDamageTests
         byte[] photo = [.. Files["rgb.jpg"]];
         photo.AsSpan(photo.AsSpan().IndexOf<byte>([0xFF, 0xC0]) + 5, 4).Fill(0xFF);
         Refused(photo, "65535×65535");
+        // Within the limit, but far more than the file can hold.
+        BinaryPrimitives.WriteInt32BigEndian(bytes.AsSpan(16), 9_000);
+        BinaryPrimitives.WriteInt32BigEndian(bytes.AsSpan(20), 9_000);
+        FixChecksums(bytes);
+        Refused(bytes, "is cut short", "too few for the pixels");
+        BinaryPrimitives.WriteInt32LittleEndian(bitmap.AsSpan(18), 9_000);
+        BinaryPrimitives.WriteInt32LittleEndian(bitmap.AsSpan(22), 9_000);
+        Refused(bitmap, "is cut short", "too few for the 9000×9000 pixels");
+        photo.AsSpan(photo.AsSpan().IndexOf<byte>([0xFF, 0xC0]) + 5, 4).Fill(0x23);
+        Refused(photo, "is cut short", "too few for the 8995×8995 pixels");
+        byte[] gif = [.. Pictures.Golden["rgb.gif"]];
+        gif.AsSpan(6, 4).Fill(0x23);
+        Refused(gif, "is cut short", "too few for the 8995×8995 pixels");
         byte[] much = PngOf(4, 4, unpacked: 1 << 30);
         long before = GC.GetTotalAllocatedBytes();
         Refused(much, "picture.png is damaged", "more pixels than its header states");

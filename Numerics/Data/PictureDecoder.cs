@@ -41,6 +41,12 @@ internal static class PictureDecoder
         {
             if (ImageInfo.FromStream(stream) is not { } info) throw Damaged();
             CheckSize(info.Width, info.Height, name);
+            // The most pixels that a byte can stand for: a bit for 8×8 of them in JPEG, a bit each in BMP, twelve bits for 4095 in GIF. The
+            // decoder would go on with zeros, for minutes.
+            long most = form switch { "JPEG" => 512, "BMP" => 8, "GIF" => 2731, _ => Picture.MostPixels };
+            if ((long)info.Width * info.Height > most * bytes.Length)
+                throw new DataException($"{name} is cut short: {bytes.Length} bytes are too few for the {info.Width}×{info.Height} pixels "
+                    + "that it states");
             (stream.Position, stream.RanOut) = (0, false);
             result = ImageResult.FromStream(stream);
         }

@@ -75,6 +75,8 @@ internal static class PngFile
             if (kind == "IEND") break;
         }
         long packed = data.Sum(range => (long)range.GetOffsetAndLength(bytes.Length).Length);
+        if (promised > packed * MostGrowth)
+            throw new DataException($"{name} is cut short: {packed} compressed bytes are too few for the pixels that it states");
         if (packed * MostGrowth > Math.Max(MostUncounted, promised) && Unpacked(bytes, data, promised) > promised)
             throw Damaged("it holds more pixels than its header states");
         return bytes.AsSpan(exif);
