@@ -298,7 +298,9 @@ public sealed class ReadmeTests
     {
         string readme = File.ReadAllText(Path.Combine(Repository.Root, "README.md"));
         string here = Lines(File.ReadAllText(Path.Combine(Repository.Root, "Numerics.Tests", "ReadmeTests.cs")));
-        string models = Lines(File.ReadAllText(Path.Combine(Repository.Root, "Scripts", "Models.fs")));
+        string scripts = Path.Combine(Repository.Root, "Scripts");
+        string models = Lines(File.ReadAllText(Path.Combine(scripts, "Models.fs"))) + "\n"
+            + Lines(File.ReadAllText(Path.Combine(scripts, "Examples", "own-network.fsx")));
         int blocks = 0;
         foreach (var (language, source) in new[] { ("csharp", here), ("fsharp", models) })
         {

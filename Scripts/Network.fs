@@ -1,6 +1,6 @@
 /// A small vocabulary for networks, in which sizes that follow are not typed:
 ///
-///     network "Mine" [ conv 32 3 |> same; batchNorm; relu; maxPool 2; residual [ conv 32 3 |> same; batchNorm ]; globalAvgPool; linear 10 ]
+///     network "Mine" [ conv 32 3 |> same; relu; maxPool 2; residual [ conv 32 3 |> same; batchNorm ]; globalAvgPool; linear 10 ]
 ///
 /// What comes in is known when the network is built for images of a shape. Layers have PyTorch's meaning and defaults.
 module OnnxLeNet.Scripts.Network
@@ -212,8 +212,10 @@ let branches (lists: Part list list) =
         let built = [ for parts in lists -> buildAll parts shape g ]
         let sizes = [ for _, out in built -> out ]
         if lists.IsEmpty || sizes |> List.exists (fun out -> out.Rank <> 3 || out[1] <> sizes[0][1] || out[2] <> sizes[0][2]) then
-            raise (ShapeException $"""branches: images of one height and width must come out, got {String.concat ", " (List.map string sizes)}""")
-        [ Branches [ for layers, _ in built -> chain layers ] ], Shape(List.sumBy (fun (out: Shape) -> out[0]) sizes, sizes[0][1], sizes[0][2]))
+            let got = sizes |> List.map string |> String.concat ", "
+            raise (ShapeException $"branches: images of one height and width must come out, got {got}")
+        let channels = sizes |> List.sumBy (fun out -> out[0])
+        [ Branches [ for layers, _ in built -> chain layers ] ], Shape(channels, sizes[0][1], sizes[0][2]))
 
 /// Several parts as one, to be used by a name.
 let block parts = Part(buildAll parts)

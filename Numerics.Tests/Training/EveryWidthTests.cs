@@ -11,7 +11,8 @@ public sealed class EveryWidthTests
     /// <summary>The networks that can learn: the models' and the bench's.</summary>
     public static IEnumerable<object[]> Networks =>
         Models.all.Where(model => model.Build.Invoke(new Generator(1)).Parameters().Any()).Select(model => new object[] { model.Name })
-            .Concat(SmallNetworks.all.Where(network => network.Name is "vgg" or "mobilenet").Select(network => new object[] { network.Name }));
+            .Concat(SmallNetworks.all.Where(network => network.Name is "vgg" or "mobilenet")
+                .Select(network => new object[] { network.Name }));
 
     public static IEnumerable<object[]> Runs => FewSteps.Runs.Keys.Select(name => new object[] { name });
 

@@ -1,5 +1,5 @@
 /// No pools: strides make images smaller, and the mean over what is left is the answer.
-/// Springenberg, Dosovitskiy, Brox, Riedmiller, "Striving for Simplicity: The All Convolutional Net", 2014; with batch norm, and made small.
+/// Springenberg, Dosovitskiy, Brox, Riedmiller, "Striving for Simplicity: The All Convolutional Net", 2014; with batch norm, made small.
 module OnnxLeNet.Scripts.Zoo.AllConvolutional
 
 open OnnxLeNet.Scripts.Network

@@ -1,0 +1,74 @@
+using System.ComponentModel;
+using System.Diagnostics;
+using System.IO.Compression;
+
+namespace OnnxLeNet.Numerics.Tests;
+
+/// <summary>
+/// A newcomer's way with real pictures: the letters A to J in twenty free fonts, of uneven sizes, in colours, as PNG and JPEG, and in ten
+/// other fonts for the test (<c>Reference/letters.py</c> drew them).
+/// </summary>
+[TestClass]
+public sealed class LettersTests
+{
+    [TestMethod]
+    public void LettersOfOtherFontsAreToldApart()
+    {
+        using var folder = new TemporaryFolder();
+        string letters = Unpack(folder);
+        Program.Run("train", "--data", letters, "--model", "small-vgg", "--grey", "--epochs", "20", "--batch-size", "32", "--augment",
+            "light", "--min-accuracy", "0.9", "--out", folder["out"], "--json", folder["run.json"]).MustExit(0);
+        var run = folder.Json("run.json");
+        Assert.AreEqual(100, (int)run["parity"]!["samples"]!);
+        string file = folder["out/small-vgg-letters.onnx"];
+
+        Program.Run("evaluate", file, "--data", letters, "--mistakes", folder["mistakes.png"], "--json", folder["e.json"]).MustExit(0);
+        Assert.AreEqual((double)run["testAccuracy"]!, (double)folder.Json("e.json")["accuracy"]!);
+
+        // Picture by picture, a class and its probability; as many are right as evaluate says.
+        Program.Run("predict", file, Path.Combine(letters, "test"), "--json", folder["p.json"]).MustExit(0);
+        var predictions = folder.Json("p.json")["predictions"]!.AsArray();
+        Assert.HasCount(100, predictions);
+        int right = predictions.Count(row => Path.GetFileName(Path.GetDirectoryName((string)row!["file"]!)) == (string)row["class"]!);
+        Assert.AreEqual((double)run["testAccuracy"]!, right / 100.0, 1e-9);
+        foreach (var row in predictions) Assert.IsTrue((bool)row!["agree"]!);
+    }
+
+    [TestMethod]
+    public void TheScriptOfAnOwnNetworkRuns()
+    {
+        using var folder = new TemporaryFolder();
+        string letters = Unpack(folder), built = AppContext.BaseDirectory.Replace('\\', '/');
+        string scripts = Path.Combine(Repository.Root, "Scripts");
+        Directory.CreateDirectory(folder["Examples"]);
+        // What is under test here may be another build than the one that the scripts name.
+        File.WriteAllText(folder["onnxlenet.fsx"], File.ReadAllText(Path.Combine(scripts, "onnxlenet.fsx"))
+            .Replace("bin/Release/net10.0/", built, StringComparison.Ordinal));
+        string script = File.ReadAllText(Path.Combine(scripts, "Examples", "own-network.fsx"));
+        Assert.Contains("--data photos --grey --epochs 20", script);
+        File.WriteAllText(folder["Examples/own-network.fsx"], script.Replace("--data photos",
+            $"--data \\\"{letters}\\\" --min-accuracy 0.85 --out \\\"{folder["out"]}\\\"", StringComparison.Ordinal));
+        var info = new ProcessStartInfo("dotnet", ["fsi", folder["Examples/own-network.fsx"]])
+        {
+            RedirectStandardOutput = true, RedirectStandardError = true,
+        };
+        Process? process = null;
+        try { process = Process.Start(info); }
+        catch (Win32Exception error) { Assert.Inconclusive($"dotnet does not start: {error.Message}"); }
+        using (process)
+        {
+            var run = Program.Finish(process!);
+            if (run.ExitCode != 0 && (run.Output + run.Errors).Contains("fsi does not exist", StringComparison.Ordinal))
+                Assert.Inconclusive("this SDK has no fsi");
+            run.MustExit(0);
+            Assert.Contains("(body): Sequential(", run.Output);
+        }
+        Program.Run("predict", folder["out/Mine-letters.onnx"], Directory.GetFiles(Path.Combine(letters, "test", "A"))[0]).MustExit(0);
+    }
+
+    private static string Unpack(TemporaryFolder folder)
+    {
+        ZipFile.ExtractToDirectory(Path.Combine(Repository.Root, "Numerics.Tests", "Reference", "letters.zip"), folder.Path);
+        return folder["letters"];
+    }
+}
