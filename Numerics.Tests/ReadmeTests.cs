@@ -49,6 +49,22 @@ public sealed class ReadmeTests
     }
 
     [TestMethod]
+    public void TellWhatAPictureShows()
+    {
+        using var folder = new TemporaryFolder();
+        string file = Path.Combine(Repository.Root, "models", "lenet5-mnist.onnx"), picture = folder["digit.png"];
+        Repository.Mnist.Test.PictureAt(0).WritePng(picture);
+
+        // README: what a picture shows
+        using var classifier = Classifier.Load(file);
+        var shown = classifier.Classify(picture);
+        Console.WriteLine($"{shown.Class}: {shown.Probability}");
+        // end
+
+        Assert.AreEqual("7", shown.Class);
+    }
+
+    [TestMethod]
     public void TrainOnAnImport()
     {
         using var folder = new TemporaryFolder();

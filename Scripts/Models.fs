@@ -217,7 +217,9 @@ let lastLayer (model: Model) =
 let sizedTo (outputs: int) (model: Model) =
     match lastLayer model with
     | Some(_, own) when own = outputs -> model
-    | None -> raise (OnnxLeNetException $"{model.Name} does not end in a linear layer or a 1×1 convolution that could have {outputs} outputs")
+    | None ->
+        let wanted = $"a linear layer or a 1×1 convolution that could have {outputs} outputs"
+        raise (OnnxLeNetException $"{model.Name} does not end in {wanted}")
     | Some _ ->
         { model with
             Build =

@@ -171,13 +171,16 @@ public sealed class ClassifierTests
             CollectionAssert.AreEquivalent(new[] { "x", "y", "z" },
                 told.Classify(new Picture(2, 2, 1, [1, 2, 3, 4])).Classes.Select(c => c.Class).ToArray());
         }
-        Failure.Of<OnnxException>(() => Classifier.Load(silent, new() { Transform = new(0, 0, 1), ClassNames = ["x"] }), "3 classes", "1 names");
+        Failure.Of<OnnxException>(() => Classifier.Load(silent, new() { Transform = new(0, 0, 1), ClassNames = ["x"] }),
+            "3 classes", "1 names");
         (string, string) mean = ("input.mean", "0");
         Failure.Of<OnnxException>(() => Classifier.Load(Write("two", Net(2), new Shape(2, 8, 6), mean)), "2 channels");
         Failure.Of<OnnxException>(() => Classifier.Load(Write("image", new Sequential { new Conv2d(1, 1, 3) }, new Shape(1, 8, 6), mean)),
             "no classifier");
-        Failure.Of<OnnxException>(() => Classifier.Load(Write("row", new Sequential { new Linear(4, 2) }, new Shape(4), mean)), "four axes");
+        Failure.Of<OnnxException>(() => Classifier.Load(Write("row", new Sequential { new Linear(4, 2) }, new Shape(4), mean)),
+            "four axes");
         Failure.Of<OnnxException>(() => Classifier.Load(Write("bad", Net(1), new Shape(1, 8, 6), ("input.mean", "x"))), "input.mean = 'x'");
-        Failure.Of<OnnxException>(() => Classifier.Load(Write("fit", Net(1), new Shape(1, 8, 6), mean, ("input.fit", "x"))), "input.fit = 'x'");
+        Failure.Of<OnnxException>(() => Classifier.Load(Write("fit", Net(1), new Shape(1, 8, 6), mean, ("input.fit", "x"))),
+            "input.fit = 'x'");
     }
 }

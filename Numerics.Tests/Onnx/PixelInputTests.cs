@@ -34,7 +34,8 @@ public sealed class PixelInputTests
             using var model = OrtModel.Load(Google.Protobuf.MessageExtensions.ToByteArray(proto));
             Assert.AreEqual("uint8", model.Input.ElementType);
             int height = 9 - 2 * padding, width = 7 - 2 * padding;
-            CollectionAssert.AreEqual(layout == PixelLayout.Nhwc ? new long[] { -1, height, width, channels } : [-1, channels, height, width],
+            CollectionAssert.AreEqual(
+                layout == PixelLayout.Nhwc ? new long[] { -1, height, width, channels } : [-1, channels, height, width],
                 model.Input.Shape.ToArray());
             // float16 and the softmax are in the file: the engine's side has them from the file without its preprocessing.
             var plain = OnnxImporter.Import(PixelInput.Remove(proto));

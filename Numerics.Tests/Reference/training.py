@@ -4,7 +4,7 @@ add cases:
     python3 training.py > training.json
 
 Each has gradient accumulation with an uneven end, a limit of the gradients' norm, label smoothing, batch norm, and an average of the
-weights (AveragedModel). Everything is computed in double from float32 inputs, so that the file does not depend on a machine's float kernels.
+weights (AveragedModel). Everything is computed in double from float32 inputs: the file does not depend on a machine's float kernels.
 """
 import json
 import sys

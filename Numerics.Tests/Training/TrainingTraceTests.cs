@@ -64,7 +64,8 @@ public sealed class TrainingTraceTests
         };
         double warmup = item.GetProperty("warmup").GetInt32() / 2.0; // epochs of two updates
         return TrainingOptionsModule.read(FormattableString.Invariant(
-            $"--epochs 6 --optimizer {item.GetProperty("optimizer")} {numbers} --schedule {item.GetProperty("schedule")} --warmup {warmup}"));
+            $"--epochs 6 --optimizer {item.GetProperty("optimizer")} {numbers} "
+                + $"--schedule {item.GetProperty("schedule")} --warmup {warmup}"));
     }
 
     private static Sequential Network()

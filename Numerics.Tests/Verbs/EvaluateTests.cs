@@ -15,7 +15,8 @@ public sealed class EvaluateTests
         string data = SmallMnist.Write(folder, train: 20, test: 1500);
         var images = Repository.Mnist.Test.First(1500);
         var expected = ClassificationMetrics.Of(Inference.Logits(OnnxImporter.Import(LeNet).Network, images), images);
-        var run = Program.Run("evaluate", LeNet, "--data", data, "--json", folder["run.json"], "--mistakes", folder["worst.png"]).MustExit(0);
+        var run = Program.Run("evaluate", LeNet, "--data", data, "--json", folder["run.json"], "--mistakes", folder["worst.png"])
+            .MustExit(0);
         var json = folder.Json("run.json");
         Assert.AreEqual(expected.Accuracy, (double)json["accuracy"]!, 1e-12);
         Assert.AreEqual(expected.Loss, (double)json["loss"]!, 1e-6);
@@ -97,7 +98,8 @@ public sealed class EvaluateTests
         Assert.AreEqual(expected, Accuracy(file), 1e-6);
         Assert.AreEqual(expected, Accuracy(file, "--engine", "own"), 1e-6);
         Program.Run("validate", file, "--data", data, "--provider", "simd", "--batches", "1,7").MustExit(0);
-        Program.Run("evaluate", file, "--data", data, "--mean", "0.1").MustExit(2).MustSay("--mean", "its graph makes (x/255 − 0.1307)/0.3081");
+        Program.Run("evaluate", file, "--data", data, "--mean", "0.1").MustExit(2)
+            .MustSay("--mean", "its graph makes (x/255 − 0.1307)/0.3081");
         // From such a file come plain ones, int8 ones, and weights under the names that they had.
         Program.Run("export", file, "--to", folder["plain.onnx"], "--data", data).MustExit(0);
         Assert.AreEqual(expected, Accuracy(folder["plain.onnx"]), 1e-6);
@@ -116,11 +118,14 @@ public sealed class EvaluateTests
         using var folder = new TemporaryFolder();
         OnnxFile.Write(OnnxExporter.Export(Networks.LeNet5(3), new Shape(1, 32, 32), "lenet5"), folder["silent.onnx"]);
         string data = SmallMnist.Write(folder, train: 20, test: 50), to = folder["in.onnx"];
-        Program.Run("export", folder["silent.onnx"], "--to", to, "--in-graph", "--data", data).MustExit(2).MustSay("--in-graph", "--mean", "--assume");
-        Program.Run("export", folder["silent.onnx"], "--to", to, "--in-graph", "--data", "none").MustExit(2).MustSay("--in-graph", "--mean");
+        Program.Run("export", folder["silent.onnx"], "--to", to, "--in-graph", "--data", data).MustExit(2)
+            .MustSay("--in-graph", "--mean", "--assume");
+        Program.Run("export", folder["silent.onnx"], "--to", to, "--in-graph", "--data", "none").MustExit(2)
+            .MustSay("--in-graph", "--mean");
         Program.Run("export", folder["silent.onnx"], "--to", to, "--in-graph", "nwhc", "--data", data).MustExit(2).MustSay("nhwc or nchw");
         Program.Run("export", folder["silent.onnx"], "--to", to, "--training", "--in-graph").MustExit(2).MustSay("--in-graph");
-        Program.Run("export", folder["silent.onnx"], "--to", folder["a.pth"], "--in-graph").MustExit(2).MustSay("--in-graph is for ONNX files");
+        Program.Run("export", folder["silent.onnx"], "--to", folder["a.pth"], "--in-graph").MustExit(2)
+            .MustSay("--in-graph is for ONNX files");
         Assert.IsFalse(File.Exists(to));
         Program.Run("export", folder["silent.onnx"], "--to", to, "--in-graph", "--mean", "0", "--std", "1", "--padding", "2", "--data",
             "none").MustExit(0);

@@ -52,7 +52,8 @@ public sealed class PredictTests
         string file = WriteDigit(folder, 0), odd = folder["a \"7\", inverted.png"];
         var picture = Repository.Mnist.Test.PictureAt(0);
         new Picture(28, 28, 1, Array.ConvertAll(picture.Pixels, pixel => (byte)(255 - pixel))).WritePng(odd);
-        var run = Program.Run("predict", LeNet, file, odd, "--top", "2", "--json", folder["out.json"], "--csv", folder["out.csv"]).MustExit(0);
+        var run = Program.Run("predict", LeNet, file, odd, "--top", "2", "--json", folder["out.json"], "--csv", folder["out.csv"])
+            .MustExit(0);
         Assert.Contains($"{file}   7   engine and ONNX Runtime agree\n  7  100.00%  ██████████████████████████████\n", run.Output);
         var json = folder.Json("out.json");
         Assert.AreEqual(LeNet.Replace('\\', '/').Split('/')[^1], ((string)json["model"]!).Split('/')[^1]);
@@ -145,9 +146,10 @@ public sealed class PredictTests
             string[] arguments = line.Split(' ');
             var quick = Scripts.Verbs.Predict.parse(Microsoft.FSharp.Collections.ListModule.OfSeq(arguments));
             Assert.IsNotNull(quick, line);
-            CollectionAssert.AreEquivalent(parser.ParseCommandLine(arguments, null, null, null).GetAllResults(null).ToArray(), quick.Value.ToArray(), line);
+            var whole = parser.ParseCommandLine(arguments, null, null, null).GetAllResults(null);
+            CollectionAssert.AreEquivalent(whole.ToArray(), quick.Value.ToArray(), line);
         }
-        foreach (string line in new[] { "--help", "m", "m a --top x", "m a --engine own", "m a --top=2", "m a --quiet --quiet", "m a --json" })
+        foreach (string line in (string[])["--help", "m", "m a --top x", "m a --engine own", "m a --top=2", "m a --quiet --quiet", "m a --json"])
             Assert.IsNull(Scripts.Verbs.Predict.parse(Microsoft.FSharp.Collections.ListModule.OfSeq(line.Split(' '))), line);
         Assert.Contains("--as-is", Program.Run("predict", "--help").MustExit(0).Output);
     }

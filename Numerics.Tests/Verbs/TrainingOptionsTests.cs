@@ -69,7 +69,8 @@ public sealed class TrainingOptionsTests
         using var folder = new TemporaryFolder();
         string data = SmallMnist.Write(folder);
         Program.Run("--data", data, "--epochs", "4", "--batch-size", "32", "--optimizer", "rmsprop", "--lr", "0.002", "--momentum", "0.5",
-            "--weight-decay", "0.01", "--schedule", "step", "--warmup", "0.75", "--label-smoothing", "0.05", "--ema", "0.8", "--clip", "0.5",
+            "--weight-decay", "0.01", "--schedule", "step", "--warmup", "0.75", "--label-smoothing", "0.05", "--ema", "0.8",
+            "--clip", "0.5",
             "--accumulate", "3", "--validation", "0.3", "--keep", "best", "--seed", "3", "--out", folder["out"], "--quiet").MustExit(0);
 
         var images = ImageFolder.Load(data, ImageFolder.UsualTransform(data)).Train;

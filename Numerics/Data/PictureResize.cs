@@ -83,8 +83,9 @@ internal static class PictureResize
 
     /// <summary>
     /// Which old positions make up each new one along an axis, and with which weights. Shrinking: old position j covers
-    /// [j·new, (j + 1)·new) and new position i covers [i·old, (i + 1)·old) on one ruler; a weight is what they share, and the weights add up
-    /// to old. Growing: the centre of i lies at ((2i + 1)·old − new) / 2new old positions, between two of them; the weights add up to 2·new.
+    /// [j·new, (j + 1)·new) and new position i covers [i·old, (i + 1)·old) on one ruler; a weight is what they share, and the weights
+    /// add up to old. Growing: the centre of i lies at ((2i + 1)·old − new) / 2new old positions, between two of them; the weights add up
+    /// to 2·new.
     /// </summary>
     private sealed class Axis
     {

@@ -143,7 +143,7 @@ public sealed class ClassificationMetrics
 
     private static double Share(double part, int whole) => whole == 0 ? 0 : part / whole;
 
-    /// <summary>How many scores are better than the label's, or equal and before it. A score that is no number is never a good one.</summary>
+    /// <summary>How many scores are better than the label's, or equal and before it. One that is no number is never good.</summary>
     private static int Rank(ReadOnlySpan<float> x, int label)
     {
         int rank = float.IsNaN(x[label]) ? x.Length : 0;

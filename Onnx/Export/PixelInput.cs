@@ -85,7 +85,7 @@ public sealed record PixelInput(ImageTransform Transform, PixelLayout Layout = P
         return graph.Constant(name, new Tensor(numbers.Length == 1 ? new Shape(1) : new Shape(numbers.Length, 1, 1), numbers));
     }
 
-    /// <summary>Metadata of a model with this input: to do outside is nothing, and what the graph does stands under keys of its own.</summary>
+    /// <summary>Metadata of a model with this input: nothing is left to do, and what the graph does stands under keys of its own.</summary>
     internal IEnumerable<KeyValuePair<string, string>> Metadata(IEnumerable<KeyValuePair<string, string>> metadata) =>
     [
         .. metadata.Where(entry => !ModelMetadata.IsTransform(entry.Key)),
@@ -136,7 +136,8 @@ public sealed record PixelInput(ImageTransform Transform, PixelLayout Layout = P
                 if (node.Input[i] == value) node.Input[i] = input;
         var computed = graph.Node.SelectMany(node => node.Output).ToHashSet();
         foreach (var info in graph.ValueInfo.Where(info => !computed.Contains(info.Name)).ToList()) graph.ValueInfo.Remove(info);
-        foreach (var entry in model.MetadataProps.Where(entry => ModelMetadata.IsTransform(entry.Key)).ToList()) model.MetadataProps.Remove(entry);
+        foreach (var entry in model.MetadataProps.Where(entry => ModelMetadata.IsTransform(entry.Key)).ToList())
+            model.MetadataProps.Remove(entry);
         foreach (var (key, text) in ModelMetadata.Of(pixels.Transform))
             model.MetadataProps.Add(new StringStringEntryProto { Key = key, Value = text });
         return model;

@@ -48,7 +48,7 @@ public sealed record Classification(IReadOnlyList<ClassProbability> Classes)
 }
 
 /// <summary>
-/// Tells what pictures show, by a model file that says itself how it takes them: size, channels, preprocessing and the classes' names are in
+/// Tells what pictures show, by a model file that says how it takes them: size, channels, preprocessing and the classes' names are in
 /// its graph and its metadata. Any number of threads may ask it at once.
 /// </summary>
 public sealed class Classifier : IDisposable

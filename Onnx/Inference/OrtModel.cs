@@ -7,8 +7,8 @@ namespace OnnxLeNet.Onnx;
 /// <summary>
 /// A model in ONNX Runtime, with one or more float inputs (such as images, N·C·H·W) and outputs. Tensors are row-major and stay the
 /// caller's memory: on the processor nothing is copied, unless the model takes or gives float16 or double, which are converted, or takes
-/// uint8, pixels as they are stored: it is then given whole numbers of 0 to 255. Runs may overlap, on one model from several threads. For many runs of one size, <see cref="Bind"/>: such a run allocates nothing. All of a model
-/// runs on the device asked for, or <see cref="Load(string, OrtOptions)"/> fails; <see cref="OrtPlacement"/> lists the nodes.
+/// uint8, pixels as they are stored: it is then given whole numbers of 0 to 255. Runs may overlap, on one model from several threads.
+/// For many runs of one size, <see cref="Bind"/>: such a run allocates nothing. All of a model runs on the device asked for, or <see cref="Load(string, OrtOptions)"/> fails; <see cref="OrtPlacement"/> lists the nodes.
 /// </summary>
 public sealed partial class OrtModel : IDisposable
 {
@@ -28,7 +28,8 @@ public sealed partial class OrtModel : IDisposable
         if (inputs.Length == 0 || !inputs.All(input => OrtElements.IsTaken(input.ElementType)) || outputs.Length == 0)
         {
             throw new OnnxException(
-                $"{source} takes {List(inputs)} and gives {List(outputs)}: expected inputs of float, float16, double or uint8, and an output.");
+                $"{source} takes {List(inputs)} and gives {List(outputs)}: expected inputs of float, float16, double or uint8, and an "
+                    + "output.");
         }
         (this.session, cudaGraph) = (session, options.CudaGraph);
         (Metadata, Source, Device, DeviceName) = (OrtModelMetadata.From(proto), source, options.Device, deviceName);

@@ -105,7 +105,8 @@ public static partial class GradientParity
     /// Every parameter's gradient and the input's, on standard normal batches with random labels or targets, and on images of a data set
     /// where one is given. Of the batch sizes those that the network's cost lets finish within about a minute, the smallest at least. A
     /// batch that differs is followed by others; every try is in the result, <see cref="Passed(IEnumerable{GradientRow})"/> judges. A
-    /// network with some million values in its largest batch is compared node by node, and the engine's whole backward with that of its nodes.
+    /// network with some million values in its largest batch is compared node by node, and the engine's whole backward with that of its
+    /// nodes.
     /// Dropout rests, and weights that are all alike, by which gradients would be zero but for rounding, are drawn anew meanwhile.
     /// </summary>
     /// <param name="network">A network whose layers and joins have a backward in ONNX.</param>
