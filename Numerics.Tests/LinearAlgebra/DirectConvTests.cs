@@ -267,30 +267,6 @@ public sealed class DirectConvTests
         }
     }
 
-    /// <summary>An array that begins at some place of a larger one of NaN.</summary>
-    private sealed class Guarded
-    {
-        private const int Around = 64;
-        private readonly float[] all;
-        private readonly int start, length;
-
-        public Guarded(float[] values, int offset)
-        {
-            (start, length) = (Around + offset, values.Length);
-            all = new float[start + length + Around];
-            all.AsSpan().Fill(float.NaN);
-            values.CopyTo(all, start);
-        }
-
-        public Span<float> Span => all.AsSpan(start, length);
-
-        public void Check(string what)
-        {
-            for (int i = 0; i < all.Length; i++)
-                Assert.AreEqual(i < start || i >= start + length, float.IsNaN(all[i]), $"{what}: element {i - start} of {length}");
-        }
-    }
-
     private static bool Takes(MaxPool2d pool) =>
         ConvPool.Takes(new Conv2d(1, 2, 3), pool, new Shape(1, 40, 40),
             new PlanKey(32, false, true, false, false, ComputeSettings.Current));

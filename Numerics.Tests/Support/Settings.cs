@@ -6,21 +6,23 @@ namespace OnnxLeNet.Numerics.Tests;
 internal sealed class Settings : IDisposable
 {
     private readonly int bits = SimdWidth.Bits, threads = Workers.Threads;
+    private readonly bool winograd = Winograd.Enabled;
     private readonly string name = Products.Name;
     private readonly ILinearAlgebraProvider provider = Products.Provider, mathNet = LinearAlgebraControl.Provider;
 
-    public Settings(int? bits = null, int? threads = null, string? provider = null)
+    public Settings(int? bits = null, int? threads = null, string? provider = null, bool? winograd = null)
     {
         if (bits is not null) SimdWidth.Bits = bits.Value;
         if (threads is not null) Workers.Threads = threads.Value;
         if (provider is not null) Products.Use(provider);
+        if (winograd is not null) Winograd.Enabled = winograd.Value;
     }
 
     public Settings(ILinearAlgebraProvider provider) => Products.Provider = provider;
 
     public void Dispose()
     {
-        (SimdWidth.Bits, Workers.Threads, LinearAlgebraControl.Provider) = (bits, threads, mathNet);
+        (SimdWidth.Bits, Workers.Threads, LinearAlgebraControl.Provider, Winograd.Enabled) = (bits, threads, mathNet, winograd);
         if (Products.Names.Contains(name.Split(':')[0])) Products.Use(name);
         else Products.Provider = provider;
     }

@@ -3,14 +3,16 @@ using MathNet.Numerics.Providers.LinearAlgebra;
 namespace OnnxLeNet.Numerics;
 
 /// <summary>
-/// Who computes products, how wide the vectors are, and how many threads work. The program's own settings are <see cref="Products"/>,
-/// <see cref="SimdWidth"/> and <see cref="Workers"/>; <see cref="Use"/> sets others for what the calling thread runs, and for nobody else.
+/// Who computes products, how wide the vectors are, how many threads work, and whether convolutions may be Winograd's. The program's own
+/// settings are <see cref="Products"/>, <see cref="SimdWidth"/>, <see cref="Workers"/> and <see cref="Numerics.Winograd"/>;
+/// <see cref="Use"/> sets others for what the calling thread runs, and for nobody else.
 /// </summary>
 /// <param name="Provider">Who computes products.</param>
 /// <param name="ProviderName">By what name it was chosen.</param>
 /// <param name="SimdBits">Width of the vectors in bits.</param>
 /// <param name="Threads">How many threads work on a run.</param>
-internal sealed record ComputeSettings(ILinearAlgebraProvider Provider, string ProviderName, int SimdBits, int Threads)
+/// <param name="Winograd">Whether 3×3 convolutions may be Winograd's.</param>
+internal sealed record ComputeSettings(ILinearAlgebraProvider Provider, string ProviderName, int SimdBits, int Threads, bool Winograd)
 {
     [ThreadStatic] private static ComputeSettings? own;
 
@@ -26,9 +28,9 @@ internal sealed record ComputeSettings(ILinearAlgebraProvider Provider, string P
         {
             var known = program;
             if (known is not null && ReferenceEquals(known.Provider, Products.ProgramProvider) && known.SimdBits == SimdWidth.ProgramBits
-                && known.Threads == Workers.ProgramThreads) return known;
+                && known.Threads == Workers.ProgramThreads && known.Winograd == Numerics.Winograd.ProgramEnabled) return known;
             return program = new ComputeSettings(Products.ProgramProvider, Products.ProgramName, SimdWidth.ProgramBits,
-                Workers.ProgramThreads);
+                Workers.ProgramThreads, Numerics.Winograd.ProgramEnabled);
         }
     }
 

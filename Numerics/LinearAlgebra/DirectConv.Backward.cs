@@ -33,11 +33,11 @@ internal sealed unsafe partial class DirectConv<S, V>
             }
             // Each input's gradient is the convolution of dy with the filters turned round, from as far outside as the kernel reaches.
             var g = s.Geometry;
-            backward ??= new Strips(s.N, s.M, (s.oH, s.oW), s.C, (s.Input[1], s.Input[2]), g.Kernel, 1,
-                ((g.Kernel.H - 1) * g.Dilation.H - g.Padding.H, (g.Kernel.W - 1) * g.Dilation.W - g.Padding.W), g.Dilation);
+            backward ??= GroupOf(s.M, (s.oH, s.oW), s.C, (s.Input[1], s.Input[2]), stride: 1,
+                ((g.Kernel.H - 1) * g.Dilation.H - g.Padding.H, (g.Kernel.W - 1) * g.Dilation.W - g.Padding.W));
             for (int group = 0; group < s.Groups; group++)
             {
-                backward.Pack(pw + (nint)group * s.M * s.K, g.Taps, s.K, turned: true);
+                backward.Pack(pw + (nint)group * s.M * s.K, g.Taps, s.K, turned: true, scale: null);
                 backward.Run(pdy + group * s.M * OutputStep, pdx + group * s.C * stepDx, default);
             }
         }

@@ -21,8 +21,8 @@ internal sealed unsafe partial class DirectConv<S, V>
         Require(scale.Length, s.Groups * s.M, nameof(scale), optional: true);
         if (IsWhole && !IsDepthwise)
         {
-            forward ??= new Strips(s.N, s.C, (s.Input[1], s.Input[2]), s.M, (s.oH, s.oW), s.Geometry.Kernel, s.Geometry.Stride,
-                (s.Geometry.Padding.H, s.Geometry.Padding.W), s.Geometry.Dilation);
+            forward ??= GroupOf(s.C, (s.Input[1], s.Input[2]), s.M, (s.oH, s.oW), s.Geometry.Stride,
+                (s.Geometry.Padding.H, s.Geometry.Padding.W));
         }
         fixed (float* px = x, pw = weight, pb = bias, py = y, ps = skip, pf = scale)
         {

@@ -16,7 +16,7 @@ internal sealed unsafe partial class DirectConv<S, V>
     private readonly record struct Stretch(int Row, nint Offset, int Count, bool EndsSum);
 
     /// <summary>Its sizes, and what it works with.</summary>
-    private sealed class Strips
+    private sealed class Strips : GroupConvolution
     {
         /// <summary>Taps that one sum runs over: those of 32 channels by a kernel of 3×3, and a few more.</summary>
         private const int LongestSum = 320;
@@ -86,14 +86,9 @@ internal sealed unsafe partial class DirectConv<S, V>
             return [.. cut];
         }
 
-        /// <summary>Copies the weights to the order in which a tile of filters reads them.</summary>
-        /// <param name="from">The first weight.</param>
-        /// <param name="stepFilter">From one filter's weights to the next's.</param>
-        /// <param name="stepChannel">From one channel's to the next's.</param>
-        /// <param name="turned">Whether the last tap comes first.</param>
-        /// <param name="scale">A factor for each filter, or null.</param>
+        /// <inheritdoc/>
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        public void Pack(float* from, nint stepFilter, nint stepChannel, bool turned, float* scale = null)
+        public override void Pack(float* from, nint stepFilter, nint stepChannel, bool turned, float* scale)
         {
             float* to = weights.Of((long)filters * K);
             int taps = kernel.H * kernel.W;
@@ -114,9 +109,8 @@ internal sealed unsafe partial class DirectConv<S, V>
             }
         }
 
-        /// <summary>y ← the convolution of x with the packed weights, and what comes after it; the scale is in the weights
-        /// already.</summary>
-        public void Run(float* x, float* y, in Epilogue after)
+        /// <inheritdoc/>
+        public override void Run(float* x, float* y, in Epilogue after)
         {
             if (after.IsPlain) Run(x, new PlainStrip { Y = y, StepFilter = OutputStep, StepRow = samples }, after.Bias);
             else

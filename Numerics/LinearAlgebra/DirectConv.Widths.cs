@@ -17,7 +17,7 @@ internal sealed unsafe partial class DirectConv<S, V> : DirectConv where S : str
     private readonly int lanes;
 
     // What does the work, made when it is first wanted.
-    private Strips? forward, backward;
+    private GroupConvolution? forward, backward;
     private Positions? single;
 
     // For the input's gradient, worked out when it is first wanted.
@@ -34,6 +34,31 @@ internal sealed unsafe partial class DirectConv<S, V> : DirectConv where S : str
         (taps, positions) = (TapOffsets(s), PositionOffsets(s));
         (filterTiles, channelTiles) = (Starts(s.M, S.TileColumns), Starts(s.C, S.TileColumns));
         lanes = LanesOf(s.N);
+    }
+
+    /// <summary>A convolution of one group of whole vectors of samples, and the input's gradient of one with stride 1.</summary>
+    private abstract class GroupConvolution
+    {
+        /// <summary>Copies the weights to the order, and the form, in which they are read.</summary>
+        /// <param name="from">The first weight.</param>
+        /// <param name="stepFilter">From one filter's weights to the next's.</param>
+        /// <param name="stepChannel">From one channel's to the next's.</param>
+        /// <param name="turned">Whether the last tap comes first.</param>
+        /// <param name="scale">A factor for each filter, or null.</param>
+        public abstract void Pack(float* from, nint stepFilter, nint stepChannel, bool turned, float* scale);
+
+        /// <summary>y ← the convolution of x with the packed weights, and what comes after it; the scale is in the weights
+        /// already.</summary>
+        public abstract void Run(float* x, float* y, in Epilogue after);
+    }
+
+    /// <summary>The faster of the two ways for these sizes.</summary>
+    private GroupConvolution GroupOf(int channels, Size2 input, int filters, Size2 output, Size2 stride, Size2 padding)
+    {
+        var (kernel, dilation) = (s.Geometry.Kernel, s.Geometry.Dilation);
+        return UsesWinograd && Winograd.Pays(kernel, stride, dilation, s.N, channels, filters, output)
+            ? new WinogradConvolution(s.N, channels, input, filters, output, padding)
+            : new Strips(s.N, channels, input, filters, output, kernel, stride, padding, dilation);
     }
 
     private int Vectors => s.N / S.Count;

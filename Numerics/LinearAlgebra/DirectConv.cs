@@ -16,7 +16,10 @@ internal abstract unsafe class DirectConv
     private readonly Sizes s;
     private readonly int bits;
 
-    private protected DirectConv(Sizes sizes, int bits) => (s, this.bits) = (sizes, bits);
+    private protected DirectConv(Sizes sizes, int bits) => (s, this.bits, UsesWinograd) = (sizes, bits, Winograd.Enabled);
+
+    /// <summary>Whether 3×3 convolutions may be Winograd's, as was set when this was made.</summary>
+    private protected bool UsesWinograd { get; }
 
     /// <summary>One for these sizes at the width in use: the present one if it is that, or null where the samples fill no
     /// vectors.</summary>
@@ -32,7 +35,8 @@ internal abstract unsafe class DirectConv
     {
         int width = Width(g, samples, input, filters, groups, forwardOnly);
         if (width == 0) return null;
-        if (present is not null && present.bits == width && present.s.N == samples && present.s.Input == input) return present;
+        if (present is not null && present.bits == width && present.s.N == samples && present.s.Input == input
+            && present.UsesWinograd == Winograd.Enabled) return present;
         var sizes = new Sizes(g, samples, input, filters, groups);
         return width switch
         {

@@ -277,7 +277,8 @@ public static class ParityValidation
         public override string ToString() => Provider == "simd" ? string.Create(CultureInfo.InvariantCulture, $"simd {Bits}") : Provider;
 
         /// <summary>Sets both for what this thread runs, until what it returns is disposed.</summary>
-        public IDisposable Use() => new ComputeSettings(Products.ByName(Provider), Provider, Bits, Workers.Threads).Use();
+        public IDisposable Use() => 
+            new ComputeSettings(Products.ByName(Provider), Provider, Bits, Workers.Threads, Winograd.Enabled).Use();
     }
 
     /// <summary>ONNX Runtime's side on one device: its ways to compute, each with a session for the layers and one for the whole, and what
