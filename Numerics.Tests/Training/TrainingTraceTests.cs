@@ -63,9 +63,9 @@ public sealed class TrainingTraceTests
             _ => "--lr 0.005 --weight-decay 0.001",
         };
         double warmup = item.GetProperty("warmup").GetInt32() / 2.0; // epochs of two updates
+        var (optimizer, schedule) = (item.GetProperty("optimizer"), item.GetProperty("schedule"));
         return TrainingOptionsModule.read(FormattableString.Invariant(
-            $"--epochs 6 --optimizer {item.GetProperty("optimizer")} {numbers} "
-                + $"--schedule {item.GetProperty("schedule")} --warmup {warmup}"));
+            $"--epochs 6 --optimizer {optimizer} {numbers} --schedule {schedule} --warmup {warmup}"));
     }
 
     private static Sequential Network()
