@@ -39,15 +39,20 @@ let private loadPictures (job: Job) folder =
     Pictures.tellGrey job.Out data
     if data.Train.Sample <> job.Model.Sample then
         message job.Out $"{job.Model.Name} takes images of {data.Train.Sample} here, in place of {job.Model.Sample}"
-    let job = { job with Options = o; Model = job.Model.Taking data.Train.Sample }
-    match refusal job.Model data.Train.Sample with
-    | "" -> job, data
-    | why ->
+    let unfit why =
         raise (
             OnnxLeNetException
                 $"{job.Model.Name} cannot take images of {data.Train.Sample}{why}. Choose another size by --size, or another network by \
                     --model"
         )
+    let taken =
+        try
+            job.Model.Taking data.Train.Sample
+        with :? ShapeException as e when job.Model.Origin.IsNone ->
+            unfit $": {e.Message}"
+    match refusal taken data.Train.Sample with
+    | "" -> { job with Options = o; Model = taken }, data
+    | why -> unfit why
 
 let private load (job: Job) folder =
     let out, model = job.Out, job.Model
