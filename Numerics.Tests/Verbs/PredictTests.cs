@@ -149,7 +149,8 @@ public sealed class PredictTests
             var whole = parser.ParseCommandLine(arguments, null, null, null).GetAllResults(null);
             CollectionAssert.AreEquivalent(whole.ToArray(), quick.Value.ToArray(), line);
         }
-        foreach (string line in (string[])["--help", "m", "m a --top x", "m a --engine own", "m a --top=2", "m a --quiet --quiet", "m a --json"])
+        string[] others = ["--help", "m", "m a --top x", "m a --engine own", "m a --top=2", "m a --quiet --quiet", "m a --json"];
+        foreach (string line in others)
             Assert.IsNull(Scripts.Verbs.Predict.parse(Microsoft.FSharp.Collections.ListModule.OfSeq(line.Split(' '))), line);
         Assert.Contains("--as-is", Program.Run("predict", "--help").MustExit(0).Output);
     }

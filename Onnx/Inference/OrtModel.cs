@@ -8,7 +8,8 @@ namespace OnnxLeNet.Onnx;
 /// A model in ONNX Runtime, with one or more float inputs (such as images, N·C·H·W) and outputs. Tensors are row-major and stay the
 /// caller's memory: on the processor nothing is copied, unless the model takes or gives float16 or double, which are converted, or takes
 /// uint8, pixels as they are stored: it is then given whole numbers of 0 to 255. Runs may overlap, on one model from several threads.
-/// For many runs of one size, <see cref="Bind"/>: such a run allocates nothing. All of a model runs on the device asked for, or <see cref="Load(string, OrtOptions)"/> fails; <see cref="OrtPlacement"/> lists the nodes.
+/// For many runs of one size, <see cref="Bind"/>: such a run allocates nothing. All of a model runs on the device asked for, or
+/// <see cref="Load(string, OrtOptions)"/> fails; <see cref="OrtPlacement"/> lists the nodes.
 /// </summary>
 public sealed partial class OrtModel : IDisposable
 {
