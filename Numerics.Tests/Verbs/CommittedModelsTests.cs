@@ -17,7 +17,7 @@ public sealed class CommittedModelsTests
     public void EveryNetworkWithADataSetIsThere()
     {
         foreach (string name in new[] { "lenet5-mnist", "lenet3-mnist", "lenet-rect-mnist", "lenet5-fashion-mnist", "lenet5-mnist-int8",
-            "lenet5-mnist-float16" })
+            "lenet5-mnist-float16", "small-vgg-mnist" })
             CollectionAssert.Contains(Names.Select(row => (string)row[0]).ToArray(), name);
     }
 
