@@ -272,28 +272,24 @@ let zoo =
 
 let all = [ lenet5; lenet3; lenetRect; lenetRgb; perceptron; linear1; sharpen; avgPool; bnSequential ] @ zoo
 
-let private own = System.Collections.Generic.List<Model>()
-
-/// Gives a model of one's own a name that `get` and `find` know, in the place of an earlier one of that name.
-let define (model: Model) =
-    if all |> List.exists (fun m -> m.Name = model.Name) then
-        invalidArg "model" $"there is a model '{model.Name}' already: choose another name"
-    own.RemoveAll(fun m -> m.Name = model.Name) |> ignore
-    own.Add model
-
-let private known () = Seq.append all own
 let private names (models: Model seq) = models |> Seq.map _.Name |> String.concat ", "
 
 /// The model of that name, or an error that lists the names there are.
 let get name =
-    match known () |> Seq.tryFind (fun m -> m.Name = name) with
+    match all |> List.tryFind (fun m -> m.Name = name) with
     | Some model -> model
-    | None -> invalidArg "model" $"there is no model '{name}': choose one of {names (known ())}"
+    | None -> invalidArg "model" $"there is no model '{name}': choose one of {names all}"
+
+/// The model, if it can be trained, or an error that lists those of the project that can be.
+let trained (model: Model) =
+    if model.Trains then
+        model
+    else
+        let others = all |> Seq.filter _.Trains |> names
+        invalidArg "model" $"'{model.Name}' is no classifier of images that can be trained: choose one of {others}"
 
 /// The model of that name to be trained, or an error that lists those that can be.
 let find name =
-    let trained () = known () |> Seq.filter _.Trains |> names
-    match known () |> Seq.tryFind (fun m -> m.Name = name) with
-    | Some model when model.Trains -> model
-    | Some _ -> invalidArg "model" $"'{name}' is no classifier of images that can be trained: choose one of {trained ()}"
-    | None -> invalidArg "model" $"there is no model '{name}': choose one of {trained ()}"
+    match all |> List.tryFind (fun m -> m.Name = name) with
+    | Some model -> trained model
+    | None -> invalidArg "model" $"there is no model '{name}': choose one of {all |> Seq.filter _.Trains |> names}"

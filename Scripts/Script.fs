@@ -20,6 +20,10 @@ let private split (options: string) =
 /// Trains the network with the options of the verb `train`, exports it, and proves the file. The exit code: 0 if all of it holds.
 let train (options: string) (model: Models.Model) =
     Guard.run (fun () ->
-        Models.define model
+        if not (Regex.IsMatch(model.Name, @"^\w[\w.-]*$")) then
+            invalidArg "model" $"a network's name is part of file names: letters, digits, '-', '_' and '.', got '{model.Name}'"
+        if Models.all |> List.exists (fun other -> other.Name = model.Name) then
+            invalidArg "model" $"the project has a model '{model.Name}': give your network another name"
         let parser = ArgumentParser.Create<TrainArgs>(programName = "train")
-        Train.run (parser.ParseCommandLine [| "--model"; model.Name; yield! split options |]))
+        let models name = if name = model.Name then Models.trained model else Models.find name
+        Train.runWith models (parser.ParseCommandLine [| "--model"; model.Name; yield! split options |]))

@@ -63,6 +63,11 @@ public sealed class LettersTests
             run.MustExit(0);
             Assert.Contains("(body): Sequential(", run.Output);
         }
+        // The command line cannot repeat it, and the card does not say that it could.
+        string card = File.ReadAllText(folder["out/Mine-letters.md"]);
+        Assert.Contains("| a script's | network, with `train --model Mine --data letters", card);
+        Assert.Contains("the same script gives the same bytes", card);
+        Assert.DoesNotContain("dotnet run", card);
         Program.Run("predict", folder["out/Mine-letters.onnx"], Directory.GetFiles(Path.Combine(letters, "test", "A"))[0]).MustExit(0);
     }
 

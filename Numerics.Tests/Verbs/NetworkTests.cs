@@ -44,6 +44,8 @@ public sealed class NetworkTests
         }
         Assert.AreEqual(new Shape(1, 28, 28), Output(depthwise(3)));
         Assert.AreEqual(new Shape(4, 30, 30), Output(padded(2, conv(4, 3))));
+        var groups = create(new Shape(4, 6, 6), new Generator(1), network("Mine", List(grouped(2, conv(8, 3)), depthwise(3))));
+        Assert.AreEqual(8 * 2 * 9 + 8 + 8 * 9 + 8, groups.ParameterCount);
     }
 
     [TestMethod]
@@ -100,6 +102,20 @@ public sealed class NetworkTests
     }
 
     public static IEnumerable<object[]> Zoo => Models.zoo.Select(model => new object[] { model.Name });
+
+    [TestMethod]
+    public void AScriptsNetworkHasANameOfItsOwn()
+    {
+        foreach (var (name, said) in new[] { ("resnet20", "the project has a model 'resnet20'"), ("../x", "part of file names"), ("", "got ''") })
+        {
+            using var streams = new CapturedConsole();
+            Assert.AreEqual(2, Script.train("--epochs 1", Script.taking(1, 32, network(name, List(linear(10))))));
+            Assert.Contains(said, streams.Errors);
+        }
+        using var other = new CapturedConsole();
+        Assert.AreEqual(2, Script.train("--epochs 1", Script.taking(1, 32, network("Mine", List(conv(4, 3))))));
+        Assert.Contains("'Mine' is no classifier of images", other.Errors);
+    }
 
     private static Shape Output(Part part) =>
         create(Grey, new Generator(1), network("Mine", List(part))).Forward(new Batch(1, Grey, requiresGrad: false)).Sample;

@@ -201,8 +201,9 @@ let private train (job: Job) (net: Module) (parts: Parts) (split: Split) =
         finish job data net result write
     | _ -> endEarly job data net parts result write
 
-let run (args: ParseResults<TrainArgs>) =
-    let asked = jobOf args
+/// Trains the network that the options name; models finds those of a name.
+let runWith (models: string -> Models.Model) (args: ParseResults<TrainArgs>) =
+    let asked = jobOf models args
     let folder = dataFolder asked.DataFolder
     let asked, whole = if PictureFolder.Is folder then loadPictures asked folder else load asked folder
     let job = fitted asked whole
@@ -218,3 +219,5 @@ let run (args: ParseResults<TrainArgs>) =
     | Some file -> ShowAugmented.run job data file
     | None when job.FindLr -> FindLr.run job net split CancellationToken.None
     | None -> train job net parts split
+
+let run = runWith Models.find

@@ -17,7 +17,8 @@ open OnnxLeNet.Scripts.Verbs.TrainParts
 /// What else makes the same file, where the engine computes all of it.
 let private repeatable (job: Job) =
     if job.Engine = Engine.Own && Products.Name = "simd" then
-        "; the same command gives the same bytes, at any vector width and number of threads"
+        let source = if job.Model.IsNamed then "command" else "script"
+        $"; the same {source} gives the same bytes, at any vector width and number of threads"
     else
         ""
 
@@ -45,6 +46,11 @@ let private card (job: Job) (data: ImageFolder) classes (name: string) (test: fl
     let agreement =
         $"{whole.Samples:N0} test images: {percent whole.Top1Agreement} same class, largest difference of a logit \
         {scientific whole.MaxAbs} ({scientific whole.MaxRel} relative), on the {parity.Device}"
+    let command =
+        if job.Model.IsNamed then
+            $"command | `dotnet run --project Scripts -c Release -- {commandOf job data}`"
+        else
+            $"a script's | network, with `{commandOf job data}`"
     let beginning =
         match job.Model.Origin with
         | Some origin -> $"\n| begins from | {Path.GetFileName origin.File}, SHA-256 `{origin.Hash}` |"
@@ -54,7 +60,7 @@ let private card (job: Job) (data: ImageFolder) classes (name: string) (test: fl
 | | |
 |---|---|
 | network | `{job.Model.Name}`, {(job.Model.Build(Generator 0L)).ParameterCount:N0} parameters |
-| command | `dotnet run --project Scripts -c Release -- {commandOf job data}` |{beginning}
+| {command} |{beginning}
 | data | {data.Name}, {images}, then {Input.formula transform} |{named}
 | trained by | {trainedBy job}{repeatable job} |
 | test accuracy | {percent test} |
@@ -252,8 +258,8 @@ let private place (job: Job) (data: ImageFolder) (name: string) (unproven: strin
 /// The model that comes with the project, where the command of this run made it: its file and that one's hash.
 let private madeAlike (job: Job) (data: ImageFolder) (name: string) =
     let file = Path.Combine(Workspace.finishedModels, name + ".onnx")
-    if not (File.Exists file) then
-        None
+    if not (job.Model.IsNamed && File.Exists file) then
+        None // two scripts may give two networks one name
     else
         try
             match OnnxFile.Metadata(OnnxFile.Read file).TryGetValue "command" with

@@ -38,6 +38,9 @@ type Network =
         Origin: Origin option
     }
 
+    /// Whether the command line can name it: by a file, or as a model of the project. A script's own is known to that alone.
+    member network.IsNamed = network.Origin.IsSome || Models.all |> List.exists (fun model -> model.Name = network.Name)
+
     /// The names of the classes that its outputs stand for, where a file says them.
     member network.Classes =
         network.Origin
@@ -115,10 +118,10 @@ let private ofState (origin: Origin) fresh (model: Models.Model) (state: StateDi
         SizedTo = fun classes -> { network.SizedTo classes with Origin = Some origin }
         Taking = fun sample -> { network.Taking sample with Origin = Some origin } }
 
-/// The network that --from and --model name; say tells what was assumed.
-let find say (model: string option) (from: string option) fresh =
+/// The network that --from and --model name; models finds those of a name, say tells what was assumed.
+let find (models: string -> Models.Model) say (model: string option) (from: string option) fresh =
     match from with
-    | None -> ofModel (Models.find (defaultArg model "lenet5"))
+    | None -> ofModel (models (defaultArg model "lenet5"))
     | Some file ->
         let kind = ModelFile.kindOf file
         let hash = Convert.ToHexStringLower(SHA256.HashData(File.ReadAllBytes file))
@@ -128,11 +131,11 @@ let find say (model: string option) (from: string option) fresh =
             let origin = { File = file; Hash = hash; Model = model; Metadata = OnnxFile.Metadata proto }
             match model with
             | None -> ofOnnx say origin fresh proto
-            | Some name -> ofState origin fresh (Models.find name) ((OnnxImporter.Import proto).Network.StateDict())
+            | Some name -> ofState origin fresh (models name) ((OnnxImporter.Import proto).Network.StateDict())
         | _ ->
             let known said =
                 match Option.orElse said model with
-                | Some name -> Models.find name
+                | Some name -> models name
                 | None -> raise (OnnxLeNetException $"{file} does not say what network its weights are of: name it by --model")
             let reading: ModelFile.Reading = { Key = None; AllowNonFinite = false; Say = say }
             let weights = ModelFile.readWeights file reading (fun said -> Some((known said).Build(Generator 0L)))

@@ -116,7 +116,8 @@ let private options (args: ParseResults<TrainArgs>) (resume: Checkpoint option) 
 let resumeCommand (job: Job) (data: ImageFolder) =
     String.concat
         " "
-        [ $"train --resume {Workspace.display (checkpointFile job data)}"
+        [ if not job.Model.IsNamed then "the script, with"
+          $"train --resume {Workspace.display (checkpointFile job data)}"
           match job.DataFolder with
           | Some folder -> $"--data {folder}"
           | None -> ()
@@ -124,7 +125,7 @@ let resumeCommand (job: Job) (data: ImageFolder) =
           yield! engineOptions job
           if job.Folder <> Workspace.modelsFolder then $"--out {Workspace.display job.Folder}" ]
 
-let jobOf (args: ParseResults<TrainArgs>) =
+let jobOf (models: string -> Models.Model) (args: ParseResults<TrainArgs>) =
     let resume = args.TryGetResult TrainArgs.Resume |> Option.map Checkpoint.Load
     let note key =
         resume
@@ -149,7 +150,7 @@ let jobOf (args: ParseResults<TrainArgs>) =
         { Resume = resume
           ResumedFrom = args.TryGetResult TrainArgs.Resume
           Out = out
-          Model = find (message out) (Option.orElse (note Note.model) model) from options.Fresh
+          Model = find models (message out) (Option.orElse (note Note.model) model) from options.Fresh
           Options = options
           DataFolder = args.TryGetResult TrainArgs.Data
           HoldOut = args.TryGetResult HoldOut |> Option.map (atLeastOne "--hold-out") |> Option.defaultValue 0
