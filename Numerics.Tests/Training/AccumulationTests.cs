@@ -131,16 +131,7 @@ public sealed class AccumulationTests
             };
             int[] batch = [.. Enumerable.Range(0, 100)];
             for (int warm = 0; warm < 5; warm++) Step();
-            long least = long.MaxValue; // what another thread of the process allocates is not the step's
-            for (int repeat = 0; repeat < 5; repeat++)
-            {
-                long before = Allocated();
-                for (int step = 0; step < 4; step++) Step();
-                least = Math.Min(least, Allocated() - before);
-            }
-            Assert.AreEqual(0, least, $"bytes in 4 steps on {threads} threads");
-
-            long Allocated() => threads == 1 ? GC.GetAllocatedBytesForCurrentThread() : GC.GetTotalAllocatedBytes(precise: true);
+            Allocations.AssertNone("a step of all parts", threads, Step);
 
             void Step()
             {

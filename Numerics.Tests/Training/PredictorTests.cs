@@ -131,14 +131,7 @@ public sealed class PredictorTests
                 var y = new float[512];
                 predictor.Run(x, y);
                 Close.AssertSameBits($"{bits} bits, {threads} threads", first ??= y, y);
-                long least = long.MaxValue;
-                for (int repeat = 0; repeat < 5; repeat++)
-                {
-                    long before = GC.GetTotalAllocatedBytes(precise: true);
-                    predictor.Run(x, y);
-                    least = Math.Min(least, GC.GetTotalAllocatedBytes(precise: true) - before);
-                }
-                Assert.AreEqual(0, least, $"bytes in a run on {threads} threads");
+                Allocations.AssertNone("a run", threads, () => predictor.Run(x, y));
             }
     }
 
@@ -170,15 +163,7 @@ public sealed class PredictorTests
             {
                 float[] x = Values.Uniform(1, samples * 1024), y = new float[samples * 10];
                 for (int warm = 0; warm < 5; warm++) predictor.Run(x, y);
-                long least = long.MaxValue; // what another thread of the process allocates is not the run's
-                for (int repeat = 0; repeat < 5; repeat++)
-                {
-                    long before = threads == 1 ? GC.GetAllocatedBytesForCurrentThread() : GC.GetTotalAllocatedBytes(precise: true);
-                    for (int run = 0; run < 4; run++) predictor.Run(x, y);
-                    least = Math.Min(least, (threads == 1 ? GC.GetAllocatedBytesForCurrentThread()
-                        : GC.GetTotalAllocatedBytes(precise: true)) - before);
-                }
-                Assert.AreEqual(0, least, $"bytes in 4 runs of {samples} samples on {threads} threads");
+                Allocations.AssertNone($"a run of {samples} samples", threads, () => predictor.Run(x, y));
             }
         }
     }

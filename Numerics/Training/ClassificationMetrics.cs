@@ -157,14 +157,14 @@ public sealed class ClassificationMetrics
     {
         double most = double.NegativeInfinity, sum = 0;
         foreach (float score in x) most = Math.Max(most, score);
-        for (int j = 0; j < row.Length; j++) sum += row[j] = Math.Exp(x[j] - most);
+        for (int j = 0; j < row.Length; j++) sum += row[j] = DoubleMath.Exp(x[j] - most);
         for (int j = 0; j < row.Length; j++) row[j] /= sum;
-        return Math.Min(Math.Log(sum) + most - x[label], MostLoss);
+        return Math.Min(DoubleMath.Log(sum) + most - x[label], MostLoss);
     }
 
     private static double OfProbabilities(ReadOnlySpan<float> x, double[] row, int label)
     {
         for (int j = 0; j < row.Length; j++) row[j] = x[j];
-        return Math.Min(-Math.Log(row[label]), MostLoss);
+        return Math.Min(-DoubleMath.Log(row[label]), MostLoss);
     }
 }

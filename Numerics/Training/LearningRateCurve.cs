@@ -59,7 +59,7 @@ public sealed record LearningRateCurve(IReadOnlyList<double> Rates, IReadOnlyLis
         Line($"<rect width=\"{Width}\" height=\"{Height}\" fill=\"white\"/>");
         for (int power = (int)Math.Ceiling(from - 1e-9); power <= to + 1e-9; power++)
         {
-            double x = X(Math.Pow(10, power));
+            double x = X(DoubleMath.Pow(10, power));
             Line($"<line x1=\"{x:F1}\" y1=\"{Top}\" x2=\"{x:F1}\" y2=\"{Height - Bottom}\" stroke=\"#ddd\"/>");
             Line($"<text x=\"{x:F1}\" y=\"{Height - Bottom + 18}\" text-anchor=\"middle\">1e{power}</text>");
         }

@@ -163,8 +163,8 @@ public sealed class Classifier : IDisposable
         if (scores.Length != ClassNames.Count)
             throw new OnnxException($"the model gives {scores.Length} scores, and there are {ClassNames.Count} names of classes");
         if (probabilities) return Array.ConvertAll(scores, score => (double)score);
-        double most = scores.Max(), sum = scores.Sum(score => Math.Exp(score - most));
-        return Array.ConvertAll(scores, score => Math.Exp(score - most) / sum);
+        double most = scores.Max(), sum = scores.Sum(score => DoubleMath.Exp(score - most));
+        return Array.ConvertAll(scores, score => DoubleMath.Exp(score - most) / sum);
     }
 
     /// <summary>The classes with these probabilities; of equal ones the first before the others.</summary>
