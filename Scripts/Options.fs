@@ -509,7 +509,14 @@ type GpuCheckArgs =
 
 [<CliPrefix(CliPrefix.DoubleDash); RequireQualifiedAccess>]
 type ServeArgs =
+    | [<MainCommand; Unique>] Model of FILE: string
     | [<Unique; EqualsAssignmentOrSpaced>] Port of N: int
+    | [<Unique; EqualsAssignmentOrSpaced>] Mean of NUMBERS: string
+    | [<Unique; EqualsAssignmentOrSpaced>] Std of NUMBERS: string
+    | [<Unique; EqualsAssignmentOrSpaced>] Scale of FACTOR: string
+    | [<Unique; EqualsAssignmentOrSpaced>] Padding of N: int
+    | [<Unique; EqualsAssignmentOrSpaced>] Size of N: int
+    | [<Unique; EqualsAssignmentOrSpaced>] Fit of WAY: string
     | [<Unique; EqualsAssignmentOrSpaced>] Data of DIR: string
     | [<Unique; EqualsAssignmentOrSpaced>] Ort of DIR: string
     | [<Unique>] Quiet
@@ -517,8 +524,15 @@ type ServeArgs =
     interface IArgParserTemplate with
         member arg.Usage =
             match arg with
+            | Model _ -> "the model, an ONNX file (default: the LeNet-5 of MNIST that comes with the project)."
             | Port _ -> "the port on this machine, 0 for any that is free (default: 8080)."
-            | Data _ -> "a folder of IDX or CIFAR files, gzipped or not (default: MNIST, which comes with the project)."
+            | Mean _ -> InputUsage.mean
+            | Std _ -> InputUsage.std
+            | Scale _ -> InputUsage.scale
+            | Padding _ -> InputUsage.padding
+            | Size _ -> InputUsage.size
+            | Fit _ -> "how a picture comes to the model's proportions: crop, pad or stretch (default: what the file says, or crop)."
+            | Data _ -> "what a browser trains on, a folder of IDX or CIFAR files, gzipped or not (default: MNIST)."
             | Ort _ -> "the folder dist of onnxruntime-web (default: fetched from npm once)."
             | Quiet -> "print nothing but errors."
 
@@ -550,4 +564,4 @@ type Verb =
             | Conformance _ -> "ONNX's node tests through the engine."
             | Doctor _ -> "what this machine has, what is missing and how to get it."
             | GpuCheck _ -> "everything that only a machine with an NVIDIA GPU can prove."
-            | Serve _ -> "a page on this machine in which a browser trains LeNet-5."
+            | Serve _ -> "a page and an HTTP interface on this machine: draw a digit, train in the browser, look at the model."
