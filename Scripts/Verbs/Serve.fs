@@ -3,9 +3,8 @@ module OnnxLeNet.Scripts.Verbs.Serve
 
 open System
 open System.IO
-open Argu
 open OnnxLeNet.Scripts
-open OnnxLeNet.Scripts.Options
+open OnnxLeNet.Scripts.Cli
 open OnnxLeNet.Scripts.Terminal
 open OnnxLeNet.Scripts.Verbs.Common
 open OnnxLeNet.Scripts.Web
@@ -21,20 +20,15 @@ let serve out (settings: Settings) =
     (server :> IAsyncDisposable).DisposeAsync().AsTask().GetAwaiter().GetResult()
     Exit.done'
 
-let run (args: ParseResults<ServeArgs>) =
-    let out = output (args.Contains ServeArgs.Quiet)
+let run (args: Args) =
+    let out = output (args.Has Options.quiet)
     serve
         out
-        { Port = args.GetResult(ServeArgs.Port, defaultValue = 8080)
-          Model = args.GetResult(ServeArgs.Model, defaultValue = Path.Combine(Workspace.finishedModels, "lenet5-mnist.onnx"))
-          Given =
-            { Mean = args.TryGetResult ServeArgs.Mean
-              Std = args.TryGetResult ServeArgs.Std
-              Scale = args.TryGetResult ServeArgs.Scale
-              Padding = args.TryGetResult ServeArgs.Padding
-              Size = args.TryGetResult ServeArgs.Size |> Option.map (atLeastOne "--size") }
-          Fit = args.TryGetResult ServeArgs.Fit |> Option.map (Pictures.fitOf "--fit")
-          Data = args.TryGetResult ServeArgs.Data
-          Ort = args.TryGetResult ServeArgs.Ort
+        { Port = args.Get(Options.port, 8080)
+          Model = args.Get(Options.servedModel, Path.Combine(Workspace.finishedModels, "lenet5-mnist.onnx"))
+          Given = Input.ofArgs args
+          Fit = args.TryGet Options.fit
+          Data = args.TryGet Options.data
+          Ort = args.TryGet Options.ort
           Limits = Guards.usual
           Say = message out }

@@ -7,7 +7,6 @@ open System.Diagnostics
 open OnnxLeNet.Numerics
 open OnnxLeNet.Onnx
 open OnnxLeNet.Onnx.Schema
-open OnnxLeNet.Scripts.Options
 open OnnxLeNet.Scripts.Verbs
 open OnnxLeNet.Scripts.Web.FeatureMaps
 

@@ -23,6 +23,7 @@ open Microsoft.Extensions.Hosting
 open Microsoft.Extensions.Logging
 open OnnxLeNet.Numerics
 open OnnxLeNet.Scripts
+open OnnxLeNet.Scripts.Report
 open OnnxLeNet.Scripts.Verbs
 open OnnxLeNet.Scripts.Web.BrowserTraining
 open OnnxLeNet.Scripts.Web.Guards
@@ -161,6 +162,14 @@ let private mapApi (routes: IEndpointRouteBuilder) (limits: Limits) (models: Mod
 let private mapPage (routes: IEndpointRouteBuilder) (models: Models) (training: Lazy<BrowserTraining>) (ort: Lazy<string>) =
     let page (pattern: string) (answer: HttpContext -> IResult) =
         routes.MapGet(pattern, atOnce answer).ExcludeFromDescription() |> ignore
+
+    page "/model/graph.svg" (fun context ->
+        let model = models.Of context
+        match model.Network with
+        | Some network ->
+            let picture = GraphPicture.svg GraphPicture.noFigures (Graph.Trace(network.Network, network.Sample))
+            Results.Text(picture, "image/svg+xml")
+        | None -> problem 404 $"there is no picture of the graph: the engine cannot import {model.Info.Name}")
 
     // MNIST's test images by their digit, for who cannot draw.
     let examples =
