@@ -15,7 +15,7 @@ function makeRow() {
   const [own, theirs] = ['own', 'theirs'].map(path => make('span', { className: `bar ${path}` }))
   const name = make('th', { scope: 'row' })
   const [ownShare, theirShare, difference] = [0, 1, 2].map(() => make('td'))
-  const row = make('tr', {}, name, make('td', { ariaHidden: 'true' }, own, theirs), ownShare, theirShare, difference)
+  const row = make('tr', {}, name, make('td', { ariaHidden: 'true' }, make('div', { className: 'bars' }, own, theirs)), ownShare, theirShare, difference)
   return { row, name, own, theirs, ownShare, theirShare, difference }
 }
 
@@ -65,6 +65,9 @@ function captionOf(layer) {
   return `${layer.name}, ${layer.shape.join('×')}${more}`
 }
 
+/** All but the last, whose numbers are the classes'. */
+const shownOf = layers => (layers ?? []).filter((layer, i, all) => i < all.length - 1 || layer.shape.length == 3)
+
 /** Lays everything out for a model, so that nothing moves later. */
 export function layOut(info) {
   model = info
@@ -73,8 +76,7 @@ export function layOut(info) {
   body.replaceChildren(...rows.map(line => line.row))
   at('classes').classList.toggle('names', model.classes.some(name => name.length > 2))
   at('class').classList.toggle('name', model.classes.some(name => name.length > 2))
-  // The last layer's numbers are the classes'.
-  layers = (model.layers ?? []).filter((layer, i, all) => i < all.length - 1 || layer.shape.length == 3)
+  layers = shownOf(model.layers)
   const figures = layers.map(layer => make('figure', {},
     make('figcaption', { textContent: captionOf(layer) }), make('canvas', { role: 'img', ariaLabel: `The output of ${captionOf(layer)}` })))
   document.querySelector('.layers').replaceChildren(...figures)
@@ -137,10 +139,7 @@ export function show(answer, milliseconds) {
   at('round-trip').textContent = time(milliseconds)
   at('difference').textContent = answer.difference === null ? '–' : tiny(answer.difference)
   showSeen(answer.seen)
-  const shown = new Map((answer.layers ?? []).map(layer => [layer.name, layer]))
-  document.querySelectorAll('.layers canvas').forEach((canvas, i) => {
-    const layer = shown.get(layers[i].name)
-    if (layer) paintLayer(canvas, layer)
-  })
+  const shown = shownOf(answer.layers)
+  document.querySelectorAll('.layers canvas').forEach((canvas, i) => { if (shown[i]) paintLayer(canvas, shown[i]) })
   speak(`${answer.class}, ${percent(answer.probability)}. ${text.slice(2)}`)
 }

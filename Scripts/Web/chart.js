@@ -1,6 +1,6 @@
 /** A curve as SVG: dots, a line, a grid with its numbers. */
 const namespace = 'http://www.w3.org/2000/svg'
-const [width, height, left, right, top, bottom] = [560, 315, 46, 12, 10, 28]
+const [width, height, left, right, top, bottom] = [560, 315, 58, 12, 12, 30]
 
 function add(to, name, attributes, text) {
   const element = document.createElementNS(namespace, name)

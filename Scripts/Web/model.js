@@ -3,16 +3,16 @@ import { ask, at, count, make } from './common.js'
 
 const figure = ([name, value]) => make('div', {}, make('dt', { textContent: name }), make('dd', { textContent: value }))
 
-/** A graph as the server draws it, as part of the page, so that it takes its colours. Its own styles come in a sheet of their own. */
+/** A graph as the server draws it, as part of the page, so that it takes its colours. Its styles become a sheet of the page's. */
 async function graph() {
   const text = await (await ask('model/graph.svg')).text()
-  const svg = new DOMParser().parseFromString(text, 'image/svg+xml').documentElement
-  for (const style of svg.querySelectorAll('style')) {
+  const styles = /<style>([^<]*)<\/style>/g
+  for (const [, style] of text.matchAll(styles)) {
     const sheet = new CSSStyleSheet()
-    sheet.replaceSync(style.textContent)
+    sheet.replaceSync(style.replaceAll('&gt;', '>').replaceAll('&amp;', '&'))
     document.adoptedStyleSheets.push(sheet)
-    style.remove()
   }
+  const svg = new DOMParser().parseFromString(text.replace(styles, ''), 'image/svg+xml').documentElement
   at('graph').replaceChildren(document.importNode(svg, true))
 }
 
@@ -29,4 +29,5 @@ export async function start(model) {
   ].map(figure))
   at('curl').textContent = `curl --data-binary @picture.png -H "Content-Type: image/png" ${location.origin}/predict`
   await graph().catch(error => { at('graph').textContent = error.message })
+  at('model-body').hidden = false
 }

@@ -4,7 +4,7 @@ import { Chart } from './chart.js'
 
 let worker, lossChart, accuracyChart, canvases = [], images = []
 /** Of all steps since the start; accuracies with their step. */
-let losses = [], shares = [], end = 0
+let losses = [], shares = [], end = 0, testImages = 0
 let isTraining = false, tell = () => {}
 const waiting = new Map()
 
@@ -31,10 +31,10 @@ function smooth(points, over) {
 function draw() {
   const dots = losses.map((loss, i) => [i + 1, loss]), steps = Math.max(end, losses.length, 100)
   lossChart.draw(dots, smooth(dots, 25), steps)
-  accuracyChart.draw(shares, smooth(shares, 10), steps)
+  accuracyChart.draw(shares, smooth(shares, 5), steps)
   at('step').textContent = count(losses.length)
   at('loss').textContent = losses.length ? mean(losses.slice(-25)).toFixed(4) : '–'
-  at('accuracy').textContent = shares.length ? percent(mean(shares.slice(-10).map(([, share]) => share))) : '–'
+  at('accuracy').textContent = shares.length ? percent(mean(shares.slice(-5).map(([, share]) => share))) : '–'
 }
 
 function showGuesses(guesses) {
@@ -79,13 +79,13 @@ async function finish({ steps, weights }) {
   worker.postMessage(['judge', made.path.slice(1)])
   const { right } = await heard('judged')
   Object.assign(at('download'), { href: made.path.slice(1) })
-  at('result').hidden = false
+  at('result').classList.remove('nothing')
   at('accuracy').textContent = percent(made.testAccuracy)
   Object.assign(document.body.dataset, { path: made.path, right, steps,
     first: mean(losses.slice(0, 10)), last: mean(losses.slice(-25)) })
   await tell({ ...made, steps })
-  say(`After ${count(steps)} steps the file gets ${count(right)} test images right in this browser, ${percent(made.testAccuracy)} ` +
-    'by the engine; the engine and ONNX Runtime agree on it.')
+  say(`${count(steps)} steps: ${count(right)} of ${count(testImages)} test images right in this browser, ${percent(made.testAccuracy)} ` +
+    'by the engine; ONNX Runtime agrees.')
 }
 
 async function train() {
@@ -93,7 +93,7 @@ async function train() {
   if (!Number.isInteger(steps) || steps < 10 || steps > 20000) return say(`${at('steps').value} steps: expected 10 to 20,000`, 'bad')
   end = losses.length + steps
   isTraining = true
-  at('result').hidden = true
+  at('result').classList.add('nothing')
   enable()
   say(losses.length ? `Training on, from step ${count(losses.length)} …` : 'Training …')
   worker.postMessage(['run', steps])
@@ -116,7 +116,7 @@ function reset() {
 function forget() {
   ;[losses, shares, end] = [[], [], 0]
   at('speed').textContent = '–'
-  at('result').hidden = true
+  at('result').classList.add('nothing')
   showGuesses([])
   draw()
   enable()
@@ -125,6 +125,7 @@ function forget() {
 /** Loads what training needs; `made` is told every finished model. */
 export async function start(made) {
   tell = made
+  at('result').classList.add('nothing')
   const ticks = [3, 1, .3, .1, .03, .01]
   lossChart = new Chart(at('loss-chart'), { ticks, name: 'Loss', label: x => Number(x.toPrecision(2)),
     scale: x => Math.log(x / ticks.at(-1)) / Math.log(ticks[0] / ticks.at(-1)) })
@@ -132,6 +133,7 @@ export async function start(made) {
   try {
     say('Loading ONNX Runtime for the web …')
     const config = await askJson('train/config')
+    testImages = config.testImages
     worker = new Worker('trainer.js', { type: 'module' })
     worker.onerror = event => on.failed(event.message ?? 'The worker cannot start.')
     worker.onmessage = ({ data }) => {
