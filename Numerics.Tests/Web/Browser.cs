@@ -66,7 +66,7 @@ internal sealed partial class Browser : IAsyncDisposable
         await browser.SendAsync("Page.addScriptToEvaluateOnNewDocument", new() { ["source"] = """
             window.shifts = []
             new PerformanceObserver(list => { for (const entry of list.getEntries())
-              window.shifts.push(`${entry.value} of ${entry.sources.map(s => s.node?.outerHTML?.slice(0, 80)).join(', ')}`) })
+              window.shifts.push(`${entry.value} of ${entry.sources.map(s => (s.node?.outerHTML ?? s.node?.textContent)?.slice(0, 80)).join(', ')}`) })
               .observe({ type: 'layout-shift', buffered: true })
             """ });
         return browser;

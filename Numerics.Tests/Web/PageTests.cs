@@ -143,7 +143,7 @@ public sealed class PageTests
         Assert.AreEqual("Camera", await Page.TextAsync("camera"));
     }
 
-    /// <summary>Forty steps, then forty more from there; what came of it is drawn on, and is a model as any.</summary>
+    /// <summary>Seventy-five steps, then as many more from there; what came of it is drawn on, and is a model as any.</summary>
     [TestMethod]
     public async Task ABrowserTrainsTrainsOnAndDrawsOnIt()
     {
@@ -151,10 +151,10 @@ public sealed class PageTests
         await Page.WaitAsync("!document.getElementById('train').disabled || document.getElementById('message').className == 'bad'", 120);
         string message = await Page.TextAsync("message");
         if (message.Contains("npm", StringComparison.Ordinal)) Assert.Inconclusive(message);
-        await TrainAsync(40, 40);
+        await TrainAsync(75, 75);
         Assert.AreEqual(Math.Log(10), await SaidAsync("first"), 0.4);
-        await TrainAsync(40, 80);
-        Assert.IsLessThan(1.5, await SaidAsync("last"));
+        await TrainAsync(75, 150);
+        Assert.IsLessThan(1.2, await SaidAsync("last"));
         Assert.AreEqual("Train on", await Page.TextAsync("train"));
         Assert.HasCount(20, (await Page.EvaluateAsync("[...document.querySelectorAll('#guesses .right, #guesses .wrong')].map(g => 0)"))!
             .AsArray());
@@ -171,7 +171,7 @@ public sealed class PageTests
 
         await Page.ClickAsync("#try");
         await Page.WaitAsync("!document.getElementById('draw-panel').hidden");
-        Assert.Contains("80 steps", (string)(await Page.EvaluateAsync("document.getElementById('which').selectedOptions[0].textContent"))!);
+        Assert.Contains("150 steps", (string)(await Page.EvaluateAsync("document.getElementById('which').selectedOptions[0].textContent"))!);
         await Page.StrokeAsync("#canvas", "mouse", (.5, .2), (.5, .5), (.5, .8));
         await Page.WaitAsync("document.getElementById('agreement').className == 'good'");
 

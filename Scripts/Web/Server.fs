@@ -297,6 +297,7 @@ type Server private (app: WebApplication, models: IDisposable) =
         member _.DisposeAsync() =
             ValueTask(
                 task {
+                    do! app.StopAsync() // what is being answered is finished
                     do! app.DisposeAsync()
                     models.Dispose()
                 }

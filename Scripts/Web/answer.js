@@ -1,12 +1,16 @@
 /** What the server says of a picture: classes, both paths, layers. */
-import { at, bytesOf, make, percent, rgb } from './common.js'
+import { at, bytesOf, make, percent, rgb, withTheme } from './common.js'
 
 /** So many classes have a row each in their order; of more the most probable are shown. */
 const mostRows = 12
 /** Rows for the most probable of many. */
 const shownOfMany = 8
 
-let model, rows = [], layers = [], spoken = null
+let model, rows = [], canvases = [], layers = [], spoken = null
+/** A map's largest values and zero, as red, green and blue. */
+let light, dark
+/** The layers that are shown, and those that the next frame paints. */
+let shown = [], next = null
 
 const time = ms => ms < 10 ? `${ms.toFixed(2)} ms` : `${ms.toFixed(0)} ms`
 const tiny = x => x == 0 ? '0' : x.toExponential(1).replace('e-', '\u2009e\u2212')
@@ -41,11 +45,6 @@ function gridOf({ maps, height, width }) {
 
 function paintLayer(canvas, layer) {
   const grid = gridOf(layer)
-  canvas.width = grid.columns * (grid.width + grid.gap) - grid.gap
-  canvas.height = grid.rows * (grid.height + grid.gap) - grid.gap
-  canvas.style.aspectRatio = `${canvas.width} / ${canvas.height}`
-  const style = getComputedStyle(canvas)
-  const [light, dark] = [rgb(style.color), rgb(style.backgroundColor)]
   const context = canvas.getContext('2d'), image = context.createImageData(canvas.width, canvas.height)
   const pixels = bytesOf(layer.pixels), area = grid.width * grid.height
   for (let i = 0; i < pixels.length; i++) {
@@ -57,6 +56,15 @@ function paintLayer(canvas, layer) {
     image.data[4 * (y * canvas.width + x) + 3] = 255
   }
   context.putImageData(image, 0, 0)
+}
+
+/** Paints all layers with the next frame; an answer that comes before takes its place. */
+function paintLayers(latest) {
+  if (!next) requestAnimationFrame(() => {
+    next.forEach((layer, i) => { if (canvases[i]) paintLayer(canvases[i], layer) })
+    next = null
+  })
+  next = shown = latest
 }
 
 /** A layer's name, whole output and what is shown of it. */
@@ -77,10 +85,15 @@ export function layOut(info) {
   at('classes').classList.toggle('names', model.classes.some(name => name.length > 2))
   at('class').classList.toggle('name', model.classes.some(name => name.length > 2))
   layers = shownOf(model.layers)
-  const figures = layers.map(layer => make('figure', {},
-    make('figcaption', { textContent: captionOf(layer) }), make('canvas', { role: 'img', ariaLabel: `The output of ${captionOf(layer)}` })))
-  document.querySelector('.layers').replaceChildren(...figures)
-  layers.forEach((layer, i) => paintLayer(figures[i].lastChild, layer))
+  canvases = layers.map(layer => {
+    const grid = gridOf(layer), canvas = make('canvas', { role: 'img', ariaLabel: `The output of ${captionOf(layer)}`,
+      width: grid.columns * (grid.width + grid.gap) - grid.gap, height: grid.rows * (grid.height + grid.gap) - grid.gap })
+    canvas.style.aspectRatio = `${canvas.width} / ${canvas.height}`
+    return canvas
+  })
+  document.querySelector('.layers').replaceChildren(...layers.map((layer, i) =>
+    make('figure', {}, make('figcaption', { textContent: captionOf(layer) }), canvases[i])))
+  paintLayers(layers)
   at('layers').hidden = layers.length == 0
 }
 
@@ -118,11 +131,11 @@ export function showNothing(text = 'Nothing drawn') {
   rows.forEach((line, i) => fill(line, rows.length == model.classes.length ? model.classes[i] : '', undefined, undefined, false))
   for (const id of ['own-time', 'their-time', 'round-trip', 'difference']) at(id).textContent = '–'
   showSeen(null)
-  document.querySelectorAll('.layers canvas').forEach((canvas, i) => paintLayer(canvas, { ...layers[i], pixels: '' }))
+  paintLayers(layers.map(layer => ({ ...layer, pixels: '' })))
   speak(text)
 }
 
-/** An answer, and how long it took from the stroke on. */
+/** An answer, and how long it took from the stroke on, if it was one. */
 export function show(answer, milliseconds) {
   const own = answer.engine?.probabilities ?? [], theirs = answer.onnxRuntime?.probabilities ?? own
   at('class').textContent = answer.class
@@ -136,10 +149,15 @@ export function show(answer, milliseconds) {
   rows.forEach((line, i) => fill(line, model.classes[order[i]], own[order[i]], theirs[order[i]], model.classes[order[i]] == answer.class))
   at('own-time').textContent = answer.engine ? time(answer.engine.milliseconds) : '–'
   at('their-time').textContent = answer.onnxRuntime ? time(answer.onnxRuntime.milliseconds) : '–'
-  at('round-trip').textContent = time(milliseconds)
+  if (milliseconds !== null) at('round-trip').textContent = time(milliseconds)
   at('difference').textContent = answer.difference === null ? '–' : tiny(answer.difference)
   showSeen(answer.seen)
-  const shown = shownOf(answer.layers)
-  document.querySelectorAll('.layers canvas').forEach((canvas, i) => { if (shown[i]) paintLayer(canvas, shown[i]) })
+  if (answer.layers) paintLayers(shownOf(answer.layers))
   speak(`${answer.class}, ${percent(answer.probability)}. ${text.slice(2)}`)
 }
+
+withTheme(() => {
+  const style = getComputedStyle(at('theme'))
+  ;[light, dark] = [rgb(style.color), rgb(style.backgroundColor)]
+  if (canvases.length) paintLayers(shown)
+})

@@ -1,16 +1,16 @@
 /** The canvas: strokes of a mouse, pen or finger, or a picture that somebody gave. */
-import { at } from './common.js'
+import { at, withTheme } from './common.js'
 
 /** Of the canvas's side, how thick a stroke is: about as thick as MNIST's digits have them. */
 const thickness = 0.075
 /** Pixels of a side that are sent. */
-const sent = 168
+const sent = 112
 
 const canvas = at('canvas')
 const raster = Object.assign(document.createElement('canvas'), { width: sent, height: sent })
 const plain = raster.getContext('2d', { willReadFrequently: true })
 
-let strokes = [], picture = null, drawing = null, changed = () => {}
+let strokes = [], picture = null, drawing = null, side = 1, ink = '', changed = () => {}
 
 const isDrawable = () => canvas.classList.contains('pen')
 
@@ -24,13 +24,13 @@ function paint(context, side, ink) {
     context.beginPath()
     context.moveTo(stroke[0][0] * side, stroke[0][1] * side)
     for (const [x, y] of stroke) context.lineTo(x * side, y * side)
+    if (stroke.length == 1) context.lineTo(stroke[0][0] * side + .01, stroke[0][1] * side) // a dot
     context.stroke()
   }
 }
 
 /** Shows what there is, as sharp as the screen. */
 export function show() {
-  const side = Math.round(canvas.clientWidth * devicePixelRatio) || 1
   if (canvas.width != side) canvas.width = canvas.height = side
   const context = canvas.getContext('2d')
   context.clearRect(0, 0, side, side)
@@ -40,23 +40,26 @@ export function show() {
     context.imageSmoothingEnabled = scale < 1
     context.drawImage(picture.image, (side - width) / 2, (side - height) / 2, width, height)
   }
-  paint(context, side, getComputedStyle(canvas).color)
+  paint(context, side, ink)
   canvas.setAttribute('aria-label', picture ? picture.name : isEmpty() ? 'Nothing drawn' : 'Your drawing')
   at('hint').hidden = !isEmpty()
   at('undo').disabled = strokes.length == 0
   at('clear').disabled = isEmpty()
 }
 
-/** What is drawn as a PGM file, light on dark; or the file of the picture. Null where there is nothing. */
+const head = new TextEncoder().encode(`P5\n${sent} ${sent}\n255\n`)
+
+/** What is drawn as the bytes of a PGM file, light on dark; or the file of the picture. Null where there is nothing. */
 export function body() {
   if (isEmpty()) return null
   if (picture) return picture.file
   plain.fillStyle = '#000'
   plain.fillRect(0, 0, sent, sent)
   paint(plain, sent, '#fff')
-  const { data } = plain.getImageData(0, 0, sent, sent)
-  const grey = Uint8Array.from({ length: sent * sent }, (_, i) => data[4 * i])
-  return new Blob([`P5\n${sent} ${sent}\n255\n`, grey], { type: 'image/x-portable-graymap' })
+  const { data } = plain.getImageData(0, 0, sent, sent), file = new Uint8Array(head.length + sent * sent)
+  file.set(head)
+  for (let i = 0; i < sent * sent; i++) file[head.length + i] = data[4 * i]
+  return file
 }
 
 function change() {
@@ -88,10 +91,10 @@ export function allowDrawing(yes) {
   clear()
 }
 
-const place = event => {
-  const box = canvas.getBoundingClientRect()
-  return [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height]
-}
+/** Where the canvas is while a stroke is drawn. */
+let box
+
+const place = event => [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height]
 
 export function start(onChange) {
   changed = onChange
@@ -99,6 +102,7 @@ export function start(onChange) {
     if (!isDrawable() || event.button != 0 || drawing !== null) return
     drawing = event.pointerId
     canvas.setPointerCapture(drawing)
+    box = canvas.getBoundingClientRect()
     picture = null
     strokes.push([place(event)])
     change()
@@ -120,6 +124,12 @@ export function start(onChange) {
       undo()
     }
   })
-  new ResizeObserver(show).observe(canvas)
-  matchMedia('(prefers-color-scheme: dark)').addEventListener('change', show)
+  new ResizeObserver(([{ contentRect }]) => {
+    side = Math.round(contentRect.width * devicePixelRatio) || 1
+    show()
+  }).observe(canvas)
+  withTheme(() => {
+    ink = getComputedStyle(canvas).color
+    show()
+  })
 }

@@ -33,7 +33,17 @@ export function rgb(colour) {
 }
 
 /** Bytes from base64. */
-export const bytesOf = text => Uint8Array.from(atob(text), c => c.charCodeAt(0))
+export function bytesOf(text) {
+  const characters = atob(text), bytes = new Uint8Array(characters.length)
+  for (let i = 0; i < bytes.length; i++) bytes[i] = characters.charCodeAt(i)
+  return bytes
+}
+
+/** Does it now, and again whenever the theme changes. */
+export function withTheme(action) {
+  matchMedia('(prefers-color-scheme: dark)').addEventListener('change', action)
+  action()
+}
 
 /** An element with properties and children. */
 export function make(name, properties = {}, ...children) {

@@ -7,26 +7,30 @@ import * as board from './board.js'
 const mostBytes = 16 << 20
 
 let models = [], model, camera = null
-let changedAt = 0, isBusy = false, isWaiting = false
+/** When the drawing changed, if that has not been sent; when the layers were asked for, and the timer that does. */
+let changedAt = null, layersAt = 0, layersDue, isBusy = false, isWaiting = false
 
-/** Sends what there is; while an answer is on its way, the latest waits. */
+/** Sends what there is; while an answer is on its way, the latest waits. The layers come along a dozen times a second, and at the end. */
 async function send() {
+  clearTimeout(layersDue)
   if (isBusy) {
     isWaiting = true
     return
   }
-  const body = board.body(), began = changedAt, asked = model
+  const body = board.body(), began = changedAt, asked = model, layers = performance.now() - layersAt > 80
+  changedAt = null
   if (!body) {
     answer.showNothing(model.digits ? 'Nothing drawn' : 'No picture yet')
     return
   }
   isBusy = true
+  if (layers) layersAt = performance.now()
   try {
-    const query = new URLSearchParams({ layers: 'true', model: model.id })
-    const said = await askJson(`predict?${query}`, { method: 'POST', body, headers: { 'Content-Type': body.type || 'image/*' } })
+    const query = new URLSearchParams({ layers, model: model.id })
+    const said = await askJson(`predict?${query}`, { method: 'POST', body, headers: { 'Content-Type': body.type || 'application/octet-stream' } })
     if (asked != model) isWaiting = true
     else if (said.blank) answer.showNothing(model.digits ? 'Nothing drawn' : 'There is nothing on this picture')
-    else answer.show(said, performance.now() - began)
+    else answer.show(said, began && performance.now() - began)
   } catch (error) {
     answer.showNothing(error.message)
   } finally {
@@ -34,7 +38,7 @@ async function send() {
     if (isWaiting) {
       isWaiting = false
       send()
-    }
+    } else if (!layers) layersDue = setTimeout(send, 80)
   }
 }
 

@@ -21,7 +21,7 @@ export async function start(model) {
   at('model-title').textContent = model.name
   at('model-lead').textContent = model.engineProblem
     ? `ONNX Runtime answers alone, the engine cannot import the model: ${model.engineProblem}`
-    : `Runs in the engine and in ONNX Runtime. SHA-256 ${model.sha256}`
+    : `Runs in the engine and in ONNX Runtime. SHA-256 ${model.sha256.slice(0, 16)}…`
   at('model-figures').replaceChildren(...[
     ['Parameters', count(model.parameters)], ['Operations per picture', megaflops], ['File', `${count(Math.round(model.bytes / 1024))} KiB`],
     ['Input', model.sample.join(' × ')], ['Classes', count(model.classes.length)], ['Operator set', model.opsets.join(', ')],
