@@ -58,6 +58,7 @@ type TrainArgs =
     | [<Unique; EqualsAssignmentOrSpaced>] Epochs of N: int
     | [<Unique; EqualsAssignmentOrSpaced; CustomCommandLine "--batch-size">] BatchSize of N: int
     | [<Unique; EqualsAssignmentOrSpaced>] Lr of RATE: float
+    | [<Unique; EqualsAssignmentOrSpaced; CustomCommandLine "--lr-mult">] LrMult of FACTORS: string
     | [<Unique; EqualsAssignmentOrSpaced>] Optimizer of NAME: string
     | [<Unique; EqualsAssignmentOrSpaced>] Momentum of FACTOR: float
     | [<Unique; EqualsAssignmentOrSpaced; CustomCommandLine "--weight-decay">] WeightDecay of FACTOR: float
@@ -108,6 +109,8 @@ type TrainArgs =
             | BatchSize _ -> "images per update."
             | Lr _ -> "learning rate that the schedule begins with, after a warm-up; onecycle's peak (default: 0.03, of other optimizers \
                 than sgd 0.001)."
+            | LrMult _ -> "learning rates of parts, as factors of --lr: LAYER=FACTOR, separated by commas, such as head=10,conv*=0.1; head \
+                is the last layer, and in names * and ? stand for any letters."
             | Optimizer _ -> "sgd (default), adam, adamw or rmsprop."
             | Momentum _ -> "momentum of sgd (default: 0.9) or rmsprop (default: 0)."
             | WeightDecay _ -> "weight decay (default: for sgd 0.001, for adamw 0.01, else 0)."
@@ -130,7 +133,7 @@ type TrainArgs =
                 separated by commas, with * and ?."
             | Augment _ -> "random changes of the training images, anew in every epoch: none (default); light, a small turn, shift and \
                 scale of grey images, a flip and a shift of colour ones; strong, larger ones, brightness and contrast too, and a black \
-                square."
+                square; or a list of flip, affine, crop, jitter, cutout and mixup, which may begin with light or strong: light,mixup."
             | ShowAugmented _ -> "write a PNG of training images as --augment makes them (default: light), and train nothing."
             | FindLr -> "train nothing, but try rising learning rates for 100 updates and suggest one."
             | Plot _ -> "write the losses that --find-lr saw as an SVG picture."

@@ -14,6 +14,8 @@ type TrainingOptions =
         Epochs: int
         BatchSize: int
         LearningRate: float
+        /// What the rates of layers are multiplied by, by their names.
+        LrMult: (string * float) list
         Optimizer: string
         Momentum: float
         WeightDecay: float
@@ -36,7 +38,7 @@ type TrainingOptions =
         /// Whether the classes are weighed by how few images they have.
         Balance: bool
         Pictures: Pictures.Args
-        /// none, light or strong: random changes of the training images.
+        /// Random changes of the training images: none, or a list of names.
         Augment: string
         /// Whether the network of a file gets new weights.
         Fresh: bool
@@ -51,6 +53,8 @@ type TrainingOptions =
         String.concat
             " "
             [ $"--epochs {o.Epochs} --batch-size {o.BatchSize} --lr {invariant o.LearningRate} --seed {o.Seed}"
+              if not o.LrMult.IsEmpty then
+                  "--lr-mult " + String.concat "," [ for layer, factor in o.LrMult -> $"{layer}={invariant factor}" ]
               if o.Optimizer <> TrainingOptions.Default.Optimizer then $"--optimizer {o.Optimizer}"
               if o.Momentum <> d.Momentum then $"--momentum {invariant o.Momentum}"
               if o.WeightDecay <> d.WeightDecay then $"--weight-decay {invariant o.WeightDecay}"
@@ -74,6 +78,7 @@ type TrainingOptions =
         { Epochs = 12
           BatchSize = 64
           LearningRate = (if optimizer = "sgd" then 0.03 else 1e-3)
+          LrMult = []
           Optimizer = optimizer
           Momentum = (if optimizer = "sgd" then 0.9 else 0.0)
           WeightDecay =
@@ -106,6 +111,18 @@ module TrainingOptions =
             value
         else
             badOption option value (String.concat ", " (List.take (names.Length - 1) names) + " or " + List.last names)
+
+    /// head=10,conv*=0.1
+    let private factorsOf (text: string) =
+        let wrong () = badOption "--lr-mult" text "LAYER=FACTOR, several separated by commas, such as head=10,conv*=0.1"
+        [ for part in text.Replace(" ", "").Split ',' do
+              match part.Split '=' with
+              | [| layer; factor |] when layer <> "" ->
+                  match Double.TryParse(factor, NumberStyles.Float, CultureInfo.InvariantCulture) with
+                  | true, value when Double.IsFinite value && value > 0.0 -> layer, value
+                  | true, value -> badOption "--lr-mult" value "a finite factor of more than 0; --freeze keeps layers as they are"
+                  | _ -> wrong ()
+              | _ -> wrong () ]
 
     /// The options that are typed, and of what is not typed those of the run that goes on, or the optimizer's defaults.
     let ofArgs (args: ParseResults<TrainArgs>) (own: TrainingOptions option) =
@@ -143,6 +160,7 @@ module TrainingOptions =
         { Epochs = epochs
           BatchSize = atLeastOne "--batch-size" (args.GetResult(BatchSize, defaultValue = d.BatchSize))
           LearningRate = atLeastZero "--lr" (args.GetResult(Lr, defaultValue = d.LearningRate))
+          LrMult = args.TryGetResult LrMult |> Option.map factorsOf |> Option.defaultValue d.LrMult
           Optimizer = d.Optimizer
           Momentum = atLeastZero "--momentum" (args.GetResult(TrainArgs.Momentum, defaultValue = d.Momentum))
           WeightDecay = atLeastZero "--weight-decay" (args.GetResult(TrainArgs.WeightDecay, defaultValue = d.WeightDecay))
@@ -171,7 +189,7 @@ module TrainingOptions =
               SkipDamaged = args.Contains TrainArgs.SkipDamaged || d.Pictures.SkipDamaged }
           Fresh = args.Contains Fresh || d.Fresh
           Freeze = args.TryGetResult Freeze |> Option.map _.Replace(" ", "") |> Option.orElse d.Freeze
-          Augment = args.GetResult(Augment, defaultValue = d.Augment) |> oneOf "--augment" [ "none"; "light"; "strong" ]
+          Augment = args.TryGetResult Augment |> Option.map Augmentation.Normalize |> Option.defaultValue d.Augment
           Seed = args.GetResult(TrainArgs.Seed, defaultValue = d.Seed) }
 
     /// Those that a run's checkpoint has noted.
@@ -196,8 +214,7 @@ module TrainingOptions =
     /// Refuses what the training step of ONNX Runtime has not.
     let requireInOrt (o: TrainingOptions) =
         for asked, option, why in
-            [ o.Balance, "--balance", "its loss weighs all classes alike"
-              o.LabelSmoothing > 0.0, "--label-smoothing", "its loss has no such part"
+            [ Array.contains "mixup" (o.Augment.Split ','), "--augment mixup", "its loss takes one class for a sample"
               o.Accumulate > 1, "--accumulate", "a step is one batch"
               o.Ema.IsSome, "--ema", "the weights are on the device meanwhile"
               o.Schedule = "onecycle" && (o.Momentum > 0.0 || o.Optimizer.StartsWith "adam"),
