@@ -7,7 +7,7 @@ namespace OnnxLeNet.Numerics.Tests;
 /// packages into a folder of their own, so that ours are always the ones just packed; all others come from the user's folder of packages,
 /// if they are there.
 /// </summary>
-internal sealed class PackedFixture
+internal sealed class PackedFixture : IDisposable
 {
     private static readonly Lazy<PackedFixture> Packed = new(() => new());
     private readonly TemporaryFolder folder = new();
@@ -18,7 +18,7 @@ internal sealed class PackedFixture
     /// <summary>Deletes them at the end of the run.</summary>
     public static void DeleteShared()
     {
-        if (Packed.IsValueCreated) Packed.Value.folder.Dispose();
+        if (Packed.IsValueCreated) Packed.Value.Dispose();
     }
 
     private PackedFixture()
@@ -67,6 +67,8 @@ internal sealed class PackedFixture
         }
         return others;
     }
+
+    public void Dispose() => folder.Dispose();
 
     /// <summary>The folder of the packages.</summary>
     public string Source => folder["source"];
