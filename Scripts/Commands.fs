@@ -32,6 +32,7 @@ let train =
           Options.epochs
           Options.batchSize
           Options.lr
+          Options.lrMult
           Options.optimizer
           Options.momentum
           Options.weightDecay

@@ -72,6 +72,9 @@ module Options =
     let epochs = whole "--epochs" "N" Group.training "12" "passes over the training images"
     let batchSize = whole "--batch-size" "N" Group.training "64" "images per step"
     let lr = number "--lr" "RATE" Group.training "0.03; 0.001 unless sgd" "learning rate at the start of the schedule; the peak of onecycle"
+    let lrMult =
+        text "--lr-mult" "FACTORS" Group.training "" "learning rates of layers, as factors of --lr: LAYER=FACTOR with commas, such as \
+            head=10,conv*=0.1; head is the last layer"
     let optimizer =
         choice "--optimizer" "NAME" Group.training "sgd" [ for name in [ "sgd"; "adam"; "adamw"; "rmsprop" ] -> name, name ] "the optimizer"
     let momentum = number "--momentum" "FACTOR" Group.training "sgd 0.9, rmsprop 0" "momentum of sgd or rmsprop"
@@ -86,8 +89,8 @@ module Options =
     let clip = number "--clip" "NORM" Group.training "none" "limit of the gradients' norm"
     let ema = number "--ema" "DECAY" Group.training "none" "export an exponential moving average of the weights, such as 0.999"
     let augment =
-        choice "--augment" "HOW" Group.training "none" [ for name in [ "none"; "light"; "strong" ] -> name, name ]
-            "random changes of the training images: small turns, shifts, scales and flips; strong adds brightness, contrast and cutout"
+        text "--augment" "HOW" Group.training "none" "random changes of the training images: none, light or strong, or a list of flip, \
+            affine, crop, jitter, cutout and mixup, such as light,mixup"
     let earlyStop = whole "--early-stop" "N" Group.training "never" "stop when the validation loss has not fallen for N epochs"
     let keep =
         choice "--keep" "WHICH" Group.training "last; best with --early-stop" [ "best", true; "last", false ]

@@ -14,6 +14,8 @@ type TrainingOptions =
         Epochs: int
         BatchSize: int
         LearningRate: float
+        /// What the rates of layers are multiplied by, by their names.
+        LrMult: (string * float) list
         Optimizer: string
         Momentum: float
         WeightDecay: float
@@ -36,7 +38,7 @@ type TrainingOptions =
         /// Whether the classes are weighed by how few images they have.
         Balance: bool
         Pictures: Pictures.Args
-        /// none, light or strong: random changes of the training images.
+        /// Random changes of the training images: none, or a list of names.
         Augment: string
         /// Whether the network of a file gets new weights.
         Fresh: bool
@@ -51,6 +53,8 @@ type TrainingOptions =
         String.concat
             " "
             [ $"--epochs {o.Epochs} --batch-size {o.BatchSize} --lr {invariant o.LearningRate} --seed {o.Seed}"
+              if not o.LrMult.IsEmpty then
+                  "--lr-mult " + String.concat "," [ for layer, factor in o.LrMult -> $"{layer}={invariant factor}" ]
               if o.Optimizer <> TrainingOptions.Default.Optimizer then $"--optimizer {o.Optimizer}"
               if o.Momentum <> d.Momentum then $"--momentum {invariant o.Momentum}"
               if o.WeightDecay <> d.WeightDecay then $"--weight-decay {invariant o.WeightDecay}"
@@ -74,6 +78,7 @@ type TrainingOptions =
         { Epochs = 12
           BatchSize = 64
           LearningRate = (if optimizer = "sgd" then 0.03 else 1e-3)
+          LrMult = []
           Optimizer = optimizer
           Momentum = (if optimizer = "sgd" then 0.9 else 0.0)
           WeightDecay =
@@ -101,6 +106,18 @@ type TrainingOptions =
 
 
 module TrainingOptions =
+    /// head=10,conv*=0.1
+    let private factorsOf (text: string) =
+        let wrong () = badOption "--lr-mult" text "LAYER=FACTOR, several separated by commas, such as head=10,conv*=0.1"
+        [ for part in text.Replace(" ", "").Split ',' do
+              match part.Split '=' with
+              | [| layer; factor |] when layer <> "" ->
+                  match Double.TryParse(factor, NumberStyles.Float, CultureInfo.InvariantCulture) with
+                  | true, value when Double.IsFinite value && value > 0.0 -> layer, value
+                  | true, value -> badOption "--lr-mult" value "a finite factor of more than 0; --freeze keeps layers as they are"
+                  | _ -> wrong ()
+              | _ -> wrong () ]
+
     /// The options that are typed, and of what is not typed those of the run that goes on, or the optimizer's defaults.
     let ofArgs (args: Args) (own: TrainingOptions option) =
         let atLeastZero option value =
@@ -133,6 +150,7 @@ module TrainingOptions =
         { Epochs = epochs
           BatchSize = atLeastOne "--batch-size" (args.Get(Options.batchSize, d.BatchSize))
           LearningRate = atLeastZero "--lr" (args.Get(Options.lr, d.LearningRate))
+          LrMult = args.TryGet Options.lrMult |> Option.map factorsOf |> Option.defaultValue d.LrMult
           Optimizer = d.Optimizer
           Momentum = atLeastZero "--momentum" (args.Get(Options.momentum, d.Momentum))
           WeightDecay = atLeastZero "--weight-decay" (args.Get(Options.weightDecay, d.WeightDecay))
@@ -158,7 +176,7 @@ module TrainingOptions =
               SkipDamaged = args.Has Options.skipDamaged || d.Pictures.SkipDamaged }
           Fresh = args.Has Options.fresh || d.Fresh
           Freeze = args.TryGet Options.freeze |> Option.map _.Replace(" ", "") |> Option.orElse d.Freeze
-          Augment = args.Get(Options.augment, d.Augment)
+          Augment = args.TryGet Options.augment |> Option.map Augmentation.Normalize |> Option.defaultValue d.Augment
           Seed = args.Get(Options.seed, d.Seed) }
 
     /// Those that a run's checkpoint has noted.
@@ -183,8 +201,7 @@ module TrainingOptions =
     /// Refuses what the training step of ONNX Runtime has not.
     let requireInOrt (o: TrainingOptions) =
         for asked, option, why in
-            [ o.Balance, "--balance", "its loss weighs all classes alike"
-              o.LabelSmoothing > 0.0, "--label-smoothing", "its loss has no such part"
+            [ Array.contains "mixup" (o.Augment.Split ','), "--augment mixup", "its loss takes one class for a sample"
               o.Accumulate > 1, "--accumulate", "a step is one batch"
               o.Ema.IsSome, "--ema", "the weights are on the device meanwhile"
               o.Schedule = "onecycle" && (o.Momentum > 0.0 || o.Optimizer.StartsWith "adam"),
