@@ -66,7 +66,7 @@ internal sealed partial class Browser : IAsyncDisposable
         await browser.SendAsync("Page.addScriptToEvaluateOnNewDocument", new() { ["source"] = """
             window.shifts = []
             new PerformanceObserver(list => { for (const entry of list.getEntries())
-              window.shifts.push(`${entry.value} of ${entry.sources.map(s => (s.node?.outerHTML ?? s.node?.textContent)?.slice(0, 80)).join(', ')}`) })
+              window.shifts.push(`${entry.value} of ${entry.sources.map(s => s.node?.outerHTML ?? s.node?.textContent).join(', ')}`) })
               .observe({ type: 'layout-shift', buffered: true })
             """ });
         return browser;
@@ -139,7 +139,8 @@ internal sealed partial class Browser : IAsyncDisposable
             if (pointer == "touch") await TouchAsync(i == 0 ? "touchStart" : "touchMove", x, y);
             else await MouseAsync(i == 0 ? "mousePressed" : "mouseMoved", x, y, pointer);
             if (i < points.Length - 1) continue;
-            if (pointer == "touch") await SendAsync("Input.dispatchTouchEvent", new() { ["type"] = "touchEnd", ["touchPoints"] = new JsonArray() });
+            if (pointer == "touch")
+                await SendAsync("Input.dispatchTouchEvent", new() { ["type"] = "touchEnd", ["touchPoints"] = new JsonArray() });
             else await MouseAsync("mouseReleased", x, y, pointer);
         }
     }

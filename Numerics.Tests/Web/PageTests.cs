@@ -127,7 +127,8 @@ public sealed class PageTests
     {
         await Page.OpenAsync(new Uri(server.Address, "#model"));
         await Page.WaitAsync("document.querySelector('#graph svg')");
-        Assert.Contains("The graph", (string)(await Page.EvaluateAsync("document.querySelector('#graph svg').getAttribute('aria-label')"))!);
+        var label = await Page.EvaluateAsync("document.querySelector('#graph svg').getAttribute('aria-label')");
+        Assert.Contains("The graph", (string)label!);
         Assert.Contains("61,706", await Page.TextAsync("model-figures"));
     }
 
@@ -171,9 +172,13 @@ public sealed class PageTests
 
         await Page.ClickAsync("#try");
         await Page.WaitAsync("!document.getElementById('draw-panel').hidden");
-        Assert.Contains("150 steps", (string)(await Page.EvaluateAsync("document.getElementById('which').selectedOptions[0].textContent"))!);
+        var chosen = await Page.EvaluateAsync("document.getElementById('which').selectedOptions[0].textContent");
+        Assert.Contains("150 steps", (string)chosen!);
         await Page.StrokeAsync("#canvas", "mouse", (.5, .2), (.5, .5), (.5, .8));
         await Page.WaitAsync("document.getElementById('agreement').className == 'good'");
+        await Page.EmulateAsync(390, "light");
+        Assert.AreEqual(390, (int)(await Page.EvaluateAsync("document.documentElement.scrollWidth"))!);
+        await Page.EmulateAsync(1280, "light");
 
         await Page.EvaluateAsync("location.hash = 'train'");
         await Page.ClickAsync("#reset");
@@ -225,7 +230,8 @@ public sealed class PageTests
             await Page.EvaluateAsync($"{axe}; undefined");
             var found = (await Page.EvaluateAsync("""
                 axe.run(document, { resultTypes: ['violations'] }).then(({ violations, passes }) => violations.map(v =>
-                  `${v.id}: ${v.help}: ${v.nodes.map(n => n.html + ' ' + n.failureSummary).join('; ')}`).concat(passes.length ? [] : ['nothing was checked']))
+                  `${v.id}: ${v.help}: ${v.nodes.map(n => n.html + ' ' + n.failureSummary).join('; ')}`)
+                  .concat(passes.length > 5 ? [] : ['hardly anything was checked']))
                 """))!.AsArray();
             Assert.IsEmpty(found, $"{part}, {theme}: {string.Join("\n", found.Select(f => (string)f!))}");
         }

@@ -249,7 +249,8 @@ public sealed class ServerTests
     [TestMethod]
     public async Task WeightsFromTheBrowserBecomeAModel()
     {
-        HttpRequestMessage Weights(byte[] body) => new(HttpMethod.Post, new Uri(server.Address, "models")) { Content = new ByteArrayContent(body) };
+        HttpRequestMessage Weights(byte[] body) =>
+            new(HttpMethod.Post, new Uri(server.Address, "models")) { Content = new ByteArrayContent(body) };
         await server.RefusesAsync(HttpStatusCode.BadRequest, Weights([1, 2, 3]), "3 bytes", "246824");
         byte[] notFinite = new byte[246824];
         BitConverter.TryWriteBytes(notFinite, float.NaN);

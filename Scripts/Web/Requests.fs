@@ -20,8 +20,8 @@ type Question =
 let private wrong text = raise (DataException text)
 
 let private expected =
-    "expected {\"pixels\": [[0, 255, …], …]}, the rows of a grey picture or of [red, green, blue], each 0 to 255; or {\"input\": [0.5, …]}, \
-        the numbers that the model takes"
+    "expected {\"pixels\": [[0, 255, …], …]}, the rows of a grey picture or of [red, green, blue], each 0 to 255; or \
+        {\"input\": [0.5, …]}, the numbers that the model takes"
 
 let private elements (node: JsonElement) : JsonElement array =
     if node.ValueKind = JsonValueKind.Array then [| for element in node.EnumerateArray() -> element |] else wrong expected

@@ -19,7 +19,8 @@ function makeRow() {
   const [own, theirs] = ['own', 'theirs'].map(path => make('span', { className: `bar ${path}` }))
   const name = make('th', { scope: 'row' })
   const [ownShare, theirShare, difference] = [0, 1, 2].map(() => make('td'))
-  const row = make('tr', {}, name, make('td', { ariaHidden: 'true' }, make('div', { className: 'bars' }, own, theirs)), ownShare, theirShare, difference)
+  const bars = make('td', { ariaHidden: 'true' }, make('div', { className: 'bars' }, own, theirs))
+  const row = make('tr', {}, name, bars, ownShare, theirShare, difference)
   return { row, name, own, theirs, ownShare, theirShare, difference }
 }
 

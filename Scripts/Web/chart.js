@@ -35,7 +35,8 @@ export class Chart {
       if (i % every == 0) add(this.svg, 'circle', { class: 'dot', cx: x(step).toFixed(1), cy: y(value).toFixed(1), r: 2 })
     })
     if (line.length > 1)
-      add(this.svg, 'polyline', { class: 'line', points: line.map(([step, value]) => `${x(step).toFixed(1)},${y(value).toFixed(1)}`).join(' ') })
+      add(this.svg, 'polyline', { class: 'line',
+        points: line.map(([step, value]) => `${x(step).toFixed(1)},${y(value).toFixed(1)}`).join(' ') })
     const last = line.at(-1)
     this.svg.setAttribute('aria-label', last ? `${this.name}: ${this.label(last[1])} after ${last[0]} steps` : `${this.name}: no steps yet`)
   }

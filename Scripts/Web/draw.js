@@ -27,7 +27,8 @@ async function send() {
   if (layers) layersAt = performance.now()
   try {
     const query = new URLSearchParams({ layers, model: model.id })
-    const said = await askJson(`predict?${query}`, { method: 'POST', body, headers: { 'Content-Type': body.type || 'application/octet-stream' } })
+    const headers = { 'Content-Type': body.type || 'application/octet-stream' }
+    const said = await askJson(`predict?${query}`, { method: 'POST', body, headers })
     if (asked != model) isWaiting = true
     else if (said.blank) answer.showNothing(model.digits ? 'Nothing drawn' : 'There is nothing on this picture')
     else answer.show(said, began && performance.now() - began)

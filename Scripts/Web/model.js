@@ -23,7 +23,8 @@ export async function start(model) {
     ? `ONNX Runtime answers alone, the engine cannot import the model: ${model.engineProblem}`
     : `Runs in the engine and in ONNX Runtime. SHA-256 ${model.sha256.slice(0, 16)}…`
   at('model-figures').replaceChildren(...[
-    ['Parameters', count(model.parameters)], ['Operations per picture', megaflops], ['File', `${count(Math.round(model.bytes / 1024))} KiB`],
+    ['Parameters', count(model.parameters)], ['Operations per picture', megaflops],
+    ['File', `${count(Math.round(model.bytes / 1024))} KiB`],
     ['Input', model.sample.join(' × ')], ['Classes', count(model.classes.length)], ['Operator set', model.opsets.join(', ')],
     ...(model.metadata['test.accuracy'] ? [['Test accuracy', `${(100 * model.metadata['test.accuracy']).toFixed(2)}%`]] : []),
   ].map(figure))

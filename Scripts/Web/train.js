@@ -47,7 +47,8 @@ function showGuesses(guesses) {
 
 function showImages(config) {
   canvases = images.map(({ label, pixels }) => {
-    const canvas = make('canvas', { width: config.side, height: config.side, role: 'img', ariaLabel: `A test image of ${config.classes[label]}` })
+    const canvas = make('canvas', { width: config.side, height: config.side, role: 'img',
+      ariaLabel: `A test image of ${config.classes[label]}` })
     const context = canvas.getContext('2d'), image = context.createImageData(config.side, config.side)
     pixels.forEach((value, i) => image.data.set([value, value, value, 255], 4 * i))
     context.putImageData(image, 0, 0)
@@ -129,7 +130,8 @@ export async function start(made) {
   const ticks = [3, 1, .3, .1, .03, .01]
   lossChart = new Chart(at('loss-chart'), { ticks, name: 'Loss', label: x => Number(x.toPrecision(2)),
     scale: x => Math.log(x / ticks.at(-1)) / Math.log(ticks[0] / ticks.at(-1)) })
-  accuracyChart = new Chart(at('accuracy-chart'), { ticks: [1, .75, .5, .25, 0], name: 'Accuracy', label: x => `${Math.round(100 * x)}%`, scale: x => x })
+  accuracyChart = new Chart(at('accuracy-chart'), { ticks: [1, .75, .5, .25, 0], name: 'Accuracy',
+    label: x => `${Math.round(100 * x)}%`, scale: x => x })
   try {
     say('Loading ONNX Runtime for the web …')
     const config = await askJson('train/config')

@@ -76,7 +76,8 @@ async function load() {
     shown.push(first, test.labels.indexOf(label, first + 1))
   }
   const area = config.side * config.side
-  postMessage({ loaded: { config, images: shown.map(n => ({ label: test.labels[n], pixels: test.images.slice(n * area, (n + 1) * area) })) } })
+  const imageOf = number => ({ label: test.labels[number], pixels: test.images.slice(number * area, (number + 1) * area) })
+  postMessage({ loaded: { images: shown.map(imageOf) } })
 }
 
 /** Trains for so many steps more, from where it stands. */
