@@ -130,18 +130,18 @@ internal sealed partial class Browser : IAsyncDisposable
     }
 
     /// <summary>Draws a line over an element through points from 0 to 1 of its sides: with mouse, pen or touch.</summary>
-    public async Task StrokeAsync(string selector, string pointer, params (double X, double Y)[] points)
+    public async Task StrokeAsync(string selector, string device, params (double X, double Y)[] points)
     {
         var (left, top, width, height) = await BoxAsync(selector);
         for (int i = 0; i < points.Length; i++)
         {
             double x = left + points[i].X * width, y = top + points[i].Y * height;
-            if (pointer == "touch") await TouchAsync(i == 0 ? "touchStart" : "touchMove", x, y);
-            else await MouseAsync(i == 0 ? "mousePressed" : "mouseMoved", x, y, pointer);
+            if (device == "touch") await TouchAsync(i == 0 ? "touchStart" : "touchMove", x, y);
+            else await MouseAsync(i == 0 ? "mousePressed" : "mouseMoved", x, y, device);
             if (i < points.Length - 1) continue;
-            if (pointer == "touch")
+            if (device == "touch")
                 await SendAsync("Input.dispatchTouchEvent", new() { ["type"] = "touchEnd", ["touchPoints"] = new JsonArray() });
-            else await MouseAsync("mouseReleased", x, y, pointer);
+            else await MouseAsync("mouseReleased", x, y, device);
         }
     }
 
@@ -194,13 +194,14 @@ internal sealed partial class Browser : IAsyncDisposable
         return (box[0], box[1], box[2], box[3]);
     }
 
-    private Task MouseAsync(string type, double x, double y, string pointer = "mouse") => SendAsync("Input.dispatchMouseEvent", new()
-    {
-        ["type"] = type, ["x"] = x, ["y"] = y, ["button"] = "left", ["buttons"] = 1, ["clickCount"] = type == "mouseMoved" ? 0 : 1,
-        ["pointerType"] = pointer,
-    });
+    private Task<JsonNode> MouseAsync(string type, double x, double y, string device = "mouse") =>
+        SendAsync("Input.dispatchMouseEvent", new()
+        {
+            ["type"] = type, ["x"] = x, ["y"] = y, ["button"] = "left", ["buttons"] = 1, ["clickCount"] = type == "mouseMoved" ? 0 : 1,
+            ["pointerType"] = device,
+        });
 
-    private Task TouchAsync(string type, double x, double y) => SendAsync("Input.dispatchTouchEvent", new()
+    private Task<JsonNode> TouchAsync(string type, double x, double y) => SendAsync("Input.dispatchTouchEvent", new()
     {
         ["type"] = type, ["touchPoints"] = new JsonArray(new JsonObject { ["x"] = x, ["y"] = y }),
     });

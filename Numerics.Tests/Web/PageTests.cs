@@ -58,12 +58,12 @@ public sealed class PageTests
     [DataRow("mouse")]
     [DataRow("pen")]
     [DataRow("touch")]
-    public async Task DrawAThreeSeeAThree(string pointer)
+    public async Task DrawAThreeSeeAThree(string device)
     {
         await Page.OpenAsync(server.Address);
         Assert.AreEqual("Nothing drawn", await Page.TextAsync("says"));
         Assert.AreEqual("", await Page.TextAsync("class"));
-        await Page.StrokeAsync("#canvas", pointer, Three);
+        await Page.StrokeAsync("#canvas", device, Three);
         await IsSaidAsync("3");
         await Page.WaitAsync("document.getElementById('agreement').textContent.includes('engine and ONNX Runtime agree')");
         Assert.EndsWith("ms", await Page.TextAsync("round-trip"));
