@@ -20,10 +20,11 @@ type LayerMaps =
         Pixels: string
     }
 
-/// More of a network is not shown: layers, their channels, and the side of a map.
-let private mostLayers, private mostMaps, private mostSide = 12, 32, 56
+/// More of a network is not shown: layers, their channels, the side of a map, and the numbers of a layer without maps.
+let private mostLayers, private mostMaps, private mostSide, private mostNumbers = 12, 32, 56, 300
 
-let private named (node: Node) = if node.Name <> "" then node.Name else node.Layer.GetType().Name
+/// Its name, unless that is a mere number.
+let private named (node: Node) = if Seq.exists Char.IsLetter node.Name then node.Name else node.Layer.GetType().Name
 
 /// The outputs worth a look: not those that one layer alone takes that works element by element, nor another view of the same numbers.
 let private shownOf (graph: Graph) =
@@ -46,9 +47,10 @@ let private shownOf (graph: Graph) =
     |> List.truncate mostLayers
 
 let private layerMaps name (shape: Shape) (values: float32 array) =
-    let channels, height, width = if shape.Rank = 3 then shape[0], shape[1], shape[2] else 1, 1, shape[0]
+    let isMap = shape.Rank = 3 && shape[1] * shape[2] > 1
+    let channels, height, width = if isMap then shape[0], shape[1], shape[2] else 1, 1, min shape[0] mostNumbers
     let maps = min channels mostMaps
-    let every = if shape.Rank = 3 then (max height width + mostSide - 1) / mostSide else 1
+    let every = if isMap then (max height width + mostSide - 1) / mostSide else 1
     let shownHeight, shownWidth = (height + every - 1) / every, (width + every - 1) / every
     let largest = values |> Array.fold (fun most value -> max most (abs value)) 0f
     let factor = if largest > 0f && Single.IsFinite largest then 255f / largest else 0f

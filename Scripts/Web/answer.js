@@ -34,9 +34,12 @@ function fill(line, name, own, theirs, isBest) {
   line.difference.textContent = own === undefined || theirs === undefined ? '–' : tiny(Math.abs(own - theirs))
 }
 
+const isMap = ({ maps, height }) => maps > 1 || height > 1
+
 /** Cells of a grid for a layer: maps side by side, or the numbers of a layer without maps in rows. */
-function gridOf({ maps, height, width }) {
-  if (height > 1) {
+function gridOf(layer) {
+  const { maps, height, width } = layer
+  if (isMap(layer)) {
     const columns = Math.min(maps, maps > 8 ? 8 : maps)
     return { columns, rows: Math.ceil(maps / columns), height, width, gap: 1 }
   }
@@ -70,7 +73,8 @@ function paintLayers(latest) {
 
 /** A layer's name, whole output and what is shown of it. */
 function captionOf(layer) {
-  const more = layer.shape.length == 3 && layer.maps < layer.shape[0] ? `, the first ${layer.maps}` : ''
+  const shown = isMap(layer) ? layer.maps : layer.width
+  const more = shown < layer.shape[0] ? `, the first ${shown}` : ''
   return `${layer.name}, ${layer.shape.join('×')}${more}`
 }
 
