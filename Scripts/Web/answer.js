@@ -40,7 +40,7 @@ const isMap = ({ maps, height }) => maps > 1 || height > 1
 function gridOf(layer) {
   const { maps, height, width } = layer
   if (isMap(layer)) {
-    const columns = Math.min(maps, maps > 8 ? 8 : maps)
+    const columns = Math.min(maps, 8)
     return { columns, rows: Math.ceil(maps / columns), height, width, gap: 1 }
   }
   const columns = Math.min(width, 30)
