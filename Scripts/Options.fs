@@ -192,7 +192,8 @@ type EvaluateArgs =
             | Provider _ -> EngineUsage.provider
             | Device _ -> "where ONNX Runtime runs: cpu (default), cuda or cuda:N."
             | MinAccuracy _ -> "fail (exit code 1) below this accuracy, 0 to 1."
-            | Mistakes _ -> "draw the worst mistakes as a sheet of pictures, a PNG file."
+            | Mistakes _ -> "draw the worst mistakes as a sheet of pictures: an .svg file with what each is and was taken for, or a .png of \
+                the pictures alone."
             | Json _ -> "write the results as one JSON object."
             | Quiet -> "print nothing but errors."
 

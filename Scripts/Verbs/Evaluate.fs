@@ -15,7 +15,10 @@ let run (args: ParseResults<EvaluateArgs>) =
     let floor = args.TryGetResult EvaluateArgs.MinAccuracy |> Option.map (share "--min-accuracy")
     configure (args.TryGetResult EvaluateArgs.Threads) (args.TryGetResult EvaluateArgs.Width) (args.TryGetResult EvaluateArgs.Provider)
     args.TryGetResult EvaluateArgs.Json |> Option.iter (Workspace.requireWritableFile "--json")
-    args.TryGetResult EvaluateArgs.Mistakes |> Option.iter (Workspace.requireWritableFile "--mistakes")
+    args.TryGetResult EvaluateArgs.Mistakes
+    |> Option.iter (fun file ->
+        MistakesSheet.requireEnding file
+        Workspace.requireWritableFile "--mistakes" file)
     let file = args.GetResult EvaluateArgs.File
     let engine = args.GetResult(EvaluateArgs.Engine, defaultValue = Engine.OnnxRuntime)
     let ort = ortOptions (args.TryGetResult EvaluateArgs.Device)
@@ -67,10 +70,10 @@ let run (args: ParseResults<EvaluateArgs>) =
     let names = Input.classNames out metadata classes
     let metrics = ClassificationMetrics.Of(scores, data, probabilities)
     line out $"{Workspace.display file}   {data.Count:N0} test images of {ImageFolder.FolderName folder}   {device}"
-    EvaluateReport.print out names metrics
+    EvaluateReport.print out names stored.FileNames metrics
     args.TryGetResult EvaluateArgs.Mistakes
     |> Option.iter (fun path ->
-        if EvaluateReport.sheet stored metrics path then
+        if MistakesSheet.write stored names metrics path then
             line out $"{Workspace.display path}   the worst mistakes, row after row in that order"
         else
             message out $"there are no mistakes: {path} was not written")
@@ -84,7 +87,7 @@ let run (args: ParseResults<EvaluateArgs>) =
                   "device", string ort.Device
                   "data", ImageFolder.FolderName folder
                   "samples", data.Count ]
-                @ EvaluateReport.fields names metrics
+                @ EvaluateReport.fields names stored.FileNames metrics
             )))
     match floor with
     | Some least when metrics.Accuracy < least ->
