@@ -23,6 +23,7 @@ let private Patience = 150
 /// Asks the terminal for its primary device attributes (DA1): `ESC [ ? 62 ; 4 c`, where 4 is sixel graphics. Empty where it does not say.
 let private deviceAttributes () =
     let answer = StringBuilder()
+    Console.KeyAvailable |> ignore // takes the terminal's echo away, by which the answer would be seen
     let began = Stopwatch.GetTimestamp()
     Console.Out.Write "\u001b[c"
     Console.Out.Flush()

@@ -6,11 +6,10 @@ open System.Diagnostics
 open System.IO
 open System.Runtime.InteropServices
 open System.Threading
-open Argu
 open OnnxLeNet.Numerics
 open OnnxLeNet.Onnx
 open OnnxLeNet.Scripts
-open OnnxLeNet.Scripts.Options
+open OnnxLeNet.Scripts.Cli
 open OnnxLeNet.Scripts.Terminal
 open OnnxLeNet.Scripts.Verbs.Common
 open OnnxLeNet.Scripts.Verbs.TrainFrom
@@ -209,7 +208,7 @@ let private train (job: Job) (net: Module) (parts: Parts) (split: Split) =
     | _ -> endEarly job data net parts result write
 
 /// Trains the network that the options name; models finds those of a name.
-let runWith (models: string -> Models.Model) (args: ParseResults<TrainArgs>) =
+let runWith (models: string -> Models.Model) (args: Args) =
     let asked = jobOf models args
     let folder = dataFolder asked.DataFolder
     let asked, whole = if PictureFolder.Is folder then loadPictures asked folder else load asked folder
@@ -228,4 +227,4 @@ let runWith (models: string -> Models.Model) (args: ParseResults<TrainArgs>) =
     | None when job.FindLr -> FindLr.run job net split CancellationToken.None
     | None -> train job net parts split
 
-let run = runWith Models.find
+let run (args: Args) = runWith Models.find args
