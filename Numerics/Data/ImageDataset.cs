@@ -241,7 +241,7 @@ public sealed class ImageDataset : Dataset
         new(Stored, pixels, labels, transform) { Notes = Notes, ClassNames = ClassNames, FileNames = FileNames };
 
     /// <summary>An image as it is stored.</summary>
-    internal Picture PictureAt(int index)
+    public Picture PictureAt(int index)
     {
         int channels = Stored[0], area = Stored[1] * Stored[2];
         var planes = pixels.Span.Slice(index * Stored.Count, Stored.Count);
