@@ -39,6 +39,7 @@ module private Group =
 module Options =
     // Arguments.
     let model = argument "MODEL" One "an ONNX model"
+    let servedModel = argument "MODEL" One "an ONNX model; LeNet-5 of MNIST, included, if left out" |> optional
     let pictures = argument "FILE" OneOrMore "pictures, folders of pictures, IDX files with --index, or - for a picture on standard input"
     let source = argument "FILE" One "an ONNX model, a state dict (.pth, .safetensors) or a checkpoint"
     let folder = argument "DIR" One "a folder of ONNX backend tests, each with model.onnx and test_data_set_0"

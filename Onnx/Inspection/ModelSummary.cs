@@ -92,7 +92,7 @@ public sealed record ModelSummary(
         return Of(OnnxFile.Of(bytes, path, out _), bytes);
     }
 
-    private static ModelSummary Of(ModelProto model, byte[] bytes)
+    internal static ModelSummary Of(ModelProto model, byte[] bytes)
     {
         var graph = model.Graph;
         var weights = new Dictionary<string, TensorProto>();
