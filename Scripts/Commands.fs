@@ -244,5 +244,8 @@ let serve =
       Entries = [ idxData; Options.ort; Options.port; Options.quiet ]
       Examples = [ "", "then open http://127.0.0.1:8080" ] }
 
-/// In the order in which help lists them.
-let all = [ train; predict; evaluate; validate; inspect; export; serve; walkthrough; bench; conformance; doctor; gpuCheck ]
+let completion =
+    { Name = "completion"
+      Summary = "print a script that completes verbs, options and files in a shell"
+      Entries = [ Options.shell ]
+      Examples = [ "bash >> ~/.bashrc", "in every new bash"; "powershell >> $PROFILE", "in every new PowerShell" ] }
