@@ -79,13 +79,14 @@ public static class OnnxFile
         try { model = ModelProto.Parser.ParseFrom(bytes); }
         catch (InvalidProtocolBufferException error)
         {
-            throw new OnnxException($"{name} is no ONNX model, or not all of one: {error.Message}", error);
+            throw new OnnxException(Other() ?? $"{name} is not an ONNX model, or not all of one: {error.Message}", error);
         }
         if (model.Graph is null || model.Graph.Node.Count == 0)
-            throw new OnnxException($"{name} is no ONNX model, or not all of one: it has no graph with nodes");
+            throw new OnnxException(Other() ?? $"{name} is not an ONNX model, or not all of one: it has no graph with nodes");
         if (model.OpsetImport.Count == 0)
-            throw new OnnxException($"{name} is no ONNX model, or not all of one: it names no operator set");
+            throw new OnnxException($"{name} is not an ONNX model, or not all of one: it names no operator set");
         return model;
+        string? Other() => StateDictFile.IsOnnx(bytes) ? null : FileKind.Mistaken(bytes, name, "an ONNX model");
     }
 
     /// <summary>The keys and values stored with a model; of equal keys the first.</summary>

@@ -253,5 +253,8 @@ let serve =
         [ "", "then open http://127.0.0.1:8080"
           "models/my-photos.onnx --port 0", "a model of your own, on any free port" ] }
 
-/// In the order in which help lists them.
-let all = [ train; predict; evaluate; validate; inspect; export; serve; walkthrough; bench; conformance; doctor; gpuCheck ]
+let completion =
+    { Name = "completion"
+      Summary = "print a script that completes verbs, options and files in a shell"
+      Entries = [ Options.shell ]
+      Examples = [ "bash >> ~/.bashrc", "in every new bash"; "powershell >> $PROFILE", "in every new PowerShell" ] }

@@ -293,7 +293,7 @@ let trained (model: Model) =
     if model.Trains then
         model
     else
-        invalidArg "model" $"'{model.Name}' is no classifier of images that can be trained: choose one of {names classifiers}"
+        invalidArg "model" $"'{model.Name}' is not an image classifier that can be trained: choose one of {names classifiers}"
 
 /// The model of that name to be trained, or an error that lists those that can be.
 let find name = named' classifiers name |> trained

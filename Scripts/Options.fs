@@ -45,13 +45,16 @@ module Options =
     let folder = argument "DIR" One "a folder of ONNX backend tests, each with model.onnx and test_data_set_0"
     let walkthrough = argument "NAME" One "the walkthrough, by its name or its document's number" |> optional
 
+    let shell =
+        choice "SHELL" "SHELL" "Arguments" "" [ for shell, script in Completion.shells -> shell, script ] "the shell" |> required
+
     // Network.
     let network = text "--model" "NAME" Group.network "lenet5" "the network" |> listing [ for m in Models.classifiers -> m.Name ]
 
     // Data and pictures.
     let data =
-        text "--data" "DIR" Group.data "MNIST, included" "a folder of pictures in one folder per class (or in train, val and test of such), \
-            a CSV or JSON-lines file of paths and labels, or a folder of IDX or CIFAR files"
+        text "--data" "DIR" Group.data "MNIST, included" "a folder of pictures in one folder per class (or in train, val and test of \
+            such), a CSV or JSON-lines file of paths and labels, or a folder of IDX or CIFAR files"
     let size = whole "--size" "N" Group.data "the network's" "height and width of the images"
     let grey = flag "--grey" Group.data "convert pictures to grey; without it they are RGB"
     let fit =
@@ -60,7 +63,8 @@ module Options =
     let background =
         text "--background" "COLOUR" Group.data "white" "what is behind transparent pictures and around padded ones: white, black, grey or \
             #RRGGBB"
-    let skipDamaged = flag "--skip-damaged" Group.data "leave out pictures that cannot be read; without it they are listed and nothing is done"
+    let skipDamaged =
+        flag "--skip-damaged" Group.data "leave out pictures that cannot be read; without it they are listed and nothing is done"
     let balance = flag "--balance" Group.data "weight the loss by class, rare classes more"
     let validation = number "--validation" "SHARE" Group.data "none" "share of each class's training images to hold out and report on"
     let holdOut =
@@ -100,8 +104,8 @@ module Options =
 
     // Starting from a file.
     let from =
-        text "--from" "FILE" Group.starting "" "train on: an ONNX model, or with --model a state dict (.pth, .safetensors). A last layer for \
-            other classes is made anew"
+        text "--from" "FILE" Group.starting "" "train on: an ONNX model, or with --model a state dict (.pth, .safetensors). A last layer \
+            for other classes is made anew"
     let fresh = flag "--fresh" Group.starting "take the network of --from with new weights"
     let freeze =
         text "--freeze" "LAYERS" Group.starting "none" "keep layers of --from as they are: all-but-head; N, the first N with weights; or \
@@ -145,7 +149,7 @@ module Options =
         |> valueOptional
     let inputNames = text "--input-names" "NAMES" Group.onnx "input" "names of the inputs, separated by commas"
     let outputNames = text "--output-names" "NAMES" Group.onnx "logits" "names of the outputs, separated by commas"
-    let assume = flag "--assume" Group.input "go on with --int8 or --in-graph though nothing says what the input wants"
+    let assume = flag "--assume" Group.input "allow --int8 and --in-graph with the data set's usual preprocessing"
     let card = flag "--card" Group.output "write a card beside the model"
 
     // The training step as an ONNX file.

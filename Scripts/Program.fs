@@ -24,8 +24,13 @@ let private runs: (Verb * (Args -> int)) list =
       Commands.doctor, Doctor.run
       Commands.gpuCheck, GpuCheck.run ]
 
-let private verbs = List.map fst runs
+let private verbs = List.map fst runs @ [ Commands.completion ]
 let private names = [ for verb in verbs -> verb.Name ]
+
+let private complete (args: Args) =
+    for line in args.Require Options.shell verbs do
+        Console.Out.Write(line + "\n")
+    Exit.done'
 
 /// The version of the package, without the commit that the build adds.
 let private version () =
@@ -33,18 +38,18 @@ let private version () =
     informational.InformationalVersion.Split('+')[0]
 
 let private find name =
-    match runs |> List.tryFind (fun (verb, _) -> verb.Name = name) with
+    match (Commands.completion, complete) :: runs |> List.tryFind (fun (verb, _) -> verb.Name = name) with
     | Some found -> found
     | None ->
         let nearest = Nearest.question ("help" :: names) name
         raise (OnnxLeNetException $"there is no verb '{name}'{nearest}. See `{Workspace.command} --help`")
 
 let private showHelp (verb: string option) =
-    let width = Terminal.width ()
     match verb with
-    | None -> Help.program Workspace.command width verbs
-    | Some name -> Help.verb Workspace.command width (fst (find name))
-    |> Terminal.help
+    | None -> Terminal.help (fun width -> Help.program Workspace.command width verbs)
+    | Some name ->
+        let verb, _ = find name
+        Terminal.help (fun width -> Help.verb Workspace.command width verb)
     Exit.done'
 
 /// What comes before --: words that may ask for help or for the version.
@@ -70,7 +75,11 @@ let private run (argv: string array) =
 [<EntryPoint>]
 let main argv =
     // A Windows console has another encoding of its own, without ×, − and ….
-    if OperatingSystem.IsWindows() then Console.OutputEncoding <- Text.Encoding.UTF8
+    if OperatingSystem.IsWindows() then
+        try
+            Console.OutputEncoding <- Text.Encoding.UTF8
+        with :? IO.IOException ->
+            () // no console, or one that keeps its own
     let json = Array.tryFindIndexBack ((=) "--json") argv |> Option.exists (fun at -> Array.tryItem (at + 1) argv = Some "-")
     if json || Array.contains "--json=-" argv then Terminal.keepOutputForJson ()
     Guard.run (fun () -> run argv)

@@ -7,6 +7,7 @@ open System.Text.Json
 open System.Text.Json.Nodes
 open OnnxLeNet.Numerics
 open Spectre.Console
+open OnnxLeNet.Scripts.Cli
 
 type Output =
     {
@@ -23,76 +24,181 @@ let keepOutputForJson () =
     forJson <- Some Console.Out
     Console.SetOut Console.Error
 
-let output quiet = { Quiet = quiet; Live = not quiet && not Console.IsOutputRedirected && forJson.IsNone }
+/// Whether a stream is a terminal that moves its cursor.
+let private isTerminal redirected = not redirected && Environment.GetEnvironmentVariable "TERM" <> "dumb"
 
-/// Names from a file may hold anything: a terminal must not take them for its own commands. Line ends stay.
-let private harmless (text: string) = String.map (fun c -> if Char.IsControl c && c <> '\n' then '\uFFFD' else c) text
+let output quiet = { Quiet = quiet; Live = not quiet && isTerminal Console.IsOutputRedirected && forJson.IsNone }
 
 /// A name in a line: it must not end that either.
 let oneLine (text: string) = String.map (fun c -> if Char.IsControl c then '\uFFFD' else c) text
 
-/// In a function of its own, which piped output does not call: the terminal's library is not loaded for it.
-[<MethodImpl(MethodImplOptions.NoInlining)>]
-let private liveLine (text: string) = AnsiConsole.WriteLine text
-
-/// A line of result.
-let line out (text: string) =
-    if not out.Quiet then
-        if out.Live then liveLine (harmless text) else Console.Out.WriteLine(harmless text)
-
-/// A line about what is going on, not a result.
-let message out (text: string) = if not out.Quiet then Console.Error.WriteLine(harmless text)
-
-/// An error: always.
-let error (text: string) = Console.Error.WriteLine("error: " + harmless text)
-
-/// The columns of the terminal, at most 100; 80 where there is none or where it does not say.
+/// The columns of the terminal; 80 where there is none or where it does not say.
 let width () =
     let columns =
         try
             if Console.IsOutputRedirected then 0 else Console.WindowWidth
         with :? IO.IOException ->
             0
-    if columns <= 0 then 80 else min columns 100
+    if columns <= 0 then 80 else columns
 
-/// The lines of help.
-let help (lines: Cli.Help.Line list) =
-    for line in lines do
-        match line with
-        | Cli.Help.Heading text
-        | Cli.Help.Text text -> Console.Out.WriteLine text
+/// Names from a file may hold anything: a terminal must not take them for its own commands. Line ends stay.
+let private harmless (text: string) = String.map (fun c -> if Char.IsControl c && c <> '\n' then '\uFFFD' else c) text
 
-/// Columns that do not fit a terminal's width, from the right: those stand on a second line below each row.
+/// A line for a terminal of so many columns: broken between words, what follows indented below its beginning. Names are not broken.
+let fitted width (text: string) =
+    let indent = String(' ', text.Length - text.TrimStart(' ').Length)
+    let add (lines: string list) (word: string) =
+        match lines with
+        | line :: rest when line.TrimEnd(' ').Length = 0 || line.Length + 1 + word.Length <= width -> $"{line} {word}" :: rest
+        | _ -> $"{indent}  {word}" :: lines
+    if text.Length <= width then
+        [ text ]
+    else
+        match List.ofArray (text.TrimStart(' ').Split ' ') with
+        | first :: words -> List.fold add [ indent + first ] words |> List.rev |> List.map _.TrimEnd(' ')
+        | [] -> [ text ]
+
+/// Whether the bottom of the terminal is a live region. What is written over its lines has to cover them.
+let mutable private hasRegion = false
+
+let private covering (text: string) = if hasRegion then text.PadRight(max 0 (width () - 1)) else text
+
+/// In a function of its own, which piped output does not call: the terminal's library is not loaded for it.
+[<MethodImpl(MethodImplOptions.NoInlining)>]
+let private liveLine (style: string) (text: string) =
+    for line in text.Split '\n' |> Seq.collect (fitted (width ())) do
+        // What is longer than a line is one word, such as a path: the terminal breaks it, and copies it whole.
+        if line.Length <= width () then AnsiConsole.Write(Text(covering line + "\n", Style.Parse style))
+        else AnsiConsole.Profile.Out.Writer.WriteLine line
+
+/// A line of result.
+let line out (text: string) =
+    if not out.Quiet then
+        if out.Live then liveLine "default" (harmless text) else Console.Out.WriteLine(harmless text)
+
+/// A heading, bold in a terminal: to be read on a light background as on a dark one.
+let heading out (text: string) =
+    if not out.Quiet then
+        if out.Live then liveLine "bold" (harmless text) else Console.Out.WriteLine(harmless text)
+
+/// A command to copy: a terminal breaks it where it must, and copies it whole.
+let command out (text: string) =
+    if not out.Quiet then Console.Out.WriteLine("  " + harmless text)
+
+/// Names and values under each other, the values aligned.
+let facts out (rows: (string * string) list) =
+    let names = rows |> List.map (fst >> String.length) |> List.fold max 0
+    for name, value in rows do
+        let first = $"  {name.PadRight names}  "
+        if out.Live then
+            Help.wrap (max 20 (width () - first.Length)) value
+            |> List.iteri (fun i part -> line out ((if i = 0 then first else String(' ', first.Length)) + part))
+        else
+            line out (first + value)
+
+/// A line about what is going on, not a result.
+let message out (text: string) = if not out.Quiet then Console.Error.WriteLine(harmless text)
+
+/// "error:" in red. As liveLine, not inlined.
+[<MethodImpl(MethodImplOptions.NoInlining)>]
+let private redError () =
+    let errors = AnsiConsole.Create(AnsiConsoleSettings(Out = AnsiConsoleOutput Console.Error))
+    errors.Write(Text("error:", Style.Parse "bold red"))
+
+/// An error: always.
+let error (text: string) =
+    if isTerminal Console.IsErrorRedirected then redError () else Console.Error.Write "error:"
+    Console.Error.WriteLine(" " + harmless text)
+
+/// The lines of help, for at most a hundred columns.
+let help (lines: int -> Help.Line list) =
+    let out = output false
+    for line' in lines (min 100 (width ())) do
+        match line' with
+        | Help.Heading text -> heading out text
+        | Help.Text text -> Console.Out.WriteLine text
+
+/// The widths of a table's columns in so many columns of a terminal: the widest give way first, none below its longest word.
+let columnWidths width (natural: int list) (least: int list) =
+    let gaps = 2 * natural.Length
+    let rec shrink (widths: int list) =
+        let over = List.sum widths + gaps - width
+        let spare = List.map2 (-) widths least
+        if over <= 0 || List.forall ((>=) 0) spare then
+            widths
+        else
+            let widest = List.zip widths spare |> List.filter (fun (_, spare) -> spare > 0) |> List.map fst |> List.max
+            let at = List.zip widths spare |> List.findIndex (fun (w, spare) -> w = widest && spare > 0)
+            shrink (List.updateAt at (widest - 1) widths)
+    shrink natural
+
+/// How many of the columns fit, from the left: those that do not stand on a second line below each row.
 let columnsThatFit width (widths: int list) =
     let ends = widths |> List.scan (fun place width -> place + 2 + width) 0 |> List.tail
     ends |> List.takeWhile (fun place -> place <= width) |> List.length |> max 1
 
-/// Rows under headings, aligned; numbers to the right, and question marks for those not known. Plain text on a pipe, the same with colour
-/// in a terminal, where what does not fit its width stands on a line of its own below.
+/// A table as lines: the headings', and each row's. Numbers stand to the right, and question marks for those not known. Without a width, in
+/// a pipe, a row is a line. In a terminal long cells are broken between words within their columns; where that is not enough, the last
+/// columns stand below each row.
+let tableLines (width: int option) (headings: string list) (rows: string list list) =
+    let rows = rows |> List.map (List.map (fun cell -> cell.Replace('\n', '\uFFFD')))
+    let column i = headings[i] :: (rows |> List.map (List.item i))
+    let indexes = [ 0 .. headings.Length - 1 ]
+    let isNumber (cell: string) = cell = "" || cell = "?" || Char.IsDigit cell[0] || cell[0] = '-' || cell[0] = '<'
+    let numeric = [ for i in indexes -> rows |> List.forall (List.item i >> isNumber) ]
+    let longest (texts: string list) = texts |> List.map _.Length |> List.fold max 0
+    let natural = [ for i in indexes -> longest (column i) ]
+    let least = [ for i in indexes -> longest (column i |> List.collect (fun cell -> List.ofArray (cell.Split ' '))) ]
+    let room = defaultArg width Int32.MaxValue
+    let widths, fit =
+        match columnWidths room natural least with
+        | widths when columnsThatFit room widths = widths.Length -> widths, widths.Length
+        | _ -> natural, columnsThatFit room natural
+    let lines (cells: string list) =
+        let broken = List.map2 Help.wrap widths cells
+        let height = broken |> List.map _.Length |> List.fold max 1
+        let cell row i =
+            let text = List.tryItem row broken[i] |> Option.defaultValue ""
+            if numeric[i] then text.PadLeft widths[i] else text.PadRight widths[i]
+        let first, rest = List.splitAt fit indexes
+        [ for row in 0 .. height - 1 do
+              let text = first |> List.map (cell row) |> String.concat "  "
+              if row = 0 || text.Trim() <> "" then ("  " + text).TrimEnd() ]
+        @ match [ for i in rest do if cells[i] <> "" then cells[i] ] with
+          | [] -> []
+          | below -> fitted room ("      " + String.concat "  " below)
+    lines headings, List.map lines rows
+
+/// Rows under headings. What failed is red in a terminal.
 let table out (headings: string list) (rows: string list list) =
     if not out.Quiet then
-        let rows = rows |> List.map (List.map (fun cell -> cell.Replace('\n', '\uFFFD')))
-        let numeric i =
-            rows
-            |> List.forall (fun row -> let c = List.item i row in c = "" || c = "?" || Char.IsDigit c[0] || c[0] = '-')
-        let widths =
-            headings
-            |> List.mapi (fun i h -> rows |> List.map (fun r -> (List.item i r).Length) |> List.fold max h.Length)
-        let cell i (text: string) = if numeric i then text.PadLeft widths[i] else text.PadRight widths[i]
-        let fit = if out.Live then columnsThatFit AnsiConsole.Profile.Width widths else widths.Length
-        let lines (cells: string list) =
-            let first, rest = cells |> List.mapi cell |> List.splitAt fit
-            [ "  " + (first |> String.concat "  ").TrimEnd()
-              match rest |> List.map _.Trim() |> List.filter ((<>) "") with
-              | [] -> ()
-              | rest -> "      " + String.concat "  " rest ]
-        for text in lines headings do
-            if out.Live then
-                AnsiConsole.MarkupLineInterpolated $"[grey]{text}[/]"
-            else
-                Console.Out.WriteLine text
-        for row in rows do
-            lines row |> List.iter (line out)
+        let width = if out.Live then Some(width ()) else None
+        let head, body = tableLines width headings rows
+        List.iter (heading out) head
+        for cells, lines in List.zip rows body do
+            for text in lines do
+                if out.Live && List.contains "FAILED" cells then liveLine "red" (harmless text) else line out text
+
+[<MethodImpl(MethodImplOptions.NoInlining)>]
+let private liveRegion (work: (string list -> unit) -> 'T) : 'T =
+    AnsiConsole
+        .Live(Text "")
+        .AutoClear(true)
+        .Start(fun context ->
+            hasRegion <- true
+            try
+                work (fun lines ->
+                    context.UpdateTarget(Rows [ for line in lines -> Text(covering line) :> Rendering.IRenderable ])
+                    context.Refresh())
+            finally
+                hasRegion <- false)
+
+/// Runs work that shows lines at the bottom of a terminal, in place of those before; in a pipe they are not shown.
+let live out (work: (string list -> unit) option -> 'T) : 'T =
+    if out.Live then liveRegion (Some >> work) else work None
+
+/// Whether the terminal shows more than ASCII.
+let unicode () = Console.OutputEncoding.CodePage = Text.Encoding.UTF8.CodePage || Console.OutputEncoding.CodePage = 1200
 
 /// Writes one JSON object, to standard output for `-`; a file appears whole or not at all.
 let writeJson path (value: JsonObject) =

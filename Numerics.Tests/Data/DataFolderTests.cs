@@ -185,7 +185,7 @@ public sealed class DataFolderTests
         folder.Write("cifar.tar.gz", []);
         folder.Write("train-images-idx3-ubyte", []);
         Failure.Of<DataException>(() => ImageFolder.Load(folder["cifar.tar.gz"], Plain), "is an archive, expected a folder: tar -xf");
-        Failure.Of<DataException>(() => ImageFolder.Load(folder["train-images-idx3-ubyte"], Plain), "is a file, expected the folder");
+        Failure.Of<DataException>(() => ImageFolder.Load(folder["train-images-idx3-ubyte"], Plain), "is empty, expected the folder");
         WriteIdx(folder, "x", [.. Idx.DataSet().Keys.Skip(1)]);
         Failure.Of<DataException>(() => ImageFolder.Load(folder["x"], Plain),
             "neither train-images-idx3-ubyte nor train-images-idx3-ubyte.gz", "it holds", "t10k-labels-idx1-ubyte");

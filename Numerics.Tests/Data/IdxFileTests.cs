@@ -26,10 +26,10 @@ public sealed class IdxFileTests
         Failure.Of<DataException>(() => IdxFile.Read(folder["missing"]), folder["missing"], "there is no file");
         Failure.Of<DataException>(() => IdxFile.Read(Path.Combine(folder["nowhere"], "missing")), "there is no file");
         Failure.Of<DataException>(() => IdxFile.Read(folder.Path), folder.Path, "cannot be read");
-        Refused([], "no IDX file", "nothing");
-        Refused([0, 0, 8], "no IDX file");
-        Refused([1, 0, 8, 1, 0, 0, 0, 0], "no IDX file", "01 00 08 01");
-        Refused("P5 28 28 255"u8.ToArray(), "no IDX file");
+        Refused([], "is empty, expected an IDX file", "nothing");
+        Refused([0, 0, 8], "not an IDX file");
+        Refused([1, 0, 8, 1, 0, 0, 0, 0], "not an IDX file", "01 00 08 01");
+        Refused("P5 28 28 255"u8.ToArray(), "is a text file, not an IDX file");
         Refused([0, 0, 8, 0], "cut short");
         for (int length = 4; length < 16; length++) Refused(file[..length], "cut short", "16 bytes", $"{length}");
         for (int length = 16; length < file.Length; length++) Refused(file[..length], "cut short", "30 bytes", $"{length - 16}");

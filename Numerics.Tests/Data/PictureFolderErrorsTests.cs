@@ -27,7 +27,7 @@ public sealed class PictureFolderErrorsTests
         for (int i = 0; i < 20_000; i++) Directory.CreateDirectory(folder[$"many/{i}"]);
         Refused(folder["many"], "holds 20,000 folders", "at most 10,000 classes");
         File.WriteAllText(folder["list.txt"], "x");
-        Refused(folder["list.txt"], "list.txt is a file, expected a folder of pictures", ".csv");
+        Refused(folder["list.txt"], "list.txt is a text file, not a folder of pictures", ".csv");
         Failure.Of<DataException>(() => PictureFolder.Load(Pictures.Write(folder["ab"], ("a", 3), ("b", 3)),
             Options with { ClassNames = ["a", "c"] }), "b/000.png has the label b", "those expected: a, c");
         Failure.Of<DataException>(() => PictureFolder.Load(folder["ab"], Options with { TestShare = 1 }), "shares of 0.1 and 1");
@@ -50,7 +50,7 @@ public sealed class PictureFolderErrorsTests
         File.WriteAllText(folder["photos/b/._003.png"], "hidden");
         File.WriteAllText(folder["photos/loose.gif"], "beside");
         var error = Failure.Of<DataException>(() => PictureFolder.Load(photos, Options), "4 of 22 pictures cannot be read",
-            "a/001.png is empty", "b/003.png is no picture that is read: it is text", "b/x.JPG is cut short", "b/y.webp", "a WebP file",
+            "a/001.png is empty", "b/003.png is not a picture that can be read: it is text", "b/x.JPG is cut short", "b/y.webp", "a WebP file",
             "--skip-damaged");
         Assert.DoesNotContain(folder.Path + "/photos/a", error.Message, "a name is as seen from the folder");
         var data = PictureFolder.Load(photos, Options with { SkipDamaged = true });

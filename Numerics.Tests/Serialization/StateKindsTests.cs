@@ -217,7 +217,7 @@ public sealed class StateKindsTests
     [DataRow("config.json", "eyJhcmNoaXRlY3R1cmVzIjogW119", "JSON", "not a model")]
     [DataRow("x.pth", "H4sIAAAAAAAAAw==", "gzip", "unpack it")]
     [DataRow("x.pth", "CAgSB3B5dG9yY2g=", "ONNX", "OnnxImporter")]
-    [DataRow("x.pth", "", "no file of torch.save", "PK")]
+    [DataRow("x.pth", "", "is empty", "a state dict (.pth, .safetensors)")]
     public void ForeignFormatsAreNamedWithTheirCure(string name, string base64, string what, string cure)
     {
         using var folder = new TemporaryFolder();

@@ -144,7 +144,7 @@ public sealed class ExportVerbTests
     [DataRow("{1} --to {0}/x.onnx --model lenet3", "the state dict does not fit", "conv1.weight", "[6, 1, 3, 3]")]
     [DataRow("{0}/nowhere.pth --to {0}/x.onnx", "there is no file", "nowhere.pth")]
     [DataRow("{0} --to {0}/x.onnx", "is a folder")]
-    [DataRow("{0}/text --to {0}/x.onnx", "is no ONNX model")]
+    [DataRow("{0}/text --to {0}/x.onnx", "is a text file, not an ONNX model")]
     [DataRow("{0}/a.pth --to {0}/x.onnx", "does not say what network", "--model", "lenet-rect")]
     [DataRow("{0}/a.pth --to {0}/text/x.onnx --model lenet5", "--to: cannot write in")]
     [DataRow("{1}", "export needs --to")]
@@ -197,7 +197,7 @@ public sealed class ExportVerbTests
         PyTorchFile.Write(StateOf(LeNet), folder["a.pth"]);
         Assert.Contains("[120, 400]", Program.Run("inspect", folder["a.pth"]).MustExit(0).Output);
         File.WriteAllText(folder["text"], "no model");
-        Program.Run("inspect", folder["text"]).MustExit(2).MustSay("is no ONNX model");
+        Program.Run("inspect", folder["text"]).MustExit(2).MustSay("is a text file, not an ONNX model");
         Program.Run("inspect", folder["nothing"]).MustExit(2).MustSay("there is no file");
         File.WriteAllBytes(folder["cut.pth"], File.ReadAllBytes(folder["a.pth"])[..5000]);
         Program.Run("inspect", folder["cut.pth"]).MustExit(2);

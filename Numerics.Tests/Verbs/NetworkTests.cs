@@ -114,7 +114,7 @@ public sealed class NetworkTests
         }
         using var other = new CapturedConsole();
         Assert.AreEqual(2, Script.train("--epochs 1", Script.taking(1, 32, network("Mine", List(conv(4, 3))))));
-        Assert.Contains("'Mine' is no classifier of images", other.Errors);
+        Assert.Contains("'Mine' is not an image classifier", other.Errors);
     }
 
     private static Shape Output(Part part) =>

@@ -108,6 +108,7 @@ public sealed class OtherVerbsTests
             folder["run.json"]).MustExit(1).MustSay("do not agree, first at fc3");
         Assert.IsLessThan(run.Output.IndexOf("max rel", StringComparison.Ordinal),
             run.Output.IndexOf("FAILED first at fc3", StringComparison.Ordinal), "named before the table");
+        Assert.Contains("verdict: FAILED", run.Output);
         var json = folder.Json("run.json");
         Assert.IsFalse((bool)json["passed"]!);
         Assert.AreEqual("fc3", (string?)json["devices"]![0]!["firstFailing"]);
@@ -125,6 +126,9 @@ public sealed class OtherVerbsTests
         foreach (string word in new[] { "CUDA provider", "cuDNN", "NVIDIA driver" })
             Assert.IsTrue(names.Any(name => name.Contains(word, StringComparison.Ordinal)), word);
         foreach (string name in names) Assert.Contains(name, run.Output, StringComparison.Ordinal);
+        Assert.StartsWith("ready: CPU; GPU: ", run.Output);
+        string[] cures = [.. run.Output.Split('\n').Where(line => line.StartsWith("         to get it: ", StringComparison.Ordinal))];
+        CollectionAssert.AllItemsAreUnique(cures);
     }
 
     [TestMethod]

@@ -166,7 +166,7 @@ public sealed class PicturesTests
         Program.Run("evaluate", folder["out/lenet5-my list.onnx"], "--data", folder["my list.csv"]).MustExit(0);
         File.WriteAllText(folder["p/a/003.png"], "text");
         string[] train = ["--data", folder["p"], "--epochs", "1", "--out", folder["new"]];
-        Program.Run(train).MustExit(2).MustSay("1 of 24 pictures cannot be read", "a/003.png is no picture", "--skip-damaged");
+        Program.Run(train).MustExit(2).MustSay("1 of 24 pictures cannot be read", "a/003.png is not a picture", "--skip-damaged");
         Assert.IsFalse(Directory.Exists(folder["new"]));
         Program.Run([.. train, "--skip-damaged"]).MustExit(0).MustSay("1 of 24 pictures cannot be read and are left out:\n  a/003.png");
         Program.Run("evaluate", folder["new/lenet5-p.onnx"], "--data", folder["p"], "--skip-damaged").MustExit(0);

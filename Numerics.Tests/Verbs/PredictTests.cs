@@ -92,7 +92,7 @@ public sealed class PredictTests
         string idx = Path.Combine(SmallMnist.Write(folder, test: 20), "t10k-images-idx3-ubyte");
         Program.Run("predict", LeNet, idx).MustExit(2).MustSay("--index");
         Program.Run("predict", LeNet, idx, "--index", "19,20").MustExit(2).MustSay("has no image 20", "0 to 19");
-        Program.Run("predict", LeNet, good, "--index", "0").MustExit(2).MustSay("is no IDX file");
+        Program.Run("predict", LeNet, good, "--index", "0").MustExit(2).MustSay("not an IDX file");
         Program.Run("predict", LeNet, idx, "--index", "5-2").MustExit(2).MustSay("--index must be");
         Program.Run("predict", LeNet, idx, "--top", "0").MustExit(2).MustSay("--top must be 1 or more");
         Program.Run("predict", LeNet).MustExit(2).MustSay("predict MODEL FILE");
@@ -115,7 +115,7 @@ public sealed class PredictTests
         Program.Run("predict", model, file, "--mean", "0.1307", "--std", "0.3081", "--size", "30").MustExit(2).MustSay("32×32");
         // ONNX Runtime alone for what the engine cannot import.
         var int8 = Program.Run("predict", Path.Combine(Repository.Root, "models", "lenet5-mnist-int8.onnx"), file).MustExit(0)
-            .MustSay("ONNX Runtime answers alone");
+            .MustSay("only ONNX Runtime is used");
         Assert.Contains("7   by ONNX Runtime", int8.Output);
     }
 

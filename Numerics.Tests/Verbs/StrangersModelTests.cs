@@ -21,7 +21,7 @@ public sealed class StrangersModelTests
         double expected = Accuracy(folder, "evaluate", LeNet5, "--data", data);
         Assert.IsGreaterThan(0.9, expected);
         Assert.AreEqual(expected, Accuracy(folder, out var run, "evaluate", model, "--data", data));
-        run.MustSay("assumed is (x/255 − 0.1307)/0.3081", "padding of 2", "--mean", "--std", "--scale", "--padding");
+        run.MustSay("assuming (x/255 − 0.1307)/0.3081", "padding of 2", "--mean", "--std", "--scale", "--padding");
         // Told, nothing is assumed; and what is told counts.
         Assert.AreEqual(expected, Accuracy(folder, out run, "evaluate", model, "--data", data, "--mean", "0.1307", "--std", "0.3081"));
         Assert.DoesNotContain("assumed", run.Errors);
@@ -31,7 +31,7 @@ public sealed class StrangersModelTests
         Assert.AreEqual(other, Accuracy(folder, out run, "evaluate", LeNet5, "--data", data, "--mean", "0.5", "--std", "100"));
         run.MustSay("(x/255 − 0.5)/100", "as the options say");
         Accuracy(folder, out run, "validate", model, "--data", data, "--provider", "simd");
-        run.MustSay("assumed is (x/255 − 0.1307)/0.3081");
+        run.MustSay("assuming (x/255 − 0.1307)/0.3081");
     }
 
     /// <summary>The same function of raw bytes: the first layer's weights take the range in.</summary>

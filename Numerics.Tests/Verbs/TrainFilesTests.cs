@@ -23,7 +23,7 @@ public sealed class TrainFilesTests
         Assert.IsNull(folder.Json("run.json")["testAccuracyBefore"]);
         byte[] first = File.ReadAllBytes(folder[Name + ".onnx"]);
 
-        Program.Run(good).MustExit(0).MustSay(Say($"takes the place of a model of test accuracy {100 * worse:F2}%"));
+        Program.Run(good).MustExit(0).MustSay(Say($"replaces a model with test accuracy {100 * worse:F2}%"));
         double better = (double)folder.Json("run.json")["testAccuracy"]!;
         Assert.IsGreaterThan(worse, better, "the test needs a better and a worse run");
         Assert.AreEqual(worse, (double)folder.Json("run.json")["testAccuracyBefore"]!);
@@ -40,7 +40,7 @@ public sealed class TrainFilesTests
         Assert.IsTrue((bool)json["putAside"]! && ((string)json["model"]!).EndsWith("lenet5-small.new.onnx", StringComparison.Ordinal)
             && (double)json["testAccuracyBefore"]! == better, $"{json}");
 
-        Program.Run([.. bad, "--force"]).MustExit(0).MustSay("takes the place of a better model", Say($"{100 * better:F2}%"));
+        Program.Run([.. bad, "--force"]).MustExit(0).MustSay("replaces a better model", Say($"{100 * better:F2}%"));
         CollectionAssert.AreEqual(first, File.ReadAllBytes(folder[Name + ".onnx"]));
         Assert.IsFalse((bool)folder.Json("run.json")["putAside"]!);
         CollectionAssert.AreEqual(new[] { "lenet5-small.md", "lenet5-small.new.md", "lenet5-small.new.onnx", "lenet5-small.onnx" },

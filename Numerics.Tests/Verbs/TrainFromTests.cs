@@ -57,7 +57,7 @@ public sealed class TrainFromTests
         OnnxFile.Write(model, folder["letters.onnx"]);
         data = SmallMnist.Write(folder);
         Program.Run(["train", "--data", data, "--from", folder["letters.onnx"], "--out", folder["out"], .. Still]).MustExit(0)
-            .MustSay("fc3 begins anew: its outputs were A, B, C, D, E, …, the classes of small are 0, 1, 2, 3, 4, …");
+            .MustSay("fc3 is initialized again: its outputs were A, B, C, D, E, …, the classes of small are 0, 1, 2, 3, 4, …");
         Same(own, OnnxImporter.Import(folder["out/letters-small.onnx"]).Network.StateDict(), ["fc3.weight", "fc3.bias"]);
     }
 

@@ -47,7 +47,7 @@ public sealed class TrainingOptionsTests
         Assert.HasCount(3, json["validationAccuracy"]!.AsArray());
         int kept = Array.IndexOf(losses, losses.Min()) + 1;
         Assert.AreEqual(kept, (int)json["keptEpoch"]!);
-        Assert.Contains($"Kept are the weights of epoch {kept}", run.Output, StringComparison.Ordinal);
+        Assert.Contains($"Kept the weights of epoch {kept}", run.Output, StringComparison.Ordinal);
         string command = OnnxFile.Metadata(OnnxFile.Read(folder["out/lenet5-small.onnx"]))["command"];
         Assert.EndsWith("--epochs 3 --batch-size 64 --lr 0.003 --seed 1 --optimizer adamw --schedule onecycle --label-smoothing 0.05 "
             + "--accumulate 2 --clip 1 --ema 0.9 --validation 0.2 --keep best", command, StringComparison.Ordinal);

@@ -199,7 +199,7 @@ public sealed class WalkthroughTests
     [DataRow("walkthrough layers --image {0}/value.pgm", "has '9' where its pixel should be, a number from 0 to 7")]
     [DataRow("walkthrough layers --image {0}/tiny.pgm", "the window covers 3×3, the padded input is only 1×2")]
     [DataRow("walkthrough lenet5 --out {0}/text/inside", "--out: cannot write in")]
-    [DataRow("train --model sharpen", "'sharpen' is no classifier of images", "lenet5, lenet3, lenet-rect, lenet-rgb")]
+    [DataRow("train --model sharpen", "'sharpen' is not an image classifier", "lenet5, lenet3, lenet-rect, lenet-rgb")]
     public void MistakesAreToldAndRefused(string command, params string[] said)
     {
         using var folder = new TemporaryFolder();

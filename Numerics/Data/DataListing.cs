@@ -107,7 +107,8 @@ internal sealed class DataListing
     private static string NoFolder(string file) => Archives.Any(ending => file.EndsWith(ending, StringComparison.OrdinalIgnoreCase))
         ? $"{file} is an archive, expected a folder: {Unpack(file, Path.GetDirectoryName(Path.GetFullPath(file))!)}, then name the "
             + "folder that appears"
-        : $"{file} is a file, expected the folder that holds a data set's files";
+        : FileKind.MistakenFile(file, "the folder that holds a data set's files")
+            ?? $"{file} is a file, expected the folder that holds a data set's files";
 
     private static string Unpack(string archive, string to) =>
         archive.TrimEnd('"').EndsWith(".zip", StringComparison.OrdinalIgnoreCase) ? $"unzip {archive} -d {to}"

@@ -20,7 +20,8 @@ public sealed record IdxFile(Shape Shape, ReadOnlyMemory<byte> Data)
     internal static IdxFile Parse(byte[] bytes, string path)
     {
         if (bytes.Length < 4 || bytes[0] != 0 || bytes[1] != 0)
-            throw new DataException($"{path} is no IDX file: it begins with {Hex(bytes)}, expected 00 00 08 and the number of axes");
+            throw new DataException((FileKind.Mistaken(bytes, path, "an IDX file") ?? $"{path} is not an IDX file")
+                + $": it begins with {Hex(bytes)}, expected 00 00 08 and the number of axes");
         if (bytes[2] != UnsignedByte)
             throw new DataException($"{path} holds IDX elements of type 0x{bytes[2]:X2}; only unsigned bytes (0x08) are read");
         int rank = bytes[3], header = 4 + 4 * rank;

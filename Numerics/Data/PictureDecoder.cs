@@ -26,7 +26,7 @@ internal static class PictureDecoder
         if (bytes.Length == 0) throw new DataException($"{name} is empty");
         if (NetpbmFile.Is(bytes)) return NetpbmFile.Decode(bytes, name);
         if (FormOf(bytes) is not { } form)
-            throw new DataException($"{name} is no picture that is read: {What(bytes)}; the forms read are {Read}");
+            throw new DataException($"{name} is not a picture that can be read: {What(bytes)}. Supported are {Read}");
         int orientation = form switch
         {
             "JPEG" => Exif.OfJpeg(bytes),
@@ -76,9 +76,12 @@ internal static class PictureDecoder
         if (bytes.StartsWith("II*\0"u8) || bytes.StartsWith("MM\0*"u8)) return "it is a TIFF file";
         if (bytes.Length > 12 && bytes[4..].StartsWith("ftyp"u8)) return $"it is a {Encoding.Latin1.GetString(bytes[8..12]).Trim()} file";
         if (bytes.StartsWith("P1"u8) || bytes.StartsWith("P4"u8)) return "it is a PBM file";
+        string? kind = FileKind.Of(bytes);
+        if (kind is not (null or "a text file")) return $"it is {kind}";
         var begin = bytes[..Math.Min(64, bytes.Length)];
         return begin.IndexOfAnyExceptInRange((byte)9, (byte)126) < 0
             ? $"it is text that begins \"{Encoding.Latin1.GetString(begin[..Math.Min(16, begin.Length)]).ReplaceLineEndings(" ")}\""
+            : kind is not null ? $"it is {kind}"
             : $"it begins with the bytes {Convert.ToHexString(begin[..Math.Min(8, begin.Length)])}";
     }
 

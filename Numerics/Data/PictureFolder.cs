@@ -95,7 +95,8 @@ public static class PictureFolder
             return (tree.Entries, tree.Notes);
         }
         if (!PictureList.Is(path))
-            throw new DataException($"{path} is a file, expected a folder of pictures, or a list of them that ends in .csv or .jsonl");
+            throw new DataException(FileKind.MistakenFile(path, "a folder of pictures, or a list of them that ends in .csv or .jsonl")
+                ?? $"{path} is a file, expected a folder of pictures, or a list of them that ends in .csv or .jsonl");
         return (PictureList.Read(path), []);
     }
 

@@ -96,7 +96,8 @@ public static class PyTorchFile
             throw new DataException($"{file} is an ONNX model, not a state dict: the verbs read it as it is; in code, "
                 + "OnnxImporter.Import(path)");
         if (!bytes.Span.StartsWith("PK\x03\x04"u8))
-            throw new DataException($"{file} is no file of torch.save: it does not begin with PK, as a zip file does");
+            throw new DataException(FileKind.Mistaken(bytes.Span, file, "a state dict (.pth, .safetensors)")
+                ?? $"{file} is not a file of torch.save: it does not begin with PK, as a zip file does");
         var zip = new StoredZip(bytes, file);
         if (zip.Has("byteorder") && !zip.Read("byteorder").Span.SequenceEqual("little"u8))
             throw new DataException($"{file} is not in little-endian order; load it in PyTorch and save it again on a "

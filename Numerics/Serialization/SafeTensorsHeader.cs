@@ -41,15 +41,17 @@ internal sealed class SafeTensorsHeader
     /// <summary>Reads and checks it against the whole file.</summary>
     public static SafeTensorsHeader Parse(ReadOnlyMemory<byte> bytes, string file)
     {
-        if (bytes.Length < 8) throw new DataException($"{file} is no safetensors file: it has {bytes.Length} bytes, the header's length "
+        if (!IsOne(bytes.Span) && FileKind.Mistaken(bytes.Span, file, "a safetensors file") is { } mistaken)
+            throw new DataException(mistaken);
+        if (bytes.Length < 8) throw new DataException($"{file} is not a safetensors file: it has {bytes.Length} bytes, the header's length "
             + "alone takes 8");
         ulong length = BinaryPrimitives.ReadUInt64LittleEndian(bytes.Span);
-        if (length > MostBytes) throw new DataException($"{file} is no safetensors file: its header would have {length} bytes, the "
+        if (length > MostBytes) throw new DataException($"{file} is not a safetensors file: its header would have {length} bytes, the "
             + $"format's limit is {MostBytes}");
         if (length > (ulong)bytes.Length - 8) throw new DataException($"{file} is cut short: its header has {length} bytes, behind its "
             + $"length are {bytes.Length - 8}");
         var json = bytes.Slice(8, (int)length);
-        if (json.Length == 0 || json.Span[0] != '{') throw new DataException($"{file} is no safetensors file: its header does not "
+        if (json.Length == 0 || json.Span[0] != '{') throw new DataException($"{file} is not a safetensors file: its header does not "
             + $"begin with '{{'");
         var header = new SafeTensorsHeader(file, 8 + json.Length);
         try

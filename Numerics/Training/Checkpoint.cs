@@ -78,10 +78,14 @@ public sealed record Checkpoint(
     /// <exception cref="DataException">The file is missing, damaged or no checkpoint.</exception>
     public static Checkpoint Load(string path)
     {
-        var metadata = SafeTensors.ReadMetadata(path);
+        const string Expected = "a checkpoint of a training run";
+        byte[] bytes = StateFile.ReadBytes(path);
+        if (!SafeTensorsHeader.IsOne(bytes) && FileKind.Mistaken(bytes, path, Expected) is { } mistaken) throw new DataException(mistaken);
+        var metadata = SafeTensorsHeader.Parse(bytes, path).Metadata;
         if (!metadata.TryGetValue("format", out string? format) || format != Format)
-            throw new DataException($"{path} is no checkpoint of this program: its format is '{format ?? "not stated"}', expected "
-                + $"'{Format}'");
+            throw new DataException(format?.StartsWith("OnnxLeNet checkpoint", StringComparison.Ordinal) == true
+                ? $"{path} is a checkpoint of another version: its format is '{format}', expected '{Format}'"
+                : $"{path} is a safetensors file (a state dict), not {Expected}");
         var state = SafeTensors.Read(path, new StateReadOptions { AllowNonFinite = true });
         try
         {

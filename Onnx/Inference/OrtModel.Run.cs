@@ -137,7 +137,7 @@ public sealed partial class OrtModel
             if (Inputs.Zip(shapes).FirstOrDefault(pair => !pair.First.Fits(pair.Second)) is ({ } wrong, var shape))
             {
                 throw new OnnxException(
-                    $"{Source}: input of shape [{string.Join(", ", shape)}] came: expected {wrong}, each size at least 1.");
+                    $"{Source}: got input of shape [{string.Join(", ", shape)}], expected {wrong}, each size at least 1.");
             }
             var zeros = new List<OrtValue>();
             using var use = uses.Enter();
@@ -226,7 +226,7 @@ public sealed partial class OrtModel
         return length is null || length == plan.InputLength
             ? plan
             : throw new OnnxException(
-                $"{Source}: {length} input values came: expected {plan.InputLength}, for the shape [{string.Join(", ", plan.Input)}].");
+                $"{Source}: got {length} input values, expected {plan.InputLength} for the shape [{string.Join(", ", plan.Input)}].");
     }
 
     private void RequireOneInput()
@@ -245,7 +245,7 @@ public sealed partial class OrtModel
         if (BatchSize is { } batch && shape.Length > 0 && shape[0] is > 0 and <= int.MaxValue) piece[0] = batch;
         if (!Input.Fits(piece))
         {
-            throw new OnnxException($"{Source}: input of shape [{string.Join(", ", shape)}] came: expected {Input}, each size at least 1.");
+            throw new OnnxException($"{Source}: got input of shape [{string.Join(", ", shape)}], expected {Input}, each size at least 1.");
         }
         var pieceOutput = Output.Resolve(Input, piece);
         var output = pieceOutput;
@@ -254,7 +254,7 @@ public sealed partial class OrtModel
             if (pieceOutput.Length == 0 || pieceOutput[0] != piece[0])
             {
                 throw new OnnxException(
-                    $"{Source} runs on {piece[0]} samples at once, {shape[0]} came, "
+                    $"{Source} runs on {piece[0]} samples at once, got {shape[0]}, "
                     + $"and its output {Output} has no row for each that the pieces could be put together by.");
             }
             output = [shape[0], .. pieceOutput[1..]];

@@ -45,7 +45,7 @@ public sealed partial class OrtModel
         if (inputs.Length != Inputs.Count)
         {
             throw new OnnxException(
-                $"{Source}: {inputs.Length} inputs of shape {shapes} came: expected {Inputs.Count}, {string.Join(" and ", Inputs)}.");
+                $"{Source}: got {inputs.Length} inputs of shape {shapes}, expected {Inputs.Count}, {string.Join(" and ", Inputs)}.");
         }
         // An axis of one name has one size.
         var sizes = new Dictionary<string, (int Size, string Input)>();
@@ -58,7 +58,7 @@ public sealed partial class OrtModel
                 if (name.Length > 0 && !sizes.TryAdd(name, (size, Inputs[i].Name)) && sizes[name].Size != size)
                 {
                     throw new OnnxException(
-                        $"{Source}: inputs of shape {shapes} came, '{sizes[name].Input}' with {sizes[name].Size} for the axis '{name}' and "
+                        $"{Source}: got inputs of shape {shapes}, '{sizes[name].Input}' with {sizes[name].Size} for the axis '{name}' and "
                         + $"'{Inputs[i].Name}' with {size}: expected as many of each.");
                 }
             }
@@ -69,7 +69,7 @@ public sealed partial class OrtModel
         if (asMany && BatchSize is { } piece
             && samples.All(pair => pair.Second.Fits(Sizes(pair.First.Shape.WithoutFirst().Prepend(piece))))) return piece;
         throw new OnnxException(
-            $"{Source}: inputs of shape {shapes} came: expected {string.Join(" and ", Inputs)}, as many samples of each, at least 1.");
+            $"{Source}: got inputs of shape {shapes}, expected {string.Join(" and ", Inputs)}, as many samples of each, at least 1.");
     }
 
     /// <summary>

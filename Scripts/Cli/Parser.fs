@@ -69,7 +69,9 @@ let parse (verb: Verb) (argv: string array) =
             match result.GetResult arguments[e.Name] with
             | null -> ()
             | found when found.Tokens.Count = 0 -> ()
-            | found -> given[e.Name] <- [ for token in found.Tokens -> token.Value ]
+            | found ->
+                given[e.Name] <- [ for token in found.Tokens -> token.Value ]
+                given[e.Name] |> List.tryPick entry.Problem |> Option.iter (fail verb)
         else
             match result.GetResult options[e.Name] with
             | null -> ()

@@ -14,6 +14,36 @@ open OnnxLeNet.Scripts.Verbs.Common
 
 type private Part = { Name: string; Found: bool; Detail: string; HowToGet: string }
 
+/// What can be done here, in a line.
+let private verdict (parts: Part list) (cuda: CudaDiagnosis option) =
+    let found name = parts |> List.exists (fun part -> part.Name = name && part.Found)
+    let gpu =
+        match cuda with
+        | None -> "no, because ONNX Runtime is missing"
+        | Some cuda when cuda.IsComplete -> "yes, " + String.Join(", ", cuda.Gpus)
+        | Some cuda ->
+            let missing = [ for part in cuda.Parts do if not part.Found then (part.Name.Split " (")[0] ]
+            if List.contains "NVIDIA driver" missing then "no, because there is no NVIDIA driver"
+            elif cuda.Gpus.Count = 0 then "no, because there is no NVIDIA GPU"
+            else "no, because parts are missing: " + String.Join(", ", missing)
+    let cpu = if found "ONNX Runtime" then "ready: CPU" else "not ready: ONNX Runtime is missing"
+    $"{cpu}; GPU: {gpu}"
+
+/// What is missing, each thing once: parts that one step brings stand together.
+let private sayMissing out (parts: Part list) =
+    for (_, howToGet), together in parts |> List.groupBy (fun part -> part.Detail, part.HowToGet) do
+        let names = together |> List.map _.Name |> String.concat ", "
+        line out $"missing  {names}: {together.Head.Detail}"
+        if howToGet <> "" then line out $"         to get it: {howToGet}"
+
+/// What the provider itself lacks is in the list of CUDA's parts.
+let private brief (part: Part) =
+    if part.Name = "provider cuda" && not part.Found then
+        let needs = part.HowToGet.Split(". Looked")[0]
+        { part with Detail = needs.Replace("provider cuda needs", "needs"); HowToGet = "" }
+    else
+        part
+
 let private sdk () =
     try
         let info =
@@ -77,26 +107,25 @@ let run (args: Args) =
                 Detail = slow
                 HowToGet = "x64 processors have it since 2013 (Haswell, Piledriver); a virtual machine may hide it" } ]
         @ [ for name in Products.Names -> provider name ]
-    let onnxRuntime =
+    let onnxRuntime, cuda =
         try
             let ort = OrtRuntime.Describe()
-            [ always
-                  "ONNX Runtime"
-                  (ort.Version
-                   + match ort.NativeLibrary with
-                     | null -> ""
-                     | file -> $", {file}")
-              always
-                  "execution providers"
-                  (String.Join(", ", Seq.append ort.Providers (ort.Devices |> Seq.map _.Provider) |> Seq.distinct)) ]
-            @ [ for part in ort.Cuda.Parts -> { Name = part.Name; Found = part.Found; Detail = part.Detail; HowToGet = part.HowToGet } ]
+            let library = ort.NativeLibrary |> Option.ofObj |> Option.map (fun file -> $", {file}") |> Option.defaultValue ""
+            let providers = Seq.append ort.Providers (ort.Devices |> Seq.map _.Provider) |> Seq.distinct
+            [ always "ONNX Runtime" (ort.Version + library)
+              always "execution providers" (String.Join(", ", providers)) ]
+            @ [ for part in ort.Cuda.Parts -> { Name = part.Name; Found = part.Found; Detail = part.Detail; HowToGet = part.HowToGet } ],
+            Some ort.Cuda
         with :? MissingPartException as e ->
-            [ { Name = "ONNX Runtime"; Found = false; Detail = e.Message; HowToGet = "" } ]
+            [ { Name = "ONNX Runtime"; Found = false; Detail = e.Message; HowToGet = "" } ], None
     let parts = machine @ always "ONNX Runtime's package" builtWith :: onnxRuntime
 
-    for part in parts do
-        line out $"""{(if part.Found then "ok     " else "missing")}  {part.Name}: {part.Detail}"""
-        if not part.Found && part.HowToGet <> "" then line out $"         to get it: {part.HowToGet}"
+    heading out (verdict parts cuda)
+    line out ""
+    let found, missing = parts |> List.partition _.Found
+    for part in found do
+        line out $"ok       {part.Name}: {part.Detail}"
+    sayMissing out (List.map brief missing)
     args.TryGet Options.json
     |> Option.iter (fun path ->
         writeJson

@@ -7,8 +7,7 @@ open OnnxLeNet.Numerics
 open OnnxLeNet.Scripts.Terminal
 
 /// The columns that everything fits.
-[<Literal>]
-let private Columns = 80
+let private columns out = if out.Live then width () - 1 else 80
 
 /// Rows of a table that a person still reads; the JSON has all.
 [<Literal>]
@@ -27,7 +26,7 @@ let private short most (name: string) = if name.Length <= most then name else na
 let private classTable out (names: IReadOnlyList<string>) (m: ClassificationMetrics) =
     let worst = [ 0 .. m.Classes - 1 ] |> List.sortBy m.F1 |> List.truncate MostRows |> List.sort
     let left = if m.Classes > worst.Length then $", the {worst.Length} of the lowest F1 of {m.Classes}" else ""
-    line out $"each class{left}"
+    heading out $"each class{left}"
     let row name (images: int) precision recall f1 = [ name; $"{images:N0}"; percent precision; percent recall; percent f1 ]
     table
         out
@@ -51,7 +50,7 @@ let private confusions out (names: IReadOnlyList<string>) (m: ClassificationMetr
         |> Seq.sortByDescending snd
         |> Seq.truncate (2 * Printed)
         |> Seq.toList
-    line out $"label \\ predicted: {m.Classes} classes are too many for a matrix, the most frequent confusions"
+    heading out $"label \\ predicted: {m.Classes} classes are too many for a matrix, the most frequent confusions"
     table
         out
         [ "label"; "taken for"; "images"; "of" ]
@@ -70,19 +69,19 @@ let private matrix out (names: IReadOnlyList<string>) (m: ClassificationMetrics)
     let labels = [ for l in all -> if numbered then $"{heads[l].PadLeft(widest heads)} {short 16 names[l]}" else names[l] ]
     let cell = max digits (widest heads)
     let first = widest labels
-    match [ 2; 1 ] |> List.tryFind (fun gap -> 2 + first + m.Classes * (cell + gap) <= Columns) with
+    match [ 2; 1 ] |> List.tryFind (fun gap -> 2 + first + m.Classes * (cell + gap) <= columns out) with
     | None -> confusions out names m
     | Some gap ->
         let row (label: string) (cells: string list) =
             "  " + label.PadRight first + (cells |> List.map _.PadLeft(cell + gap) |> String.concat "")
-        line out "label \\ predicted"
+        heading out "label \\ predicted"
         line out (row "" heads)
         List.iter2 (fun label cells -> line out (row label cells)) labels counts
 
 /// The file of a mistake's picture, or its number where images have none of their own.
 let private mistakeTable out (names: IReadOnlyList<string>) (files: IReadOnlyList<string>) (m: ClassificationMetrics) =
     if m.Mistakes.Count > 0 then
-        line out "the worst mistakes"
+        heading out "the worst mistakes"
         let inFiles = files.Count > 0
         table
             out

@@ -185,7 +185,7 @@ let private measure (source: Source) (model: OrtModel) (data: ImageFolder) =
     let own = Inference.Logits(source.Network, data.Test)
     let written = Parity.Logits(model, Input.asTaken model.Metadata.Properties data.Test.Transform data.Test)
     if written.Data |> Array.exists (Single.IsFinite >> not) then
-        raise (OnnxException "the written model returns what is no number")
+        raise (OnnxException "the written model returns values that are not finite")
     let before, after = Inference.ArgMax own, Inference.ArgMax written
     { Data = data.Name
       Images = data.Test.Count

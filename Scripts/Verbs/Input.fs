@@ -171,8 +171,8 @@ let transformOf (given: Given) (metadata: IReadOnlyDictionary<string, string>) (
     let assumed = not fromOptions && not fromFile
     let said =
         if assumed then
-            $"the file does not say what its input wants: assumed is {formula result}, this data set's usual way, with a padding of \
-                {padding}; --mean, --std, --scale and --padding say otherwise (--mean 0 --std 1 for pixels from 0 to 1)"
+            $"the file does not state its preprocessing: assuming {formula result}, this data set's usual one, with a padding of \
+                {padding}; --mean, --std, --scale and --padding change it (--mean 0 --std 1 for pixels from 0 to 1)"
         elif fromOptions && fromFile then
             $"pixels become {formula result}, as the options say; the file's own metadata say otherwise or less"
         else
@@ -219,7 +219,7 @@ let classNames out (metadata: IReadOnlyDictionary<string, string>) count : IRead
         if names.Count = count then
             names
         else
-            message out $"the model's metadata names {names.Count} classes, its output has {count}: they are told by their numbers"
+            message out $"the model's metadata names {names.Count} classes, its output has {count}: their numbers are shown instead"
             numbers ()
     | _ -> numbers ()
 

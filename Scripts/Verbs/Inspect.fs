@@ -13,12 +13,6 @@ open OnnxLeNet.Scripts.Verbs.Common
 
 let private entries (metadata: IReadOnlyDictionary<string, string>) = [ for entry in metadata -> entry.Key, entry.Value ]
 
-/// Names and values under each other, the values aligned.
-let private facts out (rows: (string * string) list) =
-    let width = rows |> List.map (fst >> String.length) |> List.fold max 0
-    for name, value in rows do
-        line out $"  {name.PadRight width}  {value}"
-
 /// A count, or a question mark where it is not known.
 let private known (count: Nullable<int64>) = if count.HasValue then $"{count.Value:N0}" else "?"
 

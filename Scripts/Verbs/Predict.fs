@@ -53,7 +53,7 @@ let private optionsOf (job: Job) (metadata: Collections.Generic.IReadOnlyDiction
         | None ->
             raise (
                 OnnxLeNetException
-                    $"{job.Model} does not say what its input wants: give --mean and --std (and --scale, --padding), such as --mean 0 \
+                    $"{job.Model} does not state its preprocessing: give --mean and --std (and --scale, --padding), such as --mean 0 \
                         --std 1 for pixels from 0 to 1"
             )
         | Some transform when isNull (PixelInput.Of metadata) -> transform
@@ -87,7 +87,7 @@ let private load (job: Job) out =
             Some(own.GetAwaiter().GetResult()), Some theirs
         with :? OnnxException as e ->
             let why = e.Problems |> Seq.tryHead |> Option.defaultValue e.Message
-            message out $"ONNX Runtime answers alone, the engine cannot import the model: {why} (inspect {job.Model} tells all)"
+            message out $"only ONNX Runtime is used, the engine cannot import the model: {why} (see `inspect {job.Model}`)"
             None, Some theirs
 
 /// How far a class's probability of one path may lie from the other's: float16 at the file's ends rounds more.

@@ -83,5 +83,5 @@ let ofName (index: int list option) (name: string) =
     elif Directory.Exists name then ofFolder name
     elif File.Exists name && isIdx name then ofIdx name index
     elif index.IsSome && File.Exists name then
-        raise (DataException $"{name} is no IDX file, which --index is for")
+        raise (DataException $"{name} is not an IDX file, which --index is for")
     else [ ofFile name ]

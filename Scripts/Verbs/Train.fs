@@ -16,7 +16,6 @@ open OnnxLeNet.Scripts.Verbs.TrainFrom
 open OnnxLeNet.Scripts.Verbs.TrainJob
 open OnnxLeNet.Scripts.Verbs.TrainParts
 open OnnxLeNet.Scripts.Verbs.TrainEnd
-open Spectre.Console
 
 /// The layer that would refuse images of a shape, with both sizes.
 let private refusal (model: Network) (sample: Shape) =
@@ -72,7 +71,7 @@ let private load (job: Job) folder =
 /// The model with an output for each class of the data; says where that is not as many as it has by itself.
 let private fitted (job: Job) (data: ImageFolder) =
     if data.Classes < 2 then
-        raise (DataException $"{data.Name}: every label is 0, and a classifier tells at least two classes apart")
+        raise (DataException $"{data.Name}: every label is 0, and a classifier needs at least two classes")
     { job with Model = TrainFrom.fitted (message job.Out) data job.Model }
 
 /// Says which classes no training image shows.
@@ -98,25 +97,60 @@ let private holdOut count (data: ImageFolder) =
 type private EpochLines(out: Output, test: ImageDataset, validation: Validation option) =
     inherit TrainingObserver()
 
-    override _.OnEpochEnd run =
-        let measured =
+    /// What was measured last, for the live view.
+    member val Measured: string option = None with get, set
+
+    override this.OnEpochEnd run =
+        let measured, shown =
             match validation with
-            | Some part -> $"validation loss {part.Loss:F4}   accuracy {percent part.Accuracy}"
-            | None -> $"test accuracy {percent (accuracy test (Inference.Logits(run.Network, test)))}"
+            | Some part -> $"validation loss {part.Loss:F4}   accuracy {percent part.Accuracy}", $"accuracy {percent part.Accuracy}"
+            | None ->
+                let text = $"test accuracy {percent (accuracy test (Inference.Logits(run.Network, test)))}"
+                text, text
+        this.Measured <- Some shown
         line out $"  epoch {run.Epoch, 2}/{run.Epochs}   loss {run.Loss:F4}   {measured}   {run.Seconds:F2} s"
 
-/// A moving bar.
-type private Bar(bar: ProgressTask) =
+/// How often the live view moves, and into how many parts its curve cuts the run.
+let private refresh, private parts' = TimeSpan.FromMilliseconds 100.0, 60
+
+/// Shows the live view of a training: at every step there is time to look at a clock, and sometimes to write.
+type private View(show: string list -> unit, images: int, epochs: EpochLines) =
     inherit TrainingObserver()
+    let mutable shown = 0L
+    let curve = ResizeArray<float>()
+    // Where the part of the curve in progress began: updates in all, updates of its epoch, and the mean loss of the epoch until then.
+    let mutable part = struct (0L, 0, 0.0)
+
+    let addToCurve (run: TrainingRun) =
+        let struct (began, step, loss) = part
+        if run.TotalSteps - began >= max 1L (int64 run.Epochs * int64 run.Steps / int64 parts') || run.Step = run.Steps then
+            // An epoch's mean begins anew.
+            let step, loss = if run.Step > step then step, loss else 0, 0.0
+            curve.Add((run.Loss * float run.Step - loss * float step) / float (run.Step - step))
+            part <- if run.Step = run.Steps then struct (run.TotalSteps, 0, 0.0) else struct (run.TotalSteps, run.Step, run.Loss)
 
     override this.OnEpochStart run = if run.Step > 0 then this.OnStep run
 
     override _.OnStep run =
-        bar.MaxValue <- float (run.Epochs * run.Steps)
-        bar.Value <- float run.TotalSteps
-        if run.Step % 50 = 0 then bar.Description <- $"epoch {run.Epoch}/{run.Epochs}  loss {run.Loss:F4}"
+        addToCurve run
+        if shown = 0L || Stopwatch.GetElapsedTime shown > refresh then
+            shown <- Stopwatch.GetTimestamp()
+            let all = float run.Epochs * float run.Steps
+            let seconds = Seq.sum run.SecondsPerEpoch + run.Seconds
+            let speed = float images * float run.TotalSteps / float run.Steps / seconds
+            let progress: TrainingView.Progress =
+                { Epoch = run.Epoch
+                  Epochs = run.Epochs
+                  Done = float run.TotalSteps / all
+                  ImagesPerSecond = speed
+                  SecondsLeft = if seconds > 0.5 then Some(seconds / float run.TotalSteps * (all - float run.TotalSteps)) else None
+                  Loss = run.Loss
+                  LearningRate = run.Optimizer.ParameterGroups[0].LearningRate
+                  Measured = epochs.Measured
+                  Curve = List.ofSeq curve }
+            show (TrainingView.lines (width () - 1) (unicode ()) progress)
 
-/// Trains with a moving bar in a terminal and a line per epoch everywhere.
+/// Trains with a live view in a terminal and a line per epoch everywhere.
 let private fit
     (job: Job)
     (net: Module)
@@ -138,16 +172,11 @@ let private fit
               Note.engine, trainer job
               Note.options, string o ]
     let writer = CheckpointWriter(checkpointFile job data, Notes = Collections.ObjectModel.ReadOnlyDictionary notes)
-    let run (observers: TrainingObserver list) =
-        let observers = [ yield! observers; EpochLines(out, data.Test, parts.Validation); writer ]
-        (trainerOf o net parts observers steps).Fit(loaderOf o data, o.Epochs, Option.toObj job.Resume, cancel)
-    if out.Live then
-        AnsiConsole
-            .Progress(AutoClear = true, RefreshRate = TimeSpan.FromMilliseconds 200.0)
-            .Columns(TaskDescriptionColumn(), ProgressBarColumn(), PercentageColumn(), RemainingTimeColumn())
-            .Start(fun context -> run [ Bar(context.AddTask "training") ])
-    else
-        run []
+    let lines = EpochLines(out, data.Test, parts.Validation)
+    live out (fun show ->
+        let view = show |> Option.map (fun show -> View(show, data.Train.Count, lines) :> TrainingObserver)
+        let observers = Option.toList view @ [ lines; writer ]
+        (trainerOf o net parts observers steps).Fit(loaderOf o data, o.Epochs, Option.toObj job.Resume, cancel))
 
 /// A device that is not there, or a part of it, is told before the training and not after it.
 let private requireDevice (job: Job) (net: Module) =

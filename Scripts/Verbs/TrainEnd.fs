@@ -131,7 +131,7 @@ let tellKept (job: Job) (parts: Parts) (result: TrainingResult) =
     | Some best, Some part when best.Epoch > 0 ->
         line
             job.Out
-            $"Kept are the weights of epoch {best.Epoch}: validation loss {part.Losses[best.Epoch - 1]:F4}, accuracy \
+            $"Kept the weights of epoch {best.Epoch}: validation loss {part.Losses[best.Epoch - 1]:F4}, accuracy \
                 {percent part.Accuracies[best.Epoch - 1]}."
     | _ -> ()
 
@@ -143,7 +143,7 @@ let private prove (job: Job) (data: ImageFolder) (net: Module) (logits: Tensor) 
     line job.Out ""
     line job.Out $"test accuracy   engine {percent (accuracy data.Test logits)}   ONNX Runtime {percent (accuracy data.Test ortLogits)}"
     line job.Out ""
-    line job.Out $"engine against ONNX Runtime on {model.DeviceName}"
+    heading job.Out $"engine against ONNX Runtime on {model.DeviceName}"
     parityTable job.Out parity
     line job.Out ""
     parity
@@ -151,7 +151,7 @@ let private prove (job: Job) (data: ImageFolder) (net: Module) (logits: Tensor) 
 /// Every gradient of the network against the training step's graph.
 let private proveGradients (job: Job) (data: ImageFolder) (net: Module) =
     let rows = GradientParity.Gradients(net, job.Model.Sample, data.Train, $"{data.Name} images", job.Ort, job.Options.Seed)
-    line job.Out "gradients: the engine's against those of the training step in ONNX Runtime"
+    heading job.Out "gradients: the engine's against those of the training step in ONNX Runtime"
     gradientTable job.Out rows
     line job.Out ""
     rows
@@ -192,7 +192,7 @@ let private standing (job: Job) (data: ImageFolder) (finished: string) (candidat
                 | _ -> ""
             let ours = dict (Pictures.metadataOf job.Options.Pictures data)
             if Pictures.arePictures data && said ModelMetadata.Classes <> ModelMetadata.JoinClasses data.ClassNames then
-                Unknown "it tells other classes apart"
+                Unknown "it has other classes"
             elif ours |> Seq.exists (fun entry -> said entry.Key <> entry.Value) then
                 Unknown "other pictures were held out of its training, or they came to their size in another way"
             elif transform <> data.Test.Transform then
@@ -228,7 +228,7 @@ let private place (job: Job) (data: ImageFolder) (name: string) (unproven: strin
         path
     let aside because =
         let path = put (name + ".new")
-        path, Some $"{shown} was kept: {because}. The new one is {Workspace.display path}; with --force it takes the other's place.", true
+        path, Some $"{shown} was kept: {because}. The new one is {Workspace.display path}; --force replaces the other.", true
     let before = standing job data finished unproven
     let path, said, aside =
         match before with
@@ -239,11 +239,11 @@ let private place (job: Job) (data: ImageFolder) (name: string) (unproven: strin
             if not (File.Exists card) then AtomicFile.Write(card, cardOf name)
             finished, Some $"{shown} has these very bytes already: nothing was written.", false
         | Model accuracy when accuracy <= test ->
-            put name, Some $"It takes the place of a model of test accuracy {percent accuracy}.", false
+            put name, Some $"It replaces a model with test accuracy {percent accuracy}.", false
         | Model accuracy when job.Force ->
-            put name, Some $"It takes the place of a better model, of test accuracy {percent accuracy}: --force.", false
+            put name, Some $"It replaces a better model, with test accuracy {percent accuracy} (--force).", false
         | Model accuracy -> aside $"its test accuracy is {percent accuracy}, the new model's {percent test}"
-        | Unknown _ when job.Force -> put name, Some "It takes the place of a file that could not be compared with it: --force.", false
+        | Unknown _ when job.Force -> put name, Some "It replaces a file that could not be compared with it (--force).", false
         | Unknown why -> aside $"it cannot be compared with the new model ({why})"
     { Path = path
       Said = said
@@ -280,6 +280,18 @@ let private tellSameBytes (job: Job) (hash: string) (before: (string * string) o
             $"Not the bytes of {file}, though the same command made it: its sha256 is {theirs}, this run's {hash}. Was it made by another \
                 version of the engine, or from other images of that name? If not, this machine computes otherwise: see what `doctor` says \
                 of its vectors."
+
+/// What was written, and what might be typed next.
+let private summarize (job: Job) (model: string) =
+    let card = model[.. model.Length - ".onnx".Length - 1] + ".md"
+    line job.Out ""
+    heading job.Out "written"
+    for file, what in [ Some model, "the model"; Some card, "its card: data, command, accuracy"; job.Json, "the results" ] do
+        file |> Option.filter ((<>) "-") |> Option.iter (fun file -> line job.Out $"  {Workspace.display file}   {what}")
+    heading job.Out "next"
+    command job.Out $"{Workspace.command} predict {Workspace.display model} PICTURE"
+    let data = job.DataFolder |> Option.map (fun folder -> $" --data {folder}") |> Option.defaultValue ""
+    command job.Out $"{Workspace.command} evaluate {Workspace.display model}{data}"
 
 /// Exports, proves, and gives the finished model's name to the file only if all of it holds and no better model has it.
 let finish (job: Job) (data: ImageFolder) (net: Module) (result: TrainingResult) write =
@@ -338,6 +350,7 @@ let finish (job: Job) (data: ImageFolder) (net: Module) (result: TrainingResult)
         error $"the engine's gradients and those of the training step do not agree; {kept}"
     elif not accurate then
         error $"the test accuracy {percent test} is below --min-accuracy {percent job.MinAccuracy.Value}; {kept}"
+    placed |> Option.iter (fun placed -> summarize job placed.Path)
     if placed.IsSome then Exit.done' else Exit.fallsShort
 
 /// Training that ended early: what is done is kept beside the finished model, not in its place.

@@ -156,7 +156,7 @@ let fitted say (data: ImageFolder) (network: Network) =
         network.SizedTo data.Classes
     | Some(name, _), Some classes when classes <> named ->
         let list (names: string list) = String.concat ", " (List.truncate 5 names) + if names.Length > 5 then ", …" else ""
-        say $"{name} begins anew: its outputs were {list classes}, the classes of {data.Name} are {list named}"
+        say $"{name} is initialized again: its outputs were {list classes}, the classes of {data.Name} are {list named}"
         network.SizedTo data.Classes
     | Some _, _ -> network
     | None, _ -> network.SizedTo data.Classes

@@ -88,7 +88,7 @@ let private setAsideCheckpoint (job: Job) (data: ImageFolder) =
     if not resumed && File.Exists file then
         let saved = Path.Combine(job.Folder, $"{job.Model.Name}-{data.Name}.earlier.checkpoint")
         File.Move(file, saved, overwrite = true)
-        Some $"The checkpoint of an earlier run that did not end is {Workspace.display saved} now; --resume goes on with it."
+        Some $"The checkpoint of an earlier, unfinished run is now {Workspace.display saved}; --resume continues it."
     else
         None
 
@@ -108,7 +108,7 @@ let private options (args: Args) (resume: Checkpoint option) =
     let asked = TrainingOptions.ofArgs args own
     match own with
     | Some own when asked <> own ->
-        raise (OnnxLeNetException $"--resume goes on with the checkpoint's own options, {own}; leave out what differs")
+        raise (OnnxLeNetException $"--resume continues with the checkpoint's own options, {own}; leave out what differs")
     | _ -> asked
 
 /// The command that goes on from where a run was stopped.

@@ -35,7 +35,11 @@ let private layerTable out (layers: LayerParity seq) =
 let private ulpClasses = [ "equal", 0, 0; "1", 1, 1; "2-3", 2, 2; "4-15", 3, 4; "16-255", 5, 8; "256-4095", 9, 12; "4096+", 13, 32 ]
 
 let private ulpTable out (layers: LayerParity seq) =
-    let cell (ulps: UlpHistogram) count = if count = 0L then "-" else percent (float count / float ulps.Total)
+    let cell (ulps: UlpHistogram) count =
+        let share = 100.0 * float count / float ulps.Total
+        if count = 0L then "-"
+        elif share < 0.05 then "<0.1%"
+        else $"{share:F1}%%"
     table
         out
         ("layer" :: [ for name, _, _ in ulpClasses -> name ] @ [ "not finite" ])
@@ -131,13 +135,13 @@ let private print out file (report: ValidationReport) =
             let why = defaultArg (Option.ofObj layer.Problem) place
             line out $"FAILED first at {layer.Name}, {layer.Layer}: {why}"
         line out ""
-        line out "every layer's output, the engine running one layer at a time"
+        heading out "every layer's output, the engine running one layer at a time"
         layerTable out d.Layers
         line out ""
-        line out "the same in units in the last place, share of the elements"
+        heading out "the differences in units in the last place, share of the elements"
         ulpTable out d.Layers
         line out ""
-        line out "the network as a whole, against each of ONNX Runtime's ways"
+        heading out "the whole network, against each way to run it in ONNX Runtime"
         parityTableOf "engine" out (ParityReport(d.Device, List.toArray (pathRows d)))
 
 /// The test images to compare on; none if they are not wanted, or not given and not what the model takes or tells apart, which is said.
@@ -159,7 +163,7 @@ let private testData (args: Args) out file (imported: ImportedModel) =
     match args.TryGet Options.data with
     | Some "none" -> None
     | None when not single && given = Input.nothing ->
-        message out "no data set is compared, random input is: images are one input, and their classes one output"
+        message out "compared on random input only: a data set needs one input and one output"
         None
     | _ when not single ->
         imported.RequireSingle()
@@ -200,10 +204,10 @@ let private gradientProof (args: Args) out (imported: ImportedModel) (data: (str
                 out
                 $"chosen by cost: {compared} of {GradientParity.OptimizerCount} optimizers, {(Seq.head optimizers).Steps} of \
                     {GradientParity.OptimizerSteps} steps; --all for more"
-        line out "gradients: the engine's against those of the training step in ONNX Runtime"
+        heading out "gradients: the engine's against those of the training step in ONNX Runtime"
         gradientTable out gradients
         line out ""
-        line out "weights after some steps of both"
+        heading out "weights after some steps of both"
         optimizerTable out optimizers
         gradients, optimizers
 
@@ -225,8 +229,8 @@ let run (args: Args) =
             [| for size in sizes.Split ',' ->
                    match Int32.TryParse size with
                    | true, n when n > 0 && n <= 1_000_000 -> n
-                   | _ -> raise (OnnxLeNetException $"--batches: '{sizes}' is no list of batch sizes, expected numbers of 1 to 1,000,000 \
-                       such as 1,7,64") |]
+                   | _ -> raise (OnnxLeNetException $"--batches: '{sizes}' is not a list of batch sizes, expected numbers of 1 to \
+                       1,000,000 such as 1,7,64") |]
     let options =
         ValidationOptions(
             BatchSizes = batches,
@@ -272,9 +276,19 @@ let run (args: Args) =
                   if args.Has Options.gradients then
                       "gradients", gradientRows gradients
                       "optimizers", optimizerRows optimizers ]))
+    line out ""
     if passed then
+        let worst = asked.Layers |> Seq.maxBy _.MaxRel
+        let onData = rows |> List.map (fun row -> $"; {row.Input}: {percent row.Top1Agreement} same class") |> String.concat ""
+        let also = if Seq.isEmpty gradients then "" else ", and so do gradients and optimizers"
+        heading out $"verdict: the engine and ONNX Runtime agree{also}"
+        line
+            out
+            $"  {Seq.length asked.Layers} layers, largest relative difference {scientific worst.MaxRel} in {worst.Name} (allowed \
+                {scientific worst.Tolerance}){onData}"
         Exit.done'
     else
+        heading out "verdict: FAILED, the engine and ONNX Runtime do not agree"
         let layer = report.Devices |> Seq.tryPick (fun d -> Option.ofObj d.FirstFailing)
         let path = report.Devices |> Seq.collect _.Paths |> Seq.tryFind (fun p -> not p.Row.Passed)
         match layer, path with
