@@ -270,26 +270,30 @@ let zoo =
       "all-cnn", Zoo.AllConvolutional.net ]
     |> List.map (fun (name, net) -> ofNetwork name (Shape(1, 32, 32)) net)
 
-let all = [ lenet5; lenet3; lenetRect; lenetRgb; perceptron; linear1; sharpen; avgPool; bnSequential ] @ zoo
+/// Those that `train` can train.
+let classifiers = [ lenet5; lenet3; lenetRect; lenetRgb ] @ zoo
+
+let all = classifiers @ [ perceptron; linear1; sharpen; avgPool; bnSequential ]
 
 let private names (models: Model seq) = models |> Seq.map _.Name |> String.concat ", "
 
-/// The model of that name, or an error that lists the names there are.
-let get name =
+/// The model of that name among those that are wanted, or an error that lists these.
+let private named' (wanted: Model list) name =
     match all |> List.tryFind (fun m -> m.Name = name) with
     | Some model -> model
-    | None -> invalidArg "model" $"there is no model '{name}': choose one of {names all}"
+    | None ->
+        let nearest = Cli.Nearest.question [ for m in wanted -> m.Name ] name
+        invalidArg "model" $"there is no model '{name}'{nearest}: choose one of {names wanted}"
+
+/// The model of that name, or an error that lists the names there are.
+let get name = named' all name
 
 /// The model, if it can be trained, or an error that lists those of the project that can be.
 let trained (model: Model) =
     if model.Trains then
         model
     else
-        let others = all |> Seq.filter _.Trains |> names
-        invalidArg "model" $"'{model.Name}' is no classifier of images that can be trained: choose one of {others}"
+        invalidArg "model" $"'{model.Name}' is no classifier of images that can be trained: choose one of {names classifiers}"
 
 /// The model of that name to be trained, or an error that lists those that can be.
-let find name =
-    match all |> List.tryFind (fun m -> m.Name = name) with
-    | Some model -> trained model
-    | None -> invalidArg "model" $"there is no model '{name}': choose one of {all |> Seq.filter _.Trains |> names}"
+let find name = named' classifiers name |> trained

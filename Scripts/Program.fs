@@ -2,29 +2,70 @@
 module OnnxLeNet.Scripts.Program
 
 open System
-open System.IO
 open System.Reflection
-open Argu
 open OnnxLeNet.Numerics
 open OnnxLeNet.Scripts
-open OnnxLeNet.Scripts.Options
+open OnnxLeNet.Scripts.Cli
 open OnnxLeNet.Scripts.Verbs
 open OnnxLeNet.Scripts.Verbs.Common
 
-/// Created when it is asked: it looks at every verb's options, which takes longer than saying the version.
-let private parser () = ArgumentParser.Create<Verb>(programName = Workspace.command)
+/// What runs each verb, in the order in which help lists them.
+let private runs: (Verb * (Args -> int)) list =
+    [ Commands.train, Train.run
+      Commands.predict, Predict.run
+      Commands.evaluate, Evaluate.run
+      Commands.validate, Validate.run
+      Commands.inspect, Inspect.run
+      Commands.export, (fun args -> if args.Has Options.training then ExportTraining.run args else Export.run args)
+      Commands.serve, Serve.run
+      Commands.walkthrough, Walkthrough.run
+      Commands.bench, Bench.run
+      Commands.conformance, Conformance.run
+      Commands.doctor, Doctor.run
+      Commands.gpuCheck, GpuCheck.run ]
+
+let private verbs = List.map fst runs
+let private names = [ for verb in verbs -> verb.Name ]
 
 /// The version of the package, without the commit that the build adds.
-let private version =
+let private version () =
     let informational = Assembly.GetExecutingAssembly().GetCustomAttribute<AssemblyInformationalVersionAttribute>() |> nonNull
     informational.InformationalVersion.Split('+')[0]
 
-/// No verb, or options alone, are train's; help is everyone's.
-let private withVerb (argv: string array) =
-    match Array.tryHead argv with
-    | None -> [| "train" |]
-    | Some first when first.StartsWith '-' && first <> "--help" && first <> "-h" -> Array.append [| "train" |] argv
-    | _ -> argv
+let private find name =
+    match runs |> List.tryFind (fun (verb, _) -> verb.Name = name) with
+    | Some found -> found
+    | None ->
+        let nearest = Nearest.question ("help" :: names) name
+        raise (OnnxLeNetException $"there is no verb '{name}'{nearest}. See `{Workspace.command} --help`")
+
+let private showHelp (verb: string option) =
+    let width = Terminal.width ()
+    match verb with
+    | None -> Help.program Workspace.command width verbs
+    | Some name -> Help.verb Workspace.command width (fst (find name))
+    |> Terminal.help
+    Exit.done'
+
+/// What comes before --: words that may ask for help or for the version.
+let private words = Array.takeWhile ((<>) "--")
+
+let private run (argv: string array) =
+    let asks (word: string) = Array.contains word (words argv)
+    match List.ofArray argv with
+    | [ "help" ]
+    | [ "--help" ]
+    | [ "-h" ] -> showHelp None
+    | "help" :: name :: _
+    | [ name; "help" ] when not (name.StartsWith '-') -> showHelp (Some name)
+    | first :: _ when asks "--help" || asks "-h" -> showHelp (Some(if first.StartsWith '-' then "train" else first))
+    | _ when asks "--version" ->
+        Console.Out.WriteLine $"onnxlenet {version ()}"
+        Exit.done'
+    | name :: rest when not (name.StartsWith '-') ->
+        let verb, run = find name
+        run (Parser.parse verb (Array.ofList rest))
+    | options -> Train.run (Parser.parse Commands.train (Array.ofList options))
 
 [<EntryPoint>]
 let main argv =
@@ -32,29 +73,4 @@ let main argv =
     if OperatingSystem.IsWindows() then Console.OutputEncoding <- Text.Encoding.UTF8
     let json = Array.tryFindIndexBack ((=) "--json") argv |> Option.exists (fun at -> Array.tryItem (at + 1) argv = Some "-")
     if json || Array.contains "--json=-" argv then Terminal.keepOutputForJson ()
-    Guard.run (fun () ->
-        if argv = [| "--version" |] then
-            printfn $"onnxlenet {version}"
-            Exit.done'
-        elif Array.tryHead argv = Some "predict" then
-            let args =
-                Predict.parse (List.tail (List.ofArray argv))
-                |> Option.defaultWith (fun () ->
-                    // Alone: what it says must not wait for a look at every other verb's options.
-                    let own = ArgumentParser.Create<PredictArgs>(programName = $"{Workspace.command} predict", checkStructure = false)
-                    (own.ParseCommandLine argv[1..]).GetAllResults())
-            Predict.run args
-        else
-            match (parser().ParseCommandLine(withVerb argv)).GetSubCommand() with
-            | Verb.Predict args -> Predict.run (args.GetAllResults())
-            | Train args -> Train.run args
-            | Evaluate args -> Evaluate.run args
-            | Validate args -> Validate.run args
-            | Verb.Inspect args -> Inspect.run args
-            | Verb.Export args -> if args.Contains ExportArgs.Training then ExportTraining.run args else Export.run args
-            | Verb.Walkthrough args -> Walkthrough.run args
-            | Verb.Bench args -> Bench.run args
-            | Verb.Conformance args -> Conformance.run args
-            | Doctor args -> Doctor.run args
-            | Verb.GpuCheck args -> GpuCheck.run args
-            | Verb.Serve args -> Serve.run args)
+    Guard.run (fun () -> run argv)

@@ -4,9 +4,8 @@
 module OnnxLeNet.Scripts.Script
 
 open System.Text.RegularExpressions
-open Argu
 open OnnxLeNet.Numerics
-open OnnxLeNet.Scripts.Options
+open OnnxLeNet.Scripts.Cli
 open OnnxLeNet.Scripts.Verbs
 
 /// The network for square images of so many channels: 1 for grey, 3 for colour.
@@ -24,6 +23,5 @@ let train (options: string) (model: Models.Model) =
             invalidArg "model" $"a network's name is part of file names: letters, digits, '-', '_' and '.', got '{model.Name}'"
         if Models.all |> List.exists (fun other -> other.Name = model.Name) then
             invalidArg "model" $"the project has a model '{model.Name}': give your network another name"
-        let parser = ArgumentParser.Create<TrainArgs>(programName = "train")
         let models name = if name = model.Name then Models.trained model else Models.find name
-        Train.runWith models (parser.ParseCommandLine [| "--model"; model.Name; yield! split options |]))
+        Train.runWith models (Parser.parse Commands.train [| "--model"; model.Name; yield! split options |]))

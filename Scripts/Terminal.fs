@@ -43,6 +43,22 @@ let message out (text: string) = if not out.Quiet then Console.Error.WriteLine(h
 /// An error: always.
 let error (text: string) = Console.Error.WriteLine("error: " + harmless text)
 
+/// The columns of the terminal, at most 100; 80 where there is none or where it does not say.
+let width () =
+    let columns =
+        try
+            if Console.IsOutputRedirected then 0 else Console.WindowWidth
+        with :? IO.IOException ->
+            0
+    if columns <= 0 then 80 else min columns 100
+
+/// The lines of help.
+let help (lines: Cli.Help.Line list) =
+    for line in lines do
+        match line with
+        | Cli.Help.Heading text
+        | Cli.Help.Text text -> Console.Out.WriteLine text
+
 /// Columns that do not fit a terminal's width, from the right: those stand on a second line below each row.
 let columnsThatFit width (widths: int list) =
     let ends = widths |> List.scan (fun place width -> place + 2 + width) 0 |> List.tail

@@ -129,6 +129,42 @@ public sealed class OrtTrainerTests
             [0, label, 1]), $"label 1 is {label}", "0 to 9");
     }
 
+    /// <summary>Class weights and label smoothing, alone and together, also of samples to leave out: the engine's loss and
+    /// gradients.</summary>
+    [TestMethod]
+    [DataRow(true, 0.0)]
+    [DataRow(false, 0.2)]
+    [DataRow(true, 0.2)]
+    [DataRow(true, 1.0)]
+    public void ALossWithWeightsAndSmoothing(bool weighted, double smoothing)
+    {
+        float[]? weights = weighted ? [.. Enumerable.Range(0, 10).Select(c => c == 3 ? 0 : 0.25f * (c + 1))] : null;
+        Sequential own = Networks.LeNet5(9), other = Networks.LeNet5(9);
+        var graph = new TrainingGraphOptions { Gradients = true, ClassWeights = weights, LabelSmoothing = smoothing };
+        using var trainer = OrtTrainer.Create(other, Sample, new SGD(other.Parameters(), 0), graph);
+        var x = OnnxNetworks.Random(Sample.Prepend(5), 1);
+        int[] labels = [4, ClassLoss.DefaultIgnoreIndex, 7, 3, 9];
+        double loss = trainer.Step(x.Data, labels);
+        var cost = new CrossEntropyLoss(weights, labelSmoothing: smoothing);
+        Close.Assert("loss", [cost.Forward(own.Forward(Batch.FromTensor(x)), labels)], [loss], 1e-6, 0);
+        own.Backward(cost.Backward());
+        foreach (var (name, parameter) in own.NamedParameters()) Close.AssertRelative(name, parameter.Grad!.Data.ToDouble(),
+            trainer.Gradient(name), 1e-5);
+    }
+
+    [TestMethod]
+    public void ALossThatDoesNotFitIsRefused()
+    {
+        var network = Networks.LeNet5(1);
+        void Refused(TrainingGraphOptions options, params string[] said) => Failure.Of<OnnxException>(
+            () => TrainingExporter.Export(network, Sample, "step", new SGD(network.Parameters(), 0.1), options), said);
+        Refused(new() { ClassWeights = [1, 2] }, "2 numbers", "10 classes");
+        Refused(new() { ClassWeights = [1, -2] }, "-2");
+        Refused(new() { ClassWeights = [1, float.NaN] }, "NaN");
+        Refused(new() { LabelSmoothing = 1.5 }, "1.5", "0 to 1");
+        Refused(new() { LabelSmoothing = 0.1, Loss = TrainingLoss.MeanSquaredError }, "MeanSquaredError");
+    }
+
     [TestMethod]
     public void TheGraphItselfReadsNothingOutside()
     {

@@ -15,13 +15,7 @@ namespace OnnxLeNet.Numerics.Tests;
 [TestClass]
 public sealed class PackageTests
 {
-    private static PackedFixture packed = null!;
-
-    [ClassInitialize]
-    public static void Pack(TestContext _) => packed = new PackedFixture();
-
-    [ClassCleanup]
-    public static void Delete() => packed.Dispose();
+    private readonly PackedFixture packed = PackedFixture.Shared;
 
     [TestMethod]
     [DataRow("OnnxLeNet.Numerics")]
@@ -118,7 +112,7 @@ public sealed class PackageTests
         Assert.IsLessThan(60_000_000, Size(without), string.Join(", ", restored));
 
         string with = packed.NewProject("WithNative", code,
-            ["OnnxLeNet.Onnx", $"Microsoft.ML.OnnxRuntime {Central("Microsoft.ML.OnnxRuntime")}"]);
+            ["OnnxLeNet.Onnx", $"Microsoft.ML.OnnxRuntime {PackedFixture.CentralVersion("Microsoft.ML.OnnxRuntime")}"]);
         said = packed.DotNet(with, "run");
         Assert.HasCount(4, said.Split('\n').Where(line => line.EndsWith("agrees", StringComparison.Ordinal)), said);
     }
@@ -162,7 +156,7 @@ public sealed class PackageTests
             Print(model.Run(new float[1024], batch: 1));
             static void Print(IEnumerable<float> scores) =>
                 Console.WriteLine(string.Join(' ', scores.Select(score => score.ToString("F3"))));
-            """, ["OnnxLeNet.Onnx", $"Microsoft.ML.OnnxRuntime {Central("Microsoft.ML.OnnxRuntime")}"],
+            """, ["OnnxLeNet.Onnx", $"Microsoft.ML.OnnxRuntime {PackedFixture.CentralVersion("Microsoft.ML.OnnxRuntime")}"],
             "<PublishAot>true</PublishAot><InvariantGlobalization>true</InvariantGlobalization>");
         packed.DotNet(project, "publish", "-c", "Release", "-o", "published");
         string file = Path.Combine(project, "published", OperatingSystem.IsWindows() ? "Ahead.exe" : "Ahead");
@@ -191,15 +185,11 @@ public sealed class PackageTests
 
     /// <summary>The program of a package's README: its first block of C#.</summary>
     private static string Code(string project) =>
-        File.ReadAllText(Path.Combine(Repository.Root, project, "README.md")).Split("```csharp\n")[1].Split("```")[0];
+        Markdown.Blocks(Markdown.Readme(project)).First(block => block.Language == "csharp").Text;
 
     /// <summary>A program's statements, without its using directives.</summary>
     private static string Body(string code) =>
         string.Join('\n', code.Split('\n').Where(line => !line.StartsWith("using OnnxLeNet", StringComparison.Ordinal)));
-
-    private static string Central(string id) => XDocument.Load(Path.Combine(Repository.Root, "Directory.Packages.props"))
-        .Descendants("PackageVersion")
-        .Single(package => (string?)package.Attribute("Include") == id).Attribute("Version")!.Value;
 
     private static JsonObject Libraries(string project) =>
         JsonNode.Parse(File.ReadAllText(Path.Combine(project, "obj", "project.assets.json"), Encoding.UTF8))!["libraries"]!.AsObject();

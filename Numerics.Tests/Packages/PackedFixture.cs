@@ -1,3 +1,5 @@
+using System.Xml.Linq;
+
 namespace OnnxLeNet.Numerics.Tests;
 
 /// <summary>
@@ -7,9 +9,19 @@ namespace OnnxLeNet.Numerics.Tests;
 /// </summary>
 internal sealed class PackedFixture : IDisposable
 {
+    private static readonly Lazy<PackedFixture> Packed = new(() => new());
     private readonly TemporaryFolder folder = new();
 
-    public PackedFixture()
+    /// <summary>The packages of this run of the tests, packed when they are first asked for.</summary>
+    public static PackedFixture Shared => Packed.Value;
+
+    /// <summary>Deletes them at the end of the run.</summary>
+    public static void DeleteShared()
+    {
+        if (Packed.IsValueCreated) Packed.Value.Dispose();
+    }
+
+    private PackedFixture()
     {
         string configuration = Directory.GetParent(AppContext.BaseDirectory.TrimEnd(Path.DirectorySeparatorChar))!.Name;
         foreach (string project in new[] { "Numerics", "Onnx", "Scripts" })
@@ -56,6 +68,8 @@ internal sealed class PackedFixture : IDisposable
         return others;
     }
 
+    public void Dispose() => folder.Dispose();
+
     /// <summary>The folder of the packages.</summary>
     public string Source => folder["source"];
 
@@ -68,17 +82,22 @@ internal sealed class PackedFixture : IDisposable
     public string Version => Path.GetFileNameWithoutExtension(Directory.GetFiles(Source,
         "OnnxLeNet.Numerics.*.nupkg").Single())["OnnxLeNet.Numerics.".Length..];
 
+    /// <summary>The version of another's package that this repository builds with.</summary>
+    public static string CentralVersion(string id) => XDocument.Load(Path.Combine(Repository.Root, "Directory.Packages.props"))
+        .Descendants("PackageVersion")
+        .Single(package => (string?)package.Attribute("Include") == id).Attribute("Version")!.Value;
+
     /// <summary>A folder in which nothing of the repository is above.</summary>
     public string NewFolder(string name) => Directory.CreateDirectory(folder[name]).FullName;
 
     /// <summary>A project with a program and packages; those of the repository by name alone, others as "name version".</summary>
     /// <returns>Its folder.</returns>
-    public string NewProject(string name, string program, string[] packages, string properties = "")
+    public string NewProject(string name, string program, string[] packages, string properties = "", string sdk = "Microsoft.NET.Sdk")
     {
         string project = NewFolder(name);
         File.WriteAllText(Path.Combine(project, "Program.cs"), program);
         File.WriteAllText(Path.Combine(project, $"{name}.csproj"), $"""
-            <Project Sdk="Microsoft.NET.Sdk">
+            <Project Sdk="{sdk}">
               <PropertyGroup>{properties}</PropertyGroup>
               <ItemGroup>
                 {string.Join('\n', packages.Select(package => package.Split(' ')).Select(parts =>
@@ -99,6 +118,4 @@ internal sealed class PackedFixture : IDisposable
         Assert.DoesNotContain(": warning ", output, output);
         return output;
     }
-
-    public void Dispose() => folder.Dispose();
 }

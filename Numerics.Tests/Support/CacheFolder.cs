@@ -1,17 +1,15 @@
 namespace OnnxLeNet.Numerics.Tests;
 
 /// <summary>Decoded pictures of tests go into a folder of their own, and away after all tests.</summary>
-[TestClass]
-public static class CacheFolder
+internal static class CacheFolder
 {
     private static readonly DirectoryInfo Folder = Directory.CreateTempSubdirectory("onnxlenet-cache-");
 
     /// <summary>Where the verbs keep decoded pictures.</summary>
     public static string Pictures => Path.Combine(Folder.FullName, "OnnxLeNet", "pictures");
 
-    [AssemblyInitialize]
-    public static void Begin(TestContext _) => Environment.SetEnvironmentVariable("XDG_CACHE_HOME", Folder.FullName);
+    /// <summary>Makes it the cache folder of this process and of those that it starts.</summary>
+    public static void Use() => Environment.SetEnvironmentVariable("XDG_CACHE_HOME", Folder.FullName);
 
-    [AssemblyCleanup]
-    public static void End() => Folder.Delete(recursive: true);
+    public static void Delete() => Folder.Delete(recursive: true);
 }

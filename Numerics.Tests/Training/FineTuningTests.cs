@@ -135,6 +135,39 @@ public sealed class FineTuningTests
     }
 
     [TestMethod]
+    public void GroupsHaveRatesOfTheirOwn()
+    {
+        var net = Network();
+        FineTuning.Freeze(net, Sample, "bn1");
+        string Groups(params (string Pattern, double Factor)[] factors)
+        {
+            var names = net.NamedParameters().ToDictionary(named => named.Parameter, named => named.Name.Replace("weight", "w")
+                .Replace("bias", "b"));
+            return string.Join("; ", FineTuning.Groups(net, Sample, 0.5, factors.Select(f => KeyValuePair.Create(f.Pattern, f.Factor)))
+                .Select(group => $"{group.LearningRate}: {string.Join(" ", group.Parameters.Select(parameter => names[parameter]))}"));
+        }
+        Assert.AreEqual("0.5: bn1.w bn1.b bn2.w bn2.b; 5: fc.w fc.b; 0.25: conv1.w conv1.b conv2.w conv2.b",
+            Groups((FineTuning.HeadName, 10), ("conv?", 0.5)));
+        Assert.AreEqual("0.5: ; 1: conv1.w conv1.b bn1.w bn1.b conv2.w conv2.b bn2.w bn2.b fc.w fc.b", Groups(("*", 2)));
+        Failure.Of<OnnxLeNetException>(() => Groups(("conv3", 2)), "'conv3'", "conv1, bn1, conv2, bn2, fc");
+        Failure.Of<OnnxLeNetException>(() => Groups(("fc", 2), ("head", 3)), "'fc' and 'head' both name fc");
+        Failure.Of<OnnxLeNetException>(() => Groups(("bn1", 2)), "'bn1' is frozen");
+        Failure.Of<ArgumentOutOfRangeException>(() => Groups(("fc", 0)), "more than 0");
+
+        // All layers named: the group of the rest is empty, and ONNX Runtime trains the same.
+        var data = Data(2);
+        Sequential own = Network(), other = Network();
+        foreach (var trained in new[] { own, other })
+        {
+            var sgd = new SGD(FineTuning.Groups(trained, Sample, 0.05, [new("head", 2), new("conv*", 0.1), new("bn*", 1)]), 0.05, 0.9);
+            using var ort = trained == other ? OrtTrainer.Create(trained, Sample, sgd) : null;
+            new Trainer(trained, new CrossEntropyLoss(), sgd) { Steps = ort }.Fit(new DataLoader(data, 16), 2);
+        }
+        foreach (var (name, parameter) in own.NamedParameters()) Close.AssertRelative(name, parameter.Value.Data.ToDouble(),
+            other.NamedParameters().Single(named => named.Name == name).Parameter.Value.Data, 1e-3);
+    }
+
+    [TestMethod]
     public void WhatCannotBeFrozenIsTold()
     {
         var net = Network();

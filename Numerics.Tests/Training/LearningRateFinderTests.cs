@@ -66,16 +66,17 @@ public sealed class LearningRateFinderTests
     {
         var data = TrainingStepsTests.Images(100);
         var network = LayerCases.Chain();
-        var trainer = new Trainer(network, new CrossEntropyLoss(), new SGD(network.Parameters(), 1)) { Accumulate = 2 };
+        var trainer = new Trainer(network, new CrossEntropyLoss(), TwoGroups(network)) { Accumulate = 2 };
         var curve = new LearningRateFinder(trainer) { First = 1e-3, Last = 1e-1, Steps = 9, Smoothing = 0.5 }.Run(Loader(data, 8));
         var other = LayerCases.Chain();
-        var optimizer = new SGD(other.Parameters(), 1);
+        var optimizer = TwoGroups(other);
         var (steps, loader) = (new TrainingSteps(other, new CrossEntropyLoss(), optimizer) { MicroBatchSize = 30 }, Loader(data, 8));
         double sum = 0, weights = 0;
         for (int step = 0; step < 9; step++) // two updates an epoch, of 60 and of 40
         {
             loader.Shuffle(step / 2 + 1);
             optimizer.LearningRate = Math.Pow(10, -3 + step / 4.0);
+            optimizer.ParameterGroups[1].LearningRate *= 0.25;
             double loss = steps.Step(data, loader.Indices(step % 2, 2));
             Close.Assert("rate", [optimizer.LearningRate], [curve.Rates[step]], 1e-12, 0);
             Close.Assert("loss", [loss], [curve.Losses[step]], 1e-6, 0);
@@ -83,6 +84,10 @@ public sealed class LearningRateFinderTests
             Close.Assert("smoothed", [sum / weights], [curve.Smoothed[step]], 1e-6, 0);
         }
         Assert.AreEqual(1, curve.Lag);
+
+        // The second group's rate stays a quarter of the first's.
+        static SGD TwoGroups(Sequential network) => new([new ParameterGroup(network.Parameters().Take(2), 1),
+            new ParameterGroup(network.Parameters().Skip(2), 0.25)]);
     }
 
     [TestMethod]

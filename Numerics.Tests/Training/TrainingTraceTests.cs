@@ -26,7 +26,7 @@ public sealed class TrainingTraceTests
         var (network, data) = (Network(), Data());
         var loader = new DataLoader(data, batchSize: 4);
         var options = Options(item);
-        var optimizer = TrainParts.optimizerOf(options, network.Parameters());
+        var optimizer = TrainParts.optimizerOf(options, [new ParameterGroup(network.Parameters())]);
         var schedule = TrainParts.scheduleOf(options, optimizer, 2);
         var averaging = new WeightAveraging(network, 0.8);
         var rates = new List<double> { optimizer.LearningRate };

@@ -147,7 +147,7 @@ public sealed class ExportVerbTests
     [DataRow("{0}/text --to {0}/x.onnx", "is no ONNX model")]
     [DataRow("{0}/a.pth --to {0}/x.onnx", "does not say what network", "--model", "lenet-rect")]
     [DataRow("{0}/a.pth --to {0}/text/x.onnx --model lenet5", "--to: cannot write in")]
-    [DataRow("{1}", "missing argument '--to'")]
+    [DataRow("{1}", "export needs --to")]
     [DataRow("{1} --to {0}/x.pth --key model", "--key is for state dicts", "is an ONNX model")]
     [DataRow("{1} --to {0}/x.pth --allow-non-finite", "--allow-non-finite is for state dicts")]
     [DataRow("{2}/several.pth --to {0}/x.onnx --model bn-sequential", "2 state dicts that fit: 'ema' of 7 tensors, 'model' of 7 tensors",

@@ -41,10 +41,15 @@ public sealed class ModelsTests
     [TestMethod]
     public void TheRowsAboveAreAllThereAre()
     {
+        var all = Rows("all");
         CollectionAssert.AreEqual(
-            new[] { "lenet5", "lenet3", "lenet-rect", "lenet-rgb", "perceptron", "linear1", "sharpen", "avgpool", "bn-sequential",
-                "lenet5-1998", "small-vgg", "resnet20", "small-mobilenet", "small-squeezenet", "all-cnn" },
-            ((IEnumerable)Module.GetProperty("all")!.GetValue(null)!).Cast<object>().Select(model => new Model(model).Name).ToArray());
+            new[] { "lenet5", "lenet3", "lenet-rect", "lenet-rgb", "lenet5-1998", "small-vgg", "resnet20", "small-mobilenet",
+                "small-squeezenet", "all-cnn", "perceptron", "linear1", "sharpen", "avgpool", "bn-sequential" },
+            all.Select(model => model.Name).ToArray());
+        CollectionAssert.AreEqual(all.Where(model => model.Trains).Select(model => model.Name).ToArray(),
+            Rows("classifiers").Select(model => model.Name).ToArray(), "the names that help lists");
+        static Model[] Rows(string name) => [.. ((IEnumerable)Module.GetProperty(name)!.GetValue(null)!).Cast<object>()
+            .Select(model => new Model(model))];
         Failure.Of<ArgumentException>(() => Named("get", "lenet99"), "there is no model 'lenet99'", "bn-sequential");
     }
 

@@ -131,8 +131,8 @@ public sealed class OtherVerbsTests
     [DataRow("--help", "train", "evaluate", "validate", "bench", "doctor")]
     [DataRow("train --help", "--epochs", "--batch-size", "--lr", "--seed", "--threads", "--provider", "--device", "--out", "--json",
         "--quiet")]
-    [DataRow("evaluate --help", "<FILE>", "--engine", "--data")]
-    [DataRow("validate --help", "<FILE>", "--data", "--device")]
+    [DataRow("evaluate --help", "MODEL", "--engine", "--data")]
+    [DataRow("validate --help", "MODEL", "--data", "--device")]
     [DataRow("bench --help", "--only", "--quick", "--rounds", "--threads", "--width", "--python", "--kernels", "--json")]
     [DataRow("doctor --help", "--json")]
     public void HelpIsEverywhere(string command, params string[] said)

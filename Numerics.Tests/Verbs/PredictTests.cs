@@ -135,23 +135,4 @@ public sealed class PredictTests
         Assert.Contains("there is nothing on this picture", run.Output);
         Assert.IsTrue((bool)folder.Json("out.json")["predictions"]![0]!["blank"]!);
     }
-
-    /// <summary>The quick way to read the usual options reads what the parser of all options reads, and leaves the rest to it.</summary>
-    [TestMethod]
-    public void TheUsualOptionsAreReadAsTheParserReadsThem()
-    {
-        var parser = Argu.ArgumentParser.Create<Scripts.Options.PredictArgs>(null, null, null, null, null);
-        foreach (string line in new[] { "m a.png", "m a.png b.png - --top 2", "--quiet m a --json - --csv x.csv --index 0-2 --as-is" })
-        {
-            string[] arguments = line.Split(' ');
-            var quick = Scripts.Verbs.Predict.parse(Microsoft.FSharp.Collections.ListModule.OfSeq(arguments));
-            Assert.IsNotNull(quick, line);
-            var whole = parser.ParseCommandLine(arguments, null, null, null).GetAllResults(null);
-            CollectionAssert.AreEquivalent(whole.ToArray(), quick.Value.ToArray(), line);
-        }
-        string[] others = ["--help", "m", "m a --top x", "m a --engine own", "m a --top=2", "m a --quiet --quiet", "m a --json"];
-        foreach (string line in others)
-            Assert.IsNull(Scripts.Verbs.Predict.parse(Microsoft.FSharp.Collections.ListModule.OfSeq(line.Split(' '))), line);
-        Assert.Contains("--as-is", Program.Run("predict", "--help").MustExit(0).Output);
-    }
 }

@@ -27,16 +27,41 @@ public sealed class TrainAugmentTests
         using var model = OrtModel.Load(folder["light/lenet5-small.onnx"]);
         Assert.EndsWith("--augment light", model.Metadata.Properties["command"]);
         Program.Run("train", "--data", data, "--augment", "much", "--out", folder["out"]).MustExit(2)
-            .MustSay("none, light or strong", "much");
+            .MustSay("none, light, strong, flip", "'much'");
+    }
+
+    /// <summary>A list of names is one run, whatever order they are typed in, and not that of any of them alone.</summary>
+    [TestMethod]
+    public void NamesBuildOnEachOther()
+    {
+        using var folder = new TemporaryFolder();
+        string data = SmallMnist.Write(folder);
+        float[] Train(string names)
+        {
+            string to = folder[names.Replace(',', '-').Replace(" ", "", StringComparison.Ordinal)];
+            Program.Run("train", "--data", data, "--epochs", "1", "--augment", names, "--out", to).MustExit(0);
+            return [.. OnnxImporter.Import(Path.Combine(to, "lenet5-small.onnx")).Network.Parameters().SelectMany(own => own.Value.Data)];
+        }
+        float[] both = Train("light,mixup");
+        CollectionAssert.AreEqual(both, Train("MixUp, light"));
+        float[] light = Train("light");
+        CollectionAssert.AreEqual(light, Train("affine"), "of grey images light is this");
+        foreach (float[] other in new[] { both, Train("mixup"), Train("light,flip") }) CollectionAssert.AreNotEqual(light, other);
+        CollectionAssert.AreNotEqual(both, Train("mixup"));
+        Assert.Contains("--augment light,mixup`", File.ReadAllText(folder["MixUp-light/lenet5-small.md"]));
+        Program.Run("train", "--data", data, "--augment", "mixup", "--engine", "onnxruntime", "--out", folder["no"]).MustExit(2)
+            .MustSay("--augment mixup", "onnxruntime");
     }
 
     [TestMethod]
-    public void AnotherAugmentationIsNotResumed()
+    [DataRow("light")]
+    [DataRow("crop,mixup")]
+    public void AnotherAugmentationIsNotResumed(string names)
     {
         if (OperatingSystem.IsWindows()) Assert.Inconclusive("Windows has no signals to send to another process");
         using var folder = new TemporaryFolder();
         string data = SmallMnist.Write(folder), checkpoint = folder["out/lenet5-small.checkpoint"];
-        string[] run = ["train", "--data", data, "--epochs", "60", "--augment", "light"];
+        string[] run = ["train", "--data", data, "--epochs", "60", "--augment", names];
         Program.Run([.. run, "--out", folder["whole"]]).MustExit(0);
         using (var process = Program.Start([.. run, "--out", folder["out"]]))
         {
@@ -45,7 +70,7 @@ public sealed class TrainAugmentTests
             Program.Finish(process).MustExit(130);
         }
         Program.Run("train", "--resume", checkpoint, "--data", data, "--augment", "strong", "--out", folder["out"]).MustExit(2)
-            .MustSay("--augment light", "leave out what differs");
+            .MustSay($"--augment {names}", "leave out what differs");
         Program.Run("train", "--resume", checkpoint, "--data", data, "--out", folder["out"]).MustExit(0);
         CollectionAssert.AreEqual(File.ReadAllBytes(folder["whole/lenet5-small.onnx"]), File.ReadAllBytes(folder["out/lenet5-small.onnx"]));
     }
@@ -78,6 +103,11 @@ public sealed class TrainAugmentTests
         byte[] light = File.ReadAllBytes(file);
         Program.Run([.. show, "--seed", "3", "--augment", "strong"]).MustExit(0);
         CollectionAssert.AreNotEqual(light, File.ReadAllBytes(file));
+        Assert.Contains("MixUp(0.2)", Program.Run([.. show, "--seed", "3", "--augment", "mixup"]).MustExit(0).Output);
+        var mixed = Augmentation.Of("mixup", images, 3);
+        mixed.BeginEpoch(2);
+        mixed.Augment(0, expected);
+        CollectionAssert.AreEqual(expected, Place(Picture.Load(file), 4, 2));
     }
 
     /// <summary>Every second pixel of a place on the sheet: the image.</summary>

@@ -71,6 +71,34 @@ public sealed class TrainFromTests
         Same(own, Train(folder, data, "ort", LeNet5, [.. options[..4], "--engine", "onnxruntime"]), changed);
     }
 
+    /// <summary>To the bit the training that is written out here; the head moves most.</summary>
+    [TestMethod]
+    public void LayersLearnAtRatesOfTheirOwn()
+    {
+        using var folder = new TemporaryFolder();
+        string data = SmallMnist.Write(folder);
+        var run = Program.Run("train", "--data", data, "--from", LeNet5, "--epochs", "2", "--schedule", "constant", "--lr", "0.01",
+            "--freeze", "conv1", "--lr-mult", "head=10, conv2=0.1", "--seed", "3", "--out", folder["out"]).MustExit(0);
+        run.MustSay("learning rates: 0.01 for fc1, fc2; 0.1 for fc3; 0.001 for conv2");
+        Assert.Contains("--lr-mult head=10,conv2=0.1", File.ReadAllText(folder["out/lenet5-mnist-small.md"]));
+
+        var net = OnnxImporter.Import(LeNet5).Network;
+        var layers = net.NamedModules().ToDictionary(named => named.Name, named => named.Module);
+        layers["conv1"].Freeze();
+        var sgd = new SGD([new ParameterGroup([.. layers["conv1"].Parameters(), .. layers["fc1"].Parameters(), .. layers["fc2"].Parameters()]),
+            new ParameterGroup(layers["fc3"].Parameters(), 0.1), new ParameterGroup(layers["conv2"].Parameters(), 0.001)],
+            0.01, 0.9, weightDecay: 1e-3);
+        var loader = new DataLoader(ImageFolder.Load(data, ImageTransform.Mnist).Train, 64, shuffle: true, generator: new Generator(3));
+        new Trainer(net, new CrossEntropyLoss(), sgd).Fit(loader, 2);
+        Same(net.StateDict(), OnnxImporter.Import(folder["out/lenet5-mnist-small.onnx"]).Network.StateDict(), []);
+
+        Program Refused(params string[] options) =>
+            Program.Run(["train", "--data", data, "--from", LeNet5, "--out", folder["no"], .. options]).MustExit(2);
+        Refused("--lr-mult", "conv9=2").MustSay("'conv9'", "conv1, conv2, fc1, fc2, fc3");
+        Refused("--lr-mult", "head=2,fc*=3").MustSay("'head' and 'fc*' both name fc3");
+        Refused("--lr-mult", "conv1=2", "--freeze", "conv*").MustSay("'conv1' is frozen");
+    }
+
     /// <summary>A network with batch norms and a skip: the running estimates of what is frozen stay too.</summary>
     [TestMethod]
     public void BatchNormsOfFrozenPartsAreLeft()
@@ -100,7 +128,7 @@ public sealed class TrainFromTests
         using var folder = new TemporaryFolder();
         string data = SmallMnist.Write(folder), file = folder["begin.onnx"], checkpoint = folder["out/begin-small.checkpoint"];
         File.Copy(LeNet5, file);
-        string[] run = ["train", "--data", data, "--from", file, "--freeze", "conv1", "--epochs", "60"];
+        string[] run = ["train", "--data", data, "--from", file, "--freeze", "conv1", "--lr-mult", "head=3,conv2=0.3", "--epochs", "60"];
         Program.Run([.. run, "--out", folder["whole"]]).MustExit(0);
         using (var process = Program.Start([.. run, "--out", folder["out"]]))
         {
@@ -111,6 +139,7 @@ public sealed class TrainFromTests
         string[] resume = ["train", "--resume", checkpoint, "--data", data, "--out", folder["out"]];
         Program.Run([.. resume, "--from", LeNet5]).MustExit(2).MustSay("--from", "begin.onnx", "the checkpoint's");
         Program.Run([.. resume, "--model", "lenet5"]).MustExit(2).MustSay("--model");
+        Program.Run([.. resume, "--lr-mult", "head=2"]).MustExit(2).MustSay("--lr-mult head=3,conv2=0.3", "leave out what differs");
         Program.Run([.. resume, "--freeze", "conv2"]).MustExit(2).MustSay("--freeze conv1", "leave out what differs");
         byte[] bytes = File.ReadAllBytes(file);
         File.Copy(folder["whole/begin-small.onnx"], file, overwrite: true);

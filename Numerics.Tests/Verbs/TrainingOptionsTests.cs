@@ -18,6 +18,7 @@ public sealed class TrainingOptionsTests
     [DataRow("--validation 0.25 --early-stop 3")]
     [DataRow("--validation 0.25 --early-stop 3 --keep last")]
     [DataRow("--validation 0.25 --keep best")]
+    [DataRow("--lr-mult head=10,conv*=0.1 --optimizer adam --augment light,mixup")]
     public void OptionsAreWrittenAsTheyAreTyped(string typed)
     {
         var options = TrainingOptionsModule.read($"{typed} --seed 7".Trim());
@@ -109,11 +110,14 @@ public sealed class TrainingOptionsTests
     public void SchedulesSetTheseRates(string typed, double[] rates)
     {
         var options = TrainingOptionsModule.read($"--lr 1 {typed}");
-        var optimizer = TrainParts.optimizerOf(options, [new Parameter(1)]);
+        ParameterGroup fast = new([new Parameter(1)], 10), slow = new([new Parameter(1)], 0.1);
+        var optimizer = TrainParts.optimizerOf(options, [new ParameterGroup([new Parameter(1)]), fast, slow]);
         var schedule = TrainParts.scheduleOf(options, optimizer, 1)?.Value;
         for (int update = 0; update < rates.Length; update++)
         {
             Assert.AreEqual(rates[update], optimizer.LearningRate, 1e-9, $"update {update + 1}");
+            Assert.AreEqual(10 * rates[update], fast.LearningRate, 1e-8, $"update {update + 1}");
+            Assert.AreEqual(0.1 * rates[update], slow.LearningRate, 1e-10, $"update {update + 1}");
             schedule?.Step();
         }
     }
@@ -167,7 +171,7 @@ public sealed class TrainingOptionsTests
         using var folder = new TemporaryFolder();
         string data = SmallMnist.Write(folder);
         string[] train = ["--data", data, "--epochs", "2", "--optimizer", "adamw", "--schedule", "step", "--warmup", "0.5", "--clip", "0.5",
-            "--validation", "0.1", "--keep", "best", "--quiet"];
+            "--validation", "0.1", "--keep", "best", "--balance", "--label-smoothing", "0.1", "--lr-mult", "head=2,conv*=0.5", "--quiet"];
         Program.Run([.. train, "--out", folder["own"], "--json", folder["own.json"]]).MustExit(0);
         Program.Run([.. train, "--engine", "onnxruntime", "--out", folder["ort"], "--json", folder["ort.json"]]).MustExit(0);
         var (own, other) = (OnnxImporter.Import(folder["own/lenet5-small.onnx"]).Network.StateDict(),
@@ -176,7 +180,7 @@ public sealed class TrainingOptionsTests
         for (int epoch = 0; epoch < 2; epoch++)
             Assert.AreEqual((double)folder.Json("own.json")["validationLoss"]![epoch]!,
                 (double)folder.Json("ort.json")["validationLoss"]![epoch]!, 1e-3);
-        foreach (string[] options in new string[][] { ["--label-smoothing", "0.1"], ["--accumulate", "2"], ["--ema", "0.9"],
+        foreach (string[] options in new string[][] { ["--augment", "mixup"], ["--accumulate", "2"], ["--ema", "0.9"],
             ["--schedule", "onecycle"], ["--find-lr"] })
             Program.Run(["--data", data, "--engine", "onnxruntime", "--out", folder["no"], .. options]).MustExit(2).MustSay(options[0],
                 "onnxruntime");
@@ -190,6 +194,11 @@ public sealed class TrainingOptionsTests
         string data = SmallMnist.Write(folder, 100, 20);
         foreach (var (arguments, said) in new (string, string)[]
         {
+            ("--lr-mult head", "LAYER=FACTOR"),
+            ("--lr-mult head=fast", "LAYER=FACTOR"),
+            ("--lr-mult =2", "LAYER=FACTOR"),
+            ("--lr-mult head=0", "more than 0"),
+            ("--lr-mult conv1=NaN", "more than 0"),
             ("--optimizer adagrad", "sgd, adam, adamw or rmsprop"),
             ("--schedule linear", "cosine, onecycle, step or constant"),
             ("--keep first", "best or last"),

@@ -16,6 +16,9 @@ public static class FineTuning
     /// <summary>What <see cref="Freeze"/> takes for every layer but the head.</summary>
     public const string AllButHead = "all-but-head";
 
+    /// <summary>What <see cref="Groups"/> takes for the head.</summary>
+    public const string HeadName = "head";
+
     /// <summary>
     /// The layer that tells the classes apart, by its name: the last one with parameters, if it is a linear layer or a 1×1 convolution and
     /// what comes after it has none and takes one value, such as a global pool. Null where there is no such layer.
@@ -82,11 +85,53 @@ public static class FineTuning
         Node[] nodes = [.. Graph.Trace(network, sample).Nodes.Where(node => HasState(node.Layer)).DistinctBy(node => node.Layer)];
         HashSet<Node> chosen = layers == AllButHead ? [.. AllBut(nodes, Head(network, sample) ?? throw NoHead(network))]
             : int.TryParse(layers, NumberStyles.None, CultureInfo.InvariantCulture, out int count) ? [.. First(nodes, count)]
-            : [.. layers.Split(',').SelectMany(pattern => Named(nodes, pattern.Trim()))];
+            : [.. layers.Split(',').SelectMany(pattern => Named(nodes, pattern.Trim(), "could be frozen"))];
         if (!nodes.Any(node => !chosen.Contains(node) && node.Layer.HasTrainable))
             throw new OnnxLeNetException($"'{layers}' freezes all that could be trained: its layers are {Names(nodes)}");
         foreach (var node in chosen) node.Layer.Freeze();
         return [.. nodes.Where(chosen.Contains).Select(node => node.Name)];
+    }
+
+    /// <summary>
+    /// Parameter groups with learning rates of their own (discriminative or layer-wise learning rates, <c>lr_mult</c>): one for each
+    /// factor, behind a group of all other parameters, which may be empty.
+    /// <code>
+    /// new SGD(FineTuning.Groups(net, sample, lr: 0.01, new Dictionary&lt;string, double&gt; { ["head"] = 10, ["conv*"] = 0.1 }), 0.01)
+    /// </code>
+    /// </summary>
+    /// <param name="network">The network, with frozen layers frozen already.</param>
+    /// <param name="sample">The shape of a sample.</param>
+    /// <param name="lr">The learning rate that the factors are of.</param>
+    /// <param name="factors">
+    /// Names of layers, as <see cref="Freeze"/> takes them, or <see cref="HeadName"/> for the last one, and what their rate is multiplied by.
+    /// </param>
+    /// <exception cref="OnnxLeNetException">A name that no layer has, that two factors are for, or of frozen layers only.</exception>
+    /// <exception cref="ArgumentOutOfRangeException">A factor that is no finite number of more than 0.</exception>
+    public static IReadOnlyList<ParameterGroup> Groups(Module network, Shape sample, double lr,
+        IEnumerable<KeyValuePair<string, double>> factors)
+    {
+        ArgumentNullException.ThrowIfNull(network);
+        ArgumentNullException.ThrowIfNull(factors);
+        Node[] nodes = [.. Graph.Trace(network, sample).Nodes.Where(node => node.Layer.Parameters().Any()).DistinctBy(node => node.Layer)];
+        var owners = new Dictionary<Parameter, string>(ReferenceEqualityComparer.Instance);
+        var groups = new List<ParameterGroup>();
+        foreach (var (pattern, factor) in factors)
+        {
+            if (!(factor > 0 && double.IsFinite(factor * lr)))
+                throw new ArgumentOutOfRangeException(nameof(factors), factor, $"the factor of '{pattern}' is a finite number of more than 0");
+            bool byHead = pattern == HeadName && !nodes.Any(node => node.Name == HeadName);
+            var chosen = byHead ? [.. nodes.Where(node => node.Layer == (Head(network, sample) ?? throw NoHead(network)).Layer)]
+                : Named(nodes, pattern, "could have a learning rate");
+            Parameter[] own = [.. chosen.SelectMany(node => node.Layer.Parameters()).Distinct()];
+            if (!own.Any(parameter => parameter.RequiresGrad))
+                throw new OnnxLeNetException($"'{pattern}' is frozen ({Names([.. chosen])}): a learning rate is for what is trained");
+            foreach (var parameter in own)
+                if (!owners.TryAdd(parameter, pattern)) throw new OnnxLeNetException(
+                    $"'{owners[parameter]}' and '{pattern}' both name {chosen.First(node => node.Layer.Parameters().Contains(parameter)).Name}: "
+                    + "give a layer one factor");
+            groups.Add(new ParameterGroup(own, lr * factor));
+        }
+        return [new ParameterGroup(network.Parameters().Where(parameter => !owners.ContainsKey(parameter)), lr), .. groups];
     }
 
     /// <summary>Gives every layer of a network new starting weights, in the order in which the layers are named; constants stay.</summary>
@@ -107,14 +152,14 @@ public static class FineTuning
         return nodes.TakeWhile(node => IsNormalization(node) || ++seen <= count);
     }
 
-    private static List<Node> Named(Node[] nodes, string pattern)
+    private static List<Node> Named(Node[] nodes, string pattern, string what)
     {
         string expression = Regex.Escape(pattern).Replace(@"\*", ".*", StringComparison.Ordinal)
             .Replace(@"\?", ".", StringComparison.Ordinal);
         var names = new Regex($@"^{expression}(\..*)?$", RegexOptions.CultureInvariant | RegexOptions.NonBacktracking);
         var found = nodes.Where(node => names.IsMatch(node.Name)).ToList();
         return found.Count > 0 ? found
-            : throw new OnnxLeNetException($"no layer that could be frozen is named '{pattern}': they are {Names(nodes)}");
+            : throw new OnnxLeNetException($"no layer that {what} is named '{pattern}': they are {Names(nodes)}");
     }
 
     private static bool IsNormalization(Node node) => node.Layer is BatchNorm or SampleNorm;

@@ -8,7 +8,7 @@ namespace OnnxLeNet.Numerics;
 /// <param name="trainer">Whose learning rate is looked for.</param>
 public sealed class LearningRateFinder(Trainer trainer)
 {
-    /// <summary>The rate of the first step.</summary>
+    /// <summary>The rate of the first step, of the optimizer's first group.</summary>
     public double First { get; init; } = 1e-6;
 
     /// <summary>The rate of the last step.</summary>
@@ -52,6 +52,10 @@ public sealed class LearningRateFinder(Trainer trainer)
     private LearningRateCurve Sweep(DataLoader data, CancellationToken cancellation)
     {
         var steps = trainer.NewSteps(data);
+        var groups = trainer.Optimizer.ParameterGroups;
+        double first = trainer.Optimizer.LearningRate;
+        // Groups with rates of their own keep them in proportion.
+        double[] factors = [.. groups.Select(group => first > 0 ? group.LearningRate / first : 1)];
         List<double> rates = [], losses = [], smoothed = [];
         double mean = 0, weight = 1, least = double.PositiveInfinity;
         int perEpoch = (int)(((long)data.Steps + trainer.Accumulate - 1) / trainer.Accumulate);
@@ -60,7 +64,7 @@ public sealed class LearningRateFinder(Trainer trainer)
             cancellation.ThrowIfCancellationRequested();
             if (step % perEpoch == 0) data.Shuffle(step / perEpoch + 1);
             double rate = First * DoubleMath.Pow(Last / First, (double)step / (Steps - 1));
-            trainer.Optimizer.LearningRate = rate;
+            for (int g = 0; g < groups.Count; g++) groups[g].LearningRate = rate * factors[g];
             double loss = steps.Step(data.Dataset, data.Indices(step % perEpoch, trainer.Accumulate));
             if (!double.IsFinite(loss)) break;
             mean = Smoothing * mean + (1 - Smoothing) * loss;

@@ -30,8 +30,9 @@ internal static class LossGraph
         graph.Options.Loss == TrainingLoss.CrossEntropy ? CrossEntropy(graph, y, output[0]) : MeanSquaredError(graph, y, output);
 
     /// <summary>
-    /// −Σ log p over the labels' classes, over the number of samples that have one; (p − onehot) over that number. The onehot rows come
-    /// from comparing labels with all classes: of a label that is none, the row is zero and the sample counts for nothing.
+    /// −Σ t·log p over the labels' weights; (p·Σt − t) over them. The targets t are onehot rows, from comparing labels with all classes: of
+    /// a label that is none, the row is zero and the sample counts for nothing. See <see cref="CrossEntropyLoss"/> for weighted and
+    /// smoothed targets.
     /// </summary>
     private static (string Loss, string Dy) CrossEntropy(TrainingWriter graph, string y, int classes)
     {
@@ -39,12 +40,29 @@ internal static class LossGraph
         string column = graph.Node("Unsqueeze", "loss.labels", [TrainingNames.Labels, graph.Integers(1)]);
         string hits = graph.Node("Equal", "loss.hits", [column, graph.Integers([.. Enumerable.Range(0, classes).Select(c => (long)c)])]);
         string oneHot = graph.Node("Cast", "loss.onehot", [hits], GraphWriter.Int("to", (int)DataType.Float));
-        string counted = graph.Sum("loss.counted", oneHot);
-        string logLikelihood = graph.Sum("loss.log_likelihood", graph.Node("Mul", "loss.picked", [logP, oneHot]));
+        var (target, labelWeights) = Targets(graph, oneHot, classes);
+        string counted = graph.Sum("loss.counted", labelWeights);
+        string logLikelihood = graph.Sum("loss.log_likelihood", graph.Node("Mul", "loss.picked", [logP, target]));
         string loss = graph.Node("Div", "loss.mean", [graph.Node("Neg", "loss.sum", [logLikelihood]), counted]);
         string p = graph.Node("Mul", "loss.softmax_counted",
-            [graph.Node("Exp", "loss.softmax", [logP]), graph.Sum("loss.rows", oneHot, [1], keepAxes: true)]);
-        return (loss, graph.Node("Div", "loss.dx", [graph.Node("Sub", "loss.difference", [p, oneHot]), counted]));
+            [graph.Node("Exp", "loss.softmax", [logP]), graph.Sum("loss.rows", target, [1], keepAxes: true)]);
+        return (loss, graph.Node("Div", "loss.dx", [graph.Node("Sub", "loss.difference", [p, target]), counted]));
+    }
+
+    /// <summary>Onehot rows with class weights w and smoothing ε: (1 − ε)·w·onehot + ε/C·w, and the weighted rows w·onehot alone.</summary>
+    private static (string Target, string LabelWeights) Targets(TrainingWriter graph, string oneHot, int classes)
+    {
+        var (weights, smoothing) = (graph.Options.ClassWeights, graph.Options.LabelSmoothing);
+        if (weights is not null && weights.Count != classes)
+            throw new OnnxException($"ClassWeights has {weights.Count} numbers, the network tells {classes} classes apart");
+        string? factors = weights is null ? null : graph.Graph.Initializer("loss.class_weights", new Tensor(new Shape(classes), [.. weights]));
+        string weighted = factors is null ? oneHot : graph.Node("Mul", "loss.weighted", [oneHot, factors]);
+        if (smoothing == 0) return (weighted, weighted);
+        string spread = graph.Node("Mul", "loss.spread",
+            [graph.Sum("loss.labelled", oneHot, [1], keepAxes: true), graph.Number(smoothing / classes)]);
+        if (factors is not null) spread = graph.Node("Mul", "loss.spread_weighted", [spread, factors]);
+        string own = graph.Node("Mul", "loss.own", [weighted, graph.Number(1 - smoothing)]);
+        return (graph.Node("Add", "loss.target", [own, spread]), weighted);
     }
 
     /// <summary>Σ (x − t)² over the number of elements, and 2·(x − t) over it.</summary>

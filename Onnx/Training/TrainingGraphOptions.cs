@@ -29,6 +29,12 @@ public sealed record TrainingGraphOptions
     /// <summary>What is made small.</summary>
     public TrainingLoss Loss { get; init; }
 
+    /// <summary>A factor of the cross-entropy for each class; null for none. The mean is over the sum of the labels' factors.</summary>
+    public IReadOnlyList<float>? ClassWeights { get; init; }
+
+    /// <summary>How much of a target of the cross-entropy is spread over all classes, 0 to 1.</summary>
+    public double LabelSmoothing { get; init; }
+
     /// <summary>The largest Euclidean norm of all gradients together, beyond which they are scaled (<c>clip_grad_norm_</c>); null for no
     /// limit.</summary>
     public double? ClipNorm { get; init; }
@@ -52,6 +58,15 @@ public sealed record TrainingGraphOptions
         if (BatchSize is < 1) throw new OnnxException($"a batch of {BatchSize} samples: expected 1 or more, or none for any");
         if (!Enum.IsDefined(Loss))
             throw new OnnxException($"Loss is {Loss}: expected {string.Join(" or ", Enum.GetNames<TrainingLoss>())}");
+        if (Loss != TrainingLoss.CrossEntropy && (ClassWeights is not null || LabelSmoothing != 0))
+            throw new OnnxException($"ClassWeights and LabelSmoothing are of the cross-entropy: leave them out with {Loss}");
+        foreach (float weight in ClassWeights ?? [])
+        {
+            if (!(weight >= 0 && float.IsFinite(weight))) throw new OnnxException(FormattableString.Invariant(
+                $"ClassWeights has {weight}: expected finite numbers of 0 or more"));
+        }
+        if (!(LabelSmoothing is >= 0 and <= 1))
+            throw new OnnxException(FormattableString.Invariant($"LabelSmoothing is {LabelSmoothing}: expected a number from 0 to 1"));
         if (ClipNorm is { } norm && !(norm >= 0))
             throw new OnnxException(FormattableString.Invariant($"ClipNorm is {norm}: expected a number of 0 or more"));
         if (ClipValue is { } value && !(value >= 0))

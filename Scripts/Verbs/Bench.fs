@@ -5,12 +5,11 @@ open System
 open System.Diagnostics
 open System.Runtime.InteropServices
 open System.Text.Json.Nodes
-open Argu
 open OnnxLeNet.Numerics
 open OnnxLeNet.Scripts
+open OnnxLeNet.Scripts.Cli
 open OnnxLeNet.Scripts.Bench
 open OnnxLeNet.Scripts.Bench.Measure
-open OnnxLeNet.Scripts.Options
 open OnnxLeNet.Scripts.Terminal
 open OnnxLeNet.Scripts.Verbs.Common
 
@@ -32,28 +31,28 @@ let private peakJson (setup: Setup) (peak: Peak) : JsonNode =
     let numbers of' = json [ for threads in setup.ThreadCounts -> string threads, number (of' threads) ]
     json [ "unit", "GFLOP/s by threads"; "float", numbers peak.Single; "double", numbers peak.Double ]
 
-let private measure (args: ParseResults<BenchArgs>) =
-    let out = output (args.Contains BenchArgs.Quiet)
-    let names = chosen (args.TryGetResult BenchArgs.Only)
-    let quick = args.Contains BenchArgs.Quick
-    let rounds = args.GetResult(BenchArgs.Rounds, defaultValue = if quick then 1 else 5) |> atLeastOne "--rounds"
-    args.TryGetResult BenchArgs.Json |> Option.iter (Workspace.requireWritableFile "--json")
-    let model = args.TryGetResult BenchArgs.Model
+let private measure (args: Args) =
+    let out = output (args.Has Options.quiet)
+    let names = chosen (args.TryGet Options.only)
+    let quick = args.Has Options.quick
+    let rounds = args.Get(Options.rounds, if quick then 1 else 5) |> atLeastOne "--rounds"
+    args.TryGet Options.json |> Option.iter (Workspace.requireWritableFile "--json")
+    let model = args.TryGet Options.timed
     if model.IsSome && not (List.contains "layers" names) then
         raise (OnnxLeNetException "--model is the network that layers times: leave it out, or name layers in --only")
-    if args.Contains BenchArgs.TorchSharp && not (List.contains "networks" names) then
+    if args.Has Options.torchSharp && not (List.contains "networks" names) then
         raise (OnnxLeNetException "--torchsharp is for the networks: leave it out, or name networks in --only")
     let setup = { Out = out; Rounds = rounds; Quick = quick; Threads = Workers.Threads }
     let wants name = List.contains name names
     let timed = lazy (Layers.taskOf setup model)
     if model.IsSome then timed.Force() |> ignore // what is wrong with it is told before anything is measured
 
-    let torchSharp = lazy (TorchSharp.find out (args.Contains BenchArgs.TorchSharp))
+    let torchSharp = lazy (TorchSharp.find out (args.Has Options.torchSharp))
     if wants "networks" then torchSharp.Force() |> ignore // likewise
     let peer =
         if wants "epoch" || wants "inference" then
             progress setup "starting PyTorch"
-            Some(PyTorch.find (args.TryGetResult BenchArgs.Python) setup.Images Workspace.mnistFolder)
+            Some(PyTorch.find (args.TryGet Options.python) setup.Images Workspace.mnistFolder)
         else
             None
     try
@@ -83,9 +82,9 @@ let private measure (args: ParseResults<BenchArgs>) =
                   | "layers", _ -> name, Layers.run setup timed.Value
                   | "scaling", _ -> name, Training.scaling setup
                   | _ -> () ]
-        let kernels = if args.Contains BenchArgs.Kernels then Some(Kernels.run out quick) else None
+        let kernels = if args.Has Options.kernels then Some(Kernels.run out quick) else None
 
-        args.TryGetResult BenchArgs.Json
+        args.TryGet Options.json
         |> Option.iter (fun path ->
             writeJson
                 path
@@ -120,9 +119,9 @@ let private measure (args: ParseResults<BenchArgs>) =
         | Some(Ok peer) -> (peer :> IDisposable).Dispose()
         | _ -> ()
 
-let run (args: ParseResults<BenchArgs>) =
-    configure (args.TryGetResult BenchArgs.Threads) (args.TryGetResult BenchArgs.Width) None
-    match args.TryGetResult BenchArgs.StepMemory with
+let run (args: Args) =
+    configure (args.TryGet Options.threads) (args.TryGet Options.width) None
+    match args.TryGet Options.stepMemory with
     | Some batch ->
         StepMemory.measure (atLeastOne "--step-memory" batch)
         Exit.done'

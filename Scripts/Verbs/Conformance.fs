@@ -1,10 +1,9 @@
 /// conformance: ONNX's backend node tests through the engine.
 module OnnxLeNet.Scripts.Verbs.Conformance
 
-open Argu
 open OnnxLeNet.Onnx
 open OnnxLeNet.Scripts
-open OnnxLeNet.Scripts.Options
+open OnnxLeNet.Scripts.Cli
 open OnnxLeNet.Scripts.Terminal
 open OnnxLeNet.Scripts.Verbs.Common
 
@@ -37,11 +36,11 @@ let private explain out (rows: ConformanceRow list) =
             | outcome, reason -> $"{word outcome}, an exception: {reason}"
         line out $"  {row.Test}   {why}"
 
-let run (args: ParseResults<ConformanceArgs>) =
-    let out = output (args.Contains ConformanceArgs.Quiet)
-    useWidth (args.TryGetResult ConformanceArgs.Width)
-    args.TryGetResult ConformanceArgs.Json |> Option.iter (Workspace.requireWritableFile "--json")
-    let rows = Conformance.Run(args.GetResult ConformanceArgs.Folder) |> Seq.toList
+let run (args: Args) =
+    let out = output (args.Has Options.quiet)
+    useWidth (args.TryGet Options.width)
+    args.TryGet Options.json |> Option.iter (Workspace.requireWritableFile "--json")
+    let rows = Conformance.Run(args.Require Options.folder) |> Seq.toList
     let claimed, others = rows |> List.partition (fun r -> r.Claimed)
     let unexpected = rows |> List.filter (fun r -> r.Unexpected)
 
@@ -54,7 +53,7 @@ let run (args: ParseResults<ConformanceArgs>) =
           cells "claimed" claimed
           cells "others" others ]
     let listed =
-        if args.Contains ConformanceArgs.All then
+        if args.Has Options.all then
             rows |> List.filter (fun r -> r.Outcome <> ConformanceOutcome.Passed || r.Unexpected)
         else
             rows |> List.filter (fun r -> not (isNull r.Exception) || r.Unexpected)
@@ -62,7 +61,7 @@ let run (args: ParseResults<ConformanceArgs>) =
         line out ""
         explain out listed
 
-    args.TryGetResult ConformanceArgs.Json
+    args.TryGet Options.json
     |> Option.iter (fun path ->
         writeJson
             path

@@ -5,11 +5,10 @@ open System
 open System.Diagnostics
 open System.Reflection
 open System.Runtime.InteropServices
-open Argu
 open OnnxLeNet.Numerics
 open OnnxLeNet.Onnx
 open OnnxLeNet.Scripts
-open OnnxLeNet.Scripts.Options
+open OnnxLeNet.Scripts.Cli
 open OnnxLeNet.Scripts.Terminal
 open OnnxLeNet.Scripts.Verbs.Common
 
@@ -60,9 +59,9 @@ let private provider name =
     finally
         Products.Use before
 
-let run (args: ParseResults<DoctorArgs>) =
-    let out = output (args.Contains DoctorArgs.Quiet)
-    args.TryGetResult DoctorArgs.Json |> Option.iter (Workspace.requireWritableFile "--json")
+let run (args: Args) =
+    let out = output (args.Has Options.quiet)
+    args.TryGet Options.json |> Option.iter (Workspace.requireWritableFile "--json")
     let always name detail = { Name = name; Found = true; Detail = detail; HowToGet = "" }
     let machine =
         [ always "machine" $"{RuntimeInformation.OSDescription}, {RuntimeInformation.ProcessArchitecture}, \
@@ -98,7 +97,7 @@ let run (args: ParseResults<DoctorArgs>) =
     for part in parts do
         line out $"""{(if part.Found then "ok     " else "missing")}  {part.Name}: {part.Detail}"""
         if not part.Found && part.HowToGet <> "" then line out $"         to get it: {part.HowToGet}"
-    args.TryGetResult DoctorArgs.Json
+    args.TryGet Options.json
     |> Option.iter (fun path ->
         writeJson
             path

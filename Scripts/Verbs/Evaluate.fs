@@ -2,38 +2,32 @@
 module OnnxLeNet.Scripts.Verbs.Evaluate
 
 open System
-open Argu
 open OnnxLeNet.Numerics
 open OnnxLeNet.Onnx
 open OnnxLeNet.Scripts
-open OnnxLeNet.Scripts.Options
+open OnnxLeNet.Scripts.Cli
 open OnnxLeNet.Scripts.Terminal
 open OnnxLeNet.Scripts.Verbs.Common
 
-let run (args: ParseResults<EvaluateArgs>) =
-    let out = output (args.Contains EvaluateArgs.Quiet)
-    let floor = args.TryGetResult EvaluateArgs.MinAccuracy |> Option.map (share "--min-accuracy")
-    configure (args.TryGetResult EvaluateArgs.Threads) (args.TryGetResult EvaluateArgs.Width) (args.TryGetResult EvaluateArgs.Provider)
-    args.TryGetResult EvaluateArgs.Json |> Option.iter (Workspace.requireWritableFile "--json")
-    args.TryGetResult EvaluateArgs.Mistakes |> Option.iter (Workspace.requireWritableFile "--mistakes")
-    let file = args.GetResult EvaluateArgs.File
-    let engine = args.GetResult(EvaluateArgs.Engine, defaultValue = Engine.OnnxRuntime)
-    let ort = ortOptions (args.TryGetResult EvaluateArgs.Device)
+let run (args: Args) =
+    let out = output (args.Has Options.quiet)
+    let floor = args.TryGet Options.minAccuracy |> Option.map (share "--min-accuracy")
+    configure (args.TryGet Options.threads) (args.TryGet Options.width) (args.TryGet Options.provider)
+    args.TryGet Options.json |> Option.iter (Workspace.requireWritableFile "--json")
+    args.TryGet Options.mistakes |> Option.iter (Workspace.requireWritableFile "--mistakes")
+    let file = args.Require Options.model
+    let engine = args.Get(Options.engine, Engine.OnnxRuntime)
+    let ort = ortOptions (args.TryGet Options.device)
     if engine = Engine.Own && ort.Device <> OrtDevice.Cpu then
         badOption "--device" ort.Device "cpu with --engine own; cuda is for ONNX Runtime"
 
     ModelFile.requireOnnx file
-    let given: Input.Given =
-        { Mean = args.TryGetResult EvaluateArgs.Mean
-          Std = args.TryGetResult EvaluateArgs.Std
-          Scale = args.TryGetResult EvaluateArgs.Scale
-          Padding = args.TryGetResult EvaluateArgs.Padding
-          Size = args.TryGetResult EvaluateArgs.Size }
-    let folder = dataFolder (args.TryGetResult EvaluateArgs.Data)
+    let given = Input.ofArgs args
+    let folder = dataFolder (args.TryGet Options.data)
     /// The test images as the model takes them, once it is sure that it is a classifier of them.
     let imagesFor (sample: Shape option) outputs classes metadata =
         let sample = sample |> Option.map (Input.imageOf metadata)
-        let data = Pictures.testOf out metadata given.Padding given.Size sample (args.Contains EvaluateArgs.SkipDamaged) folder
+        let data = Pictures.testOf out metadata given.Padding given.Size sample (args.Has Options.skipDamaged) folder
         let transform, _, said = Input.transformOf given metadata sample data
         Input.requireClassifier file outputs classes data (ImageFolder.FolderName folder)
         Input.say out said
@@ -68,13 +62,13 @@ let run (args: ParseResults<EvaluateArgs>) =
     let metrics = ClassificationMetrics.Of(scores, data, probabilities)
     line out $"{Workspace.display file}   {data.Count:N0} test images of {ImageFolder.FolderName folder}   {device}"
     EvaluateReport.print out names metrics
-    args.TryGetResult EvaluateArgs.Mistakes
+    args.TryGet Options.mistakes
     |> Option.iter (fun path ->
         if EvaluateReport.sheet stored metrics path then
             line out $"{Workspace.display path}   the worst mistakes, row after row in that order"
         else
             message out $"there are no mistakes: {path} was not written")
-    args.TryGetResult EvaluateArgs.Json
+    args.TryGet Options.json
     |> Option.iter (fun path ->
         writeJson
             path

@@ -5,12 +5,11 @@ open System
 open System.Collections.Generic
 open System.IO
 open System.Security.Cryptography
-open Argu
 open Google.Protobuf
 open OnnxLeNet.Numerics
 open OnnxLeNet.Onnx
 open OnnxLeNet.Scripts
-open OnnxLeNet.Scripts.Options
+open OnnxLeNet.Scripts.Cli
 open OnnxLeNet.Scripts.Terminal
 open OnnxLeNet.Scripts.Verbs.Common
 
@@ -86,9 +85,9 @@ let private named name (state: StateDict) =
     model, network
 
 /// How the options say that weights are read.
-let readingOf out (args: ParseResults<ExportArgs>) : ModelFile.Reading =
-    { Key = args.TryGetResult ExportArgs.Key
-      AllowNonFinite = args.Contains ExportArgs.AllowNonFinite
+let readingOf out (args: Args) : ModelFile.Reading =
+    { Key = args.TryGet Options.key
+      AllowNonFinite = args.Has Options.allowNonFinite
       Say = message out }
 
 let sourceOf (file: string) (model: string option) (reading: ModelFile.Reading) =
@@ -384,95 +383,85 @@ let private toState (job: Job) (source: Source) extension write =
     write [ "tensors", box state.Count; "bytes", bytes ]
     Exit.done'
 
-let private jobOf (args: ParseResults<ExportArgs>) extension =
+let private jobOf (args: Args) extension =
     if extension <> ".onnx" then
         for given, option in
-            [ args.Contains ExportArgs.Opset, "--opset"
-              args.Contains ExportArgs.Float16, "--float16"
-              args.Contains ExportArgs.Int8, "--int8"
-              args.Contains ExportArgs.FoldBatchNorm, "--fold-batch-norm"
-              args.Contains ExportArgs.Softmax, "--softmax"
-              args.Contains ExportArgs.InGraph, "--in-graph"
-              args.Contains ExportArgs.InputNames, "--input-names"
-              args.Contains ExportArgs.OutputNames, "--output-names"
-              args.Contains ExportArgs.Data, "--data"
-              args.Contains ExportArgs.Mean, "--mean"
-              args.Contains ExportArgs.Std, "--std"
-              args.Contains ExportArgs.Scale, "--scale"
-              args.Contains ExportArgs.Padding, "--padding"
-              args.Contains ExportArgs.Size, "--size"
-              args.Contains ExportArgs.Assume, "--assume"
-              args.Contains ExportArgs.MinAccuracy, "--min-accuracy"
-              args.Contains ExportArgs.Card, "--card" ] do
+            [ args.Has Options.opset, "--opset"
+              args.Has Options.float16, "--float16"
+              args.Has Options.int8, "--int8"
+              args.Has Options.foldBatchNorm, "--fold-batch-norm"
+              args.Has Options.softmax, "--softmax"
+              args.Has Options.inGraph, "--in-graph"
+              args.Has Options.inputNames, "--input-names"
+              args.Has Options.outputNames, "--output-names"
+              args.Has Options.data, "--data"
+              args.Has Options.mean, "--mean"
+              args.Has Options.std, "--std"
+              args.Has Options.scale, "--scale"
+              args.Has Options.padding, "--padding"
+              args.Has Options.inputSize, "--size"
+              args.Has Options.assume, "--assume"
+              args.Has Options.minAccuracy, "--min-accuracy"
+              args.Has Options.card, "--card" ] do
             if given then
                 raise (OnnxLeNetException $"{option} is for ONNX files; a {extension} file holds the weights as they are")
-    let opset = args.GetResult(ExportArgs.Opset, defaultValue = ExportOptions.DefaultOpset)
+    let opset = args.Get(Options.opset, ExportOptions.DefaultOpset)
     if opset < ExportOptions.OldestOpset || opset > ExportOptions.NewestOpset then
         badOption "--opset" opset $"{ExportOptions.OldestOpset} to {ExportOptions.NewestOpset}"
-    if args.Contains ExportArgs.Int8 && args.Contains ExportArgs.Float16 then
+    if args.Has Options.int8 && args.Has Options.float16 then
         raise (OnnxLeNetException "--int8 and --float16 are two forms of the weights: leave one out")
-    if args.Contains ExportArgs.Calibration && not (args.Contains ExportArgs.Int8) then
+    if args.Has Options.calibration && not (args.Has Options.int8) then
         raise (OnnxLeNetException "--calibration goes with --int8")
     let names (given: string option) : IReadOnlyList<string> =
         match given with
         | Some list -> list.Split(',', StringSplitOptions.TrimEntries)
         | None -> [||]
-    { Out = output (args.Contains ExportArgs.Quiet)
-      File = args.GetResult ExportArgs.File
-      To = args.GetResult ExportArgs.To
-      Model = args.TryGetResult ExportArgs.Model
-      Input =
-        { Mean = args.TryGetResult ExportArgs.Mean
-          Std = args.TryGetResult ExportArgs.Std
-          Scale = args.TryGetResult ExportArgs.Scale
-          Padding = args.TryGetResult ExportArgs.Padding
-          Size = args.TryGetResult ExportArgs.Size }
-      Assume = args.Contains ExportArgs.Assume
+    { Out = output (args.Has Options.quiet)
+      File = args.Require Options.source
+      To = args.Require Options.target
+      Model = args.TryGet Options.network
+      Input = Input.ofArgs args
+      Assume = args.Has Options.assume
       Options =
         ExportOptions(
             Opset = opset,
-            Float16 = args.Contains ExportArgs.Float16,
-            FoldBatchNorm = args.Contains ExportArgs.FoldBatchNorm,
-            Softmax = args.Contains ExportArgs.Softmax,
-            InputNames = names (args.TryGetResult ExportArgs.InputNames),
-            OutputNames = names (args.TryGetResult ExportArgs.OutputNames)
+            Float16 = args.Has Options.float16,
+            FoldBatchNorm = args.Has Options.foldBatchNorm,
+            Softmax = args.Has Options.softmax,
+            InputNames = names (args.TryGet Options.inputNames),
+            OutputNames = names (args.TryGet Options.outputNames)
         )
       Int8 =
-        if args.Contains ExportArgs.Int8 then
-            let images = args.GetResult(ExportArgs.Calibration, defaultValue = QuantizationOptions().CalibrationImages)
+        if args.Has Options.int8 then
+            let images = args.Get(Options.calibration, QuantizationOptions().CalibrationImages)
             Some(QuantizationOptions(CalibrationImages = atLeastOne "--calibration" images))
         else
             None
       InGraph =
-        args.TryGetResult ExportArgs.InGraph
-        |> Option.map (fun layout ->
-            match (defaultArg layout "nhwc").ToLowerInvariant() with
-            | "nhwc" -> PixelLayout.Nhwc
-            | "nchw" -> PixelLayout.Nchw
-            | other -> badOption "--in-graph" other "nhwc or nchw")
-      Data = args.TryGetResult ExportArgs.Data
-      MinAccuracy = args.TryGetResult ExportArgs.MinAccuracy |> Option.map (share "--min-accuracy")
-      Card = args.Contains ExportArgs.Card }
+        if args.Has Options.inGraph then Some(args.Get(Options.inGraph, PixelLayout.Nhwc)) else None
+      Data = args.TryGet Options.data
+      MinAccuracy = args.TryGet Options.minAccuracy |> Option.map (share "--min-accuracy")
+      Card = args.Has Options.card }
 
 /// What is written must not take the source's place unless that is asked for.
-let refuseSource (args: ParseResults<ExportArgs>) target =
-    if not (args.Contains ExportArgs.Force) && RegularFile.IsSame(args.GetResult ExportArgs.File, target) then
+let refuseSource (args: Args) target =
+    if not (args.Has Options.force) && RegularFile.IsSame(args.Require Options.source, target) then
         raise (OnnxLeNetException $"--to {target} is the source itself: name another file, or write over it with --force")
 
-let run (args: ParseResults<ExportArgs>) =
-    let target = args.GetResult ExportArgs.To
+let run (args: Args) =
+    let target = args.Require Options.target
     let extension = ModelFile.extensionOf target
     if not (List.contains extension [ ".onnx"; ".pth"; ".safetensors" ]) then
         badOption "--to" target "a file that ends in .onnx, .pth or .safetensors"
-    useWidth (args.TryGetResult ExportArgs.Width)
+    useWidth (args.TryGet Options.width)
     let job = jobOf args extension
     Workspace.requireWritableFile "--to" job.To
     refuseSource args job.To
-    args.TryGetResult ExportArgs.Json |> Option.iter (Workspace.requireWritableFile "--json")
+    args.TryGet Options.json |> Option.iter (Workspace.requireWritableFile "--json")
     let source = sourceOf job.File job.Model (readingOf job.Out args)
     source.Network.Eval() |> ignore
     let write fields =
-        args.TryGetResult ExportArgs.Json
+        args.TryGet Options.json
         |> Option.iter (fun path ->
             writeJson
                 path

@@ -4,94 +4,91 @@ module OnnxLeNet.Scripts.Verbs.ExportTraining
 open System
 open System.Collections.Generic
 open System.Globalization
-open Argu
 open Google.Protobuf
 open OnnxLeNet.Numerics
 open OnnxLeNet.Onnx
 open OnnxLeNet.Scripts
-open OnnxLeNet.Scripts.Options
+open OnnxLeNet.Scripts.Cli
 open OnnxLeNet.Scripts.Terminal
 open OnnxLeNet.Scripts.Verbs.Common
 
-let private optimizerOf (args: ParseResults<ExportArgs>) (network: Module) : Optimizer =
-    let name = args.GetResult(ExportArgs.Optimizer, defaultValue = "sgd")
+let private optimizerOf (args: Args) (network: Module) : Optimizer =
+    let name = args.Get(Options.optimizer, "sgd")
     let number option fallback given =
         let value = defaultArg given fallback
         if not (Double.IsFinite value) || value < 0.0 then badOption option value "a finite number of 0 or more"
         value
-    let lr fallback = number "--lr" fallback (args.TryGetResult ExportArgs.Lr)
-    let momentum fallback = number "--momentum" fallback (args.TryGetResult ExportArgs.Momentum)
-    let decay fallback = number "--weight-decay" fallback (args.TryGetResult ExportArgs.WeightDecay)
+    let lr fallback = number "--lr" fallback (args.TryGet Options.lr)
+    let momentum fallback = number "--momentum" fallback (args.TryGet Options.momentum)
+    let decay fallback = number "--weight-decay" fallback (args.TryGet Options.weightDecay)
     let without (option: string) given = if given then raise (OnnxLeNetException $"{name} has no {option}: leave it out")
     let parameters = network.Parameters()
     match name.ToLowerInvariant() with
-    | "sgd" -> SGD(parameters, lr 0.03, momentum 0.9, 0.0, decay 0.0, args.Contains ExportArgs.Nesterov)
+    | "sgd" -> SGD(parameters, lr 0.03, momentum 0.9, 0.0, decay 0.0, args.Has Options.nesterov)
     | "rmsprop" ->
-        without "--nesterov" (args.Contains ExportArgs.Nesterov)
+        without "--nesterov" (args.Has Options.nesterov)
         RMSprop(parameters, lr 1e-2, momentum = momentum 0.0, weightDecay = decay 0.0)
     | "adam"
     | "adamw" as kind ->
-        without "--nesterov" (args.Contains ExportArgs.Nesterov)
-        without "--momentum" (args.Contains ExportArgs.Momentum)
+        without "--nesterov" (args.Has Options.nesterov)
+        without "--momentum" (args.Has Options.momentum)
         if kind = "adam" then
             Adam(parameters, lr 1e-3, weightDecay = decay 0.0)
         else
             AdamW(parameters, lr 1e-3, weightDecay = decay 1e-2)
     | _ -> badOption "--optimizer" name "sgd, adam, adamw or rmsprop"
 
-let private graphOf (args: ParseResults<ExportArgs>) (source: Export.Source) =
+let private graphOf (args: Args) (source: Export.Source) =
     let loss =
-        match args.TryGetResult ExportArgs.Loss with
+        match args.TryGet Options.loss with
         | None -> GradientParity.LossFor(source.Network, source.Sample)
-        | Some "cross-entropy" -> TrainingLoss.CrossEntropy
-        | Some "mse" -> TrainingLoss.MeanSquaredError
-        | Some other -> badOption "--loss" other "cross-entropy or mse"
-    let opset = args.GetResult(ExportArgs.Opset, defaultValue = ExportOptions.DefaultOpset)
+        | Some loss -> loss
+    let opset = args.Get(Options.opset, ExportOptions.DefaultOpset)
     if opset < ExportOptions.OldestOpset || opset > TrainingGraphOptions.NewestOpset then
         badOption "--opset" opset $"{ExportOptions.OldestOpset} to {TrainingGraphOptions.NewestOpset} with --training"
     TrainingGraphOptions(
         Opset = opset,
         Loss = loss,
-        BatchSize = (args.TryGetResult ExportArgs.BatchSize |> Option.map (atLeastOne "--batch-size") |> Option.toNullable),
-        ClipNorm = (args.TryGetResult ExportArgs.ClipNorm |> Option.toNullable),
-        ClipValue = (args.TryGetResult ExportArgs.ClipValue |> Option.toNullable),
-        Gradients = args.Contains ExportArgs.Gradients,
-        InputGradient = args.Contains ExportArgs.Gradients
+        BatchSize = (args.TryGet Options.batchSize |> Option.map (atLeastOne "--batch-size") |> Option.toNullable),
+        ClipNorm = (args.TryGet Options.clipNorm |> Option.toNullable),
+        ClipValue = (args.TryGet Options.clipValue |> Option.toNullable),
+        Gradients = args.Has Options.returnGradients,
+        InputGradient = args.Has Options.returnGradients
     )
 
-let private refuseOthers (args: ParseResults<ExportArgs>) =
+let private refuseOthers (args: Args) =
     for given, option in
-        [ args.Contains ExportArgs.Float16, "--float16"
-          args.Contains ExportArgs.Int8, "--int8"
-          args.Contains ExportArgs.Calibration, "--calibration"
-          args.Contains ExportArgs.FoldBatchNorm, "--fold-batch-norm"
-          args.Contains ExportArgs.Softmax, "--softmax"
-          args.Contains ExportArgs.InGraph, "--in-graph"
-          args.Contains ExportArgs.InputNames, "--input-names"
-          args.Contains ExportArgs.OutputNames, "--output-names"
-          args.Contains ExportArgs.Data, "--data"
-          args.Contains ExportArgs.Mean, "--mean"
-          args.Contains ExportArgs.Std, "--std"
-          args.Contains ExportArgs.Scale, "--scale"
-          args.Contains ExportArgs.Padding, "--padding"
-          args.Contains ExportArgs.Size, "--size"
-          args.Contains ExportArgs.Assume, "--assume"
-          args.Contains ExportArgs.MinAccuracy, "--min-accuracy"
-          args.Contains ExportArgs.Card, "--card" ] do
+        [ args.Has Options.float16, "--float16"
+          args.Has Options.int8, "--int8"
+          args.Has Options.calibration, "--calibration"
+          args.Has Options.foldBatchNorm, "--fold-batch-norm"
+          args.Has Options.softmax, "--softmax"
+          args.Has Options.inGraph, "--in-graph"
+          args.Has Options.inputNames, "--input-names"
+          args.Has Options.outputNames, "--output-names"
+          args.Has Options.data, "--data"
+          args.Has Options.mean, "--mean"
+          args.Has Options.std, "--std"
+          args.Has Options.scale, "--scale"
+          args.Has Options.padding, "--padding"
+          args.Has Options.inputSize, "--size"
+          args.Has Options.assume, "--assume"
+          args.Has Options.minAccuracy, "--min-accuracy"
+          args.Has Options.card, "--card" ] do
         if given then raise (OnnxLeNetException $"{option} is for models that infer: leave it out with --training")
 
-let run (args: ParseResults<ExportArgs>) =
-    let out = output (args.Contains ExportArgs.Quiet)
-    useWidth (args.TryGetResult ExportArgs.Width)
+let run (args: Args) =
+    let out = output (args.Has Options.quiet)
+    useWidth (args.TryGet Options.width)
     refuseOthers args
-    let target = args.GetResult ExportArgs.To
+    let target = args.Require Options.target
     if ModelFile.extensionOf target <> ".onnx" then
         badOption "--to" target "a file that ends in .onnx with --training"
     let initial = target[.. target.Length - ".onnx".Length - 1] + "-init.onnx"
     Workspace.requireWritableFile "--to" target
     Export.refuseSource args target
-    args.TryGetResult ExportArgs.Json |> Option.iter (Workspace.requireWritableFile "--json")
-    let source = Export.sourceOf (args.GetResult ExportArgs.File) (args.TryGetResult ExportArgs.Model) (Export.readingOf out args)
+    args.TryGet Options.json |> Option.iter (Workspace.requireWritableFile "--json")
+    let source = Export.sourceOf (args.Require Options.source) (args.TryGet Options.network) (Export.readingOf out args)
     source.RequireSingle()
     let optimizer, graph = optimizerOf args source.Network, graphOf args source
     let kept =
@@ -123,12 +120,12 @@ let run (args: ParseResults<ExportArgs>) =
         line out $"{Workspace.display initial}   weights and state to start with"
     else
         error $"the engine and the training step do not agree; {Workspace.display target} was not written"
-    args.TryGetResult ExportArgs.Json
+    args.TryGet Options.json
     |> Option.iter (fun path ->
         writeJson
             path
             (json
-                [ "source", Workspace.display (args.GetResult ExportArgs.File)
+                [ "source", Workspace.display (args.Require Options.source)
                   "file", Workspace.display target
                   "initial", Workspace.display initial
                   "network", source.Name

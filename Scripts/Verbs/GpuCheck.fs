@@ -5,14 +5,13 @@ open System
 open System.IO
 open System.Runtime.InteropServices
 open System.Text.Json.Nodes
-open Argu
 open OnnxLeNet.Numerics
 open OnnxLeNet.Onnx
 open OnnxLeNet.Scripts
+open OnnxLeNet.Scripts.Cli
 open OnnxLeNet.Scripts.Bench
 open OnnxLeNet.Scripts.Gpu
 open OnnxLeNet.Scripts.Gpu.Checks
-open OnnxLeNet.Scripts.Options
 open OnnxLeNet.Scripts.Terminal
 open OnnxLeNet.Scripts.Verbs.Common
 
@@ -39,17 +38,17 @@ let private sayMissing out (missing: CudaPart list) =
     line out ""
 
 /// The verb bench as it is, with its JSON.
-let private bench (s: Setup) (args: ParseResults<GpuCheckArgs>) () =
+let private bench (s: Setup) (args: Args) () =
     let file = Path.Combine(Path.GetTempPath(), $"onnxlenet-{Guid.NewGuid():N}.json")
     try
         let options =
             [| yield! [ "--json"; file ]
                if s.Measure.Quick then "--quick"
                if s.Measure.Out.Quiet then "--quiet"
-               match args.TryGetResult GpuCheckArgs.Python with
+               match args.TryGet Options.python with
                | Some python -> yield! [ "--python"; python ]
                | None -> () |]
-        let code = Bench.run (ArgumentParser.Create<BenchArgs>().Parse options)
+        let code = Bench.run (Parser.parse Commands.bench options)
         passedIf (code = Exit.done') "measured; in the JSON under bench" (json [ "bench", JsonNode.Parse(File.ReadAllText file) ])
     finally
         File.Delete file
@@ -64,7 +63,7 @@ type private Group =
         NeedsOrt: bool
         /// Whether PyTorch is measured beside it.
         HasPeer: bool
-        Checks: Setup -> ParseResults<GpuCheckArgs> -> Check seq
+        Checks: Setup -> Args -> Check seq
     }
 
 /// What is run, in this order.
@@ -79,22 +78,22 @@ let private groups =
       group "bench" "the processor's bench" false false (fun s args -> seq { check "the processor's bench" (bench s args) }) ]
 
 /// The groups that are wanted.
-let private chosen (args: ParseResults<GpuCheckArgs>) =
+let private chosen (args: Args) =
     let names = groups |> List.map _.Short
     let expected = "one or more of " + String.Join(",", names)
     let wanted =
-        match args.TryGetResult GpuCheckArgs.Only with
+        match args.TryGet Options.only with
         | None -> names
         | Some text ->
             let wanted = text.Split(',', StringSplitOptions.RemoveEmptyEntries ||| StringSplitOptions.TrimEntries) |> List.ofArray
             for name in wanted do
                 if not (List.contains name names) then badOption "--only" name expected
             if wanted.IsEmpty then badOption "--only" "nothing" expected
-            if args.Contains GpuCheckArgs.NoBench && wanted |> List.forall ((=) "bench") then
+            if args.Has Options.noBench && wanted |> List.forall ((=) "bench") then
                 badOption "--only" "bench" "another group: --no-bench leaves this one out"
             wanted
     groups
-    |> List.filter (fun group -> List.contains group.Short wanted && not (group.Short = "bench" && args.Contains GpuCheckArgs.NoBench))
+    |> List.filter (fun group -> List.contains group.Short wanted && not (group.Short = "bench" && args.Has Options.noBench))
 
 let private pytorch (s: Setup) =
     check "PyTorch on the same device" (fun () ->
@@ -102,20 +101,20 @@ let private pytorch (s: Setup) =
         | Ok peer -> Passed, $"PyTorch {peer.Version}, eager, its own settings", json [ "pytorch", peer.About.DeepClone() ]
         | Error why -> raise (MissingPartException why))
 
-let private run' (args: ParseResults<GpuCheckArgs>) out (groups: Group list) (diagnosis: CudaDiagnosis) rehearse =
-    let quick = args.Contains GpuCheckArgs.Quick
+let private run' (args: Args) out (groups: Group list) (diagnosis: CudaDiagnosis) rehearse =
+    let quick = args.Has Options.quick
     let device = if rehearse then OrtDevice.Cpu else OrtDevice.Cuda()
     let measure: Measure.Setup = { Out = out; Rounds = (if quick then 1 else 5); Quick = quick; Threads = Workers.Threads }
-    let data = dataFolder (args.TryGetResult GpuCheckArgs.Data)
+    let data = dataFolder (args.TryGet Options.data)
     let s =
         { Device = device
-          Models = models (args.TryGetResult GpuCheckArgs.Models)
+          Models = models (args.TryGet Options.models)
           Data = data
           Measure = measure
           Peer =
             lazy
                 (try
-                    PyTorch.findOn (if rehearse then "cpu" else "cuda") (args.TryGetResult GpuCheckArgs.Python) measure.Images data
+                    PyTorch.findOn (if rehearse then "cpu" else "cuda") (args.TryGet Options.python) measure.Images data
                  with :? MissingPartException as e ->
                      Error e.Message) }
     let missing =
@@ -136,7 +135,7 @@ let private run' (args: ParseResults<GpuCheckArgs>) out (groups: Group list) (di
     let count outcome = rows |> Seq.filter (fun row -> row.Outcome = outcome) |> Seq.length
     // After every row: a machine that is lent for minutes may be gone before the last one.
     let save finished passed =
-        args.TryGetResult GpuCheckArgs.Json
+        args.TryGet Options.json
         |> Option.iter (fun path ->
             writeJson
                 path
@@ -194,9 +193,9 @@ let private run' (args: ParseResults<GpuCheckArgs>) out (groups: Group list) (di
             | Ok peer -> (peer :> IDisposable).Dispose()
             | Error _ -> ()
 
-let run (args: ParseResults<GpuCheckArgs>) =
-    let out = output (args.Contains GpuCheckArgs.Quiet)
+let run (args: Args) =
+    let out = output (args.Has Options.quiet)
     let groups = chosen args
-    configure (args.TryGetResult GpuCheckArgs.Threads) (args.TryGetResult GpuCheckArgs.Width) None
-    args.TryGetResult GpuCheckArgs.Json |> Option.iter (Workspace.requireWritableFile "--json")
-    run' args out groups (CudaDiagnosis.Probe()) (args.Contains GpuCheckArgs.Rehearse)
+    configure (args.TryGet Options.threads) (args.TryGet Options.width) None
+    args.TryGet Options.json |> Option.iter (Workspace.requireWritableFile "--json")
+    run' args out groups (CudaDiagnosis.Probe()) (args.Has Options.rehearse)

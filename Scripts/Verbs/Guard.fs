@@ -3,7 +3,6 @@ module OnnxLeNet.Scripts.Verbs.Guard
 
 open System
 open System.IO
-open Argu
 open OnnxLeNet.Numerics
 open OnnxLeNet.Scripts
 open OnnxLeNet.Scripts.Verbs.Common
@@ -19,15 +18,6 @@ let run (verb: unit -> int) =
     try
         verb ()
     with
-    | :? ArguParseException as e when e.ErrorCode = ErrorCode.HelpText ->
-        Console.Out.WriteLine e.Message
-        Exit.done'
-    | :? ArguParseException as e ->
-        let first = Array.head (e.Message.Split '\n')
-        Terminal.error
-            $"""{first.Replace("ERROR: ", "").Trim()}
-See --help for the verbs, and VERB --help for a verb's options."""
-        Exit.badInput
     | :? MissingPartException as e ->
         Terminal.error e.Message
         Exit.missingPart

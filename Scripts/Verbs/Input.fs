@@ -6,6 +6,8 @@ open System.Collections.Generic
 open System.Globalization
 open OnnxLeNet.Numerics
 open OnnxLeNet.Onnx
+open OnnxLeNet.Scripts
+open OnnxLeNet.Scripts.Cli
 open OnnxLeNet.Scripts.Terminal
 open OnnxLeNet.Scripts.Verbs.Common
 
@@ -14,6 +16,13 @@ type Given = { Mean: string option; Std: string option; Scale: string option; Pa
 
 /// No option given.
 let nothing = { Mean = None; Std = None; Scale = None; Padding = None; Size = None }
+
+let ofArgs (args: Args) =
+    { Mean = args.TryGet Options.mean
+      Std = args.TryGet Options.std
+      Scale = args.TryGet Options.scale
+      Padding = args.TryGet Options.padding
+      Size = args.TryGet Options.inputSize |> Option.map (atLeastOne "--size") }
 
 let private invariant (x: float) = x.ToString("R", CultureInfo.InvariantCulture)
 
@@ -113,7 +122,7 @@ let transformOf (given: Given) (metadata: IReadOnlyDictionary<string, string>) (
         match given.Size, sample with
         | Some n, Some s when s.Rank = 3 && (s[1] <> n || s[2] <> n) -> badOption "--size" n $"left out: the model's file says \
             {s[1]}×{s[2]}"
-        | Some n, _ -> Some(atLeastOne "--size" n, n)
+        | Some n, _ -> Some(n, n)
         | None, Some s when s.Rank = 3 -> Some(s[1], s[2])
         | None, _ -> None
     let stored = data.Stored

@@ -4,11 +4,10 @@ module OnnxLeNet.Scripts.Verbs.Inspect
 open System
 open System.IO
 open System.Collections.Generic
-open Argu
 open OnnxLeNet.Numerics
 open OnnxLeNet.Onnx
 open OnnxLeNet.Scripts
-open OnnxLeNet.Scripts.Options
+open OnnxLeNet.Scripts.Cli
 open OnnxLeNet.Scripts.Terminal
 open OnnxLeNet.Scripts.Verbs.Common
 
@@ -152,20 +151,20 @@ let private ofState out file (weights: ModelFile.Weights) =
                       "type", (string entry.Value.Type).ToLowerInvariant()
                       "shape", jsonArray (entry.Value.Shape.Sizes.ToArray()) ] ] ]
 
-let run (args: ParseResults<InspectArgs>) =
-    let out = output (args.Contains InspectArgs.Quiet)
-    args.TryGetResult InspectArgs.Json |> Option.iter (Workspace.requireWritableFile "--json")
-    let file = args.GetResult InspectArgs.File
+let run (args: Args) =
+    let out = output (args.Has Options.quiet)
+    args.TryGet Options.json |> Option.iter (Workspace.requireWritableFile "--json")
+    let file = args.Require Options.source
     let fields =
         let reading: ModelFile.Reading =
-            { Key = args.TryGetResult InspectArgs.Key
-              AllowNonFinite = args.Contains InspectArgs.AllowNonFinite
+            { Key = args.TryGet Options.key
+              AllowNonFinite = args.Has Options.allowNonFinite
               Say = message out }
         match ModelFile.kindOf file with
         | ModelFile.Onnx ->
             ModelFile.refuseReading reading $"{file} is an ONNX model"
             ofModel out file
         | _ -> ofState out file (ModelFile.readWeights file reading (fun _ -> None))
-    args.TryGetResult InspectArgs.Json
+    args.TryGet Options.json
     |> Option.iter (fun path -> writeJson path (json (("file", box (Workspace.display file)) :: fields)))
     Exit.done'

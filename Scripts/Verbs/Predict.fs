@@ -2,13 +2,12 @@
 module OnnxLeNet.Scripts.Verbs.Predict
 
 open System
-open System.Globalization
 open System.IO
 open System.Threading.Tasks
 open OnnxLeNet.Numerics
 open OnnxLeNet.Onnx
 open OnnxLeNet.Scripts
-open OnnxLeNet.Scripts.Options
+open OnnxLeNet.Scripts.Cli
 open OnnxLeNet.Scripts.Terminal
 open OnnxLeNet.Scripts.Verbs.Common
 open OnnxLeNet.Scripts.Verbs.PredictReport
@@ -31,45 +30,21 @@ type private Job =
         Quiet: bool
     }
 
-let private nothingAsked =
-    { Model = ""
-      Names = []
-      Index = None
-      Top = 3
-      Given = Input.nothing
-      Fit = None
-      AsIs = false
-      Paths = Paths.Both
-      Device = None
-      Threads = None
-      Width = None
-      Json = None
-      Csv = None
-      Quiet = false }
-
-/// Each argument in turn: to ask for one by name, as other verbs do, takes a twentieth of a second the first time.
-let private jobOf (args: PredictArgs list) =
-    let take job arg =
-        match arg with
-        | PredictArgs.Files(model :: (_ :: _ as names)) -> { job with Model = model; Names = names }
-        | PredictArgs.Files _ -> raise (OnnxLeNetException "predict takes a model and what to classify: predict MODEL FILE…")
-        | PredictArgs.Index text -> { job with Index = Some(PredictSources.parseIndex text) }
-        | PredictArgs.Top k -> { job with Top = atLeastOne "--top" k }
-        | PredictArgs.AsIs -> { job with AsIs = true }
-        | PredictArgs.Fit way -> { job with Fit = Some(Pictures.fitOf "--fit" way) }
-        | PredictArgs.Mean text -> { job with Given = { job.Given with Mean = Some text } }
-        | PredictArgs.Std text -> { job with Given = { job.Given with Std = Some text } }
-        | PredictArgs.Scale text -> { job with Given = { job.Given with Scale = Some text } }
-        | PredictArgs.Padding n -> { job with Given = { job.Given with Padding = Some n } }
-        | PredictArgs.Size n -> { job with Given = { job.Given with Size = Some(atLeastOne "--size" n) } }
-        | PredictArgs.Engine paths -> { job with Paths = paths }
-        | PredictArgs.Threads n -> { job with Threads = Some n }
-        | PredictArgs.Width bits -> { job with Width = Some bits }
-        | PredictArgs.Device name -> { job with Device = Some name }
-        | PredictArgs.Json file -> { job with Json = Some file }
-        | PredictArgs.Csv file -> { job with Csv = Some file }
-        | PredictArgs.Quiet -> { job with Quiet = true }
-    List.fold take nothingAsked args
+let private jobOf (args: Args) =
+    { Model = args.Require Options.model
+      Names = args.All Options.pictures
+      Index = args.TryGet Options.index |> Option.map PredictSources.parseIndex
+      Top = args.Get(Options.top, 3) |> atLeastOne "--top"
+      Given = Input.ofArgs args
+      Fit = args.TryGet Options.fit
+      AsIs = args.Has Options.asIs
+      Paths = args.Get(Options.paths, Paths.Both)
+      Device = args.TryGet Options.device
+      Threads = args.TryGet Options.threads
+      Width = args.TryGet Options.width
+      Json = args.TryGet Options.json
+      Csv = args.TryGet Options.csv
+      Quiet = args.Has Options.quiet }
 
 /// What a model's file does not say, by options that a person can give.
 let private optionsOf (job: Job) (metadata: Collections.Generic.IReadOnlyDictionary<string, string>) =
@@ -144,29 +119,7 @@ let private predict (own: Classifier option) (theirs: Classifier option) (source
       Agree = Option.map2 (fun mine other -> agree theirs.Value mine other) mine other
       Seen = shown }
 
-/// The usual options, read without the parser of all verbs, which looks at the types of all options first and takes longer than a
-/// prediction does; none where there is something else among them, of which that parser knows more.
-let parse (argv: string list) =
-    let number (text: string) = Int32.TryParse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture)
-    // Options without a value are of one type.
-    let once (found: PredictArgs list) = List.distinctBy (fun arg -> arg.GetType(), arg = PredictArgs.Quiet) found = found
-    let rec next (files: string list) (found: PredictArgs list) (argv: string list) =
-        match argv with
-        | "--as-is" :: rest -> next files (PredictArgs.AsIs :: found) rest
-        | "--quiet" :: rest -> next files (PredictArgs.Quiet :: found) rest
-        | "--json" :: file :: rest when file = "-" || not (file.StartsWith '-') -> next files (PredictArgs.Json file :: found) rest
-        | "--csv" :: file :: rest when not (file.StartsWith '-') -> next files (PredictArgs.Csv file :: found) rest
-        | "--index" :: text :: rest when not (text.StartsWith '-') -> next files (PredictArgs.Index text :: found) rest
-        | "--top" :: text :: rest ->
-            match number text with
-            | true, k -> next files (PredictArgs.Top k :: found) rest
-            | _ -> None
-        | file :: rest when file = "-" || not (file.StartsWith '-' || file = "") -> next (file :: files) found rest
-        | [] when files.Length > 1 && once found -> Some(PredictArgs.Files(List.rev files) :: List.rev found)
-        | _ -> None
-    next [] [] argv
-
-let run (args: PredictArgs list) =
+let run (args: Args) =
     let job = jobOf args
     let out = output job.Quiet
     configure job.Threads job.Width None

@@ -8,10 +8,9 @@ open System.Net
 open System.Text
 open System.Threading
 open System.Threading.Tasks
-open Argu
 open OnnxLeNet.Numerics
 open OnnxLeNet.Scripts
-open OnnxLeNet.Scripts.Options
+open OnnxLeNet.Scripts.Cli
 open OnnxLeNet.Scripts.Terminal
 open OnnxLeNet.Scripts.Verbs.Common
 open OnnxLeNet.Scripts.Web.Site
@@ -128,11 +127,11 @@ let private respond (site: Site) (context: HttpListenerContext) =
             () // the browser has gone
     }
 
-let run (args: ParseResults<ServeArgs>) =
-    let out = output (args.Contains ServeArgs.Quiet)
-    let port = args.GetResult(ServeArgs.Port, defaultValue = 8080)
+let run (args: Args) =
+    let out = output (args.Has Options.quiet)
+    let port = args.Get(Options.port, 8080)
     if port < 0 || port > 65535 then badOption "--port" port "0 (any that is free) to 65535"
-    let site = Site(onnxRuntimeWeb out (args.TryGetResult ServeArgs.Ort), dataFolder (args.TryGetResult ServeArgs.Data))
+    let site = Site(onnxRuntimeWeb out (args.TryGet Options.ort), dataFolder (args.TryGet Options.data))
     let listener, address = listen port
     use stop = new CancellationTokenSource()
     let cancel =

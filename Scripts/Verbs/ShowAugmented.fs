@@ -41,8 +41,9 @@ let private sheet (shape: Shape) (images: byte[] list) =
 
 let run (job: Job) (data: ImageFolder) (file: string) =
     let o = if job.Options.Augment = "none" then { job.Options with Augment = "light" } else job.Options
-    let images, transforms = data.Train, transformsOf o data.Train.Sample
-    let changed, plain = AugmentedDataset(images, o.Seed, transforms), AugmentedDataset(images, o.Seed, [])
+    let images = data.Train
+    let changed, plain = Augmentation.Of(o.Augment, images, o.Seed), AugmentedDataset(images, o.Seed, [])
+    let changes = [ yield! Seq.map string changed.Transforms; yield! changed.MixUp |> Option.ofObj |> Option.map string |> Option.toList ]
     let bytesOf (index, epoch: int option) =
         let set = if epoch.IsSome then changed else plain
         epoch |> Option.iter set.BeginEpoch
@@ -50,11 +51,11 @@ let run (job: Job) (data: ImageFolder) (file: string) =
         set.Augment(index, Span bytes)
         bytes
     (sheet images.Sample [ for place in places images.Count -> bytesOf place ]).WritePng file
-    line job.Out (String.Join('\n', transforms))
+    line job.Out (String.Join('\n', changes))
     line
         job.Out
         $"{Workspace.display file}   {manyRows} rows of images in epoch 1, {sameRows} rows of one image, as it is and in epochs 1 \
             to {columns - 1}"
     job.Json
-    |> Option.iter (fun file -> writeJson file (json [ "augment", o.Augment; "transforms", jsonArray (Seq.map string transforms) ]))
+    |> Option.iter (fun file -> writeJson file (json [ "augment", o.Augment; "transforms", jsonArray changes ]))
     Exit.done'

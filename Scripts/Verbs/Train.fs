@@ -6,11 +6,10 @@ open System.Diagnostics
 open System.IO
 open System.Runtime.InteropServices
 open System.Threading
-open Argu
 open OnnxLeNet.Numerics
 open OnnxLeNet.Onnx
 open OnnxLeNet.Scripts
-open OnnxLeNet.Scripts.Options
+open OnnxLeNet.Scripts.Cli
 open OnnxLeNet.Scripts.Runs
 open OnnxLeNet.Scripts.Runs.Recorder
 open OnnxLeNet.Scripts.Terminal
@@ -167,14 +166,21 @@ let private requireDevice (job: Job) (net: Module) =
     (OrtModel.Load(Google.Protobuf.MessageExtensions.ToByteArray model, job.Ort)).Dispose()
 
 /// The training step in ONNX Runtime. On a GPU batches have one size, and a step is one CUDA graph.
-let private ortTrainerOf (job: Job) (net: Module) (optimizer: Optimizer) =
-    let clip = Option.toNullable job.Options.Clip
-    let graph, ort =
-        if job.Ort.Device = OrtDevice.Cpu then
-            TrainingGraphOptions(ClipNorm = clip), OrtOptions(Device = job.Ort.Device, IntraOpThreads = Workers.Threads)
+let private ortTrainerOf (job: Job) (net: Module) (parts: Parts) =
+    let onDevice = job.Ort.Device <> OrtDevice.Cpu
+    let graph =
+        TrainingGraphOptions(
+            BatchSize = (if onDevice then Nullable job.Options.BatchSize else Nullable()),
+            ClipNorm = Option.toNullable job.Options.Clip,
+            ClassWeights = parts.Loss.Weight,
+            LabelSmoothing = parts.Loss.LabelSmoothing
+        )
+    let ort =
+        if onDevice then
+            OrtOptions(Device = job.Ort.Device, CudaGraph = true)
         else
-            TrainingGraphOptions(BatchSize = job.Options.BatchSize, ClipNorm = clip), OrtOptions(Device = job.Ort.Device, CudaGraph = true)
-    OrtTrainer.Create(net, job.Model.Sample, optimizer, graph, ort)
+            OrtOptions(Device = job.Ort.Device, IntraOpThreads = Workers.Threads)
+    OrtTrainer.Create(net, job.Model.Sample, parts.Optimizer, graph, ort)
 
 /// Trains, and brings the run to its end; the exit code, and why where it falls short.
 let private trainHere (job: Job) (net: Module) (parts: Parts) (split: Split) =
@@ -196,7 +202,7 @@ let private trainHere (job: Job) (net: Module) (parts: Parts) (split: Split) =
     let began = Stopwatch.GetTimestamp()
     let result =
         if job.Engine = Engine.OnnxRuntime then
-            use trainer = ortTrainerOf job net parts.Optimizer
+            use trainer = ortTrainerOf job net parts
             fit job net parts data cancel.Token trainer
         else
             fit job net parts data cancel.Token null
@@ -221,7 +227,7 @@ let private train (job: Job) (net: Module) (parts: Parts) (split: Split) =
     TrainRecord.whileRunning job.Run (fun () -> trainHere job net parts split)
 
 /// Trains the network that the options name; models finds those of a name.
-let runWith (models: string -> Models.Model) (args: ParseResults<TrainArgs>) =
+let runWith (models: string -> Models.Model) (args: Args) =
     let asked = jobOf models args
     let folder = dataFolder asked.DataFolder
     let asked, whole = if PictureFolder.Is folder then loadPictures asked folder else load asked folder
@@ -233,10 +239,11 @@ let runWith (models: string -> Models.Model) (args: ParseResults<TrainArgs>) =
     let net = job.Model.Build(Generator job.Options.Seed)
     freeze (message job.Out) job.Model job.Options.Freeze net
     let parts = partsOf job.Options net split
+    tellRates (message job.Out) job.Options net parts.Optimizer
     Trainer.Check(net, parts.Loss, loaderOf job.Options data)
     match job.ShowAugmented with
     | Some file -> ShowAugmented.run job data file
     | None when job.FindLr -> FindLr.run job net split CancellationToken.None
     | None -> train job net parts split
 
-let run = runWith Models.find
+let run (args: Args) = runWith Models.find args

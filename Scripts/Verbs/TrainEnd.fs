@@ -8,7 +8,6 @@ open System.Security.Cryptography
 open OnnxLeNet.Numerics
 open OnnxLeNet.Onnx
 open OnnxLeNet.Scripts
-open OnnxLeNet.Scripts.Options
 open OnnxLeNet.Scripts.Runs
 open OnnxLeNet.Scripts.Terminal
 open OnnxLeNet.Scripts.Verbs.Common

@@ -3,11 +3,10 @@ module OnnxLeNet.Scripts.Verbs.TrainJob
 
 open System
 open System.IO
-open Argu
 open OnnxLeNet.Numerics
 open OnnxLeNet.Onnx
 open OnnxLeNet.Scripts
-open OnnxLeNet.Scripts.Options
+open OnnxLeNet.Scripts.Cli
 open OnnxLeNet.Scripts.Runs
 open OnnxLeNet.Scripts.Terminal
 open OnnxLeNet.Scripts.Verbs.Common
@@ -109,7 +108,7 @@ let private checkpointNamed (out: string) (named: string) =
                 raise (OnnxLeNetException $"--resume: the run {named} has no checkpoint to go on from: {why}")
 
 /// The options of the run, which are the checkpoint's own where there is one.
-let private options (args: ParseResults<TrainArgs>) (resume: Checkpoint option) =
+let private options (args: Args) (resume: Checkpoint option) =
     let own =
         resume
         |> Option.map (fun checkpoint ->
@@ -135,9 +134,9 @@ let resumeCommand (job: Job) =
           yield! engineOptions job
           if job.Folder <> Workspace.modelsFolder then $"--out {Workspace.display job.Folder}" ]
 
-let jobOf (models: string -> Models.Model) (args: ParseResults<TrainArgs>) =
-    let folder = args.GetResult(Out, defaultValue = Workspace.modelsFolder)
-    let resumedFrom = args.TryGetResult TrainArgs.Resume |> Option.map (checkpointNamed folder)
+let jobOf (models: string -> Models.Model) (args: Args) =
+    let folder = args.Get(Options.out, Workspace.modelsFolder)
+    let resumedFrom = args.TryGet Options.resume |> Option.map (checkpointNamed folder)
     let resume = resumedFrom |> Option.map Checkpoint.Load
     let note key =
         resume
@@ -145,7 +144,7 @@ let jobOf (models: string -> Models.Model) (args: ParseResults<TrainArgs>) =
             match checkpoint.Notes.TryGetValue key with
             | true, text -> Some text
             | _ -> None)
-    let model, from = args.TryGetResult Model, args.TryGetResult From |> Option.map Path.GetFullPath
+    let model, from = args.TryGet Options.network, args.TryGet Options.from |> Option.map Path.GetFullPath
     for given, key in [ model, Note.model; from, Note.from ] do
         match given, resume, note key with
         | Some given, Some _, own when own <> Some given -> badOption $"--{key}" given (defaultArg own "left out" + ", the checkpoint's")
@@ -157,7 +156,7 @@ let jobOf (models: string -> Models.Model) (args: ParseResults<TrainArgs>) =
             if asked then raise (OnnxLeNetException $"{option} is for the network of a file: name one by --from")
     if options.Fresh && options.Freeze.IsSome then
         raise (OnnxLeNetException "--freeze keeps weights of the file, and --fresh takes none of them: leave one of them out")
-    let out = output (args.Contains TrainArgs.Quiet)
+    let out = output (args.Has Options.quiet)
     let job =
         { Resume = resume
           ResumedFrom = resumedFrom
@@ -165,17 +164,17 @@ let jobOf (models: string -> Models.Model) (args: ParseResults<TrainArgs>) =
           Out = out
           Model = find models (message out) (Option.orElse (note Note.model) model) from options.Fresh
           Options = options
-          DataFolder = args.TryGetResult TrainArgs.Data
-          HoldOut = args.TryGetResult HoldOut |> Option.map (atLeastOne "--hold-out") |> Option.defaultValue 0
-          Engine = args.GetResult(TrainArgs.Engine, defaultValue = Engine.Own)
-          Ort = ortOptions (args.TryGetResult TrainArgs.Device)
+          DataFolder = args.TryGet Options.data
+          HoldOut = args.TryGet Options.holdOut |> Option.map (atLeastOne "--hold-out") |> Option.defaultValue 0
+          Engine = args.Get(Options.engine, Engine.Own)
+          Ort = ortOptions (args.TryGet Options.device)
           Folder = folder
-          Json = args.TryGetResult TrainArgs.Json
-          MinAccuracy = args.TryGetResult TrainArgs.MinAccuracy |> Option.map (share "--min-accuracy")
-          Force = args.Contains TrainArgs.Force
-          FindLr = args.Contains FindLr
-          Plot = args.TryGetResult Plot
-          ShowAugmented = args.TryGetResult ShowAugmented }
+          Json = args.TryGet Options.json
+          MinAccuracy = args.TryGet Options.minAccuracy |> Option.map (share "--min-accuracy")
+          Force = args.Has Options.force
+          FindLr = args.Has Options.findLr
+          Plot = args.TryGet Options.plot
+          ShowAugmented = args.TryGet Options.showAugmented }
     match job.Model.Origin, note Note.fromHash with
     | Some origin, Some hash when hash <> origin.Hash ->
         raise (OnnxLeNetException $"{origin.File} has changed since the checkpoint's run began: its sha256 was {hash}, it is {origin.Hash}")
@@ -189,7 +188,7 @@ let jobOf (models: string -> Models.Model) (args: ParseResults<TrainArgs>) =
     if job.Plot.IsSome && not job.FindLr then raise (OnnxLeNetException "--plot is the picture of --find-lr: add that")
     job.Plot |> Option.iter (Workspace.requireWritableFile "--plot")
     job.ShowAugmented |> Option.iter (Workspace.requireWritableFile "--show-augmented")
-    configure (args.TryGetResult TrainArgs.Threads) (args.TryGetResult TrainArgs.Width) (args.TryGetResult TrainArgs.Provider)
+    configure (args.TryGet Options.threads) (args.TryGet Options.width) (args.TryGet Options.provider)
     Workspace.requireWritable "--out" job.Folder
     job.Json |> Option.iter (Workspace.requireWritableFile "--json")
     for key, now in [ Note.provider, Products.Name; Note.engine, trainer job ] do

@@ -1,18 +1,44 @@
 /// The engine's parts that a run of train is made of, by its options.
 module OnnxLeNet.Scripts.Verbs.TrainParts
 
+open System.Collections.Generic
 open OnnxLeNet.Numerics
 open OnnxLeNet.Scripts
 open OnnxLeNet.Scripts.Verbs.Common
 open OnnxLeNet.Scripts.Verbs.TrainJob
 
-let optimizerOf (o: TrainingOptions) (parameters: Parameter seq) : Optimizer =
+let optimizerOf (o: TrainingOptions) (groups: ParameterGroup seq) : Optimizer =
     match o.Optimizer with
-    | "sgd" -> SGD(parameters, o.LearningRate, o.Momentum, weightDecay = o.WeightDecay)
-    | "adam" -> Adam(parameters, o.LearningRate, weightDecay = o.WeightDecay)
-    | "adamw" -> AdamW(parameters, o.LearningRate, weightDecay = o.WeightDecay)
-    | "rmsprop" -> RMSprop(parameters, o.LearningRate, weightDecay = o.WeightDecay, momentum = o.Momentum)
+    | "sgd" -> SGD(groups, o.LearningRate, o.Momentum, weightDecay = o.WeightDecay)
+    | "adam" -> Adam(groups, o.LearningRate, weightDecay = o.WeightDecay)
+    | "adamw" -> AdamW(groups, o.LearningRate, weightDecay = o.WeightDecay)
+    | "rmsprop" -> RMSprop(groups, o.LearningRate, weightDecay = o.WeightDecay, momentum = o.Momentum)
     | other -> badOption "--optimizer" other "sgd, adam, adamw or rmsprop"
+
+/// The network's parameters, those of layers that --lr-mult names with rates of their own.
+let groupsOf (o: TrainingOptions) (net: Module) (sample: Shape) : ParameterGroup seq =
+    if o.LrMult.IsEmpty then
+        [ ParameterGroup(net.Parameters()) ]
+    else
+        FineTuning.Groups(net, sample, o.LearningRate, [ for layer, factor in o.LrMult -> KeyValuePair(layer, factor) ])
+
+/// Says which layers learn at which rate, where --lr-mult says that it is not one.
+let tellRates say (o: TrainingOptions) (net: Module) (optimizer: Optimizer) =
+    if not o.LrMult.IsEmpty then
+        let names = dict [ for struct (name, parameter) in net.NamedParameters() -> parameter, name ]
+        let layers (group: ParameterGroup) =
+            group.Parameters
+            |> Seq.filter _.RequiresGrad
+            |> Seq.map (fun parameter -> names[parameter][.. names[parameter].LastIndexOf '.' - 1])
+            |> Seq.distinct
+            |> String.concat ", "
+        let factors = 1.0 :: List.map snd o.LrMult
+        let told =
+            [ for group, factor in Seq.zip optimizer.ParameterGroups factors do
+                  match layers group with
+                  | "" -> ()
+                  | layers -> $"{invariant (o.LearningRate * factor)} for {layers}" ]
+        say ("learning rates: " + String.concat "; " told)
 
 /// Sets the rate after every update, of which an epoch has so many; None where it stays.
 let scheduleOf (o: TrainingOptions) (optimizer: Optimizer) (updates: int) : LRScheduler option =
@@ -41,7 +67,7 @@ let scheduleOf (o: TrainingOptions) (optimizer: Optimizer) (updates: int) : LRSc
         Some(
             OneCycleLR(
                 optimizer,
-                o.LearningRate,
+                PerGroup.op_Implicit [| for group in optimizer.ParameterGroups -> group.LearningRate |],
                 totalSteps = total,
                 pctStart = rise,
                 cycleMomentum = (o.Momentum > 0.0 || o.Optimizer.StartsWith "adam")
@@ -68,17 +94,9 @@ let split (o: TrainingOptions) (data: ImageFolder) =
         { Data = ImageFolder(data.Name, data.Train.Select train, data.Test)
           Validation = Some(data.Train.Select held) }
 
-/// The random changes that --augment names, for images of this shape.
-let transformsOf (o: TrainingOptions) (sample: Shape) =
-    match o.Augment with
-    | "light" -> Augmentation.Light sample
-    | "strong" -> Augmentation.Strong sample
-    | _ -> Augmentation.None
-
 /// The training images, changed as --augment says, in an order of its own for every epoch.
 let loaderOf (o: TrainingOptions) (data: ImageFolder) =
-    let transforms = transformsOf o data.Train.Sample
-    let images: Dataset = if transforms.Count = 0 then data.Train else AugmentedDataset(data.Train, o.Seed, transforms)
+    let images: Dataset = if o.Augment = "none" then data.Train else Augmentation.Of(o.Augment, data.Train, o.Seed)
     DataLoader(images, o.BatchSize, shuffle = true, generator = Generator o.Seed)
 
 /// What a run has beside the network and the data.
@@ -100,7 +118,7 @@ type Parts =
 let partsOf (o: TrainingOptions) (net: Module) (split: Split) =
     let weight: float32 array | null =
         if o.Balance then ClassWeights.Balanced(split.Data.Train, split.Data.Classes) else null
-    let optimizer = optimizerOf o (net.Parameters())
+    let optimizer = optimizerOf o (groupsOf o net split.Data.Train.Sample)
     let batches = (loaderOf o split.Data).Steps
     let validation = split.Validation |> Option.map (fun data -> Validation data)
     let loss (_: TrainingRun) = validation.Value.Loss

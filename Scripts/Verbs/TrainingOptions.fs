@@ -3,9 +3,9 @@ namespace OnnxLeNet.Scripts.Verbs
 
 open System
 open System.Globalization
-open Argu
 open OnnxLeNet.Numerics
-open OnnxLeNet.Scripts.Options
+open OnnxLeNet.Scripts
+open OnnxLeNet.Scripts.Cli
 open OnnxLeNet.Scripts.Verbs.Common
 
 /// How the verb trains; the result depends on all of it.
@@ -14,6 +14,8 @@ type TrainingOptions =
         Epochs: int
         BatchSize: int
         LearningRate: float
+        /// What the rates of layers are multiplied by, by their names.
+        LrMult: (string * float) list
         Optimizer: string
         Momentum: float
         WeightDecay: float
@@ -36,7 +38,7 @@ type TrainingOptions =
         /// Whether the classes are weighed by how few images they have.
         Balance: bool
         Pictures: Pictures.Args
-        /// none, light or strong: random changes of the training images.
+        /// Random changes of the training images: none, or a list of names.
         Augment: string
         /// Whether the network of a file gets new weights.
         Fresh: bool
@@ -51,6 +53,8 @@ type TrainingOptions =
         String.concat
             " "
             [ $"--epochs {o.Epochs} --batch-size {o.BatchSize} --lr {invariant o.LearningRate} --seed {o.Seed}"
+              if not o.LrMult.IsEmpty then
+                  "--lr-mult " + String.concat "," [ for layer, factor in o.LrMult -> $"{layer}={invariant factor}" ]
               if o.Optimizer <> TrainingOptions.Default.Optimizer then $"--optimizer {o.Optimizer}"
               if o.Momentum <> d.Momentum then $"--momentum {invariant o.Momentum}"
               if o.WeightDecay <> d.WeightDecay then $"--weight-decay {invariant o.WeightDecay}"
@@ -74,6 +78,7 @@ type TrainingOptions =
         { Epochs = 12
           BatchSize = 64
           LearningRate = (if optimizer = "sgd" then 0.03 else 1e-3)
+          LrMult = []
           Optimizer = optimizer
           Momentum = (if optimizer = "sgd" then 0.9 else 0.0)
           WeightDecay =
@@ -101,81 +106,81 @@ type TrainingOptions =
 
 
 module TrainingOptions =
-    let private oneOf option (names: string list) (value: string) =
-        if List.contains value names then
-            value
-        else
-            badOption option value (String.concat ", " (List.take (names.Length - 1) names) + " or " + List.last names)
+    /// head=10,conv*=0.1
+    let private factorsOf (text: string) =
+        let wrong () = badOption "--lr-mult" text "LAYER=FACTOR, several separated by commas, such as head=10,conv*=0.1"
+        [ for part in text.Replace(" ", "").Split ',' do
+              match part.Split '=' with
+              | [| layer; factor |] when layer <> "" ->
+                  match Double.TryParse(factor, NumberStyles.Float, CultureInfo.InvariantCulture) with
+                  | true, value when Double.IsFinite value && value > 0.0 -> layer, value
+                  | true, value -> badOption "--lr-mult" value "a finite factor of more than 0; --freeze keeps layers as they are"
+                  | _ -> wrong ()
+              | _ -> wrong () ]
 
     /// The options that are typed, and of what is not typed those of the run that goes on, or the optimizer's defaults.
-    let ofArgs (args: ParseResults<TrainArgs>) (own: TrainingOptions option) =
+    let ofArgs (args: Args) (own: TrainingOptions option) =
         let atLeastZero option value =
             if Double.IsFinite value && value >= 0.0 then value else badOption option value "a finite number of 0 or more"
         let between option value =
             if value > 0.0 && value < 1.0 then value else badOption option value "more than 0 and less than 1"
-        let optimizer =
-            args.TryGetResult TrainArgs.Optimizer
-            |> Option.map (oneOf "--optimizer" [ "sgd"; "adam"; "adamw"; "rmsprop" ])
+        let optimizer = args.TryGet Options.optimizer
         let d =
             match own, optimizer with
             | Some own, None -> own
             | Some own, Some name when own.Optimizer = name -> own
             | _ -> TrainingOptions.For(defaultArg optimizer "sgd")
-        let schedule =
-            args.GetResult(TrainArgs.Schedule, defaultValue = d.Schedule)
-            |> oneOf "--schedule" [ "cosine"; "onecycle"; "step"; "constant" ]
-        match args.TryGetResult TrainArgs.Momentum with
+        let schedule = args.Get(Options.schedule, d.Schedule)
+        match args.TryGet Options.momentum with
         | Some _ when d.Optimizer.StartsWith "adam" -> raise (OnnxLeNetException $"{d.Optimizer} has no --momentum: leave it out")
         | Some momentum when schedule = "onecycle" && momentum <> 0.0 ->
             badOption "--momentum" momentum "0 or left out with --schedule onecycle, which moves it between 0.95 and 0.85"
         | _ -> ()
-        let epochs = atLeastOne "--epochs" (args.GetResult(Epochs, defaultValue = d.Epochs))
-        let warmup = atLeastZero "--warmup" (args.GetResult(Warmup, defaultValue = d.Warmup))
+        let epochs = atLeastOne "--epochs" (args.Get(Options.epochs, d.Epochs))
+        let warmup = atLeastZero "--warmup" (args.Get(Options.warmup, d.Warmup))
         if warmup >= float epochs then badOption "--warmup" warmup $"less than the {epochs} epochs"
-        let smoothing = args.GetResult(LabelSmoothing, defaultValue = d.LabelSmoothing)
+        let smoothing = args.Get(Options.labelSmoothing, d.LabelSmoothing)
         if not (smoothing >= 0.0 && smoothing < 1.0) then
             badOption "--label-smoothing" smoothing "at least 0 and less than 1"
-        let clip = args.TryGetResult Clip |> Option.orElse d.Clip
+        let clip = args.TryGet Options.clip |> Option.orElse d.Clip
         clip
         |> Option.iter (fun norm ->
             if not (Double.IsFinite norm && norm > 0.0) then badOption "--clip" norm "a finite number of more than 0")
-        let earlyStop = args.TryGetResult EarlyStop |> Option.map (atLeastOne "--early-stop") |> Option.orElse d.EarlyStop
+        let earlyStop = args.TryGet Options.earlyStop |> Option.map (atLeastOne "--early-stop") |> Option.orElse d.EarlyStop
         { Epochs = epochs
-          BatchSize = atLeastOne "--batch-size" (args.GetResult(BatchSize, defaultValue = d.BatchSize))
-          LearningRate = atLeastZero "--lr" (args.GetResult(Lr, defaultValue = d.LearningRate))
+          BatchSize = atLeastOne "--batch-size" (args.Get(Options.batchSize, d.BatchSize))
+          LearningRate = atLeastZero "--lr" (args.Get(Options.lr, d.LearningRate))
+          LrMult = args.TryGet Options.lrMult |> Option.map factorsOf |> Option.defaultValue d.LrMult
           Optimizer = d.Optimizer
-          Momentum = atLeastZero "--momentum" (args.GetResult(TrainArgs.Momentum, defaultValue = d.Momentum))
-          WeightDecay = atLeastZero "--weight-decay" (args.GetResult(TrainArgs.WeightDecay, defaultValue = d.WeightDecay))
+          Momentum = atLeastZero "--momentum" (args.Get(Options.momentum, d.Momentum))
+          WeightDecay = atLeastZero "--weight-decay" (args.Get(Options.weightDecay, d.WeightDecay))
           Schedule = schedule
           Warmup = warmup
           LabelSmoothing = smoothing
-          Accumulate = atLeastOne "--accumulate" (args.GetResult(Accumulate, defaultValue = d.Accumulate))
+          Accumulate = atLeastOne "--accumulate" (args.Get(Options.accumulate, d.Accumulate))
           Clip = clip
-          Ema = args.TryGetResult Ema |> Option.map (between "--ema") |> Option.orElse d.Ema
-          Validation = args.TryGetResult Validation |> Option.map (between "--validation") |> Option.orElse d.Validation
+          Ema = args.TryGet Options.ema |> Option.map (between "--ema") |> Option.orElse d.Ema
+          Validation = args.TryGet Options.validation |> Option.map (between "--validation") |> Option.orElse d.Validation
           EarlyStop = earlyStop
           KeepBest =
-            match args.TryGetResult Keep |> Option.map (oneOf "--keep" [ "best"; "last" ]), own with
-            | Some which, _ -> which = "best"
+            match args.TryGet Options.keep, own with
+            | Some best, _ -> best
             | None, Some own -> own.KeepBest
             | None, None -> earlyStop.IsSome
-          Balance = args.Contains Balance || d.Balance
+          Balance = args.Has Options.balance || d.Balance
           Pictures =
-            { Size = args.TryGetResult TrainArgs.Size |> Option.map (atLeastOne "--size") |> Option.orElse d.Pictures.Size
-              Grey = args.Contains Grey || d.Pictures.Grey
-              Fit =
-                args.TryGetResult TrainArgs.Fit
-                |> Option.map (Pictures.fitOf "--fit")
-                |> Option.defaultValue d.Pictures.Fit
-              Background = args.TryGetResult Background |> Option.map Rgb.Parse |> Option.defaultValue d.Pictures.Background
-              SkipDamaged = args.Contains TrainArgs.SkipDamaged || d.Pictures.SkipDamaged }
-          Fresh = args.Contains Fresh || d.Fresh
-          Freeze = args.TryGetResult Freeze |> Option.map _.Replace(" ", "") |> Option.orElse d.Freeze
-          Augment = args.GetResult(Augment, defaultValue = d.Augment) |> oneOf "--augment" [ "none"; "light"; "strong" ]
-          Seed = args.GetResult(TrainArgs.Seed, defaultValue = d.Seed) }
+            { Size = args.TryGet Options.size |> Option.map (atLeastOne "--size") |> Option.orElse d.Pictures.Size
+              Grey = args.Has Options.grey || d.Pictures.Grey
+              Fit = args.Get(Options.fit, d.Pictures.Fit)
+              Background = args.TryGet Options.background |> Option.map Rgb.Parse |> Option.defaultValue d.Pictures.Background
+              SkipDamaged = args.Has Options.skipDamaged || d.Pictures.SkipDamaged }
+          Fresh = args.Has Options.fresh || d.Fresh
+          Freeze = args.TryGet Options.freeze |> Option.map _.Replace(" ", "") |> Option.orElse d.Freeze
+          Augment = args.TryGet Options.augment |> Option.map Augmentation.Normalize |> Option.defaultValue d.Augment
+          Seed = args.Get(Options.seed, d.Seed) }
 
     /// Those that a run's checkpoint has noted.
-    let read (typed: string) = ofArgs (ArgumentParser.Create<TrainArgs>().ParseCommandLine(typed.Split ' ')) None
+    let read (typed: string) = ofArgs (Parser.parse Commands.train (typed.Split ' ')) None
 
     /// Those of a checkpoint without such a note: the optimizer's state has the numbers.
     let ofState (checkpoint: Checkpoint) =
@@ -196,8 +201,7 @@ module TrainingOptions =
     /// Refuses what the training step of ONNX Runtime has not.
     let requireInOrt (o: TrainingOptions) =
         for asked, option, why in
-            [ o.Balance, "--balance", "its loss weighs all classes alike"
-              o.LabelSmoothing > 0.0, "--label-smoothing", "its loss has no such part"
+            [ Array.contains "mixup" (o.Augment.Split ','), "--augment mixup", "its loss takes one class for a sample"
               o.Accumulate > 1, "--accumulate", "a step is one batch"
               o.Ema.IsSome, "--ema", "the weights are on the device meanwhile"
               o.Schedule = "onecycle" && (o.Momentum > 0.0 || o.Optimizer.StartsWith "adam"),

@@ -3,11 +3,10 @@ module OnnxLeNet.Scripts.Verbs.Validate
 
 open System
 open System.Collections.Generic
-open Argu
 open OnnxLeNet.Numerics
 open OnnxLeNet.Onnx
 open OnnxLeNet.Scripts
-open OnnxLeNet.Scripts.Options
+open OnnxLeNet.Scripts.Cli
 open OnnxLeNet.Scripts.Terminal
 open OnnxLeNet.Scripts.Verbs.Common
 
@@ -142,16 +141,11 @@ let private print out file (report: ValidationReport) =
         parityTableOf "engine" out (ParityReport(d.Device, List.toArray (pathRows d)))
 
 /// The test images to compare on; none if they are not wanted, or not given and not what the model takes or tells apart, which is said.
-let private testData (args: ParseResults<ValidateArgs>) out file (imported: ImportedModel) =
-    let given: Input.Given =
-        { Mean = args.TryGetResult ValidateArgs.Mean
-          Std = args.TryGetResult ValidateArgs.Std
-          Scale = args.TryGetResult ValidateArgs.Scale
-          Padding = args.TryGetResult ValidateArgs.Padding
-          Size = args.TryGetResult ValidateArgs.Size }
+let private testData (args: Args) out file (imported: ImportedModel) =
+    let given = Input.ofArgs args
     let read folder =
         let sample = Input.imageOf imported.Metadata imported.Sample
-        let skip = args.Contains ValidateArgs.SkipDamaged
+        let skip = args.Has Options.skipDamaged
         let data = Pictures.testOf out imported.Metadata given.Padding given.Size (Some sample) skip folder
         let output = (Inference.Run(imported.Network.Eval(), Batch(1, imported.Sample, requiresGrad = false))).Sample
         let transform, _, said = Input.transformOf given imported.Metadata (Some sample) data
@@ -162,7 +156,7 @@ let private testData (args: ParseResults<ValidateArgs>) out file (imported: Impo
         imported.RequireInput data.Sample
         Some(ImageFolder.FolderName folder, data)
     let single = imported.Inputs.Count = 1 && imported.Outputs.Count = 1
-    match args.TryGetResult ValidateArgs.Data with
+    match args.TryGet Options.data with
     | Some "none" -> None
     | None when not single && given = Input.nothing ->
         message out "no data set is compared, random input is: images are one input, and their classes one output"
@@ -180,14 +174,14 @@ let private testData (args: ParseResults<ValidateArgs>) out file (imported: Impo
             None
 
 /// The engine's gradients, and steps of every optimizer, against the training step's graph; nothing where it was not asked for.
-let private gradientProof (args: ParseResults<ValidateArgs>) out (imported: ImportedModel) (data: (string * ImageDataset) option) =
-    if not (args.Contains ValidateArgs.Gradients) then
+let private gradientProof (args: Args) out (imported: ImportedModel) (data: (string * ImageDataset) option) =
+    if not (args.Has Options.gradients) then
         Seq.empty, Seq.empty
     elif not (GradientParity.Applies imported.Network) then
         raise (OnnxLeNetException "--gradients: the network has no parameters, and so no gradients: leave it out")
     else
-        let ort = ortOptions (args.TryGetResult ValidateArgs.Device)
-        let seed = args.GetResult(ValidateArgs.Seed, defaultValue = 1L)
+        let ort = ortOptions (args.TryGet Options.device)
+        let seed = args.Get(Options.seed, 1L)
         let name =
             match data with
             | Some(name, _) -> $"{name} test images"
@@ -196,7 +190,7 @@ let private gradientProof (args: ParseResults<ValidateArgs>) out (imported: Impo
             match data with
             | Some(_, images) -> images
             | None -> null
-        let all = args.Contains ValidateArgs.All
+        let all = args.Has Options.all
         let gradients = GradientParity.Gradients(imported.Network, imported.Sample, images, name, ort, seed, all)
         let optimizers = GradientParity.Optimizers(imported.Network, imported.Sample, images, ort, seed, all)
         line out ""
@@ -213,19 +207,19 @@ let private gradientProof (args: ParseResults<ValidateArgs>) out (imported: Impo
         optimizerTable out optimizers
         gradients, optimizers
 
-let run (args: ParseResults<ValidateArgs>) =
-    let out = output (args.Contains ValidateArgs.Quiet)
-    configure (args.TryGetResult ValidateArgs.Threads) (args.TryGetResult ValidateArgs.Width) (args.TryGetResult ValidateArgs.Provider)
-    args.TryGetResult ValidateArgs.Json |> Option.iter (Workspace.requireWritableFile "--json")
-    let file = args.GetResult ValidateArgs.File
+let run (args: Args) =
+    let out = output (args.Has Options.quiet)
+    configure (args.TryGet Options.threads) (args.TryGet Options.width) (args.TryGet Options.provider)
+    args.TryGet Options.json |> Option.iter (Workspace.requireWritableFile "--json")
+    let file = args.Require Options.model
     ModelFile.requireOnnx file
     let proto = OnnxFile.Read file
     let imported = OnnxImporter.Import proto
-    if args.Contains ValidateArgs.Gradients then imported.RequireSingle()
+    if args.Has Options.gradients then imported.RequireSingle()
     Seq.iter (message out) imported.Notes
     let data = testData args out file imported
     let batches: IReadOnlyList<int> | null =
-        match args.TryGetResult ValidateArgs.Batches with
+        match args.TryGet Options.batches with
         | None -> null
         | Some sizes ->
             [| for size in sizes.Split ',' ->
@@ -236,10 +230,10 @@ let run (args: ParseResults<ValidateArgs>) =
     let options =
         ValidationOptions(
             BatchSizes = batches,
-            All = args.Contains ValidateArgs.All,
-            Seed = args.GetResult(ValidateArgs.Seed, defaultValue = 1L),
-            Providers = (args.TryGetResult ValidateArgs.Provider |> Option.toArray),
-            Device = (ortOptions (args.TryGetResult ValidateArgs.Device)).Device
+            All = args.Has Options.all,
+            Seed = args.Get(Options.seed, 1L),
+            Providers = (args.TryGet Options.provider |> Option.toArray),
+            Device = (ortOptions (args.TryGet Options.device)).Device
         )
     let report = ParityValidation.Run(imported, proto, options, file)
     print out file report
@@ -247,7 +241,7 @@ let run (args: ParseResults<ValidateArgs>) =
         [ match data with
           | None -> ()
           | Some(name, images) ->
-              use model = ParityValidation.Load(imported, proto, ortOptions (args.TryGetResult ValidateArgs.Device), file)
+              use model = ParityValidation.Load(imported, proto, ortOptions (args.TryGet Options.device), file)
               let struct (row, _) = Parity.OnData($"{name} test images", Inference.Logits(imported.Network, images), images, model)
               row ]
     if not rows.IsEmpty then
@@ -261,7 +255,7 @@ let run (args: ParseResults<ValidateArgs>) =
         && (Seq.isEmpty gradients || GradientParity.Passed gradients)
         && (Seq.isEmpty optimizers || GradientParity.Passed optimizers)
     let asked = Seq.last report.Devices
-    args.TryGetResult ValidateArgs.Json
+    args.TryGet Options.json
     |> Option.iter (fun path ->
         writeJson
             path
@@ -275,7 +269,7 @@ let run (args: ParseResults<ValidateArgs>) =
                   "leftOut", jsonArray report.LeftOut
                   "devices", jsonArray (Seq.map deviceJson report.Devices)
                   "rows", parityRows (ParityReport(asked.Device, List.toArray (batchRows asked @ rows)))
-                  if args.Contains ValidateArgs.Gradients then
+                  if args.Has Options.gradients then
                       "gradients", gradientRows gradients
                       "optimizers", optimizerRows optimizers ]))
     if passed then

@@ -1,10 +1,9 @@
 /// walkthrough: a document about networks, step by step, with the engine's own numbers.
 module OnnxLeNet.Scripts.Verbs.Walkthrough
 
-open Argu
 open OnnxLeNet.Numerics
 open OnnxLeNet.Scripts
-open OnnxLeNet.Scripts.Options
+open OnnxLeNet.Scripts.Cli
 open OnnxLeNet.Scripts.Terminal
 open OnnxLeNet.Scripts.Verbs.Common
 open OnnxLeNet.Scripts.Walkthroughs
@@ -18,31 +17,31 @@ let private choose (name: string option) =
         | Some walkthrough -> walkthrough
         | None -> raise (OnnxLeNetException $"there is no walkthrough '{name}': choose one of {names}")
 
-let run (args: ParseResults<WalkthroughArgs>) =
-    let out = output (args.Contains WalkthroughArgs.Quiet)
-    useWidth (args.TryGetResult WalkthroughArgs.Width)
-    if args.Contains WalkthroughArgs.List then
+let run (args: Args) =
+    let out = output (args.Has Options.quiet)
+    useWidth (args.TryGet Options.width)
+    if args.Has Options.list then
         for walkthrough in Catalog.all do
             line out walkthrough.Name
         Exit.done'
     else
-        let walkthrough = choose (args.TryGetResult WalkthroughArgs.Name)
-        let folder = args.TryGetResult WalkthroughArgs.Out
+        let walkthrough = choose (args.TryGet Options.walkthrough)
+        let folder = args.TryGet Options.out
         folder |> Option.iter (Workspace.requireWritable "--out")
-        args.TryGetResult WalkthroughArgs.Json |> Option.iter (Workspace.requireWritableFile "--json")
+        args.TryGet Options.json |> Option.iter (Workspace.requireWritableFile "--json")
         if folder |> Option.exists Workspace.makeFolder then
             message out $"made the folder {Workspace.display folder.Value}"
         let checks =
             walkthrough
             |> Catalog.run
                 (line out)
-                { Seed = args.GetResult(WalkthroughArgs.Seed, defaultValue = Catalog.defaults.Seed)
-                  Image = args.TryGetResult WalkthroughArgs.Image
+                { Seed = args.Get(Options.seed, Catalog.defaults.Seed)
+                  Image = args.TryGet Options.image
                   Folder = folder }
         let failed =
             [ for struct (what, holds) in checks do
                   if not holds then what ]
-        args.TryGetResult WalkthroughArgs.Json
+        args.TryGet Options.json
         |> Option.iter (fun path ->
             writeJson
                 path

@@ -1,12 +1,11 @@
 using System.Net;
 using System.Text.RegularExpressions;
-using System.Xml.Linq;
 using OnnxLeNet.Onnx;
 
 namespace OnnxLeNet.Numerics.Tests;
 
 /// <summary>
-/// The README's programs in other languages, taken from it and run: each prints the classes that this project finds for the first ten test
+/// The programs in other languages of the documents, taken from them and run: each prints the classes that this project finds for the first ten test
 /// images. Inconclusive where a tool is not installed.
 /// </summary>
 [TestClass]
@@ -28,8 +27,7 @@ public sealed partial class OtherAppsTests
     {
         using var folder = new TemporaryFolder();
         File.WriteAllText(folder["Program.cs"], Block("cs"));
-        string version = XDocument.Load(Path.Combine(Repository.Root, "Directory.Packages.props")).Descendants("PackageVersion")
-            .Single(package => (string?)package.Attribute("Include") == "Microsoft.ML.OnnxRuntime").Attribute("Version")!.Value;
+        string version = PackedFixture.CentralVersion("Microsoft.ML.OnnxRuntime");
         File.WriteAllText(folder["App.csproj"], $"""
             <Project Sdk="Microsoft.NET.Sdk">
               <PropertyGroup>
@@ -109,7 +107,7 @@ public sealed partial class OtherAppsTests
             Block("py").Replace("f\"lenet5-train", $"f\"{folder.Path}/lenet5-train", StringComparison.Ordinal)));
     }
 
-    /// <summary>A new network's, as the README's programs take it.</summary>
+    /// <summary>A new network's, as the documents' programs take it.</summary>
     private static void WriteTrainingStep(TemporaryFolder folder)
     {
         var network = Networks.LeNet5(1);
@@ -139,11 +137,11 @@ public sealed partial class OtherAppsTests
         }
     }
 
-    /// <summary>The only block of the README in a language, or the only one with a text in it.</summary>
+    /// <summary>The only block in a language, or the only one with a text in it, of the programs that run a model or the training
+    /// step.</summary>
     private static string Block(string language, string with = "") =>
-        File.ReadAllText(Path.Combine(Repository.Root, "README.md")).Split($"```{language}\n").Skip(1)
-            .Select(rest => rest[..rest.IndexOf("```", StringComparison.Ordinal)])
-                .Single(block => block.Contains(with, StringComparison.Ordinal));
+        Markdown.Blocks(Markdown.Readme("models") + Markdown.Readme("Onnx"))
+            .Single(block => block.Language == language && block.Text.Contains(with, StringComparison.Ordinal)).Text;
 
     private static void AssertPrintsTheClasses((int Code, string Output, string Errors) run)
     {
