@@ -85,9 +85,9 @@ let private detailOf (layer: Leaf) =
     [ channels
       setting "kernel_size" |> Option.map square
       (if setting "kernel_size" = setting "stride" then None else unless [ "1" ] "stride" "stride")
+      unless [ "1" ] "groups" "groups"
       unless [ "0" ] "padding" "padding"
       unless [ "1" ] "dilation" "dilation"
-      unless [ "1" ] "groups" "groups"
       unless [] "p" "p" ]
     |> List.choose id
     |> String.concat ", "
