@@ -76,7 +76,9 @@ let lines (label: string) (xName: string) (shown: float -> string) (fromZero: bo
         None
     else
         let x0, x1 = all |> List.map fst |> List.min, all |> List.map fst |> List.max
-        let x0, x1 = if x1 > x0 then x0, x1 else x0 - 0.5, x1 + 0.5
+        // The mean of the first and last few updates lies just beside a whole epoch.
+        let whole (x: float) = if abs (x - Math.Round x) < 0.02 * (x1 - x0) then Math.Round x else x
+        let x0, x1 = if x1 > x0 then whole x0, whole x1 else x0 - 0.5, x1 + 0.5
         // Single steps may be far above the rest, which they would press flat.
         let judged = series |> List.filter (fun s -> s.Style <> "faint") |> List.collect _.Points |> List.map snd
         let values = if judged.IsEmpty then List.map snd all else judged

@@ -42,10 +42,10 @@ figure{margin:0;background:var(--surface);border:1px solid var(--border);border-
 figure svg{display:block;max-width:100%;height:auto;margin:0 auto}figcaption{margin-top:8px;color:var(--muted);font-size:.88rem}
 .scroll{overflow-x:auto;margin:12px 0}table{border-collapse:collapse;width:100%;font-size:.9rem}
 caption{text-align:left;color:var(--muted);padding:0 0 6px}th{text-align:left;font-weight:600;border-bottom:2px solid var(--border)}
-th,td{padding:5px 10px;vertical-align:top}td{border-bottom:1px solid var(--border);overflow-wrap:anywhere}
+th,td{padding:5px 10px;vertical-align:top}td{border-bottom:1px solid var(--border)}td code{overflow-wrap:anywhere}
 .number{text-align:right;font-variant-numeric:tabular-nums;white-space:nowrap}
 .bar{background:linear-gradient(to right,color-mix(in srgb,var(--accent) 18%,transparent) var(--share),transparent var(--share))}
-.tiles{display:flex;flex-wrap:wrap;gap:6px;margin:8px 0}.tiles img{image-rendering:pixelated;border-radius:3px;width:auto}
+.tiles{display:flex;flex-wrap:wrap;gap:6px;margin:8px 0}.tiles img{image-rendering:pixelated;border:1px solid var(--border);width:auto}
 .filters img{height:52px}.maps img{height:56px}.example img{height:112px}
 .mistakes{display:grid;grid-template-columns:repeat(auto-fill,minmax(130px,1fr));gap:12px;padding:0;margin:12px 0;list-style:none}
 .mistakes li{background:var(--surface);border:1px solid var(--border);border-radius:var(--radius);padding:10px;font-size:.85rem}
@@ -136,7 +136,8 @@ let make (theme: string) (title: string) (run: Run option) (found: Findings opti
                           p picture.Text
                           tiles "example" picture.Text [ picture ]
                           for words, pictures in layers do
-                              pictures |> List.iteri (fun i tile -> plots.Add(Photo($"map-{words.Split(',')[0]}-{i}", tile.Picture)))
+                              let layer = words[.. words.IndexOf ',' - 1]
+                              pictures |> List.iteri (fun i tile -> plots.Add(Photo($"map-{layer}-{i}", tile.Picture)))
                               tag "h4" [] [ text words ]
                               tiles "maps" words pictures ]
                 | _ -> []

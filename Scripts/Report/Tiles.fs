@@ -58,6 +58,12 @@ let featureMaps (graph: Graph) (sample: Batch) =
         match users.TryFind value.Index |> Option.map List.ofSeq with
         | Some [ _, user ] -> isStep user.Layer
         | _ -> false
+    /// The names of a node and of those whose results it alone takes: conv1 → ReLU.
+    let rec nameOf (node: Node) =
+        let own = if node.Name = "" then node.Layer.GetType().Name else node.Name
+        match node.Inputs[0].Producer with
+        | NonNull before when node.Inputs.Count = 1 && isHidden node.Inputs[0] -> $"{nameOf before} → {own}"
+        | _ -> own
     let values = Array.zeroCreate<Batch | null> graph.Values.Count
     values[0] <- sample
     for node in graph.Nodes do
@@ -69,9 +75,9 @@ let featureMaps (graph: Graph) (sample: Batch) =
               let data = ((nonNull values[node.Output.Index]).ToTensor()).Data
               let size = shape[1] * shape[2]
               let maps = min shape[0] mostMaps
-              let name = if node.Name = "" then node.Layer.GetType().Name else node.Name
-              $"{name}, {maps} of {shape[0]} channels of {shape[1]}×{shape[2]}",
+              $"{nameOf node}, {maps} of {shape[0]} channels of {shape[1]}×{shape[2]}",
               [ for c in 0 .. maps - 1 ->
                     { Picture = bright shape[2] shape[1] data[c * size .. (c + 1) * size - 1]
                       Text = $"channel {c}" } ] ]
     |> List.truncate mostLayers
+    |> List.mapi (fun i (words, tiles) -> $"{i + 1}. {words}", tiles)

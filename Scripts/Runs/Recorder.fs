@@ -105,6 +105,7 @@ type Recorder(folder: string, samples: int, held: HeldOutScores, export: int -> 
             weights <- ofParameters run.Network
             gradients <- ofParameters run.Network
             goOn run
+            writeState folder Running
         if losses.Length < run.Steps then
             losses <- Array.zeroCreate run.Steps
             rates <- Array.zeroCreate run.Steps

@@ -188,7 +188,7 @@ let private isAlive (state: JsonObject) =
     | :? ArgumentException
     | :? InvalidOperationException -> false
 
-let private stateOf folder =
+let state folder =
     let path = file folder StateFile
     if not (File.Exists path) then
         Interrupted
@@ -214,7 +214,7 @@ let read (folder: string) =
     { Name = string (Path.GetFileName(Path.TrimEndingDirectorySeparator folder))
       Folder = folder
       Started = parsing path (fun () -> DateTimeOffset.Parse(string settings["started"], Globalization.CultureInfo.InvariantCulture))
-      State = stateOf folder
+      State = state folder
       Settings = settings
       Epochs = epochs folder
       Result = if File.Exists result then Some(readJson result) else None }

@@ -115,10 +115,10 @@ let start (job: Job) (net: Module) (split: TrainParts.Split) =
     if not goesOn then
         RunFolder.write folder RunFolder.Settings (settings job net split)
         RunFolder.write folder RunFolder.Environment (environment job)
-    RunFolder.writeState folder RunFolder.Running
+        RunFolder.writeState folder RunFolder.Running
     folder
 
-/// Runs what trains, and writes down how that ended.
+/// Runs what trains, and writes down how that ended. A run that was not gone on with, since something did not fit, stays as it was.
 let whileRunning (folder: string) (train: unit -> int * string) =
     try
         let code, why = train ()
@@ -129,7 +129,7 @@ let whileRunning (folder: string) (train: unit -> int * string) =
              else RunFolder.Failed why)
         code
     with e ->
-        RunFolder.writeState folder (RunFolder.Failed e.Message)
+        if RunFolder.state folder = RunFolder.Running then RunFolder.writeState folder (RunFolder.Failed e.Message)
         reraise ()
 
 let writeResult folder (result: JsonObject) = RunFolder.write folder RunFolder.Result result
