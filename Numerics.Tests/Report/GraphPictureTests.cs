@@ -46,7 +46,8 @@ public sealed class GraphPictureTests
             var a = cards[i];
             Assert.IsTrue(a.X >= -0.01 && a.X + a.Width <= Number(svg, "width") && a.Y + a.Height <= Number(svg, "height"));
             foreach (var b in cards.Skip(i + 1))
-                Assert.IsTrue(a.X + a.Width <= b.X + 0.01 || b.X + b.Width <= a.X + 0.01 || a.Y + a.Height <= b.Y || b.Y + b.Height <= a.Y,
+                Assert.IsTrue(a.X + a.Width <= b.X + 0.01 || b.X + b.Width <= a.X + 0.01 || a.Y + a.Height <= b.Y
+                    || b.Y + b.Height <= a.Y,
                     $"{a} and {b} overlap");
         }
     }
@@ -79,7 +80,8 @@ public sealed class GraphPictureTests
             new FSharpMap<int, GraphPicture.NodeParity>([new(0, new(2.5e-7, true)), new(3, new(0.25, false))]));
         var (svg, _) = Draw(net.Network, net.Sample, figures);
         string text = svg.Value;
-        foreach (string part in new[] { "12 µs", "2.3 ms", "✓ 2.5e-7", "✗ 2.5e-1", "156 parameters: 6×1×5×5 + 6", "6×28×28", "1→6, 5×5" })
+        foreach (string part in new[] { "12 µs", "2.3 ms", "✓ 2.5e-7", "✗ 2.5e-1",
+            "156 parameters: 6×1×5×5 + 6", "6×28×28", "1→6, 5×5" })
             Assert.Contains(part, text);
         Assert.HasCount(2, svg.Descendants().Where(e => (string?)e.Attribute("class") == "graph-time").ToArray());
         Assert.AreEqual("The graph: 12 nodes, 61,706 parameters, from [1, 32, 32] to [10]", svg.Attribute("aria-label")!.Value);

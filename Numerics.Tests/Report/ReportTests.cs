@@ -52,7 +52,8 @@ public sealed partial class ReportTests
             CollectionAssert.AreEqual(new[] { $"{c}", $"{(int)classes[c]!["images"]!:N0}", Percent((double)classes[c]!["precision"]!),
                 Percent((double)classes[c]!["recall"]!), Percent((double)classes[c]!["f1"]!) }, rows[c]);
         }
-        var confusion = Named(page, "svg").Single(svg => svg.Attribute("aria-label")!.Value.StartsWith("Confusion", StringComparison.Ordinal));
+        var confusion = Named(page, "svg").Single(svg =>
+            svg.Attribute("aria-label")!.Value.StartsWith("Confusion", StringComparison.Ordinal));
         int[] counts = [.. confusion.Descendants().Where(e => ((string?)e.Attribute("class"))?.StartsWith("middle ",
             StringComparison.Ordinal) == true).Select(e => e.Value).SkipLast(10).Select(int.Parse)];
         int[] expected = [.. evaluated["confusion"]!.AsArray().SelectMany(row => row!.AsArray().Select(x => (int)x!)).Where(x => x > 0)];
@@ -84,11 +85,13 @@ public sealed partial class ReportTests
             Assert.AreEqual(Percent((double)epochs[e]["testAccuracy"]!), rows[e][3]);
         }
         var loss = Named(page, "svg").Single(svg => svg.Attribute("aria-label")!.Value.StartsWith("Loss over", StringComparison.Ordinal));
-        Assert.Contains(((double)epochs[2]["testLoss"]!).ToString("F4", CultureInfo.InvariantCulture), loss.Attribute("aria-label")!.Value);
+        Assert.Contains(((double)epochs[2]["testLoss"]!).ToString("F4", CultureInfo.InvariantCulture),
+            loss.Attribute("aria-label")!.Value);
         Assert.HasCount(3, Named(loss, "polyline").ToArray());
         Assert.HasCount(10, Named(page, "svg").Where(svg => svg.Attribute("aria-label")!.Value.StartsWith("Histograms",
             StringComparison.Ordinal)).ToArray());
-        Assert.Contains("✓ The engine and ONNX Runtime give the same results: 12 layers, 200 test images and every gradient.", page.Value);
+        Assert.Contains("✓ The engine and ONNX Runtime give the same results: 12 layers, 200 test images and every gradient.",
+            page.Value);
         Assert.HasCount(12, Table(page, "Every node"));
         Assert.IsTrue(Table(page, "Every node").All(row => row[^1].StartsWith('✓')));
         Assert.Contains("train --model lenet5 --data small --epochs 3", Named(page, "pre").Single().Value);

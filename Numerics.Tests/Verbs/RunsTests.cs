@@ -82,7 +82,8 @@ public sealed class RunsTests
             process.WaitForExit();
         }
         // What was recorded after the checkpoint, and half a line.
-        File.AppendAllText(Path.Combine(run, "steps.jsonl"), "{\"step\":100000,\"epoch\":79,\"loss\":1,\"learningRate\":1,\"seconds\":1}\n{\"st");
+        File.AppendAllText(Path.Combine(run, "steps.jsonl"),
+            "{\"step\":100000,\"epoch\":79,\"loss\":1,\"learningRate\":1,\"seconds\":1}\n{\"st");
         Assert.Contains("interrupted", Program.Run("runs", "--out", folder["killed"]).MustExit(0).Output);
         Program.Run("--resume", "lenet5-small-1", "--out", folder["killed"]).MustExit(2).MustSay("other data");
         Assert.Contains("interrupted", Program.Run("runs", "--out", folder["killed"]).MustExit(0).Output, "nothing went on");

@@ -20,7 +20,8 @@ let style =
 .plot .name{fill:var(--ink);font-weight:600}.plot .value{fill:var(--ink)}
 .plot .grid{stroke:var(--border);stroke-width:1}.plot .axis{stroke:var(--muted);stroke-width:1}
 .plot .end{text-anchor:end}.plot .middle{text-anchor:middle}
-.plot .strong{stroke:var(--accent);fill:none;stroke-width:2}.plot .dashed{stroke:var(--second);fill:none;stroke-width:2;stroke-dasharray:6 3}
+.plot .strong{stroke:var(--accent);fill:none;stroke-width:2}
+.plot .dashed{stroke:var(--second);fill:none;stroke-width:2;stroke-dasharray:6 3}
 .plot .faint{stroke:var(--accent);fill:none;stroke-width:1;stroke-opacity:.35}
 .plot .dot-strong{fill:var(--accent)}.plot .dot-dashed{fill:var(--second)}
 .plot .right{fill:var(--accent)}.plot .wrong{fill:var(--second)}.plot .on{fill:var(--on-accent)}

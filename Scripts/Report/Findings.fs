@@ -132,7 +132,8 @@ let find say (file: string) (imagesFor: OrtModel -> Result<TestImages, string>) 
     let onData =
         match imported, found with
         | Some(imported, _), Some images ->
-            let struct (row, _) = Parity.OnData($"{images.Name} test images", Inference.Logits(imported.Network, images.Taken), images.Taken, model)
+            let own = Inference.Logits(imported.Network, images.Taken)
+            let struct (row, _) = Parity.OnData($"{images.Name} test images", own, images.Taken, model)
             Some row
         | _ -> None
     { File = file

@@ -230,7 +230,8 @@ let private style =
     """.graph{--graph-surface:var(--surface,#fff);--graph-line:var(--border,#c3c9d0);--graph-muted:var(--muted,#57606a)}
 .graph{--graph-good:var(--good,#116329);--graph-bad:var(--bad,#b3261e);--graph-time:var(--accent,#0969da)}
 @media (prefers-color-scheme:dark){.graph{--graph-surface:var(--surface,#161b22);--graph-line:var(--border,#444c56)}
-.graph{--graph-muted:var(--muted,#9da7b3);--graph-good:var(--good,#5fd38a);--graph-bad:var(--bad,#ff8a80);--graph-time:var(--accent,#58a6ff)}}
+.graph{--graph-muted:var(--muted,#9da7b3);--graph-good:var(--good,#5fd38a);--graph-bad:var(--bad,#ff8a80)}
+.graph{--graph-time:var(--accent,#58a6ff)}}
 .graph text{font:11px system-ui,sans-serif;fill:currentColor}
 .graph .graph-operator{font-weight:600;font-size:13px}.graph .graph-line{fill:var(--graph-muted)}
 .graph .graph-figure{text-anchor:end;font-variant-numeric:tabular-nums}

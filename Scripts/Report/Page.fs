@@ -59,6 +59,7 @@ footer{margin-top:56px;color:var(--muted);font-size:.85rem}
   *{print-color-adjust:exact;-webkit-print-color-adjust:exact}
   figure,tr,.mistakes li,.key div{break-inside:avoid}h2,h3,caption{break-after:avoid}.scroll,.graph-frame{overflow:visible;max-height:none}
   .graph-frame{break-inside:auto;background:none;border:0}.graph-frame svg{max-width:100%}
+  details::details-content{content-visibility:visible;block-size:auto}
   .row{grid-template-columns:1fr 1fr}.few{grid-template-columns:repeat(3,1fr)}
 }"""
 

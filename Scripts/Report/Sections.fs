@@ -131,7 +131,8 @@ let mistakes (f: Findings) (images: TestImages) (m: ClassificationMetrics) =
                 tag
                     "div"
                     []
-                    [ text $"{percent mistake.Probability} certain; {percent mistake.LabelProbability} for the label. Image {mistake.Index}" ] ] ]
+                    [ let certain, right = percent mistake.Probability, percent mistake.LabelProbability
+                      text $"{certain} certain; {right} for the label. Image {mistake.Index}" ] ] ]
 
 let confusion (f: Findings) (m: ClassificationMetrics) =
     let counts = [| for l in 0 .. m.Classes - 1 -> [| for p in 0 .. m.Classes - 1 -> m.Confusion(l, p) |] |]

@@ -15,7 +15,8 @@ let private signed (width: int) (height: int) (values: float32 array) =
     let toward (colour: int) share = byte (255.0f + (float32 colour - 255.0f) * share)
     let pixel x =
         let share = min 1.0f (abs x / largest)
-        if x < 0.0f then [| toward 31 share; toward 92 share; toward 184 share |] else [| toward 176 share; toward 74 share; toward 10 share |]
+        let red, green, blue = if x < 0.0f then 31, 92, 184 else 176, 74, 10
+        [| toward red share; toward green share; toward blue share |]
     Picture(width, height, 3, Array.collect pixel values)
 
 /// Numbers of one sign as brightness, from black to white.
@@ -52,7 +53,8 @@ let filters (graph: Graph) =
 
 /// What one sample becomes layer by layer: the channels of each value worth a look, which no activation or normalization alone takes.
 let featureMaps (graph: Graph) (sample: Batch) =
-    let users = graph.Nodes |> Seq.collect (fun node -> node.Inputs |> Seq.map (fun value -> value.Index, node)) |> Seq.groupBy fst |> Map.ofSeq
+    let uses = graph.Nodes |> Seq.collect (fun node -> node.Inputs |> Seq.map (fun value -> value.Index, node))
+    let users = uses |> Seq.groupBy fst |> Map.ofSeq
     let isStep (layer: Leaf) = layer :? Activation || layer :? BatchNorm || layer :? Dropout
     let isHidden (value: Value) =
         match users.TryFind value.Index |> Option.map List.ofSeq with

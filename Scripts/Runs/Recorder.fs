@@ -73,7 +73,8 @@ type Recorder(folder: string, samples: int, held: HeldOutScores, export: int -> 
             missing.Append(epochLine (i + 1) step run.Losses[i] run.SecondsPerEpoch[i] scores) |> ignore
         append Epochs missing
         recorded <- run.Losses.Count
-        best <- epochs folder |> List.map (fun e -> (defaultArg e.Validation { Loss = e.TrainLoss; Accuracy = nan }).Loss) |> List.fold min best
+        let metric (e: Epoch) = (defaultArg e.Validation { Loss = e.TrainLoss; Accuracy = nan }).Loss
+        best <- epochs folder |> List.map metric |> List.fold min best
 
     let histograms group (all: (Parameter * Distribution) array) : (string * TensorBoard.Value) list =
         [ for _, distribution in all do

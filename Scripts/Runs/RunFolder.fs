@@ -252,7 +252,8 @@ let find (out: string) (name: string) =
 // ---- writing ----
 
 let private writeJson path (node: JsonObject) =
-    AtomicFile.Write(path, node.ToJsonString(JsonSerializerOptions(WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping)) + "\n")
+    let options = JsonSerializerOptions(WriteIndented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping)
+    AtomicFile.Write(path, node.ToJsonString options + "\n")
 
 /// Makes the folder of a new run: the first number that is free.
 let create (out: string) (stem: string) =

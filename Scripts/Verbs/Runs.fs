@@ -175,7 +175,8 @@ let private pruned (args: Args) out folder =
     tellDamaged out problems
     args.TryGet Options.json
     |> Option.iter (fun path ->
-        writeJson path (json [ "dryRun", box dry; "removed", jsonArray [ for run, bytes in sizes -> json [ "name", run.Name; "bytes", bytes ] ] ]))
+        let removed = jsonArray [ for run, bytes in sizes -> json [ "name", run.Name; "bytes", bytes ] ]
+        writeJson path (json [ "dryRun", box dry; "removed", removed ]))
     Exit.done'
 
 let run (args: Args) =
