@@ -143,7 +143,8 @@ let microseconds (time: float) =
 /// A node's parity in a few characters, with a mark that does not depend on colour.
 let parityText (parity: NodeParity) =
     let mark = if parity.Passed then "✓" else "✗"
-    mark + " " + parity.MaxRel.ToString("0.0e-0", CultureInfo.InvariantCulture)
+    let error = if parity.MaxRel = 0.0 then "0" else parity.MaxRel.ToString("0.0e-0", CultureInfo.InvariantCulture)
+    $"{mark} {error}"
 
 let private rowHeight (row: Row) = 26.0 + 15.0 * float row.Lines.Length + (if row.Microseconds.IsSome then 4.0 else 0.0)
 let private rightOf (row: Row) =

@@ -167,8 +167,10 @@ let nodeTable (imported: Imported) =
     let all = imported.Nodes |> List.sumBy (fun n -> defaultArg n.Forward 0.0 + defaultArg n.Backward 0.0)
     let time (t: float option) = t |> Option.map (invariant "F1") |> Option.defaultValue "-" |> Number
     table
-        (if imported.Times.IsSome then $"Every node; times in µs of a training step of {imported.Batch} images, summed over threads"
-         else "Every node")
+        (if imported.Times.IsSome then
+             $"Every node; µs of a training step of {imported.Batch} images, summed over threads; of nodes that run as one at the last"
+         else
+             "Every node")
         [ "node"; "layer"; "output"; "parameters"; "forward"; "backward"; "share"; "relative error" ]
         [ for n in imported.Nodes ->
               let share = if all > 0.0 then (defaultArg n.Forward 0.0 + defaultArg n.Backward 0.0) / all else 0.0

@@ -62,7 +62,9 @@ let featureMaps (graph: Graph) (sample: Batch) =
         | _ -> false
     /// The names of a node and of those whose results it alone takes: conv1 → ReLU.
     let rec nameOf (node: Node) =
-        let own = if node.Name = "" then node.Layer.GetType().Name else node.Name
+        let kind = node.Layer.GetType().Name
+        let isNumber = node.Name |> Seq.forall (fun c -> Char.IsDigit c || c = '.')
+        let own = if node.Name = "" then kind elif isNumber then $"{kind} {node.Name}" else node.Name
         match node.Inputs[0].Producer with
         | NonNull before when node.Inputs.Count = 1 && isHidden node.Inputs[0] -> $"{nameOf before} → {own}"
         | _ -> own
