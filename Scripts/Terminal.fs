@@ -28,6 +28,9 @@ let output quiet = { Quiet = quiet; Live = not quiet && not Console.IsOutputRedi
 /// Names from a file may hold anything: a terminal must not take them for its own commands. Line ends stay.
 let private harmless (text: string) = String.map (fun c -> if Char.IsControl c && c <> '\n' then '\uFFFD' else c) text
 
+/// A name in a line: it must not end that either.
+let oneLine (text: string) = String.map (fun c -> if Char.IsControl c then '\uFFFD' else c) text
+
 /// In a function of its own, which piped output does not call: the terminal's library is not loaded for it.
 [<MethodImpl(MethodImplOptions.NoInlining)>]
 let private liveLine (text: string) = AnsiConsole.WriteLine text

@@ -150,6 +150,7 @@ public static class PictureFolder
         {
             Notes = notes,
             ClassNames = names,
+            FileNames = [.. entries[begin..end].Select(entry => entry.Name)],
         };
     }
 
