@@ -172,6 +172,41 @@ let export =
           "model.onnx --int8 --to small.onnx", "quantized, calibrated on MNIST"
           "model.onnx --training --to step.onnx", "the training step as a graph" ] }
 
+let runs =
+    { Name = "runs"
+      Summary = "the trainings so far: list, compare and prune them"
+      Entries =
+        [ Options.runsWords
+          Options.keepRuns
+          Options.failed
+          Options.interrupted
+          Options.dryRun
+          Options.out |> meaning "folder of the models, whose runs are meant"
+          yield! results ]
+      Examples =
+        [ "", "a table of all runs"
+          "compare lenet5-mnist-1 lenet5-mnist-2", "the settings that differ, and how both ended"
+          "prune --failed --keep 5 --dry-run", "what would be removed" ] }
+
+let report =
+    { Name = "report"
+      Summary = "one HTML page about a run or a model: curves, mistakes, filters, graph"
+      Entries =
+        [ Options.runOrModel
+          testData |> unlessSet "the run's; of a model MNIST"
+          Options.skipDamaged
+          yield! input
+          Options.threads
+          Options.width
+          Options.out |> meaning "folder of the models, below which a run is looked for"
+          Options.report
+          Options.plots
+          Options.force |> meaning "write over a file that is no report"
+          Options.quiet ]
+      Examples =
+        [ "lenet5-mnist-1", "of a run, in its folder"
+          "models/lenet5-mnist.onnx --to report.html --plots plots", "of a model, with every plot as a file" ] }
+
 let walkthrough =
     { Name = "walkthrough"
       Summary = "a document about networks, step by step"
@@ -258,3 +293,6 @@ let completion =
       Summary = "print a script that completes verbs, options and files in a shell"
       Entries = [ Options.shell ]
       Examples = [ "bash >> ~/.bashrc", "in every new bash"; "powershell >> $PROFILE", "in every new PowerShell" ] }
+
+/// In the order in which help lists them.
+let all = [ train; predict; evaluate; validate; inspect; export; runs; report; serve; walkthrough; bench; conformance; doctor; gpuCheck; completion ]

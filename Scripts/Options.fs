@@ -48,6 +48,10 @@ module Options =
     let shell =
         choice "SHELL" "SHELL" "Arguments" "" [ for shell, script in Completion.shells -> shell, script ] "the shell" |> required
 
+    let runsWords =
+        argument "WHAT" OneOrMore "nothing to list the runs, compare A B, or prune" |> optional
+    let runOrModel = argument "RUN|MODEL" One "a run, by its name or folder, or an ONNX model"
+
     // Network.
     let network = text "--model" "NAME" Group.network "lenet5" "the network" |> listing [ for m in Models.classifiers -> m.Name ]
 
@@ -100,7 +104,9 @@ module Options =
         choice "--keep" "WHICH" Group.training "last; best with --early-stop" [ "best", true; "last", false ]
             "the epoch whose weights are exported, best by validation loss"
     let seed = long "--seed" "N" Group.training "1" "seed of the weights, of the order of the images and of those held out"
-    let resume = text "--resume" "CHECKPOINT" Group.training "" "continue an interrupted run; the result is that of one never interrupted"
+    let resume =
+        text "--resume" "RUN" Group.training "" "continue an interrupted run, by its name, folder or checkpoint; the result is that of one never \
+            interrupted"
 
     // Starting from a file.
     let from =
@@ -205,4 +211,10 @@ module Options =
     let force = flag "--force" Group.output "replace a better model, or one that cannot be compared"
     let json = text "--json" "FILE" Group.output "" "write the results as JSON; - is standard output"
     let csv = text "--csv" "FILE" Group.output "" "write a table: file, class, probability, agreement"
+    let report = text "--to" "FILE" Group.output "beside the run or model" "the HTML file to write"
+    let plots = text "--plots" "DIR" Group.output "" "write every plot as a file too, SVG or PNG"
+    let keepRuns = whole "--keep" "N" Group.checks "all" "with prune: remove all but the N newest finished runs"
+    let failed = flag "--failed" Group.checks "with prune: remove failed runs"
+    let interrupted = flag "--interrupted" Group.checks "with prune: remove interrupted runs, which could go on"
+    let dryRun = flag "--dry-run" Group.checks "with prune: only say what would be removed"
     let quiet = flag "--quiet" Group.output "print errors only"

@@ -17,6 +17,8 @@ let private runs: (Verb * (Args -> int)) list =
       Commands.validate, Validate.run
       Commands.inspect, Inspect.run
       Commands.export, (fun args -> if args.Has Options.training then ExportTraining.run args else Export.run args)
+      Commands.runs, Verbs.Runs.run
+      Commands.report, Verbs.Report.run
       Commands.serve, Serve.run
       Commands.walkthrough, Walkthrough.run
       Commands.bench, Bench.run

@@ -115,7 +115,7 @@ public sealed class PicturesTests
             using (var kill = System.Diagnostics.Process.Start("kill", ["-INT", $"{process.Id}"])) kill.WaitForExit();
             Program.Finish(process).MustExit(130);
         }
-        Program.Run("--resume", folder["out/lenet5-photos.checkpoint"], "--data", photos, "--out", folder["out"]).MustExit(0);
+        Program.Run("--resume", folder["out/runs/lenet5-photos-1/run.checkpoint"], "--data", photos, "--out", folder["out"]).MustExit(0);
         CollectionAssert.AreEqual(File.ReadAllBytes(folder["whole/lenet5-photos.onnx"]),
             File.ReadAllBytes(folder["out/lenet5-photos.onnx"]));
     }

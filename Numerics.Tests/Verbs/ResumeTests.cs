@@ -7,7 +7,7 @@ public sealed class ResumeTests
     public void KilledAtRandomMomentsAndResumedTheFileIsTheSame()
     {
         using var folder = new TemporaryFolder();
-        string data = SmallMnist.Write(folder), checkpoint = folder["killed/lenet5-small.checkpoint"];
+        string data = SmallMnist.Write(folder), checkpoint = folder["killed/runs/lenet5-small-1/run.checkpoint"];
         string[] run = ["--data", data, "--epochs", "120", "--seed", "4", "--quiet"];
         Program.Run([.. run, "--out", folder["whole"]]).MustExit(0);
 
@@ -52,7 +52,7 @@ public sealed class ResumeTests
     public void WhatDoesNotFitTheCheckpointIsRefused()
     {
         using var folder = new TemporaryFolder();
-        string data = SmallMnist.Write(folder), checkpoint = folder["out/lenet5-small.checkpoint"];
+        string data = SmallMnist.Write(folder), checkpoint = folder["out/runs/lenet5-small-1/run.checkpoint"];
         using (var process = Program.Start("--data", data, "--epochs", "100000", "--out", folder["out"]))
         {
             while (process.StandardOutput.ReadLine() is { } line && !line.Contains("epoch  3/", StringComparison.Ordinal)) { }

@@ -60,7 +60,7 @@ public sealed class TrainAugmentTests
     {
         if (OperatingSystem.IsWindows()) Assert.Inconclusive("Windows has no signals to send to another process");
         using var folder = new TemporaryFolder();
-        string data = SmallMnist.Write(folder), checkpoint = folder["out/lenet5-small.checkpoint"];
+        string data = SmallMnist.Write(folder), checkpoint = folder["out/runs/lenet5-small-1/run.checkpoint"];
         string[] run = ["train", "--data", data, "--epochs", "60", "--augment", names];
         Program.Run([.. run, "--out", folder["whole"]]).MustExit(0);
         using (var process = Program.Start([.. run, "--out", folder["out"]]))

@@ -50,7 +50,7 @@ public sealed class TrainClassesTests
             Program.Finish(process).MustExit(130);
         }
         Program.Run("evaluate", folder["out/lenet5-data.partial.onnx"], "--data", data).MustExit(0);
-        Program.Run("--resume", folder["out/lenet5-data.checkpoint"], "--data", data, "--out", folder["out"]).MustExit(0);
+        Program.Run("--resume", folder["out/runs/lenet5-data-1/run.checkpoint"], "--data", data, "--out", folder["out"]).MustExit(0);
         CollectionAssert.AreEqual(File.ReadAllBytes(folder["whole/lenet5-data.onnx"]), File.ReadAllBytes(folder["out/lenet5-data.onnx"]));
         CollectionAssert.AreEqual(new[] { "lenet5-data.md", "lenet5-data.onnx" },
             Directory.GetFiles(folder["out"]).Select(file => Path.GetFileName(file)).Order().ToArray());

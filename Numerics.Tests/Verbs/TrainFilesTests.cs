@@ -172,21 +172,19 @@ public sealed class TrainFilesTests
     {
         if (OperatingSystem.IsWindows()) Assert.Inconclusive("Windows has no signals to send to another process");
         using var folder = new TemporaryFolder();
-        string data = SmallMnist.Write(folder), checkpoint = folder[Name + ".checkpoint"];
+        string data = SmallMnist.Write(folder), checkpoint = folder["out/runs/lenet5-small-1/run.checkpoint"];
         using (var process = Program.Start("--data", data, "--epochs", "100000", "--out", folder["out"]))
         {
             while (process.StandardOutput.ReadLine() is { } line && !line.Contains("epoch  2/", StringComparison.Ordinal)) { }
             using (var kill = Process.Start("kill", ["-INT", $"{process.Id}"])) kill.WaitForExit();
-            Program.Finish(process).MustExit(130);
+            Program.Finish(process).MustExit(130).MustSay("--resume lenet5-small-1");
         }
         byte[] bytes = File.ReadAllBytes(checkpoint), partial = File.ReadAllBytes(folder[Name + ".partial.onnx"]);
-        Program.Run("--data", data, "--epochs", "1", "--out", folder["out"]).MustExit(0).MustSay("lenet5-small.earlier.checkpoint",
-            "--resume");
-        CollectionAssert.AreEqual(bytes, File.ReadAllBytes(folder[Name + ".earlier.checkpoint"]));
+        Program.Run("--data", data, "--epochs", "1", "--out", folder["out"]).MustExit(0);
+        CollectionAssert.AreEqual(bytes, File.ReadAllBytes(checkpoint));
         CollectionAssert.AreEqual(partial, File.ReadAllBytes(folder[Name + ".partial.onnx"]));
-        CollectionAssert.AreEqual(
-            new[] { "lenet5-small.earlier.checkpoint", "lenet5-small.md", "lenet5-small.onnx", "lenet5-small.partial.onnx" },
-                FilesIn(folder["out"]));
+        CollectionAssert.AreEqual(new[] { "lenet5-small.md", "lenet5-small.onnx", "lenet5-small.partial.onnx" }, FilesIn(folder["out"]));
+        CollectionAssert.AreEqual(new[] { "lenet5-small-1", "lenet5-small-2" }, FilesIn(folder["out/runs"]));
         // Below the floor the finished model is left, as ever, and nothing is put aside.
         Program.Run("--data", data, "--epochs", "1", "--seed", "3", "--out", folder["out"], "--min-accuracy",
             "1").MustExit(1).MustSay("lenet5-small.unproven.onnx");
@@ -195,6 +193,7 @@ public sealed class TrainFilesTests
 
     private static string Say(FormattableString text) => text.ToString(System.Globalization.CultureInfo.InvariantCulture);
 
+    /// <summary>What a folder holds beside the runs'.</summary>
     private static string[] FilesIn(string folder) =>
-        [.. Directory.GetFileSystemEntries(folder).Select(file => Path.GetFileName(file)).Order()];
+        [.. Directory.GetFileSystemEntries(folder).Select(file => Path.GetFileName(file)).Where(name => name != "runs").Order()];
 }

@@ -131,7 +131,7 @@ public sealed class TrainFromTests
     {
         if (OperatingSystem.IsWindows()) Assert.Inconclusive("Windows has no signals to send to another process");
         using var folder = new TemporaryFolder();
-        string data = SmallMnist.Write(folder), file = folder["begin.onnx"], checkpoint = folder["out/begin-small.checkpoint"];
+        string data = SmallMnist.Write(folder), file = folder["begin.onnx"], checkpoint = folder["out/runs/begin-small-1/run.checkpoint"];
         File.Copy(LeNet5, file);
         string[] run = ["train", "--data", data, "--from", file, "--freeze", "conv1", "--lr-mult", "head=3,conv2=0.3", "--epochs", "60"];
         Program.Run([.. run, "--out", folder["whole"]]).MustExit(0);

@@ -137,7 +137,7 @@ public sealed class TrainingOptionsTests
         Assert.AreEqual("stopped", (string)json["outcome"]!);
         Assert.Contains($"Stopped after epoch {losses.Length}", run.Output, StringComparison.Ordinal);
         Assert.IsTrue(File.Exists(folder["out/lenet5-small.onnx"]));
-        Assert.IsFalse(File.Exists(folder["out/lenet5-small.checkpoint"]), "a finished run needs no checkpoint");
+        Assert.IsFalse(File.Exists(folder["out/runs/lenet5-small-1/run.checkpoint"]), "a finished run needs no checkpoint");
     }
 
     /// <summary>Killed and resumed with the checkpoint's own options, the file is that of the run that never stopped.</summary>
@@ -145,7 +145,7 @@ public sealed class TrainingOptionsTests
     public void ACheckpointGoesOnWithItsOwnOptions()
     {
         using var folder = new TemporaryFolder();
-        string data = SmallMnist.Write(folder), checkpoint = folder["killed/lenet5-small.checkpoint"];
+        string data = SmallMnist.Write(folder), checkpoint = folder["killed/runs/lenet5-small-1/run.checkpoint"];
         string[] run = ["--data", data, "--epochs", "60", "--optimizer", "rmsprop", "--schedule", "onecycle", "--warmup", "10", "--ema",
             "0.95", "--accumulate", "3", "--clip", "2", "--label-smoothing", "0.1", "--validation", "0.1", "--keep", "best", "--quiet"];
         Program.Run([.. run, "--out", folder["whole"]]).MustExit(0);

@@ -17,6 +17,9 @@ public sealed class CheckpointWriter(string path) : TrainingObserver
     /// <summary>What else the checkpoints are to say, such as the name of the model.</summary>
     public IReadOnlyDictionary<string, string> Notes { get; init; } = new Dictionary<string, string>();
 
+    /// <summary>Called before a checkpoint is written: what is recorded beside it must not be behind it.</summary>
+    internal Action<TrainingRun>? Writing { get; init; }
+
     /// <inheritdoc/>
     public override void OnEpochStart(TrainingRun run)
     {
@@ -41,6 +44,7 @@ public sealed class CheckpointWriter(string path) : TrainingObserver
 
     private void Write(TrainingRun run)
     {
+        Writing?.Invoke(run);
         (run.Checkpoint() with { Notes = Notes }).Save(path);
         last = Stopwatch.GetTimestamp();
     }

@@ -10,6 +10,9 @@ internal sealed record LayerTime(string Layer, double ForwardMicroseconds, doubl
 {
     /// <summary>Of a join what it takes, each value with its sample's shape; else empty.</summary>
     public IReadOnlyList<string> Inputs { get; init; } = [];
+
+    /// <summary>The index of the node, of several taken as one that of the last; null for a part that is none.</summary>
+    public int? Node { get; init; }
 }
 
 /// <summary>Where the time of a training step goes.</summary>
@@ -69,7 +72,10 @@ internal sealed record LayerTimes(IReadOnlyList<LayerTime> Rows, double StepMicr
             var names = NamesOf(training.Graph);
             var nodes = clocks.SelectMany(clock => clock.Parts).OfType<Step>().Distinct()
                 .GroupBy(step => (step.Output, Label: LabelOf(step, training.Graph, names))).OrderBy(group => group.Key.Output)
-                .Select(group => Row(group.Key.Label, group) with { Inputs = InputsOf(group.First(), training.Graph, names) });
+                .Select(group => Row(group.Key.Label, group) with
+                {
+                    Inputs = InputsOf(group.First(), training.Graph, names), Node = training.Graph.Values[group.Key.Output].Producer!.Index,
+                });
             string lossName = loss is CrossEntropyLoss ? "cross-entropy" : loss.GetType().Name;
             return new LayerTimes([Row("gather", data), .. nodes, Row(lossName, loss), Row("update", optimizer)], whole / steps);
         }

@@ -72,6 +72,9 @@ public sealed class TrainingRun
     /// <summary>Mean loss of this epoch's samples so far; those of an update count with its loss.</summary>
     public double Loss => lossSum / Math.Min((long)Step * trainer.Accumulate * data.BatchSize, data.Samples);
 
+    /// <summary>Loss of the last update's samples.</summary>
+    internal double StepLoss { get; private set; }
+
     /// <summary>Since the epoch began.</summary>
     public double Seconds => elapsed + (began == 0 ? 0 : Stopwatch.GetElapsedTime(began).TotalSeconds);
 
@@ -159,7 +162,7 @@ public sealed class TrainingRun
     /// <summary>Counts a step.</summary>
     internal void Add(double loss, int samples)
     {
-        lossSum += loss * samples;
+        (StepLoss, lossSum) = (loss, lossSum + loss * samples);
         Step++;
     }
 

@@ -85,9 +85,9 @@ let private detailOf (layer: Leaf) =
     [ channels
       setting "kernel_size" |> Option.map square
       (if setting "kernel_size" = setting "stride" then None else unless [ "1" ] "stride" "stride")
+      unless [ "1" ] "groups" "groups"
       unless [ "0" ] "padding" "padding"
       unless [ "1" ] "dilation" "dilation"
-      unless [ "1" ] "groups" "groups"
       unless [] "p" "p" ]
     |> List.choose id
     |> String.concat ", "
@@ -143,7 +143,8 @@ let microseconds (time: float) =
 /// A node's parity in a few characters, with a mark that does not depend on colour.
 let parityText (parity: NodeParity) =
     let mark = if parity.Passed then "✓" else "✗"
-    mark + " " + parity.MaxRel.ToString("0.0e-0", CultureInfo.InvariantCulture)
+    let error = if parity.MaxRel = 0.0 then "0" else parity.MaxRel.ToString("0.0e-0", CultureInfo.InvariantCulture)
+    $"{mark} {error}"
 
 let private rowHeight (row: Row) = 26.0 + 15.0 * float row.Lines.Length + (if row.Microseconds.IsSome then 4.0 else 0.0)
 let private rightOf (row: Row) =
@@ -230,7 +231,8 @@ let private style =
     """.graph{--graph-surface:var(--surface,#fff);--graph-line:var(--border,#c3c9d0);--graph-muted:var(--muted,#57606a)}
 .graph{--graph-good:var(--good,#116329);--graph-bad:var(--bad,#b3261e);--graph-time:var(--accent,#0969da)}
 @media (prefers-color-scheme:dark){.graph{--graph-surface:var(--surface,#161b22);--graph-line:var(--border,#444c56)}
-.graph{--graph-muted:var(--muted,#9da7b3);--graph-good:var(--good,#5fd38a);--graph-bad:var(--bad,#ff8a80);--graph-time:var(--accent,#58a6ff)}}
+.graph{--graph-muted:var(--muted,#9da7b3);--graph-good:var(--good,#5fd38a);--graph-bad:var(--bad,#ff8a80)}
+.graph{--graph-time:var(--accent,#58a6ff)}}
 .graph text{font:11px system-ui,sans-serif;fill:currentColor}
 .graph .graph-operator{font-weight:600;font-size:13px}.graph .graph-line{fill:var(--graph-muted)}
 .graph .graph-figure{text-anchor:end;font-variant-numeric:tabular-nums}

@@ -10,6 +10,8 @@ open OnnxLeNet.Numerics
 open OnnxLeNet.Onnx
 open OnnxLeNet.Scripts
 open OnnxLeNet.Scripts.Cli
+open OnnxLeNet.Scripts.Runs
+open OnnxLeNet.Scripts.Runs.Recorder
 open OnnxLeNet.Scripts.Terminal
 open OnnxLeNet.Scripts.Verbs.Common
 open OnnxLeNet.Scripts.Verbs.TrainFrom
@@ -94,19 +96,19 @@ let private holdOut count (data: ImageFolder) =
         ImageFolder($"{data.Name}-held-out", data.Train.Slice(0, rest), data.Train.Slice(rest, count))
 
 /// A line after every epoch, about the validation images where there are some: the test images then wait for the end.
-type private EpochLines(out: Output, test: ImageDataset, validation: Validation option) =
+type private EpochLines(out: Output, held: HeldOutScores) =
     inherit TrainingObserver()
 
     /// What was measured last, for the live view.
     member val Measured: string option = None with get, set
 
     override this.OnEpochEnd run =
+        let accuracy = percent held.Scores.Accuracy
         let measured, shown =
-            match validation with
-            | Some part -> $"validation loss {part.Loss:F4}   accuracy {percent part.Accuracy}", $"accuracy {percent part.Accuracy}"
-            | None ->
-                let text = $"test accuracy {percent (accuracy test (Inference.Logits(run.Network, test)))}"
-                text, text
+            if held.Validation.IsSome then
+                $"validation loss {held.Scores.Loss:F4}   accuracy {accuracy}", $"accuracy {accuracy}"
+            else
+                $"test accuracy {accuracy}", $"test accuracy {accuracy}"
         this.Measured <- Some shown
         line out $"  epoch {run.Epoch, 2}/{run.Epochs}   loss {run.Loss:F4}   {measured}   {run.Seconds:F2} s"
 
@@ -171,11 +173,19 @@ let private fit
               Note.provider, Products.Name
               Note.engine, trainer job
               Note.options, string o ]
-    let writer = CheckpointWriter(checkpointFile job data, Notes = Collections.ObjectModel.ReadOnlyDictionary notes)
-    let lines = EpochLines(out, data.Test, parts.Validation)
+    let held = HeldOutScores(data.Test, parts.Validation)
+    let testOf () = if parts.Validation.IsSome then None else Some held.Scores.Accuracy
+    let recorder = Runs.Recorder.Recorder(job.Run, data.Train.Count, held, fun epochs -> modelOf job data net (testOf ()) epochs)
+    let writer =
+        CheckpointWriter(
+            RunFolder.file job.Run RunFolder.Checkpoint,
+            Notes = Collections.ObjectModel.ReadOnlyDictionary notes,
+            Writing = Action<_> recorder.Flush
+        )
+    let lines = EpochLines(out, held)
     live out (fun show ->
         let view = show |> Option.map (fun show -> View(show, data.Train.Count, lines) :> TrainingObserver)
-        let observers = Option.toList view @ [ lines; writer ]
+        let observers = Option.toList view @ [ held; lines; recorder; writer ]
         (trainerOf o net parts observers steps).Fit(loaderOf o data, o.Epochs, Option.toObj job.Resume, cancel))
 
 /// A device that is not there, or a part of it, is told before the training and not after it.
@@ -200,11 +210,9 @@ let private ortTrainerOf (job: Job) (net: Module) (parts: Parts) =
             OrtOptions(Device = job.Ort.Device, IntraOpThreads = Workers.Threads)
     OrtTrainer.Create(net, job.Model.Sample, parts.Optimizer, graph, ort)
 
-/// Trains, and brings the run to its end.
-let private train (job: Job) (net: Module) (parts: Parts) (split: Split) =
+/// Trains, and brings the run to its end; the exit code, and why where it falls short.
+let private trainHere (job: Job) (net: Module) (parts: Parts) (split: Split) =
     let data = split.Data
-    requireDevice job net
-    prepareFolder job data
     line job.Out (string net)
     line job.Out ""
     let held = split.Validation |> Option.map (fun part -> $", {part.Count:N0} held out") |> Option.defaultValue ""
@@ -228,13 +236,23 @@ let private train (job: Job) (net: Module) (parts: Parts) (split: Split) =
             fit job net parts data cancel.Token null
     let seconds = Stopwatch.GetElapsedTime(began).TotalSeconds
     net.Eval() |> ignore
-    let write extra = job.Json |> Option.iter (fun file -> writeJson file (jsonOf job data parts result seconds extra))
+    let write extra =
+        let run = jsonOf job data parts result seconds extra
+        TrainRecord.writeResult job.Run run
+        job.Json |> Option.iter (fun file -> writeJson file run)
     match result.Outcome with
     | TrainingOutcome.Completed
     | TrainingOutcome.Stopped ->
         tellKept job parts result
-        finish job data net result write
-    | _ -> endEarly job data net parts result write
+        finish job data net result write, "the finished model was not good enough: see what train said"
+    | _ -> endEarly job data net parts result write, "the loss or a weight was not finite"
+
+/// Trains in a folder of the run's own.
+let private train (job: Job) (net: Module) (parts: Parts) (split: Split) =
+    requireDevice job net
+    if Workspace.makeFolder job.Folder then message job.Out $"made the folder {Workspace.display job.Folder}"
+    let job = { job with Run = TrainRecord.start job net split }
+    TrainRecord.whileRunning job.Run (fun () -> trainHere job net parts split)
 
 /// Trains the network that the options name; models finds those of a name.
 let runWith (models: string -> Models.Model) (args: Args) =

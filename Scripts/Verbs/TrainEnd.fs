@@ -8,6 +8,7 @@ open System.Security.Cryptography
 open OnnxLeNet.Numerics
 open OnnxLeNet.Onnx
 open OnnxLeNet.Scripts
+open OnnxLeNet.Scripts.Runs
 open OnnxLeNet.Scripts.Terminal
 open OnnxLeNet.Scripts.Verbs.Common
 open OnnxLeNet.Scripts.Verbs.TrainJob
@@ -70,20 +71,24 @@ let private card (job: Job) (data: ImageFolder) classes (name: string) (test: fl
 | SHA-256 | `{hash}` |
 """
 
-/// Writes the network as an ONNX file; returns the engine's logits of the test images, their accuracy and the file's hash.
-let private export (job: Job) (data: ImageFolder) (net: Module) epochs (path: string) =
-    let logits = Inference.Logits(net, data.Test)
-    let test = accuracy data.Test logits
+/// The network as a model after so many epochs, with what its file says beside it.
+let modelOf (job: Job) (data: ImageFolder) (net: Module) (test: float option) (epochs: int) =
     let metadata =
         [ ModelMetadata.Classes, ModelMetadata.JoinClasses data.ClassNames
           yield! Input.metadataOf data.Train.Transform
           yield! Pictures.metadataOf job.Options.Pictures data
-          ModelMetadata.TestAccuracy, invariant test
+          yield! test |> Option.map (fun accuracy -> ModelMetadata.TestAccuracy, invariant accuracy) |> Option.toList
           ModelMetadata.Data, data.Name
           "command", commandOf job data
           "seed", string job.Options.Seed
           "epochs", string epochs ]
-    logits, test, OnnxFile.Write(OnnxExporter.Export(net, job.Model.Sample, job.Model.Name, dict metadata), path)
+    OnnxExporter.Export(net, job.Model.Sample, job.Model.Name, dict metadata)
+
+/// Writes the network as an ONNX file; returns the engine's logits of the test images, their accuracy and the file's hash.
+let private export (job: Job) (data: ImageFolder) (net: Module) epochs (path: string) =
+    let logits = Inference.Logits(net, data.Test)
+    let test = accuracy data.Test logits
+    logits, test, OnnxFile.Write(modelOf job data net (Some test) epochs, path)
 
 /// The epoch whose weights the network has when training has ended by itself.
 let private keptEpoch (parts: Parts) (result: TrainingResult) =
@@ -308,7 +313,7 @@ let finish (job: Job) (data: ImageFolder) (net: Module) (result: TrainingResult)
         if parity.Passed && agree && accurate then
             let placed = place job data name unproven test (fun name -> card job data logits.Shape[1] name test hash bytes parity)
             // The run needs no checkpoint any more, nor what an interrupt of it left.
-            File.Delete(checkpointFile job data)
+            File.Delete(RunFolder.file job.Run RunFolder.Checkpoint)
             match job.ResumedFrom with
             | Some checkpoint ->
                 File.Delete checkpoint
@@ -378,6 +383,6 @@ let endEarly (job: Job) (data: ImageFolder) (net: Module) (parts: Parts) (result
         message
             job.Out
             $"Interrupted at epoch {epoch}, step {step}. The weights so far, test accuracy {percent test}, are in \
-                {Workspace.display partial}; go on with {resumeCommand job data}"
+                {Workspace.display partial}; go on with {resumeCommand job}"
         write [ "model", box (Workspace.display partial); "testAccuracy", test ]
         Exit.interrupted

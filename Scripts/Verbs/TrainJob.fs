@@ -7,6 +7,7 @@ open OnnxLeNet.Numerics
 open OnnxLeNet.Onnx
 open OnnxLeNet.Scripts
 open OnnxLeNet.Scripts.Cli
+open OnnxLeNet.Scripts.Runs
 open OnnxLeNet.Scripts.Terminal
 open OnnxLeNet.Scripts.Verbs.Common
 open OnnxLeNet.Scripts.Verbs.TrainFrom
@@ -18,7 +19,10 @@ type Job =
         Model: Network
         Options: TrainingOptions
         Resume: Checkpoint option
+        /// The checkpoint's file.
         ResumedFrom: string option
+        /// The run's folder, once it has begun.
+        Run: string
         /// Training images that take the test images' place.
         HoldOut: int
         /// The data's own folder, or None for the MNIST that comes with the project.
@@ -79,23 +83,29 @@ let trainer (job: Job) = if job.Engine = Engine.OnnxRuntime then $"ONNX Runtime 
 /// Who trains, as a person reads it.
 let trainedBy (job: Job) = if job.Engine = Engine.OnnxRuntime then trainer job else $"{trainer job}, {Products.Provider}"
 
-let checkpointFile (job: Job) (data: ImageFolder) = Path.Combine(job.Folder, $"{job.Model.Name}-{data.Name}.checkpoint")
-
-/// An interrupted run's checkpoint that this run's would overwrite gets another name; what to say of it.
-let private setAsideCheckpoint (job: Job) (data: ImageFolder) =
-    let file = checkpointFile job data
-    let resumed = job.ResumedFrom |> Option.exists (fun from -> Path.GetFullPath from = Path.GetFullPath file)
-    if not resumed && File.Exists file then
-        let saved = Path.Combine(job.Folder, $"{job.Model.Name}-{data.Name}.earlier.checkpoint")
-        File.Move(file, saved, overwrite = true)
-        Some $"The checkpoint of an earlier, unfinished run is now {Workspace.display saved}; --resume continues it."
+/// The checkpoint that --resume names: a file, or that of a run, by its folder or its name.
+let private checkpointNamed (out: string) (named: string) =
+    if File.Exists named then
+        named
     else
-        None
-
-/// Makes the folder ready for a run's files, and says what that took.
-let prepareFolder (job: Job) (data: ImageFolder) =
-    if Workspace.makeFolder job.Folder then message job.Out $"made the folder {Workspace.display job.Folder}"
-    setAsideCheckpoint job data |> Option.iter (message job.Out)
+        match RunFolder.tryFind out named with
+        | None ->
+            raise (
+                OnnxLeNetException
+                    $"--resume: there is no checkpoint {named}, and no run of that name in {Workspace.display (RunFolder.folderOf out)}; \
+                        `runs` lists them"
+            )
+        | Some folder ->
+            let checkpoint = RunFolder.file folder RunFolder.Checkpoint
+            if File.Exists checkpoint then
+                checkpoint
+            else
+                let why =
+                    match (RunFolder.read folder).State with
+                    | RunFolder.Finished -> "it is finished"
+                    | RunFolder.Running -> "it is still running"
+                    | _ -> "it ended before its first checkpoint"
+                raise (OnnxLeNetException $"--resume: the run {named} has no checkpoint to go on from: {why}")
 
 /// The options of the run, which are the checkpoint's own where there is one.
 let private options (args: Args) (resume: Checkpoint option) =
@@ -112,11 +122,11 @@ let private options (args: Args) (resume: Checkpoint option) =
     | _ -> asked
 
 /// The command that goes on from where a run was stopped.
-let resumeCommand (job: Job) (data: ImageFolder) =
+let resumeCommand (job: Job) =
     String.concat
         " "
         [ if not job.Model.IsNamed then "the script, with"
-          $"train --resume {Workspace.display (checkpointFile job data)}"
+          $"train --resume {Path.GetFileName job.Run}"
           match job.DataFolder with
           | Some folder -> $"--data {folder}"
           | None -> ()
@@ -125,7 +135,9 @@ let resumeCommand (job: Job) (data: ImageFolder) =
           if job.Folder <> Workspace.modelsFolder then $"--out {Workspace.display job.Folder}" ]
 
 let jobOf (models: string -> Models.Model) (args: Args) =
-    let resume = args.TryGet Options.resume |> Option.map Checkpoint.Load
+    let folder = args.Get(Options.out, Workspace.modelsFolder)
+    let resumedFrom = args.TryGet Options.resume |> Option.map (checkpointNamed folder)
+    let resume = resumedFrom |> Option.map Checkpoint.Load
     let note key =
         resume
         |> Option.bind (fun checkpoint ->
@@ -147,7 +159,8 @@ let jobOf (models: string -> Models.Model) (args: Args) =
     let out = output (args.Has Options.quiet)
     let job =
         { Resume = resume
-          ResumedFrom = args.TryGet Options.resume
+          ResumedFrom = resumedFrom
+          Run = ""
           Out = out
           Model = find models (message out) (Option.orElse (note Note.model) model) from options.Fresh
           Options = options
@@ -155,7 +168,7 @@ let jobOf (models: string -> Models.Model) (args: Args) =
           HoldOut = args.TryGet Options.holdOut |> Option.map (atLeastOne "--hold-out") |> Option.defaultValue 0
           Engine = args.Get(Options.engine, Engine.Own)
           Ort = ortOptions (args.TryGet Options.device)
-          Folder = args.Get(Options.out, Workspace.modelsFolder)
+          Folder = folder
           Json = args.TryGet Options.json
           MinAccuracy = args.TryGet Options.minAccuracy |> Option.map (share "--min-accuracy")
           Force = args.Has Options.force

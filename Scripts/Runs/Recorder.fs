@@ -1,0 +1,158 @@
+/// Looks on while a network is trained, and writes down what happens in the run's folder.
+module OnnxLeNet.Scripts.Runs.Recorder
+
+open System
+open System.Globalization
+open System.IO
+open System.Text
+open OnnxLeNet.Numerics
+open OnnxLeNet.Onnx
+open OnnxLeNet.Onnx.Schema
+open OnnxLeNet.Scripts.Runs.Distribution
+open OnnxLeNet.Scripts.Runs.RunFolder
+
+/// How well the network does after each epoch on images that it is not trained on: the validation images where there are some, since the
+/// test images wait for the end then, else the test images.
+type HeldOutScores(test: Dataset, validation: Validation option) =
+    inherit TrainingObserver()
+    let measure = lazy (Validation test)
+    let mutable scores = { Loss = nan; Accuracy = nan }
+
+    member _.Validation = validation
+
+    /// After the last epoch.
+    member _.Scores = scores
+
+    override _.OnEpochEnd run =
+        scores <-
+            match validation with
+            | Some part -> { Loss = part.Loss; Accuracy = part.Accuracy }
+            | None ->
+                let struct (loss, accuracy) = measure.Value.Measure run.Network
+                { Loss = loss; Accuracy = accuracy }
+
+/// A number as JSON has it.
+let private json (x: float) = if Double.IsFinite x then x.ToString("R", CultureInfo.InvariantCulture) else "null"
+
+/// Records a run. A step only notes three numbers in arrays that were made before it; files are written at an epoch's end, and before a
+/// checkpoint, which would else be ahead of them.
+/// export gives the network as it is after so many epochs.
+type Recorder(folder: string, samples: int, held: HeldOutScores, export: int -> ModelProto) =
+    inherit TrainingObserver()
+    let events =
+        eventFile folder
+        |> Option.defaultWith (fun () -> file folder $"events.out.tfevents.{DateTimeOffset.UtcNow.ToUnixTimeSeconds()}.onnxlenet")
+    let mutable losses, rates, seconds = [||], [||], [||]
+    let mutable count, written, before = 0, 0, 0
+    let mutable rate, began = 0.0, 0.0
+    let mutable recorded, best = 0, infinity
+    let mutable weights, gradients = [||], [||]
+
+    let append name (text: StringBuilder) = File.AppendAllText(file folder name, string text)
+
+    let heldOut part (scores: HeldOut) = $",\"{part}Loss\":{json scores.Loss},\"{part}Accuracy\":{json scores.Accuracy}"
+
+    let epochLine (number: int) (step: int64) trainLoss (time: float) (scores: string) =
+        let speed = if time > 0.0 then $",\"imagesPerSecond\":{json (float samples / time)}" else ""
+        $"{{\"epoch\":{number},\"step\":{step},\"trainLoss\":{json trainLoss}{scores},\"seconds\":{json time}{speed}}}\n"
+
+    /// Drops what was recorded after the checkpoint that the run goes on from, and adds the epochs before it that nobody recorded.
+    let goOn (run: TrainingRun) =
+        cutLinesAfter run.TotalSteps (file folder Steps)
+        cutLinesAfter (int64 run.Losses.Count * int64 run.Steps) (file folder Epochs)
+        if File.Exists events then TensorBoard.cutAfter run.TotalSteps events
+        let known = epochs folder
+        recorded <- known.Length
+        let missing = StringBuilder()
+        for i in recorded .. run.Losses.Count - 1 do
+            let scores =
+                match held.Validation with
+                | Some part when i < part.Losses.Count -> heldOut "validation" { Loss = part.Losses[i]; Accuracy = part.Accuracies[i] }
+                | _ -> ""
+            let step = int64 (i + 1) * int64 run.Steps
+            missing.Append(epochLine (i + 1) step run.Losses[i] run.SecondsPerEpoch[i] scores) |> ignore
+        append Epochs missing
+        recorded <- run.Losses.Count
+        let metric (e: Epoch) = (defaultArg e.Validation { Loss = e.TrainLoss; Accuracy = nan }).Loss
+        best <- epochs folder |> List.map metric |> List.fold min best
+
+    let histograms group (all: (Parameter * Distribution) array) : (string * TensorBoard.Value) list =
+        [ for _, distribution in all do
+              if distribution.IsKnown then
+                  $"{group}/{distribution.Name}", TensorBoard.Histogram distribution.Histogram ]
+
+    /// Writes the steps since the last time.
+    member _.Flush(run: TrainingRun) =
+        if written < count then
+            let text = StringBuilder()
+            let first = (int64 run.Epoch - 1L) * int64 run.Steps + int64 before + 1L
+            for i in written .. count - 1 do
+                let loss, rate, time = json losses[i], json rates[i], json seconds[i]
+                text
+                    .Append($"{{\"step\":{first + int64 i},\"epoch\":{run.Epoch},\"loss\":{loss}")
+                    .Append($",\"learningRate\":{rate},\"seconds\":{time}}}\n")
+                |> ignore
+            append Steps text
+            TensorBoard.append
+                events
+                [ for i in written .. count - 1 ->
+                      { WallTime = began + seconds[i]
+                        Step = first + int64 i
+                        Values = [ "step/loss", TensorBoard.Scalar losses[i]; "step/learning_rate", TensorBoard.Scalar rates[i] ] } ]
+            written <- count
+
+    override _.OnEpochStart run =
+        if weights.Length = 0 then
+            weights <- ofParameters run.Network
+            gradients <- ofParameters run.Network
+            goOn run
+            writeState folder Running
+        if losses.Length < run.Steps then
+            losses <- Array.zeroCreate run.Steps
+            rates <- Array.zeroCreate run.Steps
+            seconds <- Array.zeroCreate run.Steps
+        count <- 0
+        written <- 0
+        before <- run.Step
+        rate <- run.Optimizer.LearningRate
+        began <- float (DateTimeOffset.UtcNow.ToUnixTimeMilliseconds()) / 1000.0 - run.Seconds
+
+    override _.OnStep run =
+        losses[count] <- run.StepLoss
+        rates[count] <- rate
+        seconds[count] <- run.Seconds
+        count <- count + 1
+        rate <- run.Optimizer.LearningRate // a schedule has set the next update's
+        if run.Step = run.Steps then
+            for parameter, distribution in gradients do
+                if parameter.HasGrad then distribution.Count (nonNull parameter.Grad).Data
+
+    override this.OnEpochEnd run =
+        this.Flush run
+        let part = if held.Validation.IsSome then "validation" else "test"
+        let scores = held.Scores
+        let time = Seq.last run.SecondsPerEpoch
+        append Epochs (StringBuilder(epochLine run.Epoch run.TotalSteps (Seq.last run.Losses) time (heldOut part scores)))
+        for parameter, distribution in weights do
+            distribution.Count parameter.Value.Data
+        TensorBoard.append
+            events
+            [ { WallTime = began + time
+                Step = run.TotalSteps
+                Values =
+                  [ "epoch/train_loss", TensorBoard.Scalar(Seq.last run.Losses)
+                    $"epoch/{part}_loss", TensorBoard.Scalar scores.Loss
+                    $"epoch/{part}_accuracy", TensorBoard.Scalar scores.Accuracy
+                    "epoch/seconds", TensorBoard.Scalar time
+                    "epoch/images_per_second", TensorBoard.Scalar(float samples / time) ]
+                  @ histograms "weights" weights
+                  @ histograms "gradients" gradients } ]
+        let model = export run.Epoch
+        OnnxFile.Write(model, file folder Last) |> ignore
+        let metric = if held.Validation.IsSome then scores.Loss else Seq.last run.Losses
+        if metric < best then
+            best <- metric
+            File.Copy(file folder Last, file folder Best + ".tmp", true)
+            File.Move(file folder Best + ".tmp", file folder Best, true)
+
+    override this.OnEnd(run, _) = this.Flush run
