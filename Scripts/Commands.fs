@@ -240,9 +240,18 @@ let gpuCheck =
 
 let serve =
     { Name = "serve"
-      Summary = "a page on this machine in which a browser trains LeNet-5"
-      Entries = [ idxData; Options.ort; Options.port; Options.quiet ]
-      Examples = [ "", "then open http://127.0.0.1:8080" ] }
+      Summary = "a page and an HTTP interface on this machine: draw a digit, train in the browser, look at the model"
+      Entries =
+        [ Options.servedModel
+          idxData
+          Options.fit |> unlessSet "what the file says, or crop"
+          yield! input
+          Options.ort
+          Options.port
+          Options.quiet ]
+      Examples =
+        [ "", "then open http://127.0.0.1:8080"
+          "models/my-photos.onnx --port 0", "a model of your own, on any free port" ] }
 
 let completion =
     { Name = "completion"

@@ -39,6 +39,7 @@ module private Group =
 module Options =
     // Arguments.
     let model = argument "MODEL" One "an ONNX model"
+    let servedModel = argument "MODEL" One "an ONNX model; LeNet-5 of MNIST, included, if left out" |> optional
     let pictures = argument "FILE" OneOrMore "pictures, folders of pictures, IDX files with --index, or - for a picture on standard input"
     let source = argument "FILE" One "an ONNX model, a state dict (.pth, .safetensors) or a checkpoint"
     let folder = argument "DIR" One "a folder of ONNX backend tests, each with model.onnx and test_data_set_0"
@@ -198,7 +199,8 @@ module Options =
     // Output.
     let top = whole "--top" "K" Group.output "3" "classes to show per picture"
     let asIs = flag "--as-is" Group.data "do not bring digits to MNIST's form (light on dark, in 20×20 pixels, centred)"
-    let mistakes = text "--mistakes" "FILE" Group.output "" "write the worst mistakes as a sheet of pictures, a PNG file"
+    let mistakes = text "--mistakes" "FILE" Group.output "" "write the worst mistakes as a sheet: .svg has both classes of each, .png \
+            the pictures alone"
     let out = text "--out" "DIR" Group.output "models" "folder of the model and its card; a better model there is kept"
     let force = flag "--force" Group.output "replace a better model, or one that cannot be compared"
     let json = text "--json" "FILE" Group.output "" "write the results as JSON; - is standard output"

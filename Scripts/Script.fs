@@ -1,10 +1,12 @@
-/// For scripts of one's own: a network of the vocabulary, trained, exported and proved as the verb `train` does it.
+/// For scripts of your own: the data and models of the project, how well a network does, and the verb `train` for a network of the vocabulary:
 ///
 ///     network "Mine" [ conv 16 3 |> same; batchNorm; relu; maxPool 2; linear 10 ] |> taking 1 32 |> train "--epochs 2" |> exit
 module OnnxLeNet.Scripts.Script
 
+open System.IO
 open System.Text.RegularExpressions
 open OnnxLeNet.Numerics
+open OnnxLeNet.Onnx
 open OnnxLeNet.Scripts.Cli
 open OnnxLeNet.Scripts.Verbs
 
@@ -16,7 +18,7 @@ let taking channels size (network: Network.Network) =
 let private split (options: string) =
     [| for part in Regex.Matches(options, "\"([^\"]*)\"|(\\S+)") -> if part.Groups[1].Success then part.Groups[1].Value else part.Value |]
 
-/// Trains the network with the options of the verb `train`, exports it, and proves the file. The exit code: 0 if all of it holds.
+/// Trains the network with the options of the verb `train`, exports it, and verifies the file. The exit code: 0 if all of it holds.
 let train (options: string) (model: Models.Model) =
     Guard.run (fun () ->
         if not (Regex.IsMatch(model.Name, @"^\w[\w.-]*$")) then
@@ -25,3 +27,34 @@ let train (options: string) (model: Models.Model) =
             invalidArg "model" $"the project has a model '{model.Name}': give your network another name"
         let models name = if name = model.Name then Models.trained model else Models.find name
         Train.runWith models (Parser.parse Commands.train [| "--model"; model.Name; yield! split options |]))
+
+/// MNIST, which comes with the project.
+let mnist () = ImageFolder.Load(Workspace.mnistFolder, ImageTransform.Mnist)
+
+/// A model that comes with the project, such as lenet5-mnist: its file.
+let modelFile name = Path.Combine(Workspace.finishedModels, $"{name}.onnx")
+
+/// The share of the images that the network gets right.
+let accuracy (net: Module) (data: ImageDataset) = Common.accuracy data (Inference.Logits(net.Eval(), data))
+
+let private folder = lazy (Directory.CreateTempSubdirectory("onnxlenet-").FullName)
+
+/// A file in a folder for what is not to be kept.
+let scratch name = Path.Combine(folder.Value, name)
+
+// ---- as F# Interactive prints them ----
+
+let private verdict passed = if passed then "agrees" else "DIFFERS"
+
+/// MNIST's test images: 10,000 samples, largest difference 2.3e-7 of the largest value, same class 100.00%: agrees
+let ofParity (row: ParityRow) =
+    $"{row.Input}: {row.Samples:N0} samples, largest difference {row.MaxRel:E1} of the largest value, same class "
+    + $"{Terminal.percent row.Top1Agreement}: {verdict row.Passed}"
+
+/// conv1.weight: difference to the slope 1.2e-4, 150 checked: agrees
+let ofGradientCheck (row: GradientCheckRow) =
+    $"{row.Name}: difference to the slope {row.MaxRel:E1}, {row.Note}: {verdict row.Passed}"
+
+/// conv1.weight on random, batch 3: difference to ONNX Runtime 3.0e-7: agrees
+let ofGradient (row: GradientRow) =
+    $"{row.Name} on {row.Input}: difference to ONNX Runtime {row.MaxRel:E1}: {verdict row.Passed}"

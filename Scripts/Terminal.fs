@@ -29,6 +29,9 @@ let private isTerminal redirected = not redirected && Environment.GetEnvironment
 
 let output quiet = { Quiet = quiet; Live = not quiet && isTerminal Console.IsOutputRedirected && forJson.IsNone }
 
+/// A name in a line: it must not end that either.
+let oneLine (text: string) = String.map (fun c -> if Char.IsControl c then '\uFFFD' else c) text
+
 /// The columns of the terminal; 80 where there is none or where it does not say.
 let width () =
     let columns =

@@ -20,6 +20,15 @@ public sealed class PictureFolderTests
         {
             CollectionAssert.AreEqual(counts, Enumerable.Range(0, 3).Select(label => Count(part, label)).ToArray(), "not stratified");
             Assert.AreEqual(data.Train.Transform, part.Transform, "all parts are normalized as the training images");
+            // Every image knows its file, and takes it along.
+            for (int i = 0; i < part.Count; i++)
+            {
+                Assert.StartsWith($"{data.ClassNames[part.Label(i)]}/", part.FileNames[i]);
+                var file = Picture.Load(Path.Combine(photos, part.FileNames[i])).Resize((8, 6));
+                CollectionAssert.AreEqual(file.ToColour().Pixels, part.PictureAt(i).Pixels);
+            }
+            Assert.AreEqual(part.FileNames[4], part.Slice(3, 2).FileNames[1]);
+            Assert.AreEqual(part.FileNames[4], part.Select([0, 4]).With(ImageTransform.Cifar10).FileNames[1]);
         }
         Assert.IsEmpty(data.Notes);
         // Every picture once, each as it decodes alone.

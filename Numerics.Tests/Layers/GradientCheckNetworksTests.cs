@@ -50,6 +50,34 @@ public sealed class GradientCheckNetworksTests
         AllPass(name, () => ModelsTests.All.Single(model => model.Name == name).Network, Batch(sample, images));
     }
 
+    public static IEnumerable<object[]> ZooCases =>
+        from model in Scripts.Models.zoo from images in new[] { "random", "of zeros" } select new object[] { model.Name, images };
+
+    /// <summary>Larger networks: a few elements of each tensor.</summary>
+    [TestMethod]
+    [DynamicData(nameof(ZooCases))]
+    public void TheZoo(string name, string images)
+    {
+        var model = Scripts.Models.zoo.Single(model => model.Name == name);
+        var network = model.Build.Invoke(new Generator(1)).Train();
+        var x = new Batch(2, model.Sample);
+        for (int i = 0; i < x.Values.Length; i++) x.Values[i] = Images[images](i);
+        foreach (var row in GradientCheck.Run(network, x, most: 4)) Assert.IsTrue(row.Passed && row.Checked > 0, $"{name}: {row}");
+    }
+
+    /// <summary>A step at exact zeros is none of denormal numbers, in which a product has no digits.</summary>
+    [TestMethod]
+    public void ALinearLayerAtZeros()
+    {
+        var x = new Batch(2, new Shape(32, 6, 6));
+        foreach (var row in GradientCheck.Run(new Conv2d(32, 32, 3, padding: 1, bias: false, generator: new Generator(1)), x))
+        {
+            Assert.IsTrue(row.Passed, $"{row}");
+            Assert.AreEqual(row.Name == "input" ? GradientCheck.Tolerance : row.Tolerance, row.Tolerance, "nothing across kinks");
+            if (row.Name == "input") Assert.IsLessThan(1e-4, row.MaxRel, $"{row}");
+        }
+    }
+
     [TestMethod]
     public void LinearAlone()
     {

@@ -55,6 +55,24 @@ public sealed class ModelSummaryTests
         Assert.Contains("8 activations", int8.Quantization);
     }
 
+    /// <summary>Scales and shifts of pixels are in the file, and nothing that was trained.</summary>
+    [TestMethod]
+    [DataRow(PixelLayout.Nhwc)]
+    [DataRow(PixelLayout.Nchw)]
+    public void PreprocessingHasNoParameters(PixelLayout layout)
+    {
+        var network = Networks.LeNet5(1);
+        var plain = Of(OnnxExporter.Export(network, new Shape(1, 32, 32), "lenet5"));
+        var pixels = new PixelInput(ImageTransform.Mnist, layout);
+        var proto = OnnxExporter.Export(network, new Shape(1, 32, 32), "lenet5", options: new ExportOptions { Pixels = pixels });
+        var summary = Of(proto);
+        Assert.AreEqual(plain.Parameters, summary.Parameters);
+        Assert.IsTrue(summary.Nodes.TakeWhile(node => node.Operator != "Conv").All(node => node.Parameters == 0));
+        // Where the metadata do not say so, they may be a layer of the network.
+        proto.MetadataProps.Clear();
+        Assert.AreEqual(plain.Parameters + 2, Of(proto).Parameters);
+    }
+
     [TestMethod]
     public void RunningEstimatesAndGroupsCountAsInPyTorch()
     {

@@ -23,22 +23,34 @@ internal static class Tool
     public static (int Code, string Output, string Errors) Run(string program, string folder, params string[] arguments) =>
         Run([], program, folder, arguments);
 
+    /// <summary>Runs a program that reads these lines.</summary>
+    public static (int Code, string Output, string Errors) RunOn(string input, string program, string folder, params string[] arguments) =>
+        Run([], program, folder, arguments, input);
+
     /// <summary>Runs a program to its end, for five minutes at most.</summary>
     /// <param name="environment">Variables that it is given beside this process's own.</param>
     /// <param name="program">Its name, or its file.</param>
     /// <param name="folder">The folder it runs in.</param>
     /// <param name="arguments">Its arguments.</param>
     public static (int Code, string Output, string Errors) Run(IEnumerable<(string Name, string Value)> environment, string program,
-        string folder, params string[] arguments)
+        string folder, params string[] arguments) => Run(environment, program, folder, arguments, input: null);
+
+    private static (int Code, string Output, string Errors) Run(IEnumerable<(string Name, string Value)> environment, string program,
+        string folder, string[] arguments, string? input)
     {
         var start = new ProcessStartInfo(program, arguments) { WorkingDirectory = folder, RedirectStandardOutput = true,
-            RedirectStandardError = true };
+            RedirectStandardError = true, RedirectStandardInput = input is not null };
         start.Environment["PYTHONDONTWRITEBYTECODE"] = "1";
         foreach (var (name, value) in environment) start.Environment[name] = value;
         try
         {
             using var process = Process.Start(start)!;
             var (output, errors) = (process.StandardOutput.ReadToEndAsync(), process.StandardError.ReadToEndAsync());
+            if (input is not null)
+            {
+                process.StandardInput.Write(input);
+                process.StandardInput.Close();
+            }
             if (!process.WaitForExit(TimeSpan.FromMinutes(5)))
             {
                 process.Kill(entireProcessTree: true);

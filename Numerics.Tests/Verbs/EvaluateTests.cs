@@ -42,6 +42,48 @@ public sealed class EvaluateTests
             Assert.AreEqual(worst.Pixels[i], sheet.Pixels[3 * ((2 + 2 * (i / 28)) * sheet.Width + 2 + 2 * (i % 28))]);
     }
 
+    /// <summary>Pictures in files: the list and the JSON name them, and the SVG has each with its two classes, in any script.</summary>
+    [TestMethod]
+    public void TheMistakesOfPicturesAreNamed()
+    {
+        using var folder = new TemporaryFolder();
+        string[] names = ["猫 <&>\n", "собака с очень длинным именем"];
+        for (int i = 0; i < 12; i++)
+        {
+            string of = folder[$"photos/{names[i % 2]}"];
+            Directory.CreateDirectory(of);
+            new Picture(9, 8, 3, [.. Enumerable.Range(0, 216).Select(p => (byte)new Generator(i + p).Next(256))]).WritePng($"{of}/p {i}.png");
+        }
+        var network = new Sequential { new Flatten(), new Linear(3 * 8 * 8, 2, generator: new Generator(3)) };
+        var metadata = new Dictionary<string, string> { [ModelMetadata.Classes] = ModelMetadata.JoinClasses(names) };
+        foreach (var entry in ModelMetadata.Of(new ImageTransform(0, 0.5, 0.5))) metadata.Add(entry.Key, entry.Value);
+        OnnxFile.Write(OnnxExporter.Export(network, new Shape(3, 8, 8), "two", metadata), folder["two.onnx"]);
+        var run = Program.Run("evaluate", folder["two.onnx"], "--data", folder["photos"], "--json", folder["run.json"], "--mistakes",
+            folder["worst.svg"]).MustExit(0);
+        var mistakes = folder.Json("run.json")["mistakes"]!.AsArray();
+        Assert.IsGreaterThan(2, mistakes.Count, "of twelve random pictures");
+        var svg = System.Xml.Linq.XDocument.Load(folder["worst.svg"]);
+        string ns = "{http://www.w3.org/2000/svg}";
+        var cells = svg.Root!.Elements($"{ns}g").ToList();
+        Assert.HasCount(mistakes.Count, cells);
+        for (int i = 0; i < cells.Count; i++)
+        {
+            string file = (string)mistakes[i]!["file"]!, label = (string)mistakes[i]!["label"]!, taken = (string)mistakes[i]!["predicted"]!;
+            Assert.AreEqual(label, file.Split('/')[^2]);
+            Assert.Contains(file.Replace('\n', '\uFFFD'), run.Output);
+            string probability = $"{100 * (double)mistakes[i]!["probability"]!:F2}%";
+            string title = $"{file}: {label}, taken for {taken} with {probability}".Replace('\n', '\uFFFD');
+            Assert.AreEqual(title, cells[i].Element($"{ns}title")!.Value);
+            taken = (taken.Length > 12 ? taken[..11] + "…" : taken).Replace('\n', '\uFFFD');
+            Assert.AreEqual($"{taken} {probability}", cells[i].Elements($"{ns}text").First().Value);
+            byte[] png = Convert.FromBase64String(((string)cells[i].Element($"{ns}image")!.Attribute("href")!).Split(',')[1]);
+            var seen = Picture.Load(Path.Combine(folder["photos"], file)).Resize((8, 8));
+            CollectionAssert.AreEqual(seen.Pixels, Picture.Load(new MemoryStream(png), "image").Pixels);
+        }
+        Program.Run("evaluate", folder["two.onnx"], "--data", folder["photos"], "--mistakes", folder["worst.jpg"]).MustExit(2)
+            .MustSay("--mistakes", ".svg", "worst.jpg");
+    }
+
     [TestMethod]
     public void ASoftmaxInTheFileChangesNoFigure()
     {

@@ -25,6 +25,11 @@ public sealed class TrainFromTests
         Same(own, Train(folder, data, "safetensors", folder["w.safetensors"], [.. Still, "--model", "lenet5"], "lenet5-small"), []);
         Same(own, Train(folder, data, "named", LeNet5, [.. Still, "--model", "lenet5"], "lenet5-small"), []);
 
+        // What its graph does to pixels before the first layer is done outside of it.
+        Program.Run("export", LeNet5, "--to", folder["pixels.onnx"], "--in-graph", "--data", "none").MustExit(0);
+        Same(own, Train(folder, data, "pixels", folder["pixels.onnx"], Still, "pixels-small"), []);
+        Program.Run("evaluate", folder["pixels/pixels-small.onnx"], "--data", data, "--min-accuracy", "0.98").MustExit(0);
+
         // New weights are those that the network by its name begins with.
         Program.Run(["train", "--data", data, "--seed", "3", "--out", folder["new"], .. Still]).MustExit(0);
         Same(OnnxImporter.Import(folder["new/lenet5-small.onnx"]).Network.StateDict(),
@@ -85,8 +90,8 @@ public sealed class TrainFromTests
         var net = OnnxImporter.Import(LeNet5).Network;
         var layers = net.NamedModules().ToDictionary(named => named.Name, named => named.Module);
         layers["conv1"].Freeze();
-        var sgd = new SGD([new ParameterGroup([.. layers["conv1"].Parameters(), .. layers["fc1"].Parameters(), .. layers["fc2"].Parameters()]),
-            new ParameterGroup(layers["fc3"].Parameters(), 0.1), new ParameterGroup(layers["conv2"].Parameters(), 0.001)],
+        var rest = new ParameterGroup([.. layers["conv1"].Parameters(), .. layers["fc1"].Parameters(), .. layers["fc2"].Parameters()]);
+        var sgd = new SGD([rest, new ParameterGroup(layers["fc3"].Parameters(), 0.1), new ParameterGroup(layers["conv2"].Parameters(), 0.001)],
             0.01, 0.9, weightDecay: 1e-3);
         var loader = new DataLoader(ImageFolder.Load(data, ImageTransform.Mnist).Train, 64, shuffle: true, generator: new Generator(3));
         new Trainer(net, new CrossEntropyLoss(), sgd).Fit(loader, 2);

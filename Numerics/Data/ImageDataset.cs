@@ -74,6 +74,9 @@ public sealed class ImageDataset : Dataset
     /// <summary>The classes' names in the order of the labels; none where they have no names but their numbers.</summary>
     public IReadOnlyList<string> ClassNames { get; init; } = [];
 
+    /// <summary>The file of each image, as seen from the data set's folder; none where images are not in files of their own.</summary>
+    public IReadOnlyList<string> FileNames { get; init; } = [];
+
     /// <summary>Every image's bytes.</summary>
     internal ReadOnlySpan<byte> Pixels => pixels.Span;
 
@@ -211,6 +214,7 @@ public sealed class ImageDataset : Dataset
         new(Stored, pixels.Slice(start * Stored.Count, count * Stored.Count), labels.Slice(start, count), Transform)
         {
             ClassNames = ClassNames,
+            FileNames = FileNames.Count == 0 ? [] : [.. FileNames.Skip(start).Take(count)],
         };
 
     /// <summary>The images of the given indices as a data set of their own; their bytes are copied.</summary>
@@ -223,15 +227,21 @@ public sealed class ImageDataset : Dataset
             pixels.Span.Slice(indices[n] * size, size).CopyTo(selected.AsSpan(n * size));
             classes[n] = labels.Span[indices[n]];
         }
-        return new ImageDataset(Stored, selected, classes, Transform) { Notes = Notes, ClassNames = ClassNames };
+        int[] taken = FileNames.Count == 0 ? [] : indices.ToArray();
+        return new ImageDataset(Stored, selected, classes, Transform)
+        {
+            Notes = Notes,
+            ClassNames = ClassNames,
+            FileNames = Array.ConvertAll(taken, index => FileNames[index]),
+        };
     }
 
     /// <summary>The same images through another transform; their bytes are shared, not copied.</summary>
     public ImageDataset With(ImageTransform transform) =>
-        new(Stored, pixels, labels, transform) { Notes = Notes, ClassNames = ClassNames };
+        new(Stored, pixels, labels, transform) { Notes = Notes, ClassNames = ClassNames, FileNames = FileNames };
 
     /// <summary>An image as it is stored.</summary>
-    internal Picture PictureAt(int index)
+    public Picture PictureAt(int index)
     {
         int channels = Stored[0], area = Stored[1] * Stored[2];
         var planes = pixels.Span.Slice(index * Stored.Count, Stored.Count);
@@ -248,9 +258,9 @@ public sealed class ImageDataset : Dataset
     {
         int channels = Stored[0];
         var shape = new Shape(Stored[1], Stored[2], channels);
-        if (channels == 1) return new(shape, pixels, labels, Transform) { Notes = Notes, ClassNames = ClassNames };
+        if (channels == 1) return new(shape, pixels, labels, Transform) { Notes = Notes, ClassNames = ClassNames, FileNames = FileNames };
         byte[] interleaved = new byte[pixels.Length];
         for (int n = 0; n < Count; n++) PictureAt(n).Pixels.CopyTo(interleaved, n * Stored.Count);
-        return new(shape, interleaved, labels, Transform) { Notes = Notes, ClassNames = ClassNames };
+        return new(shape, interleaved, labels, Transform) { Notes = Notes, ClassNames = ClassNames, FileNames = FileNames };
     }
 }

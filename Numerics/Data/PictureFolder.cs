@@ -151,6 +151,7 @@ public static class PictureFolder
         {
             Notes = notes,
             ClassNames = names,
+            FileNames = [.. entries[begin..end].Select(entry => entry.Name)],
         };
     }
 

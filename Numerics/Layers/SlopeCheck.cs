@@ -9,6 +9,10 @@ internal static class SlopeCheck
     /// <summary>The most elements of a tensor to compare across kinks, which takes many backwards each.</summary>
     private const int MostAcross = 20;
 
+    /// <summary>At 0 without rounding around it, as behind an image of zeros, the last bits are of denormal numbers, whose products have
+    /// hardly any digits: a step is longer.</summary>
+    private const double Shortest = 1e-18;
+
     /// <summary>
     /// A row for each input that the layer gives a gradient for (its parameter is null), and for every parameter that has one.
     /// </summary>
@@ -45,7 +49,7 @@ internal static class SlopeCheck
             if (errors.Count == 0 && Math.Abs(backward) > least) scale = Math.Abs(backward);
             double bound = GradientCheck.Tolerance * scale, size = Math.Abs(tensor.Values[place]);
             double lastBits = 1024 * (MathF.BitIncrement((float)size) - size);
-            float step = (float)Math.Max(lastBits, Math.Min(Steps * surface.Noise / bound, longest / 4));
+            float step = (float)Math.Max(Math.Max(lastBits, Shortest), Math.Min(Steps * surface.Noise / bound, longest / 4));
             var near = surface.Slopes(tensor.Values, place, step);
             var far = surface.Slopes(tensor.Values, place, 4 * step);
             // The slopes to both sides differ by h·f″ and, at a kink, by its jump, which is what is left at h = 0.

@@ -103,7 +103,8 @@ public static class FineTuning
     /// <param name="sample">The shape of a sample.</param>
     /// <param name="lr">The learning rate that the factors are of.</param>
     /// <param name="factors">
-    /// Names of layers, as <see cref="Freeze"/> takes them, or <see cref="HeadName"/> for the last one, and what their rate is multiplied by.
+    /// Names of layers, as <see cref="Freeze"/> takes them, or <see cref="HeadName"/> for the last one, and what their rate is multiplied
+    /// by.
     /// </param>
     /// <exception cref="OnnxLeNetException">A name that no layer has, that two factors are for, or of frozen layers only.</exception>
     /// <exception cref="ArgumentOutOfRangeException">A factor that is no finite number of more than 0.</exception>
@@ -118,7 +119,8 @@ public static class FineTuning
         foreach (var (pattern, factor) in factors)
         {
             if (!(factor > 0 && double.IsFinite(factor * lr)))
-                throw new ArgumentOutOfRangeException(nameof(factors), factor, $"the factor of '{pattern}' is a finite number of more than 0");
+                throw new ArgumentOutOfRangeException(nameof(factors), factor,
+                    $"the factor of '{pattern}' is a finite number of more than 0");
             bool byHead = pattern == HeadName && !nodes.Any(node => node.Name == HeadName);
             var chosen = byHead ? [.. nodes.Where(node => node.Layer == (Head(network, sample) ?? throw NoHead(network)).Layer)]
                 : Named(nodes, pattern, "could have a learning rate");
@@ -126,9 +128,11 @@ public static class FineTuning
             if (!own.Any(parameter => parameter.RequiresGrad))
                 throw new OnnxLeNetException($"'{pattern}' is frozen ({Names([.. chosen])}): a learning rate is for what is trained");
             foreach (var parameter in own)
-                if (!owners.TryAdd(parameter, pattern)) throw new OnnxLeNetException(
-                    $"'{owners[parameter]}' and '{pattern}' both name {chosen.First(node => node.Layer.Parameters().Contains(parameter)).Name}: "
-                    + "give a layer one factor");
+            {
+                if (owners.TryAdd(parameter, pattern)) continue;
+                string layer = chosen.First(node => node.Layer.Parameters().Contains(parameter)).Name;
+                throw new OnnxLeNetException($"'{owners[parameter]}' and '{pattern}' both name {layer}: give a layer one factor");
+            }
             groups.Add(new ParameterGroup(own, lr * factor));
         }
         return [new ParameterGroup(network.Parameters().Where(parameter => !owners.ContainsKey(parameter)), lr), .. groups];

@@ -103,22 +103,11 @@ public sealed record PixelInput(ImageTransform Transform, PixelLayout Layout = P
         if (Of(OnnxFile.Metadata(model)) is not { } pixels) return model;
         model = model.Clone();
         var graph = model.Graph;
-        string[] expected =
-        [
-            "Cast", .. pixels.Layout == PixelLayout.Nhwc ? (string[])["Transpose"] : [],
-            .. pixels.Transform.Padding > 0 ? (string[])["Pad"] : [], "Mul", "Add",
-        ];
         var editor = new GraphEditor(graph);
-        string value = graph.Input[0].Name;
-        foreach (string op in expected)
+        var preprocessing = NodesOf(graph, pixels);
+        string value = preprocessing[^1].Output[0];
+        foreach (var node in preprocessing)
         {
-            if (graph.Input.Count > 1 || editor.Consumers(value).ToList() is not [var node] || node.OpType != op
-                || graph.Output.Any(output => output.Name == value))
-            {
-                throw new OnnxException($"the model's metadata says that its graph does the preprocessing, {string.Join(", ", expected)} "
-                    + $"behind the input '{graph.Input[0].Name}', and there is no such {op}");
-            }
-            value = node.Output[0];
             graph.Node.Remove(node);
             foreach (string weight in node.Input.Where(name => !graph.Node.Any(other => other.Input.Contains(name))))
                 if (editor.Weight(weight) is { } constant) editor.Remove(constant);
@@ -141,5 +130,36 @@ public sealed record PixelInput(ImageTransform Transform, PixelLayout Layout = P
         foreach (var (key, text) in ModelMetadata.Of(pixels.Transform))
             model.MetadataProps.Add(new StringStringEntryProto { Key = key, Value = text });
         return model;
+    }
+
+    /// <summary>The nodes that do the preprocessing; none where the metadata speak of none, or the graph does not begin with them.</summary>
+    internal static IReadOnlyList<NodeProto> NodesOf(ModelProto model)
+    {
+        try { return Of(OnnxFile.Metadata(model)) is { } pixels ? NodesOf(model.Graph, pixels) : []; }
+        catch (OnnxException) { return []; }
+    }
+
+    private static List<NodeProto> NodesOf(GraphProto graph, PixelInput pixels)
+    {
+        string[] expected =
+        [
+            "Cast", .. pixels.Layout == PixelLayout.Nhwc ? (string[])["Transpose"] : [],
+            .. pixels.Transform.Padding > 0 ? (string[])["Pad"] : [], "Mul", "Add",
+        ];
+        var editor = new GraphEditor(graph);
+        var nodes = new List<NodeProto>();
+        string value = graph.Input[0].Name;
+        foreach (string op in expected)
+        {
+            if (graph.Input.Count > 1 || editor.Consumers(value).ToList() is not [var node] || node.OpType != op
+                || graph.Output.Any(output => output.Name == value))
+            {
+                throw new OnnxException($"the model's metadata says that its graph does the preprocessing, {string.Join(", ", expected)} "
+                    + $"behind the input '{graph.Input[0].Name}', and there is no such {op}");
+            }
+            value = node.Output[0];
+            nodes.Add(node);
+        }
+        return nodes;
     }
 }

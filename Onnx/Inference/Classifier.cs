@@ -68,7 +68,7 @@ public sealed class Classifier : IDisposable
         long? outputs;
         if (options.OnnxRuntime is { } device)
         {
-            runtime = OrtModel.Load(bytes, device, source);
+            runtime = OrtModel.Load(model, bytes, device, source);
             outputs = runtime.Outputs is [{ Shape.Count: 2 } output] ? output.Shape[1] : null;
         }
         else

@@ -81,6 +81,10 @@ public sealed partial class OrtModel : IDisposable
         return Create(OnnxFile.Parse(model, source), source, options, settings => new InferenceSession(model, settings));
     }
 
+    /// <summary>The same of a model that has been parsed and checked, with its bytes.</summary>
+    internal static OrtModel Load(ModelProto model, byte[] bytes, OrtOptions? options, string source) =>
+        Create(model, source, options, settings => new InferenceSession(bytes, settings));
+
     /// <summary>The file, or what else the model is called in messages.</summary>
     public string Source { get; }
 

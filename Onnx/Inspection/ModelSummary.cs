@@ -12,7 +12,8 @@ namespace OnnxLeNet.Onnx;
 /// <param name="Output">The name of its first output.</param>
 /// <param name="OutputType">Type and sizes of that output, as <c>float[batch, 6, 28, 28]</c>; empty where nobody knows them.</param>
 /// <param name="Weights">Type and sizes of each weight as it is stored, in the order of the inputs.</param>
-/// <param name="Parameters">Numbers that training learns: running estimates, scales and zero points are none.</param>
+/// <param name="Parameters">Numbers that training learns: running estimates, scales, zero points and the preprocessing of pixels are
+/// none.</param>
 /// <param name="Flops">
 /// Floating-point operations for one sample, two for each multiply-add of a convolution or matrix product, 0 for an operator that holds
 /// none; null where they are not
@@ -91,7 +92,7 @@ public sealed record ModelSummary(
         return Of(OnnxFile.Of(bytes, path, out _), bytes);
     }
 
-    private static ModelSummary Of(ModelProto model, byte[] bytes)
+    internal static ModelSummary Of(ModelProto model, byte[] bytes)
     {
         var graph = model.Graph;
         var weights = new Dictionary<string, TensorProto>();
@@ -101,6 +102,7 @@ public sealed record ModelSummary(
         var functions = model.Functions.Select(function => (function.Domain, function.Name)).ToHashSet();
         var learned = new Dictionary<TensorProto, string>(ReferenceEqualityComparer.Instance); // with the first node that takes it
         var prepared = new Dictionary<string, TensorProto>(weights); // what stands behind each value that only depends on weights
+        var preprocessing = PixelInput.NodesOf(model).ToHashSet(ReferenceEqualityComparer.Instance);
         var nodes = new List<NodeSummary>();
         var makers = new Dictionary<string, string>(); // the node that a value is the first output of
         string before = graph.Input.Where(input => !weights.ContainsKey(input.Name)).Select(input => input.Name).FirstOrDefault("");
@@ -112,7 +114,8 @@ public sealed record ModelSummary(
                 continue;
             }
             string[] taken = [.. NodeOrder.Taken(node).Where(name => name.Length > 0 && !prepared.ContainsKey(name))];
-            nodes.Add(Summarize(node, prepared, types, functions.Contains((node.Domain, node.OpType)), learned) with
+            bool learns = !preprocessing.Contains(node);
+            nodes.Add(Summarize(node, prepared, types, functions.Contains((node.Domain, node.OpType)), learned, learns) with
             {
                 Inputs = [.. taken.Select(name => $"{makers.GetValueOrDefault(name, name)} {types.SizesText(name)}".Trim())],
                 FollowsOn = taken.Length == 1 && taken[0] == before,
@@ -187,7 +190,7 @@ public sealed record ModelSummary(
 
     private static NodeSummary Summarize(
         NodeProto node, Dictionary<string, TensorProto> prepared, ValueTypes types, bool isFunction,
-        Dictionary<TensorProto, string> learned)
+        Dictionary<TensorProto, string> learned, bool learns)
     {
         string output = node.Output.FirstOrDefault() ?? "";
         // Scales and zero points of a quantizing node, running estimates, and integers such as shapes are no parameters.
@@ -197,7 +200,7 @@ public sealed record ModelSummary(
         {
             if (!prepared.TryGetValue(node.Input[i], out var tensor) || !IsWeight(node.OpType, i, tensor)) continue;
             shown.Add(ValueTypes.Text(tensor));
-            if (node.OpType != "BatchNormalization" || i < 3) own.Add(tensor);
+            if (learns && (node.OpType != "BatchNormalization" || i < 3)) own.Add(tensor);
         }
         string name = node.Name.Length > 0 ? node.Name : output;
         var shared = own.Where(learned.ContainsKey).ToList();

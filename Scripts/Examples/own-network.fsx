@@ -1,8 +1,7 @@
-// A network of one's own, on pictures of one's own: from the root of the repository, after `dotnet build OnnxLeNet.sln -c Release`,
+// Your own network on your own pictures: a folder `photos` with a folder of pictures for each class. From the repository's root:
 //
+//     dotnet build OnnxLeNet.sln -c Release
 //     dotnet fsi Scripts/Examples/own-network.fsx
-//
-// wants a folder `photos` with a folder of pictures for each class.
 #load "../onnxlenet.fsx"
 
 open OnnxLeNet.Scripts.Network

@@ -14,7 +14,10 @@ let run (args: Args) =
     let floor = args.TryGet Options.minAccuracy |> Option.map (share "--min-accuracy")
     configure (args.TryGet Options.threads) (args.TryGet Options.width) (args.TryGet Options.provider)
     args.TryGet Options.json |> Option.iter (Workspace.requireWritableFile "--json")
-    args.TryGet Options.mistakes |> Option.iter (Workspace.requireWritableFile "--mistakes")
+    args.TryGet Options.mistakes
+    |> Option.iter (fun file ->
+        MistakesSheet.requireEnding file
+        Workspace.requireWritableFile "--mistakes" file)
     let file = args.Require Options.model
     let engine = args.Get(Options.engine, Engine.OnnxRuntime)
     let ort = ortOptions (args.TryGet Options.device)
@@ -61,10 +64,10 @@ let run (args: Args) =
     let names = Input.classNames out metadata classes
     let metrics = ClassificationMetrics.Of(scores, data, probabilities)
     line out $"{Workspace.display file}   {data.Count:N0} test images of {ImageFolder.FolderName folder}   {device}"
-    EvaluateReport.print out names metrics
+    EvaluateReport.print out names stored.FileNames metrics
     args.TryGet Options.mistakes
     |> Option.iter (fun path ->
-        if EvaluateReport.sheet stored metrics path then
+        if MistakesSheet.write stored names metrics path then
             line out $"{Workspace.display path}   the worst mistakes, row after row in that order"
         else
             message out $"there are no mistakes: {path} was not written")
@@ -78,7 +81,7 @@ let run (args: Args) =
                   "device", string ort.Device
                   "data", ImageFolder.FolderName folder
                   "samples", data.Count ]
-                @ EvaluateReport.fields names metrics
+                @ EvaluateReport.fields names stored.FileNames metrics
             )))
     match floor with
     | Some least when metrics.Accuracy < least ->

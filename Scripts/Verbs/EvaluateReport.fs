@@ -78,39 +78,36 @@ let private matrix out (names: IReadOnlyList<string>) (m: ClassificationMetrics)
         line out (row "" heads)
         List.iter2 (fun label cells -> line out (row label cells)) labels counts
 
-let private mistakeTable out (names: IReadOnlyList<string>) (m: ClassificationMetrics) =
+/// The file of a mistake's picture, or its number where images have none of their own.
+let private mistakeTable out (names: IReadOnlyList<string>) (files: IReadOnlyList<string>) (m: ClassificationMetrics) =
     if m.Mistakes.Count > 0 then
         heading out "the worst mistakes"
+        let inFiles = files.Count > 0
         table
             out
-            [ "image"; "label"; "taken for"; "probability"; "of the label" ]
+            ([ if not inFiles then "image" ]
+             @ [ "label"; "taken for"; "probability"; "of the label" ]
+             @ [ if inFiles then "picture" ])
             [ for mistake in Seq.truncate Printed m.Mistakes ->
-                  [ string mistake.Index
-                    short 20 names[mistake.Label]
-                    short 20 names[mistake.Predicted]
-                    percent mistake.Probability
-                    percent mistake.LabelProbability ] ]
-
-/// The worst mistakes as a picture: the images as they are stored, in the order of the list, row after row.
-let sheet (data: ImageDataset) (m: ClassificationMetrics) path =
-    let pictures = [| for mistake in Seq.truncate Written m.Mistakes -> data.PictureAt mistake.Index |]
-    if pictures.Length = 0 then
-        false
-    else
-        PictureSheet.Of(pictures, 10, max 1 (56 / max pictures[0].Width pictures[0].Height)).WritePng path
-        true
+                  [ if not inFiles then string mistake.Index ]
+                  @ [ short 20 names[mistake.Label]
+                      short 20 names[mistake.Predicted]
+                      percent mistake.Probability
+                      percent mistake.LabelProbability ]
+                  @ [ if inFiles then files[mistake.Index] ] ]
 
 /// All of it, behind a line of what was evaluated.
-let print out (names: IReadOnlyList<string>) (m: ClassificationMetrics) =
+let print out (names: IReadOnlyList<string>) (files: IReadOnlyList<string>) (m: ClassificationMetrics) =
+    let names = names |> Seq.map oneLine |> Seq.toArray
     let top5 = if m.Classes > 5 then $"   top-5 {percent (m.TopAccuracy 5)}" else ""
     line out $"accuracy {percent m.Accuracy}   {m.Mistakes.Count} wrong{top5}"
     line out $"loss {m.Loss:F4}   calibration error {percent m.CalibrationError}"
-    for part in [ classTable; matrix; mistakeTable ] do
+    for part in [ classTable; matrix; (fun out names m -> mistakeTable out names files m) ] do
         line out ""
         part out names m
 
 /// The same for a machine.
-let fields (names: IReadOnlyList<string>) (m: ClassificationMetrics) : (string * objnull) list =
+let fields (names: IReadOnlyList<string>) (files: IReadOnlyList<string>) (m: ClassificationMetrics) : (string * objnull) list =
     let all = [ 0 .. m.Classes - 1 ]
     let figures precision recall f1 = [ "precision", box precision; "recall", recall; "f1", f1 ]
     [ "accuracy", box m.Accuracy
@@ -131,7 +128,8 @@ let fields (names: IReadOnlyList<string>) (m: ClassificationMetrics) : (string *
       jsonArray
           [ for mistake in Seq.truncate Written m.Mistakes ->
                 json
-                    [ "index", mistake.Index
+                    [ "index", box mistake.Index
+                      if files.Count > 0 then "file", files[mistake.Index]
                       "label", names[mistake.Label]
                       "predicted", names[mistake.Predicted]
                       "probability", mistake.Probability

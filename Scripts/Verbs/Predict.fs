@@ -96,7 +96,7 @@ let private bound (theirs: Classifier) =
     | null -> 0.0
     | model -> 10.0 * Parity.Tolerance model
 
-let private agree (theirs: Classifier) (mine: float array) (other: float array) =
+let agree (theirs: Classifier) (mine: float array) (other: float array) =
     let near a b = abs (a - b) <= bound theirs // a NaN never is
     let best (probabilities: float array) = Array.IndexOf(probabilities, Array.max probabilities)
     // Of two classes that are as probable, either may come first.

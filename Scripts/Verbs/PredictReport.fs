@@ -3,12 +3,10 @@ module OnnxLeNet.Scripts.Verbs.PredictReport
 
 open System
 open System.Globalization
-open System.Runtime.CompilerServices
 open System.Text
 open OnnxLeNet.Numerics
 open OnnxLeNet.Onnx
 open OnnxLeNet.Scripts.Terminal
-open Spectre.Console
 
 /// What a picture shows, by each path that was asked.
 type Prediction =
@@ -39,33 +37,6 @@ let private bar width (share: float) =
         let rest = eighths % 8
         String('█', eighths / 8) + (if rest = 0 then "" else string (" ▏▎▍▌▋▊▉"[rest]))
 
-/// Two pixels in a character: the upper half in one colour, the lower in another.
-let private thumbnail (picture: Picture) =
-    let most = 40
-    let longer = max picture.Width picture.Height
-    let shown =
-        if longer <= most then
-            picture.ToColour()
-        else
-            let part side = max 1 (side * most / longer)
-            picture.ToColour().Resize(Size2(part picture.Height, part picture.Width), Fit.Stretch)
-    let colour row column =
-        let at = 3 * (row * shown.Width + column)
-        $"{shown.Pixels[at]};{shown.Pixels[at + 1]};{shown.Pixels[at + 2]}"
-    let text = StringBuilder()
-    for row in 0..2 .. shown.Height - 1 do
-        text.Append "  " |> ignore
-        for column in 0 .. shown.Width - 1 do
-            text.Append("\u001b[38;2;" + colour row column + "m") |> ignore
-            if row + 1 < shown.Height then text.Append("\u001b[48;2;" + colour (row + 1) column + "m") |> ignore
-            text.Append '▀' |> ignore
-        text.Append "\u001b[0m\n" |> ignore
-    string text
-
-/// Whether the terminal shows colours of 24 bits.
-[<MethodImpl(MethodImplOptions.NoInlining)>]
-let private hasColours () = AnsiConsole.Profile.Capabilities.ColorSystem = ColorSystem.TrueColor
-
 let private agreement (p: Prediction) =
     match p.Agree, p.Engine, p.OnnxRuntime with
     | Some true, _, _ -> "engine and ONNX Runtime agree"
@@ -79,14 +50,15 @@ let print out top many (p: Prediction) =
     let blank = if answer.IsBlank then "   there is nothing on this picture" else ""
     if many then
         let telling = if p.Agree = Some true then "" else $"   {agreement p}"
-        line out $"{p.Name}   {answer.Class} {percent answer.Probability}{telling}{blank}"
+        line out $"{oneLine p.Name}   {oneLine answer.Class} {percent answer.Probability}{telling}{blank}"
     else
-        if out.Live && hasColours () then Console.Out.Write(thumbnail p.Seen)
-        line out $"{p.Name}   {answer.Class}   {agreement p}{blank}"
+        if out.Live then TerminalPicture.show p.Seen
+        line out $"{oneLine p.Name}   {oneLine answer.Class}   {agreement p}{blank}"
         let classes = answer.Classes |> Seq.truncate top |> Seq.toList
         let widest = classes |> List.map _.Class.Length |> List.max
+        let padded (name: string) = (oneLine name).PadRight widest
         for c in classes do
-            line out ($"  {c.Class.PadRight widest}  {(percent c.Probability).PadLeft 7}  {bar 30 c.Probability}".TrimEnd())
+            line out ($"  {padded c.Class}  {(percent c.Probability).PadLeft 7}  {bar 30 c.Probability}".TrimEnd())
 
 let private scored (c: ClassProbability) = json [ "class", c.Class; "probability", c.Probability ]
 

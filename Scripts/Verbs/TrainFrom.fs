@@ -127,7 +127,12 @@ let find (models: string -> Models.Model) say (model: string option) (from: stri
         let hash = Convert.ToHexStringLower(SHA256.HashData(File.ReadAllBytes file))
         match kind with
         | ModelFile.Onnx ->
-            let proto = withoutSoftmax say file (OnnxFile.Read file)
+            let read = OnnxFile.Read file
+            let plain = PixelInput.Remove read
+            if not (obj.ReferenceEquals(plain, read)) then
+                say $"{file} does its preprocessing in its graph: the network is trained and exported without that (export --in-graph \
+                    puts it back)"
+            let proto = withoutSoftmax say file plain
             let origin = { File = file; Hash = hash; Model = model; Metadata = OnnxFile.Metadata proto }
             match model with
             | None -> ofOnnx say origin fresh proto

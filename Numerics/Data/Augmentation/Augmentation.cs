@@ -40,7 +40,8 @@ public static class Augmentation
         {
             if (!Names.Contains(name)) throw new OnnxLeNetException($"there is no augmentation '{name}': choose one or more, separated by "
                 + $"commas, of {string.Join(", ", Names)}");
-            if (typed.Count(other => other == name) > 1) throw new OnnxLeNetException($"the augmentation {name} is there twice: name it once");
+            if (typed.Count(other => other == name) > 1)
+                throw new OnnxLeNetException($"the augmentation {name} is there twice: name it once");
         }
         string[] sets = [.. typed.Where(name => name is "none" or "light" or "strong")];
         if (sets.Length > 1)
