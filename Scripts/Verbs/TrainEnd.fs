@@ -297,6 +297,7 @@ let private summarize (job: Job) (model: string) =
     command job.Out $"{Workspace.command} predict {Workspace.display model} PICTURE"
     let data = job.DataFolder |> Option.map (fun folder -> $" --data {folder}") |> Option.defaultValue ""
     command job.Out $"{Workspace.command} evaluate {Workspace.display model}{data}"
+    command job.Out $"{Workspace.command} serve {Workspace.display model}"
 
 /// Exports, proves, and gives the finished model's name to the file only if all of it holds and no better model has it.
 let finish (job: Job) (data: ImageFolder) (net: Module) (result: TrainingResult) write =
