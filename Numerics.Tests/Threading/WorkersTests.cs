@@ -14,7 +14,7 @@ public sealed class WorkersTests
     public void EveryItemRunsOnce(int threads)
     {
         using var _ = new Settings(threads: threads);
-        foreach (int count in new[] { 0, 1, 2, 3, 7, 16, 1000 })
+        foreach (int count in new[] { 0, 1, 2, 3, 7, 16, 31, 32, 33, 1000 })
             for (int repeat = 0; repeat < 50; repeat++)
             {
                 var runs = new int[count];
@@ -36,6 +36,25 @@ public sealed class WorkersTests
             Assert.IsTrue(together.SignalAndWait(TimeSpan.FromSeconds(20)), "the items do not run side by side");
         });
         Assert.HasCount(3, seen);
+    }
+
+    /// <summary>What an item left in a core's cache is there for the same item of the next run.</summary>
+    [TestMethod]
+    public void AThreadTakesTheSameItemsAgain()
+    {
+        using var _ = new Settings(threads: 3);
+        using var together = new Barrier(3);
+        int[] first = [], threads = new int[3];
+        for (int run = 0; run < 200; run++)
+        {
+            Workers.Run(3, i =>
+            {
+                threads[i] = Environment.CurrentManagedThreadId;
+                Assert.IsTrue(together.SignalAndWait(TimeSpan.FromSeconds(20)), "the items do not run side by side");
+            });
+            if (run == 0) first = [.. threads];
+            CollectionAssert.AreEqual(first, threads, $"run {run}");
+        }
     }
 
     [TestMethod]

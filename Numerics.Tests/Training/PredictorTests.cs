@@ -119,7 +119,8 @@ public sealed class PredictorTests
         var block = new Sequential { new Conv2d(32, 32, 3, padding: 1), new BatchNorm2d(32), new ReLU() };
         var network = new Sequential { new Conv2d(3, 32, 3, padding: 1), new BatchNorm2d(32), new ReLU(), new Residual(block),
             new Conv2d(32, 32, 5, 2, 2, groups: 32), new Conv2d(32, 64, 1), new ReLU(), new Conv2d(64, 64, 3, 2, 1), new BatchNorm2d(64),
-            new Residual(new Conv2d(64, 64, 3, padding: 1)), new Conv2d(64, 64, 3), new Flatten(), new Linear(64 * 36, 512) };
+            new Residual(new Conv2d(64, 64, 3, padding: 1)), new Conv2d(64, 64, 3), new Conv2d(64, 64, 3, padding: 1), new Flatten(),
+            new Linear(64 * 36, 512) };
         network.Eval();
         float[] x = Values.Uniform(1, 3 * 1024);
         float[]? first = null;

@@ -25,7 +25,8 @@ internal sealed class BlockBuffers
                     + "holds: use "
                     + "a smaller batch");
         }
-        buffers = Array.ConvertAll(plan.BufferSizes, size => new DenseMatrix(count, size));
+        buffers = Array.ConvertAll(plan.BufferSizes, size =>
+            plan.Key.Saves ? new DenseMatrix(count, size) : new DenseMatrix(count, size, AlignedBuffer.NewArray(count * size)));
         var values = new Batch?[plan.Graph.Values.Count];
         Batch Value(int v) => values[v] ??= View(plan.Buffers[v], plan.Graph.Values[v].Sample, plan.NeedsGradient(v));
         inputs = Array.ConvertAll(plan.Steps, step => Array.ConvertAll(step.Inputs, Value));

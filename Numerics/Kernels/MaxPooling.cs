@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
 
 namespace OnnxLeNet.Numerics;
 
@@ -123,9 +124,21 @@ internal static unsafe class MaxPooling
         {
             float* tallest = stackalloc float[Stripe];
             int span = (G.Kernel.W - 1) * G.Dilation.W; // from a window's first column to its last
+            bool pairs = G.Kernel is { H: <= 2, W: 2 } && G.Stride == G.Kernel && G.Dilation == 1 && G.Padding == 0
+                && G.Kernel.H * Output.H <= H && 2 * Output.W <= W;
             float* y = Y;
             for (int c = 0; c < C; c++)
                 for (int oh = 0; oh < Output.H; oh++, y += Output.W)
+                {
+                    if (pairs)
+                    {
+                        float* top = X + ((nint)c * H + G.Kernel.H * oh) * W, bottom = top + (G.Kernel.H - 1) * W;
+                        int done = Pairs<S, V>(top, bottom, 0, Output.W, y);
+                        done = Pairs<Simd128<float>, Vector128<float>>(top, bottom, done, Output.W, y);
+                        for (int ow = done, w = 2 * done; ow < Output.W; ow++, w += 2)
+                            y[ow] = MathF.Max(MathF.Max(top[w], bottom[w]), MathF.Max(top[w + 1], bottom[w + 1]));
+                        continue;
+                    }
                     for (int ow = 0, end; ow < Output.W; ow = end)
                     {
                         // So many windows as have their columns in a stripe, or one that has more.
@@ -138,8 +151,9 @@ internal static unsafe class MaxPooling
                             continue;
                         }
                         Rows<S, V>(X + (nint)c * H * W + from, oh * G.Stride.H - G.Padding.H, to - from, tallest);
-                        Columns<S, V>(tallest - from, ow, end, y);
+                        Columns(tallest - from, ow, end, y);
                     }
+                }
         }
 
         /// <summary>The largest of a window's rows, column by column.</summary>
@@ -160,15 +174,8 @@ internal static unsafe class MaxPooling
             if (first) new Span<float>(tallest, count).Fill(float.NegativeInfinity);
         }
 
-        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        private readonly void Columns<S, V>(float* tallest, int ow, int end, float* y) where S : struct, ISimd<V, float> where V : struct
+        private readonly void Columns(float* tallest, int ow, int end, float* y)
         {
-            if (G.Kernel.W == 2 && G.Stride.W == 2 && G.Dilation.W == 1 && G.Padding.W == 0)
-                for (; ow <= end - S.Count && 2 * (ow + S.Count) <= W; ow += S.Count)
-                {
-                    V a = S.Load(tallest + 2 * ow), b = S.Load(tallest + 2 * ow + S.Count);
-                    S.Store(y + ow, S.Max(S.Evens(a, b), S.Odds(a, b)));
-                }
             for (; ow < end; ow++)
             {
                 float best = float.NegativeInfinity;
@@ -176,6 +183,20 @@ internal static unsafe class MaxPooling
                     if ((uint)iw < (uint)W) best = MathF.Max(best, tallest[iw]);
                 y[ow] = best;
             }
+        }
+
+        /// <summary>As many windows of two columns, and one or two rows, as fill vectors; returns the first that is left.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveInlining)]
+        private static int Pairs<S, V>(float* top, float* bottom, int ow, int end, float* y) where S : struct, ISimd<V, float>
+            where V : struct
+        {
+            for (; ow <= end - S.Count; ow += S.Count)
+            {
+                V a = S.Max(S.Load(top + 2 * ow), S.Load(bottom + 2 * ow)),
+                    b = S.Max(S.Load(top + 2 * ow + S.Count), S.Load(bottom + 2 * ow + S.Count));
+                S.Store(y + ow, S.Max(S.Evens(a, b), S.Odds(a, b)));
+            }
+            return ow;
         }
 
         private readonly float Window(float* plane, int h0, int w0)

@@ -1,4 +1,5 @@
 using System.Runtime.CompilerServices;
+using System.Runtime.Intrinsics;
 
 namespace OnnxLeNet.Numerics;
 
@@ -83,23 +84,27 @@ internal static unsafe class Pooling
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
         public readonly void Run<S, V>() where S : struct, ISimd<V, float> where V : struct
         {
-            var input = Windows.Input;
-            float* y = Y;
-            for (int c = 0; c < input[0]; c++)
-                for (int oh = 0; oh < Windows.Output.H; oh++)
+            var (input, output) = (Windows.Input, Windows.Output);
+            for (int c = 0, channels; c < input[0]; c += channels)
+            {
+                channels = Samples == 1 && c <= input[0] - 4 ? 4 : 1;
+                float* y = Y + (nint)c * output.H * output.W * Samples;
+                for (int oh = 0; oh < output.H; oh++)
                 {
                     var rows = Windows.Rows(oh);
-                    for (int ow = 0; ow < Windows.Output.W; ow++, y += Samples)
+                    for (int ow = 0; ow < output.W; ow++, y += Samples)
                     {
                         var columns = Windows.Columns(ow);
                         var area = new Area(rows.From, rows.To, columns.From, columns.To, c * input[1] * input[2], input[2]);
                         float share = 1f / (rows.Counted * columns.Counted);
                         int n = 0;
                         for (; n <= Samples - S.Count; n += S.Count) Strip<S, V, Whole>(area, share, n, y);
-                        if (n == 0) FewSamples(area, share, y);
+                        if (channels == 4) FourChannels(area, input[1] * input[2], share, y, output.H * output.W);
+                        else if (n == 0) FewSamples(area, share, y);
                         else if (n < Samples) Strip<S, V, Ending>(area, share, n, y);
                     }
                 }
+            }
         }
 
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
@@ -120,6 +125,27 @@ internal static unsafe class Pooling
                 sum = isLong ? S.Add(sum, row) : row;
             }
             P.Store<S, V>(y + n, W.SumsShares ? sum : S.Multiply(sum, shares), Samples - n);
+        }
+
+        /// <summary>The same sums of a single sample, of four channels at once.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        private readonly void FourChannels(in Area area, int plane, float share, float* y, int stepY)
+        {
+            Vector128<float> sum = default, shares = Vector128.Create(share);
+            bool isLong = !W.SumsShares && area.Count > LongSum;
+            for (int h = area.Top; h < area.Bottom; h++)
+            {
+                float* x = X + area.Place(h, area.Left);
+                var row = isLong ? default : sum;
+                for (int w = area.Left; w < area.Right; w++, x++)
+                {
+                    var value = Vector128.Create(x[0], x[plane], x[2 * plane], x[3 * plane]);
+                    row += W.SumsShares ? shares * value : value;
+                }
+                sum = isLong ? sum + row : row;
+            }
+            if (!W.SumsShares) sum *= shares;
+            for (int channel = 0; channel < 4; channel++) y[channel * stepY] = sum[channel];
         }
 
         /// <summary>The same sums of samples that do not fill a vector.</summary>

@@ -38,11 +38,14 @@ internal sealed class FoldedConv(Conv2d conv, BatchNorm? norm, Add? add, ReLU? r
     private (float[]? Scale, float[]? Bias) Fold(BatchNorm norm, State state)
     {
         float[] scale = Scratch.Reuse(ref state.Scale, conv.OutChannels), bias = Scratch.Reuse(ref state.Bias, conv.OutChannels);
-        for (int m = 0; m < conv.OutChannels; m++)
+        float[] mean = norm.RunningMean!, variance = norm.RunningVar!;
+        float[]? gamma = norm.Weight?.Value.Data, beta = norm.Bias?.Value.Data, own = conv.Bias?.Value.Data;
+        double eps = norm.Eps;
+        for (int m = 0; m < scale.Length; m++)
         {
-            double factor = (norm.Weight?.Value.Data[m] ?? 1) / Math.Sqrt(norm.RunningVar![m] + norm.Eps);
+            double factor = (gamma is null ? 1 : gamma[m]) / Math.Sqrt(variance[m] + eps);
             scale[m] = (float)factor;
-            bias[m] = (float)(((conv.Bias?.Value.Data[m] ?? 0.0) - norm.RunningMean![m]) * factor + (norm.Bias?.Value.Data[m] ?? 0));
+            bias[m] = (float)(((own is null ? 0.0 : own[m]) - mean[m]) * factor + (beta is null ? 0 : beta[m]));
         }
         return (scale, bias);
     }

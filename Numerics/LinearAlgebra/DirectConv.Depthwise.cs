@@ -180,9 +180,32 @@ internal sealed unsafe partial class DirectConv<S, V>
         V start = after.Scale is null && after.Bias is not null ? S.Create(after.Bias[0]) : default;
         V w0 = S.Create(w[0]), w1 = S.Create(w[1]), w2 = S.Create(w[2]), w3 = S.Create(w[3]), w4 = S.Create(w[4]), w5 = S.Create(w[5]),
             w6 = S.Create(w[6]), w7 = S.Create(w[7]), w8 = S.Create(w[8]);
+        nint to = 0;
+        if (s.Geometry.Kernel == 3 && pt[3] - pt[0] == stepRow && pt[6] - pt[3] == stepRow)
+        {
+            // Down the rows: one of the inputs is the last of an output, the middle of the next and the first of the one after that.
+            for (nint v = 0; v < length; v += S.Count)
+            {
+                float* first = x + v + pt[0], second = x + v + pt[1], third = x + v + pt[2];
+                V a = S.Load(first), b = S.Load(second), c = S.Load(third);
+                V one = S.MultiplyAdd(c, w2, S.MultiplyAdd(b, w1, S.MultiplyAdd(a, w0, start)));
+                (a, b, c) = (S.Load(first + stepRow), S.Load(second + stepRow), S.Load(third + stepRow));
+                V two = S.MultiplyAdd(c, w5, S.MultiplyAdd(b, w4, S.MultiplyAdd(a, w3, one)));
+                one = S.MultiplyAdd(c, w2, S.MultiplyAdd(b, w1, S.MultiplyAdd(a, w0, start)));
+                to = v;
+                for (nint at = 2 * stepRow, end = (rows + 2) * stepRow; at < end; at += stepRow, to += length)
+                {
+                    (a, b, c) = (S.Load(first + at), S.Load(second + at), S.Load(third + at));
+                    V sum = S.MultiplyAdd(c, w8, S.MultiplyAdd(b, w7, S.MultiplyAdd(a, w6, two)));
+                    two = S.MultiplyAdd(c, w5, S.MultiplyAdd(b, w4, S.MultiplyAdd(a, w3, one)));
+                    one = S.MultiplyAdd(c, w2, S.MultiplyAdd(b, w1, S.MultiplyAdd(a, w0, start)));
+                    S.Store(y + to, after.Of(sum, 0, to));
+                }
+            }
+            return;
+        }
         float* x0 = x + pt[0], x1 = x + pt[1], x2 = x + pt[2], x3 = x + pt[3], x4 = x + pt[4], x5 = x + pt[5], x6 = x + pt[6],
             x7 = x + pt[7], x8 = x + pt[8];
-        nint to = 0;
         for (int row = 0; row < rows; row++)
             for (nint at = row * stepRow, end = at + length; at < end; at += S.Count, to += S.Count)
             {

@@ -146,7 +146,7 @@ internal sealed unsafe partial class DirectConv<S, V>
     private void RunDeepTaps<O>(int height, int filters, float** x, nint* pt, float* w, float* bias, O output)
         where O : struct, Tiles<S, V, float>.IOutput
     {
-        float* sums = stackalloc float[SumOutput.Rows * S.Count * MostFilters];
+        float* sums = stackalloc float[SumOutput.Size];
         int k = 0;
         for (; s.K - k > DepthBlock; k += DepthBlock)
             RunTaps(height, filters, x, pt + k, w + k, DepthBlock, k == 0 ? bias : null, new SumOutput { Sums = sums, First = k == 0 });

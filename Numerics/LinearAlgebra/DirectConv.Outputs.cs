@@ -10,6 +10,9 @@ internal sealed unsafe partial class DirectConv<S, V>
     {
         public const int Rows = 4;
 
+        /// <summary>Numbers of a tile.</summary>
+        public static int Size => MostFilters * Rows * S.Count;
+
         public float* Sums;
         public bool First;
 
@@ -45,22 +48,6 @@ internal sealed unsafe partial class DirectConv<S, V>
         }
     }
 
-    private struct PlainOutput : Tiles<S, V, float>.IOutput
-    {
-        public float* Y;
-        public nint Step;
-
-        [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public readonly void Column<R>(int filter, V c0, V c1, V c2, V c3) where R : struct, ICount
-        {
-            float* y = Y + filter * Step;
-            S.Store(y, c0);
-            if (R.Value > 1) S.Store(y + S.Count, c1);
-            if (R.Value > 2) S.Store(y + 2 * S.Count, c2);
-            if (R.Value > 3) S.Store(y + 3 * S.Count, c3);
-        }
-    }
-
     /// <summary>What is done to a filter's sums: y = scale·sum + bias + skip, not less than 0 if rectified. What is null is left out; a
     /// bias without a scale is in the sums already.</summary>
     private struct Epilogue
@@ -88,28 +75,38 @@ internal sealed unsafe partial class DirectConv<S, V>
             if (Skip is not null) sum = S.Add(sum, S.Load(Skip + at));
             return Rectified ? S.Max(sum, zero) : sum;
         }
-    }
 
-    /// <summary>The same with an epilogue.</summary>
-    private struct EpilogueOutput : Tiles<S, V, float>.IOutput
-    {
-        public float* Y;
-        public nint Step;
-        public Epilogue After;
-
+        /// <summary>The same of some vectors of a filter, side by side but for the last one.</summary>
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public readonly void Column<R>(int filter, V c0, V c1, V c2, V c3) where R : struct, ICount
+        public readonly void Column<R>(int filter, nint at, nint last, ref V c0, ref V c1, ref V c2, ref V c3) where R : struct, ICount
         {
-            nint at = filter * Step;
-            S.Store(Y + at, After.Of(c0, filter, at));
-            if (R.Value > 1) S.Store(Y + at + S.Count, After.Of(c1, filter, at + S.Count));
-            if (R.Value > 2) S.Store(Y + at + 2 * S.Count, After.Of(c2, filter, at + 2 * S.Count));
-            if (R.Value > 3) S.Store(Y + at + 3 * S.Count, After.Of(c3, filter, at + 3 * S.Count));
+            V zero = default;
+            if (Scale is not null)
+            {
+                V scale = S.Create(Scale[filter]), bias = Bias is null ? zero : S.Create(Bias[filter]);
+                c0 = S.MultiplyAdd(c0, scale, bias);
+                if (R.Value > 1) c1 = S.MultiplyAdd(c1, scale, bias);
+                if (R.Value > 2) c2 = S.MultiplyAdd(c2, scale, bias);
+                if (R.Value > 3) c3 = S.MultiplyAdd(c3, scale, bias);
+            }
+            if (Skip is not null)
+            {
+                float* skip = Skip + at;
+                c0 = S.Add(c0, S.Load(R.Value == 1 ? skip + last : skip));
+                if (R.Value > 1) c1 = S.Add(c1, S.Load(R.Value == 2 ? skip + last : skip + S.Count));
+                if (R.Value > 2) c2 = S.Add(c2, S.Load(R.Value == 3 ? skip + last : skip + 2 * S.Count));
+                if (R.Value > 3) c3 = S.Add(c3, S.Load(skip + last));
+            }
+            if (!Rectified) return;
+            c0 = S.Max(c0, zero);
+            if (R.Value > 1) c1 = S.Max(c1, zero);
+            if (R.Value > 2) c2 = S.Max(c2, zero);
+            if (R.Value > 3) c3 = S.Max(c3, zero);
         }
     }
 
-    /// <summary>The same without a skip, with a last vector that may overlap the one before it.</summary>
-    private struct FlatOutput : Tiles<S, V, float>.IOutput
+    /// <summary>Vectors side by side, with an epilogue, and a last vector that may overlap the one before it.</summary>
+    private struct EpilogueOutput : Tiles<S, V, float>.IOutput
     {
         public float* Y;
         public nint Step, Last;
@@ -118,14 +115,9 @@ internal sealed unsafe partial class DirectConv<S, V>
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
         public readonly void Column<R>(int filter, V c0, V c1, V c2, V c3) where R : struct, ICount
         {
-            float* y = Y + filter * Step;
-            if (!After.IsPlain)
-            {
-                c0 = After.Of(c0, filter, 0);
-                if (R.Value > 1) c1 = After.Of(c1, filter, 0);
-                if (R.Value > 2) c2 = After.Of(c2, filter, 0);
-                if (R.Value > 3) c3 = After.Of(c3, filter, 0);
-            }
+            nint at = filter * Step;
+            float* y = Y + at;
+            After.Column<R>(filter, at, Last, ref c0, ref c1, ref c2, ref c3);
             if (R.Value > 1) S.Store(y, c0);
             if (R.Value > 2) S.Store(y + S.Count, c1);
             if (R.Value > 3) S.Store(y + 2 * S.Count, c2);

@@ -28,7 +28,12 @@ internal sealed unsafe partial class DirectConv<S, V>
                         if (rowPlaces[row] < 0) continue;
                         float* write = start + rowPlaces[row] + place;
                         if (stride == 1) CopyRun(from, write, (int)rowStep);
-                        else if (n == 1 && stride == 2) CopyPhase(from, first, end, write);
+                        else if (n == 1 && stride == 2)
+                        {
+                            int done = CopyPhase<S, V>(from, first, first, end, write);
+                            done = CopyPhase<Simd128<float>, Vector128<float>>(from, first, done, end, write);
+                            for (int w = done; w < end; w += 2) write[(w - first) / 2] = from[w];
+                        }
                         else
                         {
                             for (int w = first; w < end; w += stride, write += n)
@@ -51,21 +56,24 @@ internal sealed unsafe partial class DirectConv<S, V>
                 S.Store(to + count - S.Count, S.Load(from + count - S.Count));
                 return;
             }
+            if (S.Count > Vector256<float>.Count)
+                for (; i <= count - Vector256<float>.Count; i += Vector256<float>.Count) Vector256.Store(Vector256.Load(from + i), to + i);
             for (; i <= count - Vector128<float>.Count; i += Vector128<float>.Count) Vector128.Store(Vector128.Load(from + i), to + i);
             for (; i < count; i++) to[i] = from[i];
         }
 
-        /// <summary>Every second number from the first or the second on, of so many.</summary>
+        /// <summary>Every second number from the first or the second on, of so many, as far as they fill vectors; returns which is the
+        /// next.</summary>
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        private static void CopyPhase(float* from, int first, int count, float* to)
+        private static int CopyPhase<S2, V2>(float* from, int first, int w, int count, float* to) where S2 : struct, ISimd<V2, float>
+            where V2 : struct
         {
-            int w = first;
-            for (; w - first + 2 * S.Count <= count; w += 2 * S.Count, to += S.Count)
+            for (; w - first + 2 * S2.Count <= count; w += 2 * S2.Count)
             {
-                V low = S.Load(from + w - first), high = S.Load(from + w - first + S.Count);
-                S.Store(to, first == 0 ? S.Evens(low, high) : S.Odds(low, high));
+                V2 low = S2.Load(from + w - first), high = S2.Load(from + w - first + S2.Count);
+                S2.Store(to + (w - first) / 2, first == 0 ? S2.Evens(low, high) : S2.Odds(low, high));
             }
-            for (; w < count; w += 2) *to++ = from[w];
+            return w;
         }
 
         /// <summary>Where the rows of the copied input go, or −1 if no tap reads them.</summary>

@@ -6,8 +6,9 @@ namespace OnnxLeNet.Numerics;
 internal sealed unsafe partial class DirectConv<S, V>
 {
     /// <summary>
-    /// Where the outputs of a row fill whole vectors, each row stands on its own; otherwise one unbroken run of vectors reaches from the
-    /// first output to the last, and what it computes between the rows is left behind. With a stride s the inputs of neighbours are
+    /// Where the outputs of a row fill whole vectors, each row stands on its own; otherwise the inputs of a tile are gathered from several
+    /// rows. Depthwise, and before a pool, one unbroken run of vectors then reaches from the first output to the last, and what it computes
+    /// between the rows is left behind. With a stride s the inputs of neighbours are
     /// neighbours once each channel is laid out as its s·s phases, the pixels whose place leaves the same remainders. Threads share the
     /// rows, each with an input of its own: what one core has written is far from another.
     /// </summary>
@@ -24,7 +25,7 @@ internal sealed unsafe partial class DirectConv<S, V>
         private readonly Size2 phases;
         private readonly int phaseW, mostParts;
         private readonly bool copies, byRow;
-        private readonly nint[] packedTaps;
+        private readonly nint[] sideTaps; // of a tile's inputs side by side
         private readonly Action<int> runPart;
 
         // How the rows are shared, and where the taps of a part's inputs lie.
@@ -45,9 +46,9 @@ internal sealed unsafe partial class DirectConv<S, V>
             phaseW = (int)Phase(s.W, phases.W);
             copies = s.IsPadded || phases != 1;
             byRow = RowLength % S.Count == 0;
-            packedTaps = s.Geometry.Taps > 1 ? [] : [.. Enumerable.Range(0, s.K).Select(k => (nint)k * TileRows * S.Count)];
+            sideTaps = [.. Enumerable.Range(0, Math.Min(s.K, DepthBlock)).Select(k => (nint)k * TileRows * S.Count)];
             int fewest = 1;
-            while (fewest < s.oH && Flat(fewest) < S.Count) fewest++;
+            while (fewest < s.oH && fewest * RowLength < S.Count) fewest++;
             mostParts = s.oH / fewest;
             runPart = RunPart;
         }
@@ -85,7 +86,7 @@ internal sealed unsafe partial class DirectConv<S, V>
             Share(1);
             float* wide = parts[0].Wide.Of(s.Groups * s.M * WideStep);
             var after = new Epilogue { Bias = bias };
-            if (!conv.IsDepthwise) RunTiles(Input(parts[0], 0, s.Input[0]), parts[0], wide, WideStep, after, flat: true);
+            if (!conv.IsDepthwise) RunTiles(Input(parts[0], 0, s.Input[0]), parts[0], wide, WideStep, after, run: true);
             else
                 for (int g = 0; g < s.Groups; g++) RunDepthwise(parts[0], g, wide + g * WideStep, after);
             return wide;
@@ -115,50 +116,29 @@ internal sealed unsafe partial class DirectConv<S, V>
         {
             var part = parts[number];
             nint place = (nint)part.First * RowLength;
+            if (!conv.IsDepthwise)
+            {
+                RunTiles(Input(part, 0, s.Input[0]), part, output + place, conv.OutputStep, epilogue.At(0, place));
+                return;
+            }
             // The sum with a skip, and a ReLU behind it, come where rows have left the gaps.
             var after = epilogue;
             after.Skip = null;
             after.Rectified &= epilogue.Skip is null;
-            nint wideStep = Flat(part.Rows) + 2 * S.Count;
-            int filters = s.Groups * s.M;
-            if (conv.IsDepthwise)
+            float* one = byRow ? null : part.Wide.Of(Flat(part.Rows) + 2 * S.Count);
+            for (int g = 0; g < s.Groups; g++)
             {
-                float* one = byRow ? null : part.Wide.Of(wideStep);
-                for (int g = 0; g < filters; g++)
+                nint at = g * conv.OutputStep + place;
+                if (!byRow)
                 {
-                    nint at = g * conv.OutputStep + place;
-                    if (!byRow)
-                    {
-                        RunDepthwise(part, g, one, after);
-                        Finish(part, g, one);
-                        continue;
-                    }
-                    fixed (nint* pt = taps)
-                        conv.DepthwiseRows(Input(part, g, 1), (nint)phaseW * s.N, part.Rows, pt, weights + (nint)g * s.K,
-                            epilogue.At(g, at), output + at);
+                    RunDepthwise(part, g, one, after);
+                    Finish(part, g, one);
+                    continue;
                 }
-                return;
+                fixed (nint* pt = taps)
+                    conv.DepthwiseRows(Input(part, g, 1), (nint)phaseW * s.N, part.Rows, pt, weights + (nint)g * s.K,
+                        epilogue.At(g, at), output + at);
             }
-            float* x = Input(part, 0, s.Input[0]);
-            if (byRow)
-            {
-                RunTiles(x, part, output + place, conv.OutputStep, epilogue.At(0, place));
-                return;
-            }
-            if (phaseW == s.oW)
-            {
-                RunTiles(x, part, output + place, conv.OutputStep, after);
-                if (epilogue.Skip is null) return;
-                for (int m = 0; m < filters; m++)
-                {
-                    float* y = output + m * conv.OutputStep + place;
-                    CopyRow(y, y, epilogue.Skip + m * conv.OutputStep + place, part.Rows * RowLength, 0);
-                }
-                return;
-            }
-            float* wide = part.Wide.Of(filters * wideStep);
-            RunTiles(x, part, wide, wideStep, after);
-            for (int m = 0; m < filters; m++) Finish(part, m, wide + m * wideStep);
         }
 
         private void RunDepthwise(Part part, int group, float* to, in Epilogue after)
@@ -175,48 +155,80 @@ internal sealed unsafe partial class DirectConv<S, V>
                 CopyRow(run, output + at, epilogue.Skip is null ? null : epilogue.Skip + at, RowLength, (part.Rows - row) * RowLength);
         }
 
-        /// <summary>All filters of some rows.</summary>
+        /// <summary>All filters of some rows, or of the unbroken run. Of rows that do not fill vectors a tile's inputs are gathered side by
+        /// side.</summary>
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        private void RunTiles(float* x, Part part, float* y, nint step, in Epilogue after, bool flat = false)
+        private void RunTiles(float* x, Part part, float* y, nint step, in Epilogue after, bool run = false)
         {
-            float** at = stackalloc float*[TileRows];
-            bool rows = byRow && !flat, packs = s.Geometry.Taps == 1 && conv.FilterTiles > 1;
-            int length = rows ? part.Rows * RowLength : Flat(part.Rows), perRow = Math.Max(1, RowLength / S.Count),
-                vectors = (length + S.Count - 1) / S.Count, tiles = (vectors + TileRows - 1) / TileRows;
-            fixed (nint* pt = taps, packed = packedTaps)
+            float** places = stackalloc float*[TileRows], side = stackalloc float*[TileRows];
+            bool rows = byRow && !run, gathers = !byRow && !run && phaseW != s.oW, packs = s.Geometry.Taps == 1 && conv.FilterTiles > 1;
+            int length = run ? Flat(part.Rows) : part.Rows * RowLength, perRow = Math.Max(1, RowLength / S.Count),
+                vectors = (length + S.Count - 1) / S.Count, tiles = (vectors + TileRows - 1) / TileRows, sumStep = SumOutput.Size;
+            float* copy = gathers || packs ? part.Tile.Of((long)sideTaps.Length * TileRows * S.Count) : null,
+                sums = s.K <= DepthBlock ? null : part.Sums.Of((long)conv.FilterTiles * sumStep);
+            fixed (nint* pt = taps, ps = sideTaps)
             {
                 for (int g = 0; g < s.Groups; g++, x += s.C * planeStep)
                     for (int tile = 0, first = 0, height; tile < tiles; tile++, first += height)
                     {
                         height = (int)((tile + 1L) * vectors / tiles) - first;
                         // The last vector reaches back, so that it ends where the inputs do.
-                        nint start = (nint)first * S.Count, last = Math.Min(start + height * S.Count, length) - S.Count;
+                        nint start = (nint)first * S.Count, last = Math.Min(start + height * S.Count, length) - S.Count,
+                            begin = Math.Min(start, last);
                         for (int i = 0; i < height; i++)
                         {
-                            at[i] = x + (rows ? (first + i) / perRow * (nint)phaseW * s.N + (first + i) % perRow * S.Count
-                                : i == height - 1 ? last : start + i * S.Count);
+                            nint at = i == height - 1 ? last : start + i * S.Count;
+                            places[i] = x + (rows ? (first + i) / perRow * (nint)phaseW * s.N + (first + i) % perRow * S.Count : at);
+                            side[i] = copy + (gathers ? at - begin : i * S.Count);
                         }
-                        if (packs) Pack(at, height, pt, part.Tile.Of((long)s.K * TileRows * S.Count));
-                        for (int f = 0; f < conv.FilterTiles; f++)
+                        // A long sum is one of shorter ones: the error of a float's sum grows with its length.
+                        for (int k = 0, depth; k < s.K; k += depth)
                         {
-                            var (m, count) = conv.FilterTile(f);
-                            m += g * s.M;
-                            float* w = weights + (nint)m * s.K, to = y + m * step + start,
-                                bias = after.Scale is not null || after.Bias is null ? null : after.Bias + m;
-                            nint* own = packs ? packed : pt;
-                            if (!rows)
+                            depth = Math.Min(DepthBlock, s.K - k);
+                            if (gathers) Gather(x, pt + k, depth, begin, last + S.Count, copy);
+                            else if (packs) Pack(places, height, pt + k, depth, copy);
+                            float** from = copy is null ? places : side;
+                            nint* own = copy is null ? pt + k : ps;
+                            for (int f = 0; f < conv.FilterTiles; f++)
                             {
-                                conv.RunTaps(height, count, at, own, w, bias,
-                                    new FlatOutput { Y = to, Step = step, Last = last - start, After = after.At(m, 0) });
-                            }
-                            else if (after.IsPlain) conv.RunTaps(height, count, at, own, w, bias, new PlainOutput { Y = to, Step = step });
-                            else
-                            {
-                                conv.RunTaps(height, count, at, own, w, bias,
-                                    new EpilogueOutput { Y = to, Step = step, After = after.At(m, m * step + start) });
+                                var (m, count) = conv.FilterTile(f);
+                                m += g * s.M;
+                                float* w = weights + (nint)m * s.K + k, sum = sums + f * sumStep,
+                                    bias = k > 0 || after.Scale is not null || after.Bias is null ? null : after.Bias + m;
+                                nint to = m * step + start;
+                                var output = new EpilogueOutput { Y = y + to, Step = step, Last = last - start, After = after.At(m, to) };
+                                if (k + depth < s.K)
+                                    conv.RunTaps(height, count, from, own, w, depth, bias, new SumOutput { Sums = sum, First = k == 0 });
+                                else if (k == 0) conv.RunTaps(height, count, from, own, w, depth, bias, output);
+                                else
+                                {
+                                    conv.RunTaps(height, count, from, own, w, depth, null,
+                                        new LastOutput<EpilogueOutput> { Sums = sum, Output = output });
+                                }
                             }
                         }
                     }
+            }
+        }
+
+        /// <summary>Copies the inputs of some outputs that follow each other, of some taps, side by side.</summary>
+        [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+        private void Gather(float* x, nint* pt, int depth, nint begin, nint end, float* to)
+        {
+            // The pieces of rows that make them up.
+            int pieces = 0;
+            nint* places = stackalloc nint[TileRows * S.Count];
+            int* lengths = stackalloc int[TileRows * S.Count];
+            for (nint at = begin; at < end; at += lengths[pieces++])
+            {
+                var (row, column) = Math.DivRem(at, RowLength);
+                places[pieces] = row * phaseW * s.N + column;
+                lengths[pieces] = (int)Math.Min(RowLength - column, end - at);
+            }
+            for (int k = 0; k < depth; k++)
+            {
+                float* from = x + pt[k], write = to + (nint)k * TileRows * S.Count;
+                for (int piece = 0; piece < pieces; write += lengths[piece++]) CopyRun(from + places[piece], write, lengths[piece]);
             }
         }
 
@@ -225,11 +237,10 @@ internal sealed unsafe partial class DirectConv<S, V>
         /// and every tile of filters reads them again.
         /// </summary>
         [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-        private void Pack(float** at, int height, nint* pt, float* to)
+        private static void Pack(float** at, int height, nint* pt, int depth, float* to)
         {
-            for (int k = 0; k < s.K; k++)
+            for (int k = 0; k < depth; k++)
                 for (int i = 0; i < height; i++) S.Store(to + (k * TileRows + i) * S.Count, S.Load(at[i] + pt[k]));
-            for (int i = 0; i < height; i++) at[i] = to + i * S.Count;
         }
 
         /// <summary>Outputs from the unbroken run to their place, with what comes after them. A last vector may reach into rows that
@@ -259,6 +270,7 @@ internal sealed unsafe partial class DirectConv<S, V>
         {
             public AlignedBuffer Input { get; } = new();
             public AlignedBuffer Tile { get; } = new();
+            public AlignedBuffer Sums { get; } = new();
             public AlignedBuffer Wide { get; } = new();
         }
     }

@@ -153,7 +153,7 @@ internal sealed unsafe partial class DirectConv<S, V>
         private void RunTile<O>(float* x, nint stepX, int count, float* bias, O output) where O : struct, IStripOutput
         {
             float* w = weights.Of((long)filters * K),
-                partial = sumCount == 1 ? null : sums.Of((filterTiles.Length - 1) * MostFilters * SumOutput.Rows * S.Count);
+                partial = sumCount == 1 ? null : sums.Of((filterTiles.Length - 1) * SumOutput.Size);
             fixed (Tiles<S, V, float>.Run* first = runs)
             {
                 var tile = new StripTile<O> { X = x, StepX = stepX, StepK = samples, Output = output };
@@ -168,7 +168,7 @@ internal sealed unsafe partial class DirectConv<S, V>
                     for (int f = 0; f + 1 < filterTiles.Length; f++)
                     {
                         int m = filterTiles[f], filtersHere = filterTiles[f + 1] - m;
-                        float* own = partial + f * MostFilters * SumOutput.Rows * S.Count,
+                        float* own = partial + f * SumOutput.Size,
                             here = w + (nint)m * K + (nint)before * filtersHere,
                             start = from > 0 || bias is null ? null : bias + m;
                         if (sumCount == 1)

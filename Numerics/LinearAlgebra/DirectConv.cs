@@ -54,8 +54,8 @@ internal abstract unsafe class DirectConv
     }
 
     /// <summary>
-    /// The widest vectors, at most those in use, that the samples fill; forward, that the unbroken run of positions fills; 0 if none, or if
-    /// a buffer would be larger than an array can be.
+    /// The widest vectors, at most those in use, that the samples fill; forward, that a filter's outputs fill; 0 if none, or if a buffer
+    /// would be larger than an array can be.
     /// </summary>
     private static int Width(WindowGeometry g, int samples, Shape input, int filters, int groups, bool forwardOnly)
     {
@@ -70,8 +70,13 @@ internal abstract unsafe class DirectConv
         double phases = (double)g.Stride.H * Phase((long)input[1] + g.Padding.H + g.PaddingEnd.H, g.Stride.H)
             * g.Stride.W * Phase((long)input[2] + g.Padding.W + g.PaddingEnd.W, g.Stride.W) * samples;
         if (phases > 4 * plane || input[0] * phases > Array.MaxLength) return 0;
-        long flat = Flat(g, samples, input);
-        while (bits >= 128 && flat < bits / 32) bits /= 2;
+        var (oH, oW) = g.Output(input[1], input[2]);
+        long row = (long)oW * samples;
+        while (bits >= 128 && oH * row < bits / 32) bits /= 2;
+        // Depthwise, rows of whole vectors are faster than an unbroken run of longer ones.
+        int rowBits = bits;
+        while (rowBits >= 128 && row % (rowBits / 32) != 0) rowBits /= 2;
+        if (groups == input[0] && groups == filters && rowBits >= 128) return rowBits;
         return bits >= 128 ? bits : 0;
     }
 
@@ -81,13 +86,6 @@ internal abstract unsafe class DirectConv
         int lanes = Lanes.Count<float>();
         while (lanes >= 4 && samples % lanes != 0) lanes /= 2;
         return lanes >= 4 ? lanes : 0;
-    }
-
-    /// <summary>Elements from the first output to the last, in rows as long as those of a phase of the input.</summary>
-    private static long Flat(WindowGeometry g, int samples, Shape input)
-    {
-        var (oH, oW) = g.Output(input[1], input[2]);
-        return ((oH - 1L) * Phase((long)input[2] + g.Padding.W + g.PaddingEnd.W, g.Stride.W) + oW) * samples;
     }
 
     /// <summary>Pixels of an axis whose places leave a remainder with a stride: of the remainder 0, which has the most.</summary>

@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Numerics;
 
 namespace OnnxLeNet.Numerics;
 
@@ -13,6 +14,9 @@ public static class Workers
     /// <summary>The most threads that can be asked for.</summary>
     public const int MostThreads = 256;
 
+    /// <summary>Items that a run's ticket has a bit for.</summary>
+    private const int Bits = 32;
+
     private static readonly long SpinTicks = Stopwatch.Frequency / 5000; // 200 µs
     private static readonly Lock RunGate = new();
     private static readonly object SleepGate = new();
@@ -22,8 +26,8 @@ public static class Workers
     private static int started; // pool threads alive, the caller's own not counted
     private static int sleeping;
 
-    // The run in progress. `ticket` is its number (high half) and how many items are left to take (low half): an item is taken by
-    // counting the low half down, which fails for a thread that still looks at an earlier run.
+    // The run in progress. `ticket` is its number (high half) and which items are left to take (low half): a bit for each, or of more
+    // items than bits their number. An item is taken by changing the low half, which fails for a thread that still looks at an earlier run.
     private static long ticket;
     private static int total;
     private static int unfinished;
@@ -71,10 +75,10 @@ public static class Workers
             (body, total, failure, limit) = (item, count, null, most);
             Volatile.Write(ref unfinished, count);
             long next = ((Volatile.Read(ref ticket) >> 32) + 1) << 32;
-            Interlocked.Exchange(ref ticket, next | (uint)count);
+            Interlocked.Exchange(ref ticket, next | (count > Bits ? (uint)count : uint.MaxValue >> (Bits - count)));
             if (Volatile.Read(ref sleeping) > 0)
                 lock (SleepGate) Monitor.PulseAll(SleepGate);
-            TakeItems(next >> 32);
+            TakeItems(next >> 32, 0);
             WaitForRest();
             body = null;
             if (failure is { } error) System.Runtime.ExceptionServices.ExceptionDispatchInfo.Throw(error);
@@ -125,16 +129,26 @@ public static class Workers
         if (first is not null) System.Runtime.ExceptionServices.ExceptionDispatchInfo.Throw(first);
     }
 
-    private static void TakeItems(long run)
+    /// <summary>Takes items until none are left: where it can, those that this thread had of the last run of as many, whose data are in its
+    /// core's cache.</summary>
+    private static void TakeItems(long run, int index)
     {
         insideBlock = true;
         while (true)
         {
             long seen = Volatile.Read(ref ticket);
             if (seen >> 32 != run || (int)seen == 0) break;
-            if (Interlocked.CompareExchange(ref ticket, seen - 1, seen) != seen) continue;
+            int count = total, item = count - (int)seen;
+            long rest = seen - 1;
+            if (count <= Bits)
+            {
+                uint left = (uint)seen, own = left & (uint.MaxValue << (index * count / limit));
+                item = BitOperations.TrailingZeroCount(own != 0 ? own : left);
+                rest = seen & ~(1L << item);
+            }
+            if (Interlocked.CompareExchange(ref ticket, rest, seen) != seen) continue;
             // Holding an item keeps its run open, so body and total are this run's.
-            try { body!(total - (int)seen); }
+            try { body!(item); }
             catch (Exception error) { Interlocked.CompareExchange(ref failure, error, null); }
             Interlocked.Decrement(ref unfinished);
         }
@@ -154,7 +168,7 @@ public static class Workers
         while (true)
         {
             long run = WaitForRun(done);
-            if (index < Volatile.Read(ref limit)) TakeItems(run);
+            if (index < Volatile.Read(ref limit)) TakeItems(run, index);
             done = run;
         }
     }
