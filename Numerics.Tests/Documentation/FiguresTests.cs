@@ -1,3 +1,5 @@
+using System.Globalization;
+using System.Text.Json.Nodes;
 using OnnxLeNet.Onnx;
 
 namespace OnnxLeNet.Numerics.Tests;
@@ -13,10 +15,85 @@ public sealed class FiguresTests
         {
             var model = ModelSummary.Read(file);
             string name = Path.GetFileNameWithoutExtension(file);
-            double accuracy = 100 * double.Parse(model.Metadata["test.accuracy"], System.Globalization.CultureInfo.InvariantCulture);
+            double accuracy = 100 * double.Parse(model.Metadata["test.accuracy"], CultureInfo.InvariantCulture);
             return $"| [`{name}.onnx`]({name}.md) | {model.Graph} | {model.Metadata["data"]} | {accuracy:F2}% | {model.Bytes / 1000:N0} kB |";
         });
         Figures.AssertCurrent("models", "models", string.Join('\n',
             ["| file | network | data | test accuracy | size |", "|---|---|---|---|---|", .. rows]));
     }
+
+    /// <summary>The main job, whole: what the README shows of it is what it prints.</summary>
+    [TestMethod]
+    public void TheMainJob()
+    {
+        using var folder = new TemporaryFolder();
+        string printed = Program.Run("train", "--out", folder["models"]).MustExit(0).Output;
+        string[] lines = Lines(printed.Replace(folder["models"], "models", StringComparison.Ordinal));
+        Figures.AssertCurrent("", "main job", Block(
+        [
+            .. lines.Where(line => line.StartsWith("  epoch 12", StringComparison.Ordinal)), "",
+            .. Section(lines, "test accuracy"), "", .. Section(lines, "engine against ONNX Runtime"), "",
+            .. Section(lines, "gradients:"),
+        ]));
+    }
+
+    /// <summary>The way of a newcomer, by the commands of the README, with letters for photos: the name of the class is right.</summary>
+    [TestMethod]
+    public void YourOwnPictures()
+    {
+        using var folder = new TemporaryFolder();
+        LettersTests.Unpack(folder);
+        Directory.Move(folder["letters"], folder["photos"]);
+        File.Copy(Directory.GetFiles(folder["photos/test/C"]).Order(StringComparer.Ordinal).First(), folder["holiday.jpg"]);
+        const string Command = "dotnet run --project Scripts -c Release -- ";
+        var commands = Markdown.Blocks(Markdown.Readme()).Single(block => block.Language == "sh" && block.Heading == "Your own pictures").Text
+            .Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        var shown = new List<string>();
+        foreach (string command in commands)
+        {
+            Assert.StartsWith(Command, command);
+            var run = Program.RunIn(folder.Path, command[Command.Length..].Split(' ')).MustExit(0);
+            string[] lines = Lines(run.Output);
+            if (shown.Count > 0) shown.Add("");
+            shown.Add($"$ {command.Replace(Command, "… ", StringComparison.Ordinal)}");
+            shown.AddRange(command.Contains(" train ", StringComparison.Ordinal)
+                ? lines.Where(line => line.StartsWith("  epoch 20", StringComparison.Ordinal)).Concat(Section(lines, "test accuracy"))
+                : command.Contains(" validate ", StringComparison.Ordinal) ? lines[^1..] : lines);
+        }
+        StringAssert.Contains(shown[^4] + shown[^3] + shown[^2] + shown[^1], " C ");
+        Figures.AssertCurrent("", "letters", Block(shown));
+    }
+
+    /// <summary>The table of speeds, from what <c>bench --only networks --json</c> wrote on one machine.</summary>
+    [TestMethod]
+    public void TheTableOfSpeeds()
+    {
+        var bench = JsonNode.Parse(File.ReadAllText(Path.Combine(Repository.Root, "Numerics.Tests", "Reference", "speed.json")))!["networks"]!;
+        JsonNode Of(string part, string network, int batch, int threads) => bench[part]!.AsArray().Single(row => (string)row!["network"]! == network
+            && (int)row["batch"]! == batch && (int)row["threads"]! == threads)!;
+        string Times(JsonNode row) => ((double)row["timesOnnxRuntime"]!).ToString("F2", CultureInfo.InvariantCulture) + "×";
+        var rows = new[] { ("lenet", "LeNet-5", 64), ("vgg", "small VGG", 128), ("resnet20", "ResNet-20", 128), ("mobilenet", "depthwise", 128) }
+            .Select(network =>
+            {
+                var (name, title, batch) = network;
+                var training = Of("training", name, batch, 2);
+                return $"| {title} | {(double)training["imagesPerSecond"]!:N0} images/s "
+                    + $"| **{((double)training["timesTorchSharpAtItsBest"]!).ToString("F1", CultureInfo.InvariantCulture)}×** "
+                    + $"| {(double)training["shareOfPeak"]!:P0} | {Times(Of("inference", name, 1, 1))} | {Times(Of("inference", name, 32, 2))} "
+                    + $"| {Times(Of("inference", name, 256, 2))} |";
+            });
+        Figures.AssertCurrent("", "speed", string.Join('\n',
+        [
+            "| | training, 2 threads | against TorchSharp | of the peak | inference against ONNX Runtime: 1 image, 1 thread | 32 images, 2 threads "
+                + "| 256 images, 2 threads |", "|---|---|---|---|---|---|---|", .. rows,
+        ]));
+    }
+
+    private static string[] Lines(string printed) => [.. printed.TrimEnd().Split('\n').Select(line => line.TrimEnd())];
+
+    /// <summary>A line that begins so, and those up to the next empty one.</summary>
+    private static IEnumerable<string> Section(string[] lines, string beginning) =>
+        lines.SkipWhile(line => !line.StartsWith(beginning, StringComparison.Ordinal)).TakeWhile(line => line.Length > 0);
+
+    private static string Block(IEnumerable<string> lines) => $"```text\n{string.Join('\n', lines)}\n```";
 }
