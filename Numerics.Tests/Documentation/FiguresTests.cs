@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Text.Json.Nodes;
 using OnnxLeNet.Onnx;
 
 namespace OnnxLeNet.Numerics.Tests;
@@ -32,8 +31,7 @@ public sealed class FiguresTests
         Figures.AssertCurrent("", "main job", Block(
         [
             .. lines.Where(line => line.StartsWith("  epoch 12", StringComparison.Ordinal)), "",
-            .. Section(lines, "test accuracy"), "", .. Section(lines, "engine against ONNX Runtime"), "",
-            .. Section(lines, "gradients:"),
+            .. Section(lines, "test accuracy"), "", .. Section(lines, "engine against ONNX Runtime"),
         ]));
     }
 
@@ -62,31 +60,6 @@ public sealed class FiguresTests
         }
         StringAssert.Contains(shown[^4] + shown[^3] + shown[^2] + shown[^1], " C ");
         Figures.AssertCurrent("", "letters", Block(shown));
-    }
-
-    /// <summary>The table of speeds, from what <c>bench --only networks --json</c> wrote on one machine.</summary>
-    [TestMethod]
-    public void TheTableOfSpeeds()
-    {
-        var bench = JsonNode.Parse(File.ReadAllText(Path.Combine(Repository.Root, "Numerics.Tests", "Reference", "speed.json")))!["networks"]!;
-        JsonNode Of(string part, string network, int batch, int threads) => bench[part]!.AsArray().Single(row => (string)row!["network"]! == network
-            && (int)row["batch"]! == batch && (int)row["threads"]! == threads)!;
-        string Times(JsonNode row) => ((double)row["timesOnnxRuntime"]!).ToString("F2", CultureInfo.InvariantCulture) + "×";
-        var rows = new[] { ("lenet", "LeNet-5", 64), ("vgg", "small VGG", 128), ("resnet20", "ResNet-20", 128), ("mobilenet", "depthwise", 128) }
-            .Select(network =>
-            {
-                var (name, title, batch) = network;
-                var training = Of("training", name, batch, 2);
-                return $"| {title} | {(double)training["imagesPerSecond"]!:N0} images/s "
-                    + $"| **{((double)training["timesTorchSharpAtItsBest"]!).ToString("F1", CultureInfo.InvariantCulture)}×** "
-                    + $"| {(double)training["shareOfPeak"]!:P0} | {Times(Of("inference", name, 1, 1))} | {Times(Of("inference", name, 32, 2))} "
-                    + $"| {Times(Of("inference", name, 256, 2))} |";
-            });
-        Figures.AssertCurrent("", "speed", string.Join('\n',
-        [
-            "| | training, 2 threads | against TorchSharp | of the peak | inference against ONNX Runtime: 1 image, 1 thread | 32 images, 2 threads "
-                + "| 256 images, 2 threads |", "|---|---|---|---|---|---|---|", .. rows,
-        ]));
     }
 
     private static string[] Lines(string printed) => [.. printed.TrimEnd().Split('\n').Select(line => line.TrimEnd())];
