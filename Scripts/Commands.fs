@@ -295,4 +295,6 @@ let completion =
       Examples = [ "bash >> ~/.bashrc", "in every new bash"; "powershell >> $PROFILE", "in every new PowerShell" ] }
 
 /// In the order in which help lists them.
-let all = [ train; predict; evaluate; validate; inspect; export; runs; report; serve; walkthrough; bench; conformance; doctor; gpuCheck; completion ]
+let all =
+    [ train; predict; evaluate; validate; inspect; export; runs; report; serve; walkthrough; bench; conformance; doctor; gpuCheck
+      completion ]

@@ -105,7 +105,7 @@ module Options =
             "the epoch whose weights are exported, best by validation loss"
     let seed = long "--seed" "N" Group.training "1" "seed of the weights, of the order of the images and of those held out"
     let resume =
-        text "--resume" "RUN" Group.training "" "continue an interrupted run, by its name, folder or checkpoint; the result is that of one never \
+        text "--resume" "RUN" Group.training "" "continue an interrupted run (name, folder or checkpoint); the result is that of one never \
             interrupted"
 
     // Starting from a file.

@@ -1,4 +1,4 @@
-/// For scripts of your own: the data and models of the project, how well a network does, and the verb `train` for a network of the vocabulary:
+/// For scripts of your own: the project's data and models, how well a network does, and the verb `train` for a network of the vocabulary:
 ///
 ///     network "Mine" [ conv 16 3 |> same; batchNorm; relu; maxPool 2; linear 10 ] |> taking 1 32 |> train "--epochs 2" |> exit
 module OnnxLeNet.Scripts.Script

@@ -14,7 +14,8 @@ public sealed class PictureDamageTests
     public void WhatIsNoPictureIsCalledWhatItIs()
     {
         Refused([], "picture.png is empty");
-        Refused("Dear reader, this is"u8, "picture.png is not a picture", "text that begins \"Dear reader, thi\"", "JPEG, PNG, BMP, GIF, PGM");
+        Refused("Dear reader, this is"u8, "picture.png is not a picture", "text that begins \"Dear reader, thi\"",
+            "JPEG, PNG, BMP, GIF, PGM");
         Refused("RIFF....WEBPVP8 ...."u8, "a WebP file");
         Refused("II*\0aaaaaaaaaaaaa"u8, "a TIFF file");
         Refused("....ftypheic...."u8, "a heic file");

@@ -5,8 +5,8 @@ using System.Text.RegularExpressions;
 namespace OnnxLeNet.Numerics.Tests;
 
 /// <summary>
-/// The C# of each README compiles as it stands, its blocks in order as one program, in a new project that installs the packages; and what the
-/// program prints holds the lines that the README shows.
+/// The C# of each README compiles as it stands, its blocks in order as one program, in a new project that installs the packages; and what
+/// the program prints holds the lines that the README shows.
 /// </summary>
 [TestClass]
 public sealed partial class CSharpBlocksTests
@@ -23,7 +23,8 @@ public sealed partial class CSharpBlocksTests
         var code = blocks.Where(block => block.Language == "csharp").ToArray();
         Assert.IsGreaterThanOrEqualTo(least, code.Length);
         var packed = PackedFixture.Shared;
-        string project = packed.NewProject($"{folder}Readme", string.Concat(code.Where(block => !IsType(block)).Select(block => block.Text)),
+        string statements = string.Concat(code.Where(block => !IsType(block)).Select(block => block.Text));
+        string project = packed.NewProject($"{folder}Readme", statements,
             folder == "Numerics" ? ["OnnxLeNet.Numerics"] : ["OnnxLeNet.Onnx", OnnxRuntime]);
         foreach (var block in code.Where(IsType))
             File.WriteAllText(Path.Combine(project, $"Line{block.Line}.cs"), Usings(code[0]) + block.Text);
@@ -80,7 +81,8 @@ public sealed partial class CSharpBlocksTests
 
     /// <summary>The using directives that stand at a program's beginning.</summary>
     private static string Usings(CodeBlock block) =>
-        string.Concat(block.Text.Split('\n').TakeWhile(line => line.StartsWith("using ", StringComparison.Ordinal)).Select(line => line + "\n"));
+        string.Concat(block.Text.Split('\n').TakeWhile(line => line.StartsWith("using ", StringComparison.Ordinal))
+            .Select(line => line + "\n"));
 
     [GeneratedRegex(@"\A(///.*\n)*(internal|public) (sealed |static |abstract )*(class|record|struct|interface) ")]
     private static partial Regex TypeDeclaration();

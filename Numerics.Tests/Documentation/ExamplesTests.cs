@@ -20,7 +20,8 @@ public sealed partial class ExamplesTests
     {
         using var folder = new TemporaryFolder();
         string printed = Run(folder, File.ReadAllText(Path.Combine(Repository.Root, "Scripts", "Examples", $"{name}.fsx")));
-        double[] reached = [.. Accuracy().Matches(printed).Select(match => double.Parse(match.Groups[1].Value, CultureInfo.InvariantCulture))];
+        double[] reached = [.. Accuracy().Matches(printed)
+            .Select(match => double.Parse(match.Groups[1].Value, CultureInfo.InvariantCulture))];
         Assert.IsNotEmpty(reached, printed);
         Assert.IsGreaterThanOrEqualTo(least, reached[^1], printed);
         Assert.DoesNotContain("DIFFERS", printed);

@@ -21,8 +21,8 @@ internal static partial class Figures
         if (Environment.GetEnvironmentVariable("ONNXLENET_WRITE_FIGURES") == "1")
             File.WriteAllText(Path.Combine(Repository.Root, folder, "README.md"), $"{document[..from]}{made}\n{document[to..]}");
         else
-            Assert.AreEqual(Timeless(made), Timeless(document[from..to].TrimEnd('\n')), $"{folder}/README.md, section '{name}', is not what a "
-                + "run gives; write it anew by ONNXLENET_WRITE_FIGURES=1");
+            Assert.AreEqual(Timeless(made), Timeless(document[from..to].TrimEnd('\n')),
+                $"{folder}/README.md, section '{name}', is not what a run gives; write it anew by ONNXLENET_WRITE_FIGURES=1");
     }
 
     /// <summary>A text without what differs between two machines: times, memory, and how far ONNX Runtime's rounding is off.</summary>

@@ -15,7 +15,8 @@ public sealed class FiguresTests
             var model = ModelSummary.Read(file);
             string name = Path.GetFileNameWithoutExtension(file);
             double accuracy = 100 * double.Parse(model.Metadata["test.accuracy"], CultureInfo.InvariantCulture);
-            return $"| [`{name}.onnx`]({name}.md) | {model.Graph} | {model.Metadata["data"]} | {accuracy:F2}% | {model.Bytes / 1000:N0} kB |";
+            return $"| [`{name}.onnx`]({name}.md) | {model.Graph} | {model.Metadata["data"]} | {accuracy:F2}% "
+                + $"| {model.Bytes / 1000:N0} kB |";
         });
         Figures.AssertCurrent("models", "models", string.Join('\n',
             ["| file | network | data | test accuracy | size |", "|---|---|---|---|---|", .. rows]));
@@ -44,7 +45,8 @@ public sealed class FiguresTests
         Directory.Move(folder["letters"], folder["photos"]);
         File.Copy(Directory.GetFiles(folder["photos/test/C"]).Order(StringComparer.Ordinal).First(), folder["holiday.jpg"]);
         const string Command = "dotnet run --project Scripts -c Release -- ";
-        var commands = Markdown.Blocks(Markdown.Readme()).Single(block => block.Language == "sh" && block.Heading == "Your own pictures").Text
+        var commands = Markdown.Blocks(Markdown.Readme())
+            .Single(block => block.Language == "sh" && block.Heading == "Your own pictures").Text
             .Split('\n', StringSplitOptions.RemoveEmptyEntries);
         var shown = new List<string>();
         foreach (string command in commands)

@@ -5,8 +5,8 @@ using OnnxLeNet.Onnx;
 namespace OnnxLeNet.Numerics.Tests;
 
 /// <summary>
-/// The programs in other languages of the documents, taken from them and run: each prints the classes that this project finds for the first ten test
-/// images. Inconclusive where a tool is not installed.
+/// The documents' programs in other languages, taken from them and run: each prints the classes that this project finds for the first ten
+/// test images. Inconclusive where a tool is not installed.
 /// </summary>
 [TestClass]
 public sealed partial class OtherAppsTests

@@ -126,7 +126,7 @@ public sealed class OnnxHostileTests
     {
         var model = Small();
         model.Graph.Node[0].Attribute.Add(Nested(500));
-        Failure.Of<OnnxException>(() => OnnxFile.Parse(model.ToByteArray(), "deep"), "no ONNX model");
+        Failure.Of<OnnxException>(() => OnnxFile.Parse(model.ToByteArray(), "deep"), "not an ONNX model");
     }
 
     /// <summary>Large in every way that a few megabytes can be: the time stays in proportion.</summary>

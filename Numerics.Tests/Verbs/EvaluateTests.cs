@@ -52,7 +52,8 @@ public sealed class EvaluateTests
         {
             string of = folder[$"photos/{names[i % 2]}"];
             Directory.CreateDirectory(of);
-            new Picture(9, 8, 3, [.. Enumerable.Range(0, 216).Select(p => (byte)new Generator(i + p).Next(256))]).WritePng($"{of}/p {i}.png");
+            new Picture(9, 8, 3, [.. Enumerable.Range(0, 216).Select(p => (byte)new Generator(i + p).Next(256))])
+                .WritePng($"{of}/p {i}.png");
         }
         var network = new Sequential { new Flatten(), new Linear(3 * 8 * 8, 2, generator: new Generator(3)) };
         var metadata = new Dictionary<string, string> { [ModelMetadata.Classes] = ModelMetadata.JoinClasses(names) };

@@ -5,14 +5,14 @@ using System.IO.Compression;
 namespace OnnxLeNet.Numerics.Tests;
 
 /// <summary>
-/// A newcomer's way with real pictures: the letters A to J in twenty free fonts, of uneven sizes, in colours, as PNG and JPEG, and in ten
-/// other fonts for the test (<c>Reference/letters.py</c> drew them).
+/// A newcomer's way with real pictures, as the README goes it: the letters A to J in twenty free fonts, of uneven sizes, in colours, as PNG
+/// and JPEG, and in ten other fonts for the test (<c>Reference/letters.py</c> drew them).
 /// </summary>
 [TestClass]
 public sealed class LettersTests
 {
     [TestMethod]
-    public void LettersOfOtherFontsAreToldApart()
+    public void FromAFolderOfPicturesToThePredictionOfAPhoto()
     {
         using var folder = new TemporaryFolder();
         string letters = Unpack(folder);
@@ -21,6 +21,25 @@ public sealed class LettersTests
         var run = folder.Json("run.json");
         Assert.AreEqual(100, (int)run["parity"]!["samples"]!);
         string file = folder["out/small-vgg-letters.onnx"];
+
+        Program.Run("validate", file, "--data", letters).MustExit(0);
+
+        // A photo that is in no folder of the data: larger, wide, with the letter somewhere in its middle.
+        var letter = Picture.Load(Path.Combine(letters, "test", "C", "cabin-0.jpg"));
+        letter = letter.Resize((4 * letter.Height, 4 * letter.Width));
+        var (wide, pixels) = (letter.Width + 300, new byte[3 * (letter.Width + 300) * letter.Height]);
+        for (int i = 0; i < pixels.Length; i++)
+        {
+            int column = i / 3 % wide - 150, row = i / 3 / wide;
+            pixels[i] = letter.Pixels[column < 0 || column >= letter.Width ? i % 3 : 3 * (row * letter.Width + column) + i % 3];
+        }
+        new Picture(wide, letter.Height, 3, pixels).WritePng(folder["my photo.png"]);
+        foreach (string photo in new[] { folder["my photo.png"], Path.Combine(letters, "test", "C", "cabin-0.jpg") })
+        {
+            var answer = Program.Run("predict", file, photo, "--json", folder["photo.json"]).MustExit(0);
+            Assert.StartsWith($"{photo}   C   engine and ONNX Runtime agree\n  C ", answer.Output);
+            Assert.AreEqual("C", (string)folder.Json("photo.json")["predictions"]![0]!["class"]!);
+        }
 
         Program.Run("evaluate", file, "--data", letters, "--mistakes", folder["mistakes.png"], "--json", folder["e.json"]).MustExit(0);
         Assert.AreEqual((double)run["testAccuracy"]!, (double)folder.Json("e.json")["accuracy"]!);

@@ -106,7 +106,8 @@ public sealed class NetworkTests
     [TestMethod]
     public void AScriptsNetworkHasANameOfItsOwn()
     {
-        foreach (var (name, said) in new[] { ("resnet20", "the project has a model 'resnet20'"), ("../x", "part of file names"), ("", "got ''") })
+        foreach (var (name, said) in new[]
+            { ("resnet20", "the project has a model 'resnet20'"), ("../x", "part of file names"), ("", "got ''") })
         {
             using var streams = new CapturedConsole();
             Assert.AreEqual(2, Script.train("--epochs 1", Script.taking(1, 32, network(name, List(linear(10))))));

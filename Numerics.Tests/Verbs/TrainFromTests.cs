@@ -91,7 +91,8 @@ public sealed class TrainFromTests
         var layers = net.NamedModules().ToDictionary(named => named.Name, named => named.Module);
         layers["conv1"].Freeze();
         var rest = new ParameterGroup([.. layers["conv1"].Parameters(), .. layers["fc1"].Parameters(), .. layers["fc2"].Parameters()]);
-        var sgd = new SGD([rest, new ParameterGroup(layers["fc3"].Parameters(), 0.1), new ParameterGroup(layers["conv2"].Parameters(), 0.001)],
+        var sgd = new SGD([rest, new ParameterGroup(layers["fc3"].Parameters(), 0.1),
+            new ParameterGroup(layers["conv2"].Parameters(), 0.001)],
             0.01, 0.9, weightDecay: 1e-3);
         var loader = new DataLoader(ImageFolder.Load(data, ImageTransform.Mnist).Train, 64, shuffle: true, generator: new Generator(3));
         new Trainer(net, new CrossEntropyLoss(), sgd).Fit(loader, 2);

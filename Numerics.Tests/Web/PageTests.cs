@@ -252,7 +252,7 @@ public sealed class PageTests
         await Page.WaitAsync("document.getElementById('agreement').className == 'good'");
         Assert.Contains("%", await Page.TextAsync("says"));
         await ChooseAsync(folder["none.png"]);
-        await Page.WaitAsync("document.getElementById('says').textContent.includes('no picture that is read')");
+        await Page.WaitAsync("document.getElementById('says').textContent.includes('not a picture that can be read')");
         // The console says that the server refused it, as it must.
         Assert.IsTrue(browser!.Complaints.All(complaint => complaint.Contains("400", StringComparison.Ordinal)));
         browser.Complaints.Clear();

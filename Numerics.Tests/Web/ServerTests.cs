@@ -180,7 +180,7 @@ public sealed class ServerTests
     }
 
     [TestMethod]
-    [DataRow("image/png", "garbage", "no picture that is read", "garbage")]
+    [DataRow("image/png", "garbage", "not a picture that can be read", "garbage")]
     [DataRow("image/png", "", "empty")]
     [DataRow("image/png", "P5\n100000 100000\n255\nx", "100000×100000")]
     [DataRow("application/json", "{", "no JSON")]

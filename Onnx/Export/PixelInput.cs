@@ -132,7 +132,7 @@ public sealed record PixelInput(ImageTransform Transform, PixelLayout Layout = P
         return model;
     }
 
-    /// <summary>The nodes that do the preprocessing; none where the metadata speak of none, or the graph does not begin with them.</summary>
+    /// <summary>The nodes that do the preprocessing; none where the metadata name none, or the graph does not begin with them.</summary>
     internal static IReadOnlyList<NodeProto> NodesOf(ModelProto model)
     {
         try { return Of(OnnxFile.Metadata(model)) is { } pixels ? NodesOf(model.Graph, pixels) : []; }

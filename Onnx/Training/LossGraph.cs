@@ -55,7 +55,8 @@ internal static class LossGraph
         var (weights, smoothing) = (graph.Options.ClassWeights, graph.Options.LabelSmoothing);
         if (weights is not null && weights.Count != classes)
             throw new OnnxException($"ClassWeights has {weights.Count} numbers, the network tells {classes} classes apart");
-        string? factors = weights is null ? null : graph.Graph.Initializer("loss.class_weights", new Tensor(new Shape(classes), [.. weights]));
+        string? factors = weights is null ? null
+            : graph.Graph.Initializer("loss.class_weights", new Tensor(new Shape(classes), [.. weights]));
         string weighted = factors is null ? oneHot : graph.Node("Mul", "loss.weighted", [oneHot, factors]);
         if (smoothing == 0) return (weighted, weighted);
         string spread = graph.Node("Mul", "loss.spread",

@@ -27,7 +27,8 @@ let rows =
           OnnxFile.Write(OnnxExporter.Export(net, test.Sample, "form", options = options), file) |> ignore
           use model = OrtModel.Load file
           let struct (row, _) = Parity.OnData(name, own, few, model)
-          printfn $"{name, -20} {FileInfo(file).Length, 9:N0} bytes   largest difference {row.MaxRel:E1}   same class {row.Top1Agreement:P1}"
+          let bytes, same = FileInfo(file).Length, row.Top1Agreement
+          printfn $"{name, -20} {bytes, 9:N0} bytes   largest difference {row.MaxRel:E1}   same class {same:P1}"
           options, row ]
 
 printfn $"\naccuracy {accuracy net few:F4} of the engine"
