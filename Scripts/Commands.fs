@@ -293,8 +293,3 @@ let completion =
       Summary = "print a script that completes verbs, options and files in a shell"
       Entries = [ Options.shell ]
       Examples = [ "bash >> ~/.bashrc", "in every new bash"; "powershell >> $PROFILE", "in every new PowerShell" ] }
-
-/// In the order in which help lists them.
-let all =
-    [ train; predict; evaluate; validate; inspect; export; runs; report; serve; walkthrough; bench; conformance; doctor; gpuCheck
-      completion ]

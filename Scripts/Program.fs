@@ -2,7 +2,6 @@
 module OnnxLeNet.Scripts.Program
 
 open System
-open System.Reflection
 open OnnxLeNet.Numerics
 open OnnxLeNet.Scripts
 open OnnxLeNet.Scripts.Cli
@@ -34,11 +33,6 @@ let private complete (args: Args) =
         Console.Out.Write(line + "\n")
     Exit.done'
 
-/// The version of the package, without the commit that the build adds.
-let private version () =
-    let informational = Assembly.GetExecutingAssembly().GetCustomAttribute<AssemblyInformationalVersionAttribute>() |> nonNull
-    informational.InformationalVersion.Split('+')[0]
-
 let private find name =
     match (Commands.completion, complete) :: runs |> List.tryFind (fun (verb, _) -> verb.Name = name) with
     | Some found -> found
@@ -67,7 +61,7 @@ let private run (argv: string array) =
     | [ name; "help" ] when not (name.StartsWith '-') -> showHelp (Some name)
     | first :: _ when asks "--help" || asks "-h" -> showHelp (Some(if first.StartsWith '-' then "train" else first))
     | _ when asks "--version" ->
-        Console.Out.WriteLine $"onnxlenet {version ()}"
+        Console.Out.WriteLine $"onnxlenet {Workspace.version}"
         Exit.done'
     | name :: rest when not (name.StartsWith '-') ->
         let verb, run = find name

@@ -3,6 +3,7 @@ module OnnxLeNet.Scripts.Workspace
 
 open System
 open System.IO
+open System.Reflection
 open OnnxLeNet.Numerics
 
 /// The folder that holds OnnxLeNet.sln, at or above a folder.
@@ -23,6 +24,11 @@ let programFolder =
 
 /// The repository that this program was built in; none where it is installed.
 let private builtIn = repositoryAbove (DirectoryInfo programFolder)
+
+/// The version of this program, without the commit that the build adds.
+let version =
+    let informational = typeof<Network.Network>.Assembly.GetCustomAttribute<AssemblyInformationalVersionAttribute>() |> nonNull
+    informational.InformationalVersion.Split('+')[0]
 
 /// What a person types before the verb.
 let command = if builtIn.IsSome then "dotnet run --project Scripts -c Release --" else "onnxlenet"

@@ -16,8 +16,8 @@ public sealed class PictureDamageTests
         Refused([], "picture.png is empty");
         Refused("Dear reader, this is"u8, "picture.png is not a picture", "text that begins \"Dear reader, thi\"",
             "JPEG, PNG, BMP, GIF, PGM");
-        Refused("RIFF....WEBPVP8 ...."u8, "a WebP file");
-        Refused("II*\0aaaaaaaaaaaaa"u8, "a TIFF file");
+        Refused("RIFF....WEBPVP8 ...."u8, "a WebP picture");
+        Refused("II*\0aaaaaaaaaaaaa"u8, "a TIFF picture");
         Refused("....ftypheic...."u8, "a heic file");
         Refused([1, 2, 3, 250, 251, 252], "begins with the bytes 010203FAFBFC");
         Failure.Of<DataException>(() => Picture.Load("no/such/file.png"), "there is no file no/such/file.png");

@@ -51,7 +51,7 @@ public sealed class PictureFolderErrorsTests
         File.WriteAllText(folder["photos/loose.gif"], "beside");
         var error = Failure.Of<DataException>(() => PictureFolder.Load(photos, Options), "4 of 22 pictures cannot be read",
             "a/001.png is empty", "b/003.png is not a picture that can be read: it is text", "b/x.JPG is cut short",
-            "b/y.webp", "a WebP file",
+            "b/y.webp", "a WebP picture",
             "--skip-damaged");
         Assert.DoesNotContain(folder.Path + "/photos/a", error.Message, "a name is as seen from the folder");
         var data = PictureFolder.Load(photos, Options with { SkipDamaged = true });

@@ -134,6 +134,7 @@ public sealed class RunsTests
         string compared = List("compare", "lenet5-small-1", "lenet5-small-2")[0];
         Assert.Contains("options.learningRate", compared);
         Assert.DoesNotContain("options.seed", compared);
+        Assert.DoesNotContain("environment.", compared);
         double last = (double)Lines(Path.Combine(runs, "lenet5-small-2", "epochs.jsonl"))[^1]["testAccuracy"]!;
         Assert.AreEqual(last, (double)folder.Json("runs.json")["ends"]![1]!["held-out accuracy"]!);
 
@@ -145,6 +146,30 @@ public sealed class RunsTests
         CollectionAssert.AreEqual(new[] { "broken", "empty", "lenet5-small-2", "newer" },
             Directory.GetDirectories(runs).Select(path => Path.GetFileName(path)).Order(StringComparer.Ordinal).ToArray());
         Assert.Contains("nothing to remove", List("prune", "--failed")[0]);
+    }
+
+    /// <summary>Runs that differ in anything that the result depends on are told to differ: no option of train is left out.</summary>
+    [TestMethod]
+    public void EveryOptionIsInTheSettings()
+    {
+        using var folder = new TemporaryFolder();
+        string data = SmallMnist.Write(folder);
+        string[] train = ["--data", data, "--epochs", "1", "--out", folder["out"]];
+        Program.Run(train).MustExit(0);
+        Program.Run([.. train, "--lr-mult", "head=2"]).MustExit(0);
+        Program.Run([.. train, "--engine", "onnxruntime"]).MustExit(0);
+        string Compared(string other) => Program.Run("runs", "compare", "lenet5-small-1", other, "--out", folder["out"]).MustExit(0).Output;
+        Assert.Contains("options.lrMult.head", Compared("lenet5-small-2"));
+        Assert.Contains("environment.engine", Compared("lenet5-small-3"));
+
+        var options = folder.Json("out/runs/lenet5-small-1/settings.json")["options"]!.AsObject();
+        foreach (var (of, written) in new[]
+            { (typeof(Scripts.Verbs.TrainingOptions), options), (typeof(Scripts.Verbs.Pictures.Args), options["pictures"]!.AsObject()) })
+        {
+            string[] names = [.. of.GetProperties().Where(property => property.Name != "Typed" && !property.GetMethod!.IsStatic)
+                .Select(property => property.Name == "KeepBest" ? "keep" : char.ToLowerInvariant(property.Name[0]) + property.Name[1..])];
+            CollectionAssert.AreEquivalent(names, written.Select(entry => entry.Key).ToArray(), of.Name);
+        }
     }
 
     [TestMethod]

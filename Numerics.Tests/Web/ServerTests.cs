@@ -200,6 +200,16 @@ public sealed class ServerTests
         await server.MustBeUpAsync();
     }
 
+    /// <summary>A picture is taken whatever its bytes are said to be: nothing, or what curl says of data by itself.</summary>
+    [TestMethod]
+    [DataRow("application/octet-stream")]
+    [DataRow("application/x-www-form-urlencoded")]
+    public async Task APictureOfAnotherTypeIsTaken(string type)
+    {
+        byte[] picture = PngFile.Encode(Repository.Mnist.Test.PictureAt(0));
+        Assert.AreEqual("7", (string)(await server.PredictAsync(picture, type))["class"]!);
+    }
+
     /// <summary>A picture that is cut short, or changed in a byte, gives an answer or a reason.</summary>
     [TestMethod]
     public async Task DamagedPicturesDoNoHarm()

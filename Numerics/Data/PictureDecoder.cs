@@ -72,8 +72,6 @@ internal static class PictureDecoder
 
     private static string What(ReadOnlySpan<byte> bytes)
     {
-        if (bytes.StartsWith("RIFF"u8) && bytes.Length > 12 && bytes[8..].StartsWith("WEBP"u8)) return "it is a WebP file";
-        if (bytes.StartsWith("II*\0"u8) || bytes.StartsWith("MM\0*"u8)) return "it is a TIFF file";
         if (bytes.Length > 12 && bytes[4..].StartsWith("ftyp"u8)) return $"it is a {Encoding.Latin1.GetString(bytes[8..12]).Trim()} file";
         if (bytes.StartsWith("P1"u8) || bytes.StartsWith("P4"u8)) return "it is a PBM file";
         string? kind = FileKind.Of(bytes);

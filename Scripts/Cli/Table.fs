@@ -95,6 +95,9 @@ type Args(verb: Verb, given: IReadOnlyDictionary<string, string list>) =
     /// Whether the option was typed.
     member _.Has(o: Opt<'T>) = (valuesOf o).IsSome
 
+    /// The names of those that were typed.
+    member _.Typed(entries: IEntry list) = [ for e in entries do if given.ContainsKey e.Entry.Name then e.Entry.Name ]
+
     /// The values of an argument that takes several.
     member _.All(o: Opt<'T>) = valuesOf o |> Option.defaultValue [] |> List.choose o.Read
 

@@ -142,6 +142,11 @@ let private required (node: JsonObject) (key: string) =
 
 let readJson (path: string) = parsing path (fun () -> objectOf (File.ReadAllText path))
 
+/// What a run ran on; nothing where that was not written.
+let environment folder =
+    let path = file folder Environment
+    if File.Exists path then readJson path else JsonObject()
+
 /// A number of an object; not a number where JSON has none.
 let private number (node: JsonObject) (key: string) = node[key] |> Option.ofObj |> Option.map float |> Option.defaultValue nan
 

@@ -383,28 +383,29 @@ let private toState (job: Job) (source: Source) extension write =
     write [ "tensors", box state.Count; "bytes", bytes ]
     Exit.done'
 
+/// What shapes a model that infers, and neither weights nor a training step.
+let inferenceOptions: IEntry list =
+    [ Options.float16
+      Options.int8
+      Options.foldBatchNorm
+      Options.softmax
+      Options.inGraph
+      Options.inputNames
+      Options.outputNames
+      Options.data
+      Options.mean
+      Options.std
+      Options.scale
+      Options.padding
+      Options.inputSize
+      Options.assume
+      Options.minAccuracy
+      Options.card ]
+
 let private jobOf (args: Args) extension =
     if extension <> ".onnx" then
-        for given, option in
-            [ args.Has Options.opset, "--opset"
-              args.Has Options.float16, "--float16"
-              args.Has Options.int8, "--int8"
-              args.Has Options.foldBatchNorm, "--fold-batch-norm"
-              args.Has Options.softmax, "--softmax"
-              args.Has Options.inGraph, "--in-graph"
-              args.Has Options.inputNames, "--input-names"
-              args.Has Options.outputNames, "--output-names"
-              args.Has Options.data, "--data"
-              args.Has Options.mean, "--mean"
-              args.Has Options.std, "--std"
-              args.Has Options.scale, "--scale"
-              args.Has Options.padding, "--padding"
-              args.Has Options.inputSize, "--size"
-              args.Has Options.assume, "--assume"
-              args.Has Options.minAccuracy, "--min-accuracy"
-              args.Has Options.card, "--card" ] do
-            if given then
-                raise (OnnxLeNetException $"{option} is for ONNX files; a {extension} file holds the weights as they are")
+        for option in args.Typed((Options.opset :> IEntry) :: inferenceOptions) do
+            raise (OnnxLeNetException $"{option} is for ONNX files; a {extension} file holds the weights as they are")
     let opset = args.Get(Options.opset, ExportOptions.DefaultOpset)
     if opset < ExportOptions.OldestOpset || opset > ExportOptions.NewestOpset then
         badOption "--opset" opset $"{ExportOptions.OldestOpset} to {ExportOptions.NewestOpset}"

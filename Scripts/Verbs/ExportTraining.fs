@@ -57,25 +57,8 @@ let private graphOf (args: Args) (source: Export.Source) =
     )
 
 let private refuseOthers (args: Args) =
-    for given, option in
-        [ args.Has Options.float16, "--float16"
-          args.Has Options.int8, "--int8"
-          args.Has Options.calibration, "--calibration"
-          args.Has Options.foldBatchNorm, "--fold-batch-norm"
-          args.Has Options.softmax, "--softmax"
-          args.Has Options.inGraph, "--in-graph"
-          args.Has Options.inputNames, "--input-names"
-          args.Has Options.outputNames, "--output-names"
-          args.Has Options.data, "--data"
-          args.Has Options.mean, "--mean"
-          args.Has Options.std, "--std"
-          args.Has Options.scale, "--scale"
-          args.Has Options.padding, "--padding"
-          args.Has Options.inputSize, "--size"
-          args.Has Options.assume, "--assume"
-          args.Has Options.minAccuracy, "--min-accuracy"
-          args.Has Options.card, "--card" ] do
-        if given then raise (OnnxLeNetException $"{option} is for models that infer: leave it out with --training")
+    for option in args.Typed((Options.calibration :> IEntry) :: Export.inferenceOptions) do
+        raise (OnnxLeNetException $"{option} is for models that infer: leave it out with --training")
 
 let run (args: Args) =
     let out = output (args.Has Options.quiet)

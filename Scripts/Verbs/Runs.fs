@@ -94,7 +94,8 @@ let rec private flat prefix (node: JsonObject) : (string * string) list =
 let private incidental = [ "version"; "started"; "command"; "optionsTyped"; "layers"; "data.folder" ]
 
 let private differing (a: Run) (b: Run) =
-    let left, right = Map(flat "" a.Settings), Map(flat "" b.Settings)
+    let all (run: Run) = Map(flat "" run.Settings @ flat "environment" (environment run.Folder))
+    let left, right = all a, all b
     let valueOf (settings: Map<string, string>) key = defaultArg (settings.TryFind key) "-"
     [ for key in Set.union (set left.Keys) (set right.Keys) do
           if not (List.contains key incidental) && valueOf left key <> valueOf right key then

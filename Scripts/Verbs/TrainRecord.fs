@@ -3,7 +3,6 @@ module OnnxLeNet.Scripts.Verbs.TrainRecord
 
 open System
 open System.IO
-open System.Reflection
 open System.Runtime.InteropServices
 open System.Text.Json.Nodes
 open OnnxLeNet.Numerics
@@ -12,12 +11,6 @@ open OnnxLeNet.Scripts
 open OnnxLeNet.Scripts.Runs
 open OnnxLeNet.Scripts.Terminal
 open OnnxLeNet.Scripts.Verbs.TrainJob
-
-let private version =
-    Assembly.GetExecutingAssembly().GetCustomAttribute<AssemblyInformationalVersionAttribute>()
-    |> Option.ofObj
-    |> Option.map (fun attribute -> attribute.InformationalVersion.Split('+')[0])
-    |> Option.defaultValue "unknown"
 
 /// The processor's name, where the system tells it.
 let private processor () =
@@ -35,7 +28,7 @@ let private processor () =
 
 let private environment (job: Job) =
     json
-        [ "onnxlenet", box version
+        [ "onnxlenet", box Workspace.version
           "dotnet", RuntimeInformation.FrameworkDescription
           "onnxRuntime", OrtRuntime.Describe().Version
           "system", RuntimeInformation.OSDescription
@@ -54,6 +47,7 @@ let private options (o: TrainingOptions) =
         [ "epochs", box o.Epochs
           "batchSize", o.BatchSize
           "learningRate", o.LearningRate
+          "lrMult", json [ for layer, factor in o.LrMult -> layer, box factor ]
           "optimizer", o.Optimizer
           "momentum", o.Momentum
           "weightDecay", o.WeightDecay
@@ -67,6 +61,13 @@ let private options (o: TrainingOptions) =
           "earlyStop", number (Option.map float o.EarlyStop)
           "keep", (if o.KeepBest then "best" else "last")
           "balance", o.Balance
+          "pictures",
+          json
+              [ "size", number (Option.map float o.Pictures.Size)
+                "grey", o.Pictures.Grey
+                "fit", string o.Pictures.Fit
+                "background", string o.Pictures.Background
+                "skipDamaged", o.Pictures.SkipDamaged ]
           "augment", o.Augment
           "fresh", o.Fresh
           "freeze", text o.Freeze

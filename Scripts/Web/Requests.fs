@@ -77,10 +77,10 @@ let bytesOf (request: HttpRequest) (cancellation: CancellationToken) =
         return bytes.ToArray()
     }
 
-/// Reads the body: a form with a file, JSON, or the bytes of a picture.
+/// Reads the body: a form with a file, JSON, or the bytes of a picture. What is urlencoded is none: curl says so of any bytes.
 let read (request: HttpRequest) (cancellation: CancellationToken) : Task<Question> =
     task {
-        if request.HasFormContentType then
+        if request.HasFormContentType && request.ContentType <> "application/x-www-form-urlencoded" then
             let! form = request.ReadFormAsync cancellation
             if form.Files.Count <> 1 then wrong $"the form has {form.Files.Count} files, expected one picture"
             let file = form.Files[0]
