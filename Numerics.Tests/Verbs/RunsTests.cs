@@ -90,6 +90,9 @@ public sealed class RunsTests
         Program.Run("--resume", "lenet5-small-1", "--data", data, "--out", folder["killed"]).MustExit(0);
         CollectionAssert.AreEqual(File.ReadAllBytes(folder["whole/lenet5-small.onnx"]),
             File.ReadAllBytes(folder["killed/lenet5-small.onnx"]));
+        foreach (string model in new[] { "last.onnx", "best.onnx" })
+            CollectionAssert.AreEqual(File.ReadAllBytes(folder["whole/runs/lenet5-small-1/" + model]),
+                File.ReadAllBytes(Path.Combine(run, model)), model);
         CollectionAssert.AreEqual(new[] { run }, Directory.GetDirectories(folder["killed/runs"]));
         foreach (var (file, keys) in new[] { ("steps.jsonl", new[] { "step", "epoch", "loss", "learningRate" }),
             ("epochs.jsonl", ["epoch", "step", "trainLoss", "testLoss", "testAccuracy"]) })

@@ -2,6 +2,8 @@
 module OnnxLeNet.Scripts.Runs.Recorder
 
 open System
+open System.Collections.Generic
+open System.Diagnostics
 open System.Globalization
 open System.IO
 open System.Text
@@ -34,10 +36,20 @@ type HeldOutScores(test: Dataset, validation: Validation option) =
 /// A number as JSON has it.
 let private json (x: float) = if Double.IsFinite x then x.ToString("R", CultureInfo.InvariantCulture) else "null"
 
-/// Records a run. A step only notes three numbers in arrays that were made before it; files are written at an epoch's end, and before a
-/// checkpoint, which would else be ahead of them.
-/// export gives the network as it is after so many epochs.
-type Recorder(folder: string, samples: int, held: HeldOutScores, export: int -> ModelProto) =
+/// The metadata key of a run's models that says after how many epochs they are.
+[<Literal>]
+let EpochsKey = "epochs"
+
+/// The network as it was after an epoch, and what it scored then.
+type Snapshot = { Network: Module; Epoch: int; Scores: HeldOut }
+
+/// How long the last and the best network may wait in memory: an export costs more than an epoch of a small network can spare.
+let private patience = TimeSpan.FromSeconds 10.0
+
+/// Records a run. A step only notes three numbers in arrays that were made before it; lines are written at an epoch's end, and before a
+/// checkpoint, which would else be ahead of them; models at the end, and at an epoch's end where the last ones are ten seconds old.
+/// build makes another network of the kind that is trained, export a model of a snapshot.
+type Recorder(folder: string, samples: int, held: HeldOutScores, build: unit -> Module, export: Snapshot -> ModelProto) =
     inherit TrainingObserver()
     let events =
         eventFile folder
@@ -46,6 +58,9 @@ type Recorder(folder: string, samples: int, held: HeldOutScores, export: int -> 
     let mutable count, written, before = 0, 0, 0
     let mutable rate, began = 0.0, 0.0
     let mutable recorded, best = 0, infinity
+    let networks = dict [ Last, lazy (build ()); Best, lazy (build ()) ]
+    let waiting = Dictionary<string, Snapshot>()
+    let mutable modelsWritten = Stopwatch.GetTimestamp()
     let mutable weights, gradients = [||], [||]
 
     let append name (text: StringBuilder) = File.AppendAllText(file folder name, string text)
@@ -55,6 +70,16 @@ type Recorder(folder: string, samples: int, held: HeldOutScores, export: int -> 
     let epochLine (number: int) (step: int64) trainLoss (time: float) (scores: string) =
         let speed = if time > 0.0 then $",\"imagesPerSecond\":{json (float samples / time)}" else ""
         $"{{\"epoch\":{number},\"step\":{step},\"trainLoss\":{json trainLoss}{scores},\"seconds\":{json time}{speed}}}\n"
+
+    /// What the best epoch's file has that is here: the process may have ended before a better one was written.
+    let bestWritten () =
+        try
+            let written = OnnxFile.Metadata(OnnxFile.Read(file folder Best))[EpochsKey]
+            let epoch = epochs folder |> List.find (fun epoch -> string epoch.Number = written)
+            (defaultArg epoch.Validation { Loss = epoch.TrainLoss; Accuracy = nan }).Loss
+        with
+        | :? OnnxException
+        | :? KeyNotFoundException -> infinity
 
     /// Drops what was recorded after the checkpoint that the run goes on from, and adds the epochs before it that nobody recorded.
     let goOn (run: TrainingRun) =
@@ -73,13 +98,23 @@ type Recorder(folder: string, samples: int, held: HeldOutScores, export: int -> 
             missing.Append(epochLine (i + 1) step run.Losses[i] run.SecondsPerEpoch[i] scores) |> ignore
         append Epochs missing
         recorded <- run.Losses.Count
-        let metric (e: Epoch) = (defaultArg e.Validation { Loss = e.TrainLoss; Accuracy = nan }).Loss
-        best <- epochs folder |> List.map metric |> List.fold min best
+        best <- if File.Exists(file folder Best) then bestWritten () else infinity
 
     let histograms group (all: (Parameter * Distribution) array) : (string * TensorBoard.Value) list =
         [ for _, distribution in all do
               if distribution.IsKnown then
                   $"{group}/{distribution.Name}", TensorBoard.Histogram distribution.Histogram ]
+
+    let keep name (run: TrainingRun) scores =
+        let network = networks[name].Value
+        network.LoadStateDict(run.Network.StateDict()) |> ignore
+        waiting[name] <- { Network = network; Epoch = run.Epoch; Scores = scores }
+
+    let writeModels () =
+        for name in List.ofSeq waiting.Keys do
+            OnnxFile.Write(export waiting[name], file folder name) |> ignore
+            waiting.Remove name |> ignore
+        modelsWritten <- Stopwatch.GetTimestamp()
 
     /// Writes the steps since the last time.
     member _.Flush(run: TrainingRun) =
@@ -147,12 +182,13 @@ type Recorder(folder: string, samples: int, held: HeldOutScores, export: int -> 
                     "epoch/images_per_second", TensorBoard.Scalar(float samples / time) ]
                   @ histograms "weights" weights
                   @ histograms "gradients" gradients } ]
-        let model = export run.Epoch
-        OnnxFile.Write(model, file folder Last) |> ignore
+        keep Last run scores
         let metric = if held.Validation.IsSome then scores.Loss else Seq.last run.Losses
         if metric < best then
             best <- metric
-            File.Copy(file folder Last, file folder Best + ".tmp", true)
-            File.Move(file folder Best + ".tmp", file folder Best, true)
+            keep Best run scores
+        if Stopwatch.GetElapsedTime modelsWritten > patience then writeModels ()
 
-    override this.OnEnd(run, _) = this.Flush run
+    override this.OnEnd(run, _) =
+        this.Flush run
+        writeModels ()

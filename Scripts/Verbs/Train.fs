@@ -174,8 +174,10 @@ let private fit
               Note.engine, trainer job
               Note.options, string o ]
     let held = HeldOutScores(data.Test, parts.Validation)
-    let testOf () = if parts.Validation.IsSome then None else Some held.Scores.Accuracy
-    let recorder = Runs.Recorder.Recorder(job.Run, data.Train.Count, held, fun epochs -> modelOf job data net (testOf ()) epochs)
+    let export (snapshot: Snapshot) =
+        let test = if parts.Validation.IsSome then None else Some snapshot.Scores.Accuracy
+        modelOf job data snapshot.Network test snapshot.Epoch
+    let recorder = Recorder(job.Run, data.Train.Count, held, (fun () -> job.Model.Build(Generator 0L)), export)
     let writer =
         CheckpointWriter(
             RunFolder.file job.Run RunFolder.Checkpoint,

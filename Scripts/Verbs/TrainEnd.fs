@@ -81,7 +81,7 @@ let modelOf (job: Job) (data: ImageFolder) (net: Module) (test: float option) (e
           ModelMetadata.Data, data.Name
           "command", commandOf job data
           "seed", string job.Options.Seed
-          "epochs", string epochs ]
+          Recorder.EpochsKey, string epochs ]
     OnnxExporter.Export(net, job.Model.Sample, job.Model.Name, dict metadata)
 
 /// Writes the network as an ONNX file; returns the engine's logits of the test images, their accuracy and the file's hash.
