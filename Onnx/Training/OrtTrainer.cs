@@ -247,6 +247,13 @@ public sealed class OrtTrainer : ITrainingSteps, IDisposable
         return loss;
     }
 
+    /// <summary>Takes the last step back: weights, buffers and state are still there as they were before it.</summary>
+    internal void TakeBack()
+    {
+        current = 1 - current;
+        Steps--;
+    }
+
     /// <summary>A gradient of the last step, where the step was written with them: a parameter's by its name, or that of
     /// <see cref="OnnxExporter.Input"/>.</summary>
     /// <exception cref="OnnxException">The step does not return it.</exception>

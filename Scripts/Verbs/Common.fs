@@ -126,10 +126,11 @@ let gradientRows (rows: GradientRow seq) =
 let optimizerTable out (rows: OptimizerRow seq) =
     table
         out
-        [ "optimizer"; "steps"; "loss, max abs"; "weights, max abs"; "allowed"; "" ]
+        [ "optimizer"; "steps"; "batches"; "loss, max abs"; "weights, max abs"; "allowed"; "" ]
         [ for row in rows ->
               [ row.Optimizer + tried row.Try
                 string row.Steps
+                string (row.Steps + row.Replaced)
                 scientific row.LossMaxAbs
                 scientific row.MaxAbs
                 scientific row.Tolerance
@@ -142,6 +143,7 @@ let optimizerRows (rows: OptimizerRow seq) =
                   [ "optimizer", row.Optimizer
                     "try", row.Try
                     "steps", row.Steps
+                    "replaced", row.Replaced
                     "lossMaxAbs", row.LossMaxAbs
                     "maxAbs", row.MaxAbs
                     "tolerance", row.Tolerance
