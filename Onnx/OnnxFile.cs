@@ -72,7 +72,7 @@ public static class OnnxFile
     /// <summary>The model after its checks, with nodes that stood before what they take brought into order.</summary>
     private static ModelProto Checked(ModelProto model, string name)
     {
-        try { OnnxChecker.Check(model); }
+        try { OnnxChecker.CheckStructure(model); }
         catch (OnnxException error) { throw new OnnxException($"{name}: {error.Message}", error); }
         NodeOrder.Sort(model.Graph);
         return model;

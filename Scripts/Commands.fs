@@ -55,6 +55,7 @@ let train =
           Options.plot
           Options.engine
           yield! computing
+          Options.trust
           Options.minAccuracy
           Options.out
           Options.force
@@ -74,6 +75,7 @@ let evaluate =
           yield! input
           Options.engine |> unlessSet "onnxruntime" |> meaning "what runs the model"
           yield! computing
+          Options.trust
           Options.minAccuracy
           Options.mistakes
           yield! results ]
@@ -95,6 +97,7 @@ let predict =
           Options.threads
           Options.width
           Options.device
+          Options.trust
           Options.top
           Options.json
           Options.csv
@@ -116,6 +119,7 @@ let validate =
           Options.all
           Options.seed |> meaning "seed of the random input" |> under Options.batches.Entry.Group
           yield! computing
+          Options.trust
           yield! results ]
       Examples =
         [ "models/lenet5-mnist.onnx", "every layer, and the test images"
@@ -124,7 +128,7 @@ let validate =
 let inspect =
     { Name = "inspect"
       Summary = "show a model, a state dict or a checkpoint as a table"
-      Entries = [ Options.source; Options.key; Options.allowNonFinite; yield! results ]
+      Entries = [ Options.source; Options.key; Options.allowNonFinite; Options.trust; yield! results ]
       Examples = [ "model.onnx", "nodes, shapes, parameters"; "weights.pth", "the tensors of a state dict" ] }
 
 let export =
@@ -164,6 +168,7 @@ let export =
           Options.clipValue
           Options.returnGradients
           Options.width
+          Options.trust
           Options.card
           Options.force |> meaning "write over the source itself"
           yield! results ]
@@ -198,6 +203,7 @@ let report =
           yield! input
           Options.threads
           Options.width
+          Options.trust
           Options.out |> meaning "folder of the models, below which a run is looked for"
           Options.report
           Options.plots
@@ -282,6 +288,7 @@ let serve =
           Options.fit |> unlessSet "what the file says, or crop"
           yield! input
           Options.ort
+          Options.trust
           Options.port
           Options.quiet ]
       Examples =

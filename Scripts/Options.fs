@@ -199,6 +199,9 @@ module Options =
             [ "both", Paths.Both; "own", Paths.Own; "onnxruntime", Paths.OnnxRuntime ]
             "what computes"
     let device = text "--device" "DEVICE" Group.computing "cpu" "where ONNX Runtime runs: cpu, cuda or cuda:N" |> listing [ "cpu"; "cuda" ]
+    let trust =
+        flag "--trust" Group.computing "the model comes from a source you trust: loops, branches, operators that are not ONNX's own and \
+            tensors of any size are let through, without limits of time and memory"
     let ort = text "--ort" "DIR" Group.computing "fetched from npm once" "the folder dist of onnxruntime-web"
     let port = whole "--port" "N" Group.computing "8080" "port on this machine; 0 for any free one"
 

@@ -3,6 +3,7 @@ module OnnxLeNet.Scripts.Program
 
 open System
 open OnnxLeNet.Numerics
+open OnnxLeNet.Onnx
 open OnnxLeNet.Scripts
 open OnnxLeNet.Scripts.Cli
 open OnnxLeNet.Scripts.Verbs
@@ -106,4 +107,9 @@ let main argv =
     errors.Force()
     let json = Array.tryFindIndexBack ((=) "--json") argv |> Option.exists (fun at -> Array.tryItem (at + 1) argv = Some "-")
     if json || Array.contains "--json=-" argv then Terminal.keepOutputForJson ()
-    Guard.run (fun () -> run argv)
+    Guard.run (fun () ->
+        Isolation.begin' argv
+        try
+            run argv
+        with :? OwnProcessException as model when Isolation.canRestart ->
+            Isolation.run argv model)

@@ -23,7 +23,7 @@ internal sealed class TestServer : IAsyncDisposable
     public static TestServer Start(string? model = null, Guards.Limits? limits = null, Input.Given? given = null)
     {
         var server = Server.Server.Start(new Server.Settings(0, model ?? Model("lenet5-mnist"), given ?? Input.nothing,
-            FSharpOption<Fit>.None, FSharpOption<string>.None, FSharpOption<string>.None, limits ?? Guards.usual,
+            FSharpOption<Fit>.None, FSharpOption<string>.None, FSharpOption<string>.None, false, limits ?? Guards.usual,
             FuncConvert.FromAction<string>(_ => { })));
         return new TestServer(server) { Client = new HttpClient { BaseAddress = server.Address, Timeout = TimeSpan.FromMinutes(2) } };
     }

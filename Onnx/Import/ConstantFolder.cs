@@ -76,7 +76,7 @@ internal static class ConstantFolder
         var repeated = new Constant(value);
         // Models of the zoo that were made small have their weights so.
         if (repeated.IsFloat && dims.All(d => d is >= 0 and <= int.MaxValue)
-            && dims.Aggregate(1.0, (n, d) => n * d) * sizeof(float) <= OnnxImporter.MemoryBudget)
+            && dims.Aggregate(1.0, (n, d) => n * d) * sizeof(float) <= node.Budget)
             return Onnx.Constant.Repeated(name, value, [.. dims.Select(d => (int)d)]);
         if (repeated.Integers() is not [var number])
             throw node.Refuse($"it makes the shape [{string.Join(", ", dims)}] of a value that is neither float nor integer, or too "

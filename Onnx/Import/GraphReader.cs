@@ -36,6 +36,9 @@ internal sealed class GraphReader
     /// <summary>The samples' number where the file fixes it.</summary>
     public long? Batch { get; }
 
+    /// <summary>The bytes that constants may take which the file does not hold.</summary>
+    public long Budget { get; init; } = OnnxImporter.MemoryBudget;
+
     /// <summary>A sample's shape of each value that is computed so far; null where a refused node leaves them unknown.</summary>
     public Dictionary<string, Shape?> Samples { get; } = [];
 

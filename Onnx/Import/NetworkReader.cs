@@ -34,11 +34,12 @@ internal sealed class NetworkReader
     private readonly Dictionary<string, int> numbers = []; // of the values, by their names in the file
     private readonly Dictionary<int, (Shape Inner, int Before)> views = []; // values that a layer's own last view returns
     private readonly List<ValueInfoProto> inputs;
+    private readonly long budget;
     private long repeated; // weights that are not in the file
 
-    public NetworkReader(ModelProto model)
+    public NetworkReader(ModelProto model, long budget)
     {
-        proto = model.Graph;
+        (proto, this.budget) = (model.Graph, budget);
         long opset = model.OpsetImport.Where(o => o.Domain is "" or "ai.onnx").Select(o => o.Version).FirstOrDefault(-1);
         if (opset is < OnnxImporter.OldestOpset or > OnnxImporter.NewestOpset)
             throw new OnnxException($"the model uses {(opset < 0 ? "no standard operator set" : $"operator set {opset}")}; "
@@ -55,7 +56,7 @@ internal sealed class NetworkReader
         if (batches.Count > 1)
             throw new OnnxException($"the graph's inputs take {string.Join(" and ", batches)} samples: a network's take as many");
         nodes = Alive(NodeOrder.Sort(proto.Node));
-        graph = new GraphReader(proto, nodes, (int)opset, batches.FirstOrDefault());
+        graph = new GraphReader(proto, nodes, (int)opset, batches.FirstOrDefault()) { Budget = budget };
         Samples = [.. shapes.Select(shape => shape.Sample)];
         for (int i = 0; i < inputs.Count; i++) (graph.Samples[inputs[i].Name], numbers[inputs[i].Name]) = (Samples[i], i);
     }
@@ -80,6 +81,19 @@ internal sealed class NetworkReader
 
     /// <summary>What who imports the model should know.</summary>
     public IReadOnlyList<string> Notes => graph.Notes;
+
+    /// <summary>The numbers of a sample that are in use at once, where they are most.</summary>
+    public double MostNumbers { get; private set; }
+
+    /// <summary>
+    /// Whether a small file makes much of little: millions of numbers out of an input and weights that are nowhere near as many, as a
+    /// padding of a million does.
+    /// </summary>
+    public bool IsOutOfProportion(long fileBytes) =>
+        MostNumbers > 1 << 20 && MostNumbers > 256 * Samples.Sum(sample => (double)sample.Count) + 4.0 * fileBytes;
+
+    /// <summary>A node that no output needs, which has not been read; null where all are needed.</summary>
+    public NodeProto? Unused => nodes.Count == proto.Node.Count ? null : proto.Node.First(node => !nodes.Contains(node));
 
     /// <summary>The calls in the order they run.</summary>
     /// <exception cref="OnnxException">Nodes that cannot be read: all of them.</exception>
@@ -129,7 +143,30 @@ internal sealed class NetworkReader
             outputs.Add((number, value));
         }
         OutputNames = outputs.ConvertAll(output => output.Name);
-        return Needed(outputs.ConvertAll(output => output.Number));
+        var needed = Needed(outputs.ConvertAll(output => output.Number));
+        RequireMemory(needed);
+        return needed;
+    }
+
+    /// <summary>Of every value the bytes until its last use.</summary>
+    private void RequireMemory(List<ImportedCall> needed)
+    {
+        double[] sizes = [.. Samples.Select(sample => (double)sample.Count),
+            .. needed.Select(call => call.Value is { } value && graph.Samples[value] is { } sample ? sample.Count : 0.0)];
+        var lastUse = new int[sizes.Length];
+        for (int i = 0; i < needed.Count; i++)
+            foreach (int value in needed[i].Inputs) lastUse[value] = i;
+        foreach (int value in Outputs) lastUse[value] = int.MaxValue;
+        double alive = Samples.Sum(sample => (double)sample.Count);
+        for (int i = 0; i < needed.Count; i++)
+        {
+            alive += sizes[inputs.Count + i];
+            MostNumbers = Math.Max(MostNumbers, alive);
+            if (!OnnxImporter.Fits(alive, budget))
+                throw needed[i].Node.Refuse($"the values in use there are {alive:N0} numbers a sample: four times as many take more than "
+                    + OnnxImporter.InWords(budget));
+            alive -= needed[i].Inputs.Distinct().Where(value => lastUse[value] == i).Sum(value => sizes[value]);
+        }
     }
 
     /// <summary>The calls that the outputs need, with their numbers.</summary>
@@ -313,9 +350,9 @@ internal sealed class NetworkReader
         {
             bool shared = !weightsTaken.TryAdd(weight.Storage, node.Node);
             // What is in the file once and in layers often can be many times as large as the file.
-            if ((shared || weight.IsRepeated) && (repeated += weight.Count) * sizeof(float) > OnnxImporter.MemoryBudget)
+            if ((shared || weight.IsRepeated) && (repeated += weight.Count) * sizeof(float) > budget)
                 throw node.Refuse($"with weight {weight}, numbers that stand in the file once and in the network often are {repeated:N0}; "
-                    + $"that is more than {OnnxImporter.BudgetInWords}");
+                    + $"that is more than {OnnxImporter.InWords(budget)}");
             if (shared && trains)
                 graph.Notes.Add($"weight '{weight.Name}' is that of {NodeReader.Label(weightsTaken[weight.Storage])} and of "
                     + $"{NodeReader.Label(node.Node)}: "
@@ -323,14 +360,13 @@ internal sealed class NetworkReader
         }
     }
 
-    private static void RequireMemory(NodeReader node, ImportedLayer layer)
+    private void RequireMemory(NodeReader node, ImportedLayer layer)
     {
         foreach (var output in layer.Others.Select(other => other.Output).Prepend(layer.Output))
         {
-            if (!OnnxImporter.Fits(output))
-                throw node.Refuse($"it returns samples of shape {output}, {output.Count:N0} numbers: a block of samples before and "
-                    + "behind a layer "
-                    + $"takes more than {OnnxImporter.BudgetInWords}");
+            if (!OnnxImporter.Fits(output.Count, budget))
+                throw node.Refuse($"it returns samples of shape {output}, {output.Count:N0} numbers: four times as many take more than "
+                    + OnnxImporter.InWords(budget));
         }
     }
 
@@ -359,7 +395,7 @@ internal sealed class NetworkReader
                 + $"its last node returns samples of shape {sample}");
     }
 
-    private static (Shape Sample, long? Batch) SampleShape(ValueInfoProto input)
+    private (Shape Sample, long? Batch) SampleShape(ValueInfoProto input)
     {
         var dims = input.Type?.TensorType?.Shape?.Dim;
         if (dims is null || dims.Count < 1 || dims.Skip(1).Any(d => d.DimValue is < 1 or > int.MaxValue))
@@ -371,10 +407,9 @@ internal sealed class NetworkReader
         try
         {
             var sample = new Shape([.. dims.Skip(1).Select(d => (int)d.DimValue)]);
-            if (!OnnxImporter.Fits(sample))
-                throw new OnnxException($"input '{input.Name}' takes samples of shape {sample}, {sample.Count:N0} numbers: a block of "
-                    + "them takes more than "
-                    + OnnxImporter.BudgetInWords);
+            if (!OnnxImporter.Fits(sample.Count, budget))
+                throw new OnnxException($"input '{input.Name}' takes samples of shape {sample}, {sample.Count:N0} numbers: four times as "
+                    + $"many take more than {OnnxImporter.InWords(budget)}");
             return (sample, dims[0].HasDimValue ? dims[0].DimValue : null);
         }
         catch (ShapeException error) { throw new OnnxException($"input '{input.Name}': {error.Message}", error); }

@@ -27,6 +27,9 @@ internal sealed class NodeReader
     /// <summary>The version of the operators.</summary>
     public int Opset => graph.Opset;
 
+    /// <summary>The bytes that constants may take which the file does not hold.</summary>
+    public long Budget => graph.Budget;
+
     /// <summary>The samples' number where the file fixes it.</summary>
     public long? Batch => graph.Batch;
 

@@ -86,12 +86,13 @@ public static class OnnxImporter
     public const int NewestOpset = 26;
 
     /// <summary>
-    /// What a model may ask for beyond what its file holds, in bytes: numbers that stand in the file once and in the network often, and a
-    /// block of 32 samples before and behind any layer.
+    /// What a model may ask for beyond what its file holds, in bytes, unless another budget is given: numbers that stand in the file once
+    /// and in the network often; and four times what one sample takes between the layers at once, in the engine and in ONNX Runtime.
     /// </summary>
-    public const long MemoryBudget = 4L << 30;
+    public const long MemoryBudget = 1L << 30;
 
-    internal const string BudgetInWords = "4 GiB, the memory budget of an import";
+    /// <summary>A budget in an error, as "1 GiB, the memory budget".</summary>
+    internal static string InWords(long budget) => $"{ValueSizes.Text(budget)}, the memory budget";
 
     /// <summary>Sequentials inside each other: networks nest a few deep, and everything that walks them recurses.</summary>
     private const int MostLevels = 32;
@@ -99,8 +100,8 @@ public static class OnnxImporter
     /// <summary>Layers of a network: adding one looks at all before it.</summary>
     private const int MostLayers = 4096;
 
-    /// <summary>Whether a block of samples fits the budget, before and behind a layer.</summary>
-    internal static bool Fits(Shape sample) => 2L * BlockPlan.MostSamples * sizeof(float) * sample.Count <= MemoryBudget;
+    /// <summary>Whether the values that are in use at once fit the budget: in the engine and in ONNX Runtime, each with a copy.</summary>
+    internal static bool Fits(double numbers, long budget) => 4 * sizeof(float) * numbers <= budget;
 
     /// <summary>The operators that become layers, or parts of one.</summary>
     public static IEnumerable<string> LayerOperators => OperatorTable.Readers.Keys;
@@ -119,10 +120,20 @@ public static class OnnxImporter
     /// <summary>Reads a model.</summary>
     /// <exception cref="OnnxException">An operator, attribute or form of graph that is not supported: all such nodes in one
     /// message.</exception>
-    public static ImportedModel Import(ModelProto model)
+    public static ImportedModel Import(ModelProto model) => Import(model, MemoryBudget);
+
+    /// <inheritdoc cref="Import(ModelProto)"/>
+    /// <param name="model">The model.</param>
+    /// <param name="memoryBudget">The bytes that it may ask for beyond what its file holds, counted as <see cref="MemoryBudget"/> is.</param>
+    public static ImportedModel Import(ModelProto model, long memoryBudget)
     {
-        OnnxChecker.Check(model);
-        return Network(model, new NetworkReader(model));
+        OnnxChecker.Check(model, memoryBudget);
+        model = FunctionInliner.Inlined(model);
+        var reader = new NetworkReader(model, memoryBudget);
+        var imported = Network(model, reader);
+        if (OwnProcess.IsRequired && reader.IsOutOfProportion(model.CalculateSize())) throw OwnProcess.OutOfProportion("the model", reader,
+            model);
+        return imported;
     }
 
     /// <summary>Whether a model can be imported, tried out without ONNX Runtime.</summary>
@@ -134,7 +145,8 @@ public static class OnnxImporter
         try
         {
             OnnxChecker.Check(model);
-            reader = new NetworkReader(model);
+            model = FunctionInliner.Inlined(model);
+            reader = new NetworkReader(model, MemoryBudget);
             Network(model, reader);
             return ([], reader.Notes, reader.Known);
         }

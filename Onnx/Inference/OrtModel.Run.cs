@@ -17,7 +17,15 @@ public sealed partial class OrtModel
     /// <param name="output">Where the first output goes; overwritten; as long as that output is.</param>
     /// <exception cref="OnnxException">A shape or a length does not fit the model, or ONNX Runtime fails.</exception>
     /// <exception cref="ObjectDisposedException">The model has been disposed.</exception>
-    public void Run(ReadOnlyMemory<float> input, ReadOnlySpan<long> shape, Memory<float> output)
+    public void Run(ReadOnlyMemory<float> input, ReadOnlySpan<long> shape, Memory<float> output) => Run(input, shape, output, default);
+
+    /// <inheritdoc cref="Run(ReadOnlyMemory{float}, ReadOnlySpan{long}, Memory{float})"/>
+    /// <param name="input">The input, row-major, as long as its shape says.</param>
+    /// <param name="shape">The input's shape, as [N, C, H, W]; N may be any number (<see cref="BatchSize"/>).</param>
+    /// <param name="output">Where the first output goes; overwritten; as long as that output is.</param>
+    /// <param name="cancellation">Ends the run before its next node.</param>
+    /// <exception cref="OperationCanceledException">The run was ended; what the output's memory holds is not defined.</exception>
+    public void Run(ReadOnlyMemory<float> input, ReadOnlySpan<long> shape, Memory<float> output, CancellationToken cancellation)
     {
         var plan = PlanFor(input.Length, shape);
         RequireOutput(plan);
@@ -28,6 +36,7 @@ public sealed partial class OrtModel
                 + $"expected {plan.OutputLength}, for the shape [{string.Join(", ", plan.Output!)}].");
         }
         using var use = uses.Enter();
+        using var limit = RunLimit.Begin(Source, timeout, cancellation, cudaGraph);
         try
         {
             for (int start = 0; start < plan.Samples; start += plan.PieceSamples)
@@ -40,17 +49,17 @@ public sealed partial class OrtModel
                     using var given = OrtElements.Create(x, plan.PieceInput, Input.ElementType);
                     using var y = OrtValue.CreateTensorValueFromMemory(OrtMemoryInfo.DefaultInstance, output.Slice(from, length),
                         plan.PieceOutput);
-                    session.Run(runOptions, inputNames, [given], outputNames, [y]);
+                    session.Run(limit?.Options ?? runOptions, inputNames, [given], outputNames, [y]);
                 }
                 else
                 {
-                    Compute(x, plan, outputNames)[0].AsSpan(0, length).CopyTo(output.Span[from..]);
+                    Compute(x, plan, outputNames, limit)[0].AsSpan(0, length).CopyTo(output.Span[from..]);
                 }
             }
         }
         catch (OnnxRuntimeException e)
         {
-            throw Failed(e);
+            throw limit?.Ended(e) ?? Failed(e);
         }
     }
 
@@ -70,7 +79,13 @@ public sealed partial class OrtModel
 
     /// <summary>Runs the model on a tensor whose first axis is the batch: the first output, with one row per sample.</summary>
     /// <inheritdoc cref="Run(float[], int)"/>
-    public Tensor Run(Tensor input)
+    public Tensor Run(Tensor input) => Run(input, default(CancellationToken));
+
+    /// <inheritdoc cref="Run(Tensor)"/>
+    /// <param name="input">The batch.</param>
+    /// <param name="cancellation">Ends the run before its next node.</param>
+    /// <exception cref="OperationCanceledException">The run was ended.</exception>
+    public Tensor Run(Tensor input, CancellationToken cancellation)
     {
         ArgumentNullException.ThrowIfNull(input);
         long[] shape = [.. input.Shape.Sizes.ToArray().Select(size => (long)size)];
@@ -80,7 +95,7 @@ public sealed partial class OrtModel
             throw new OnnxException($"{Source}: output {Output} has no known size. Use RunOutputs instead.");
         }
         var output = new Tensor(new Shape([.. plan.Output.Select(size => checked((int)size))]));
-        Run(input.Data, shape, output.Data);
+        Run(input.Data, shape, output.Data, cancellation);
         return output;
     }
 
@@ -98,14 +113,15 @@ public sealed partial class OrtModel
         string[] names = FloatOutputs(outputs);
         var plan = PlanFor(input.Length, shape);
         using var use = uses.Enter();
+        using var limit = RunLimit.Begin(Source, timeout, default, cudaGraph);
         try
         {
-            if (plan.PieceSamples == plan.Samples) return names.Zip(Compute(input, plan, names)).ToDictionary();
+            if (plan.PieceSamples == plan.Samples) return names.Zip(Compute(input, plan, names, limit)).ToDictionary();
             var results = names.Select(_ => new List<float>()).ToArray();
             for (int start = 0; start < plan.Samples; start += plan.PieceSamples)
             {
                 int count = Math.Min(plan.PieceSamples, plan.Samples - start);
-                foreach (var (result, values, name) in results.Zip(Compute(Piece(input, plan, start, count), plan, names), names))
+                foreach (var (result, values, name) in results.Zip(Compute(Piece(input, plan, start, count), plan, names, limit), names))
                 {
                     if (values.Length % plan.PieceSamples != 0)
                     {
@@ -120,7 +136,7 @@ public sealed partial class OrtModel
         }
         catch (OnnxRuntimeException e)
         {
-            throw Failed(e);
+            throw limit?.Ended(e) ?? Failed(e);
         }
     }
 
@@ -141,11 +157,12 @@ public sealed partial class OrtModel
             }
             var zeros = new List<OrtValue>();
             using var use = uses.Enter();
+            using var limit = RunLimit.Begin(Source, timeout, default, cudaGraph);
             try
             {
                 foreach (var (input, sizes) in Inputs.Zip(shapes))
                     zeros.Add(OrtElements.Create(new float[Product(sizes)], sizes, input.ElementType));
-                session.Run(runOptions, inputNames, zeros, outputNames).Dispose();
+                session.Run(limit?.Options ?? runOptions, inputNames, zeros, outputNames).Dispose();
             }
             catch (OverflowException e)
             {
@@ -153,7 +170,7 @@ public sealed partial class OrtModel
             }
             catch (OnnxRuntimeException e)
             {
-                throw Failed(e);
+                throw limit?.Ended(e) ?? Failed(e);
             }
             finally
             {
@@ -183,10 +200,10 @@ public sealed partial class OrtModel
         return filled;
     }
 
-    private float[][] Compute(ReadOnlyMemory<float> input, Plan plan, string[] names)
+    private float[][] Compute(ReadOnlyMemory<float> input, Plan plan, string[] names, RunLimit? limit)
     {
         using var x = OrtElements.Create(input, plan.PieceInput, Input.ElementType);
-        using var values = session.Run(runOptions, inputNames, [x], names);
+        using var values = session.Run(limit?.Options ?? runOptions, inputNames, [x], names);
         return [.. values.Select(OrtElements.Read)];
     }
 

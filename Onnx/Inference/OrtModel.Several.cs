@@ -10,9 +10,15 @@ public sealed partial class OrtModel
     /// <returns>All outputs, in the model's order.</returns>
     /// <exception cref="OnnxException">The number of inputs, a shape or an output's type does not fit, or ONNX Runtime fails.</exception>
     /// <exception cref="ObjectDisposedException">The model has been disposed.</exception>
-    public Tensor[] Run(Tensor[] inputs)
+    public Tensor[] Run(Tensor[] inputs) => Run(inputs, default);
+
+    /// <inheritdoc cref="Run(Tensor[])"/>
+    /// <param name="inputs">The inputs, in the model's order.</param>
+    /// <param name="cancellation">Ends the run before its next node.</param>
+    /// <exception cref="OperationCanceledException">The run was ended.</exception>
+    public Tensor[] Run(Tensor[] inputs, CancellationToken cancellation)
     {
-        var results = RunOutputs(inputs);
+        var results = RunOutputs(inputs, null, cancellation);
         return [.. Outputs.Select(output => results[output.Name])];
     }
 
@@ -21,20 +27,24 @@ public sealed partial class OrtModel
     /// <param name="outputs">The names of the outputs, each of them float, float16 or double; all of the model if left out.</param>
     /// <returns>Each output by its name.</returns>
     /// <inheritdoc cref="Run(Tensor[])"/>
-    public IReadOnlyDictionary<string, Tensor> RunOutputs(Tensor[] inputs, IEnumerable<string>? outputs = null)
+    public IReadOnlyDictionary<string, Tensor> RunOutputs(Tensor[] inputs, IEnumerable<string>? outputs = null) =>
+        RunOutputs(inputs, outputs, default);
+
+    private Dictionary<string, Tensor> RunOutputs(Tensor[] inputs, IEnumerable<string>? outputs, CancellationToken cancellation)
     {
         ArgumentNullException.ThrowIfNull(inputs);
         foreach (var input in inputs) ArgumentNullException.ThrowIfNull(input, nameof(inputs));
         string[] names = FloatOutputs(outputs);
         int? piece = RequireInputs(inputs);
         using var use = uses.Enter();
+        using var limit = RunLimit.Begin(Source, timeout, cancellation, cudaGraph);
         try
         {
-            return names.Zip(piece is { } size ? InPieces(inputs, size, names) : Compute(inputs, names)).ToDictionary();
+            return names.Zip(piece is { } size ? InPieces(inputs, size, names, limit) : Compute(inputs, names, limit)).ToDictionary();
         }
         catch (OnnxRuntimeException e)
         {
-            throw Failed(e);
+            throw limit?.Ended(e) ?? Failed(e);
         }
     }
 
@@ -75,7 +85,7 @@ public sealed partial class OrtModel
     /// <summary>
     /// Runs pieces of a fixed number of samples, the last one filled up with copies of its last sample; puts the results together.
     /// </summary>
-    private Tensor[] InPieces(Tensor[] inputs, int piece, string[] names)
+    private Tensor[] InPieces(Tensor[] inputs, int piece, string[] names, RunLimit? limit)
     {
         int samples = inputs[0].Shape[0];
         var results = new Tensor[names.Length];
@@ -90,7 +100,7 @@ public sealed partial class OrtModel
                     input.Data.AsSpan((start + Math.Min(n, count - 1)) * row, row).CopyTo(filled.Data.AsSpan(n * row));
                 return filled;
             });
-            var y = Compute(x, names);
+            var y = Compute(x, names, limit);
             for (int i = 0; i < y.Length; i++)
             {
                 if (y[i].Shape.Rank == 0 || y[i].Shape[0] != piece)
@@ -103,13 +113,13 @@ public sealed partial class OrtModel
         return results;
     }
 
-    private Tensor[] Compute(Tensor[] inputs, string[] names)
+    private Tensor[] Compute(Tensor[] inputs, string[] names, RunLimit? limit)
     {
         var x = new List<OrtValue>();
         try
         {
             foreach (var (input, info) in inputs.Zip(Inputs)) x.Add(OrtElements.Create(input.Data, Sizes(input.Shape), info.ElementType));
-            using var values = session.Run(runOptions, inputNames, x, names);
+            using var values = session.Run(limit?.Options ?? runOptions, inputNames, x, names);
             return [.. values.Select(value =>
             {
                 int[] sizes = Array.ConvertAll(value.GetTensorTypeAndShape().Shape, size => checked((int)size));

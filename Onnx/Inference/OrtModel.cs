@@ -15,6 +15,8 @@ public sealed partial class OrtModel : IDisposable
 {
     private readonly InferenceSession session;
     private readonly RunOptions runOptions;
+    private readonly TimeSpan? timeout;
+    private readonly double runBytes; // that values take while it runs on one sample, or on BatchSize; 0 where that is not known
     private readonly string[] inputNames;
     private readonly string[] outputNames;
     private readonly UseCount uses;
@@ -39,11 +41,8 @@ public sealed partial class OrtModel : IDisposable
         BatchSize = inputs.Select(input => FixedBatch.Of(proto, input, Output)).FirstOrDefault(size => size is not null);
         inputNames = [.. inputs.Select(input => input.Name)];
         outputNames = [Output.Name];
-        runOptions = new RunOptions { LogSeverityLevel = OrtLoggingLevel.ORT_LOGGING_LEVEL_ERROR };
-        if (cudaGraph)
-        {
-            runOptions.AddRunConfigEntry("gpu_graph_id", "-1");  // runs with buffers of their own are not recorded
-        }
+        (runOptions, timeout) = (NewRunOptions(cudaGraph), options.Timeout);
+        if (!options.Trusted) runBytes = ValueSizes.Check(proto.Graph, OnnxChecker.Opset(proto), long.MaxValue);
         uses = new UseCount(source, () =>
         {
             runOptions.Dispose();
@@ -66,7 +65,7 @@ public sealed partial class OrtModel : IDisposable
     {
         ArgumentNullException.ThrowIfNull(path);
         var (model, bytes) = OnnxFile.ReadWithBytes(path);
-        return Create(model, path, options, settings => new InferenceSession(bytes, settings));
+        return Load(model, bytes, options, path);
     }
 
     /// <summary>Loads a model from memory.</summary>
@@ -78,12 +77,15 @@ public sealed partial class OrtModel : IDisposable
     public static OrtModel Load(byte[] model, OrtOptions? options = null, string source = "the model in memory")
     {
         ArgumentNullException.ThrowIfNull(model);
-        return Create(OnnxFile.Parse(model, source), source, options, settings => new InferenceSession(model, settings));
+        return Create(OnnxFile.Parse(model, source), model, source, options);
     }
 
-    /// <summary>The same of a model that has been parsed and checked, with its bytes.</summary>
-    internal static OrtModel Load(ModelProto model, byte[] bytes, OrtOptions? options, string source) =>
-        Create(model, source, options, settings => new InferenceSession(bytes, settings));
+    /// <summary>The same of somebody's file that has been parsed and checked, with its bytes.</summary>
+    internal static OrtModel Load(ModelProto model, byte[] bytes, OrtOptions? options, string source)
+    {
+        if (options?.Trusted is not true) OwnProcess.Require(model, source, options ?? new OrtOptions());
+        return Create(model, bytes, source, options);
+    }
 
     /// <summary>The file, or what else the model is called in messages.</summary>
     public string Source { get; }
@@ -168,25 +170,44 @@ public sealed partial class OrtModel : IDisposable
 
     internal InferenceSession Session => session;
 
+    /// <summary>As many samples as fit the memory budget, of those wanted.</summary>
+    internal int SamplesAtOnce(int wanted) => BatchSize is not null || runBytes == 0 ? wanted
+        : (int)Math.Clamp(OnnxImporter.MemoryBudget / runBytes, 1, wanted);
+
+    internal static RunOptions NewRunOptions(bool cudaGraph)
+    {
+        var options = new RunOptions { LogSeverityLevel = OrtLoggingLevel.ORT_LOGGING_LEVEL_FATAL };  // an error is thrown
+        if (cudaGraph)
+        {
+            options.AddRunConfigEntry("gpu_graph_id", "-1");  // runs with buffers of their own are not recorded
+        }
+        return options;
+    }
+
     internal UseCount.Use Enter() => uses.Enter();
 
     internal void Release() => uses.End();
 
-    private static OrtModel Create(ModelProto proto, string source, OrtOptions? options, Func<SessionOptions, InferenceSession> open)
+    private static OrtModel Create(ModelProto proto, byte[] bytes, string source, OrtOptions? options)
     {
         options ??= new OrtOptions();
+        if (proto.Functions.Count > 0)
+        {
+            proto = FunctionInliner.Inlined(proto);
+            bytes = proto.ToByteArray();
+        }
         InferenceSession session;
         string deviceName;
         var asFloat = false;
         try
         {
-            (session, deviceName) = OrtSession.Open(proto, source, options, open);
+            (session, deviceName) = OrtSession.Open(proto, source, options, settings => new InferenceSession(bytes, settings));
         }
         catch (OnnxException e) when (e.Message.Contains("Could not find an implementation", StringComparison.Ordinal)
             && DoubleModel.IsOne(proto))
         {
             (proto, asFloat) = (DoubleModel.AsFloat(proto), true);
-            var bytes = proto.ToByteArray();
+            bytes = proto.ToByteArray();
             (session, deviceName) = OrtSession.Open(proto, source, options, settings => new InferenceSession(bytes, settings));
         }
         try

@@ -76,6 +76,24 @@ public sealed record OrtOptions
     /// 1e-4.</summary>
     public bool UseTf32 { get; init; }
 
+    /// <summary>
+    /// Whether the model comes from a source you trust. Then operators that are not ONNX's own, loops and branches are let through, and
+    /// tensors of any size; without, such a model is refused before ONNX Runtime sees it.
+    /// </summary>
+    public bool Trusted { get; init; }
+
+    /// <summary>
+    /// Bytes that the model's values may take at once beyond what its file holds, for one sample or as many as its inputs state; followed as
+    /// far as sizes are known before the model runs.
+    /// </summary>
+    public long MemoryBudget { get; init; } = OnnxImporter.MemoryBudget;
+
+    /// <summary>
+    /// How long ONNX Runtime may take to load the model, and for each run; null for any time. It is told to end then, which it does between
+    /// two nodes. Values that depend on constants alone are then computed in every run, where without a limit they are while it loads.
+    /// </summary>
+    public TimeSpan? Timeout { get; init; }
+
     /// <summary>Bytes that the model may take of a GPU's memory for its tensors; 0 for no limit.</summary>
     public long GpuMemoryLimit { get; init; }
 
@@ -119,6 +137,14 @@ public sealed record OrtOptions
         if (IntraOpThreads < 0)
         {
             throw new OnnxException($"IntraOpThreads is {IntraOpThreads}: expected 0 (ONNX Runtime decides) or a number of threads.");
+        }
+        if (MemoryBudget < 1)
+        {
+            throw new OnnxException($"MemoryBudget is {MemoryBudget}: expected a count of bytes.");
+        }
+        if (Timeout is { } time && (time <= TimeSpan.Zero || time.TotalMilliseconds > int.MaxValue))
+        {
+            throw new OnnxException($"Timeout is {time}: expected a time of more than zero and at most 24 days.");
         }
         if (GpuMemoryLimit < 0)
         {

@@ -18,6 +18,8 @@ internal static class OrtSession
         Func<SessionOptions, InferenceSession> open)
     {
         options.Validate();
+        try { OnnxChecker.CheckRuntime(proto, options); }
+        catch (OnnxException error) { throw new OnnxException($"{source}: {error.Message}", error); }
         _ = OrtRuntime.Env;  // before the first ONNX Runtime object, which would make an environment that logs warnings
         try
         {
@@ -28,6 +30,11 @@ internal static class OrtSession
                 LogSeverityLevel = OrtLoggingLevel.ORT_LOGGING_LEVEL_FATAL,
                 GraphOptimizationLevel = options.Optimize ? GraphOptimizationLevel.ORT_ENABLE_ALL : GraphOptimizationLevel.ORT_DISABLE_ALL,
             };
+            if (options.Timeout is not null)
+            {
+                // What is computed of constants while the model is loaded cannot be interrupted; in a run it can.
+                settings.AddSessionConfigEntry("optimization.disable_specified_optimizers", "ConstantFolding");
+            }
             if (options.ProfilePrefix is not null)
             {
                 settings.ProfileOutputPathPrefix = options.ProfilePrefix;
@@ -42,7 +49,9 @@ internal static class OrtSession
                 var convolutions = proto.Graph.Node.Any(node => node.OpType is "Conv" or "ConvTranspose");
                 deviceName = $"{options.Device} ({CudaProvider.Append(settings, options, convolutions)})";
             }
-            return (open(settings), deviceName);
+            using var limit = CallLimit.Begin(source, options.Timeout, default, () => settings.SetLoadCancellationFlag(true));
+            try { return (open(settings), deviceName); }
+            catch (OnnxRuntimeException e) when (limit?.Ended(e) is { } ended) { throw ended; }
         }
         catch (OnnxRuntimeException e)
         {

@@ -35,8 +35,7 @@ internal sealed class ValueTypes
                 if (sample is { } shape) types.known.TryAdd(name,
                     (batch.Type, [batch.Sizes[0], .. shape.Sizes.ToArray().Select(size => $"{size}")]));
         if (model.Graph.Node.SelectMany(node => node.Output).All(types.known.ContainsKey)) return types;
-        // A function that calls itself, or many that call many, would end or fill the process in native code.
-        if (model.Functions.Count > 0) return types;
+        if (model.Functions.Count > 0) return types; // their nodes are not the file's
         foreach (var info in Infer(model)) types.known.TryAdd(info.Name,
             (info.ElementType, [.. info.Shape.Zip(info.DimParams, (size, name) => size >= 0 ? $"{size}" : name.Length > 0 ? name : "?")]));
         return types;
@@ -69,14 +68,17 @@ internal sealed class ValueTypes
             all.Graph.Output.Add(new ValueInfoProto { Name = name });
         try
         {
+            OnnxChecker.CheckRuntime(model, new OrtOptions());
+            OwnProcess.Require(model, "the model", new OrtOptions());
             _ = OrtRuntime.Env; // before the first ONNX Runtime object, which would make an environment that logs warnings
             using var settings = new SessionOptions { GraphOptimizationLevel = GraphOptimizationLevel.ORT_DISABLE_ALL,
                 LogSeverityLevel = OrtLoggingLevel.ORT_LOGGING_LEVEL_FATAL };
+            using var limit = CallLimit.Begin("the model", null, default, () => settings.SetLoadCancellationFlag(true));
             using var session = new InferenceSession(all.ToByteArray(), settings);
             return [.. session.OutputNames.Select(name => OrtTensorInfo.From(name, session.OutputMetadata[name])).Where(info =>
                 info.ElementType.Length > 0)];
         }
-        catch (Exception error) when (error is OnnxRuntimeException or MissingPartException // or there is none
+        catch (Exception error) when (error is OnnxException or OnnxRuntimeException or MissingPartException // or there is none
             or DllNotFoundException or EntryPointNotFoundException or TypeInitializationException)
         {
             return [];

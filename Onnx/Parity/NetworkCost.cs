@@ -31,6 +31,9 @@ internal sealed record NetworkCost(double MultiplyAdds, double Elements, double 
             graph.Nodes.SelectMany(node => node.Layer.Parameters()).Distinct().Sum(parameter => (double)parameter.Value.Shape.Count));
     }
 
+    /// <summary>Whether all values of so many samples fit a model's memory budget.</summary>
+    public bool Fits(int samples) => sizeof(float) * Elements * samples <= OnnxImporter.MemoryBudget;
+
     /// <summary>Seconds of a forward of so many samples.</summary>
     public double Forward(double samples) => samples * (2 * MultiplyAdds / FlopsPerSecond + Elements / ElementsPerSecond);
 

@@ -103,12 +103,12 @@ public static class Parity
         return new ParityRow(input, own.Shape[0], maxAbs, maxRel, (double)agree / own.Shape[0], tolerance);
     }
 
-    /// <summary>Standard normal input of the model's own shape, at each of <see cref="BatchSizes"/>.</summary>
+    /// <summary>Standard normal input of the model's own shape, at each of <see cref="BatchSizes"/> that there is memory for.</summary>
     public static IEnumerable<ParityRow> OnRandomInput(Module network, Shape sample, OrtModel model, long seed = 1)
     {
         ArgumentNullException.ThrowIfNull(network);
         ArgumentNullException.ThrowIfNull(model);
-        foreach (var x in RandomInput(sample, BatchSizes, seed, model.Input.IsBytes))
+        foreach (var x in RandomInput(sample, SizesFor(network, [sample]), seed, model.Input.IsBytes))
             yield return Compare($"random, batch {x.Shape[0]}", Rows(Inference.Run(network, Batch.FromTensor(x)).ToTensor()),
                 Rows(model.Run(x)), model);
     }
@@ -125,7 +125,7 @@ public static class Parity
         ArgumentNullException.ThrowIfNull(network);
         ArgumentNullException.ThrowIfNull(samples);
         ArgumentNullException.ThrowIfNull(model);
-        foreach (var x in RandomInputs(samples, BatchSizes, seed, [.. model.Inputs.Select(input => input.IsBytes)]))
+        foreach (var x in RandomInputs(samples, SizesFor(network, samples), seed, [.. model.Inputs.Select(input => input.IsBytes)]))
         {
             var own = Inference.Run(network, Array.ConvertAll(x, input => Batch.FromTensor(input)));
             var reference = model.Run(x);
@@ -153,7 +153,7 @@ public static class Parity
         ArgumentNullException.ThrowIfNull(model);
         int padding = 2 * pixels.Transform.Padding;
         var stored = new Shape(sample[0], sample[1] - padding, sample[2] - padding);
-        foreach (var x in RandomInput(stored, BatchSizes, seed, bytes: true))
+        foreach (var x in RandomInput(stored, SizesFor(network, [sample]), seed, bytes: true))
         {
             int count = x.Shape[0];
             int[] all = [.. Enumerable.Range(0, count)];
@@ -161,6 +161,13 @@ public static class Parity
             yield return Compare($"random pictures, batch {count}", Rows(Inference.Run(network, images.Take(all).Images).ToTensor()),
                 Rows(model.Run(pixels.AsTaken(images).Take(all).Images.ToTensor())), model);
         }
+    }
+
+    /// <summary>Those of <see cref="BatchSizes"/> that a network has memory for; one sample at least.</summary>
+    private static IEnumerable<int> SizesFor(Module network, IReadOnlyList<Shape> samples)
+    {
+        var cost = NetworkCost.Of(Graph.Trace(network, [.. samples]));
+        return BatchSizes.Where((size, i) => i == 0 || cost.Fits(size));
     }
 
     /// <summary>A sample in each row, also of networks that return images.</summary>
@@ -200,10 +207,10 @@ public static class Parity
         ArgumentNullException.ThrowIfNull(model);
         ArgumentNullException.ThrowIfNull(data);
         Tensor? result = null;
-        var indices = new int[DataBatch];
-        for (int start = 0; start < data.Count; start += DataBatch)
+        var indices = new int[model.SamplesAtOnce(DataBatch)];
+        for (int start = 0; start < data.Count; start += indices.Length)
         {
-            int count = Math.Min(DataBatch, data.Count - start);
+            int count = Math.Min(indices.Length, data.Count - start);
             for (int n = 0; n < count; n++) indices[n] = start + n;
             var logits = model.Run(data.Take(indices.AsSpan(0, count)).Images.ToTensor());
             result ??= new Tensor(new Shape(data.Count, logits.Shape.Count / count));

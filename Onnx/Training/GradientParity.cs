@@ -128,6 +128,8 @@ public static partial class GradientParity
         var loss = LossFor(network, sample);
         var cost = NetworkCost.Of(Graph.Trace(network, sample));
         int largest = Math.Max(BatchSizes[^1], data is null ? 0 : Math.Min(DataBatch, data.Count));
+        if (!cost.Fits(NodeGradients.BatchSize)) throw new OnnxException($"a training step keeps all values, {cost.Elements:N0} numbers a "
+            + $"sample: of {NodeGradients.BatchSize} samples they take more than {OnnxImporter.InWords(OnnxImporter.MemoryBudget)}");
         List<TracedBackward>? backwards = cost.Elements * largest > NodeGradients.MostWhole ? [] : null;
         var graph = new TrainingGraphOptions { Loss = loss, Gradients = true, InputGradient = true };
         var still = new SGD(network.Parameters(), 0);

@@ -54,7 +54,10 @@ public sealed class OrtTrainer : ITrainingSteps, IDisposable
         dropouts = [.. model.Graph.Input.Select(i => i.Name).Where(name => name.EndsWith(TrainingNames.Mask, StringComparison.Ordinal))
             .Zip(layers.OfType<Dropout>(), (mask, dropout) => (mask, dropout))];
         normalizes = layers.Any(layer => layer is BatchNorm { IsFrozen: false });
-        (session, DeviceName) = OrtSession.Open(model, source, options, settings => new InferenceSession(model.ToByteArray(), settings));
+        // Its sizes are the network's, and the batch the caller's.
+        RuntimeOperators.Check(model.Graph);
+        (session, DeviceName) = OrtSession.Open(model, source, options with { Trusted = true },
+            settings => new InferenceSession(model.ToByteArray(), settings));
         rates = [];
         sets = [];
         try

@@ -56,7 +56,10 @@ let configure (threads: int option) (width: int option) (provider: string option
     | Some name -> Products.Use name
     | None -> ()
 
-let ortOptions (device: string option) = OrtOptions(Device = OrtDevice.Parse(defaultArg device "cpu"))
+let ortOptionsFor trusted (device: string option) =
+    OrtOptions(Device = OrtDevice.Parse(defaultArg device "cpu"), Trusted = trusted)
+
+let ortOptions = ortOptionsFor false
 
 /// The folder of a data set: what --data says, or MNIST.
 let dataFolder (data: string option) = defaultArg data Workspace.mnistFolder

@@ -20,7 +20,7 @@ let run (args: Args) =
         Workspace.requireWritableFile "--mistakes" file)
     let file = args.Require Options.model
     let engine = args.Get(Options.engine, Engine.OnnxRuntime)
-    let ort = ortOptions (args.TryGet Options.device)
+    let ort = ortOptionsFor (args.Has Options.trust) (args.TryGet Options.device)
     if engine = Engine.Own && ort.Device <> OrtDevice.Cpu then
         badOption "--device" ort.Device "cpu with --engine own; cuda is for ONNX Runtime"
 

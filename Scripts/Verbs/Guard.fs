@@ -24,10 +24,12 @@ let run (verb: unit -> int) =
     | :? OperationCanceledException ->
         Terminal.error "interrupted"
         Exit.interrupted
+    | :? OutOfMemoryException ->
+        Terminal.error "this takes more memory than there is"
+        Exit.badInput
     | :? OnnxLeNetException
     | :? ArgumentException
     | :? IOException
-    | :? OutOfMemoryException
     | :? OverflowException
     | :? UnauthorizedAccessException as e ->
         Terminal.error (sentence e)

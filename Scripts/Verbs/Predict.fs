@@ -23,6 +23,7 @@ type private Job =
         AsIs: bool
         Paths: Paths
         Device: string option
+        Trust: bool
         Threads: int option
         Width: int option
         Json: string option
@@ -40,6 +41,7 @@ let private jobOf (args: Args) =
       AsIs = args.Has Options.asIs
       Paths = args.Get(Options.paths, Paths.Both)
       Device = args.TryGet Options.device
+      Trust = args.Has Options.trust
       Threads = args.TryGet Options.threads
       Width = args.TryGet Options.width
       Json = args.TryGet Options.json
@@ -76,7 +78,7 @@ let private load (job: Job) out =
         let classifier = Classifier.Create(proto, bytes, job.Model, options ort)
         classifier.WarmUp()
         classifier
-    let ort = ortOptions job.Device
+    let ort = ortOptionsFor job.Trust job.Device
     match job.Paths with
     | Paths.Own -> Some(create null), None
     | Paths.OnnxRuntime -> None, Some(create ort)

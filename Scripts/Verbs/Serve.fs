@@ -30,5 +30,6 @@ let run (args: Args) =
           Fit = args.TryGet Options.fit
           Data = args.TryGet Options.data
           Ort = args.TryGet Options.ort
+          Trust = args.Has Options.trust
           Limits = Guards.usual
           Say = message out }

@@ -94,7 +94,7 @@ type ServedModel =
             model.Theirs.Dispose()
 
 /// Loads a model. What its file does not say of its input, options may.
-let load id name (given: Input.Given) (fit: Fit option) (proto: ModelProto) (bytes: byte array) =
+let load id name trusted (given: Input.Given) (fit: Fit option) (proto: ModelProto) (bytes: byte array) =
     let metadata = OnnxFile.Metadata proto
     let transform: ImageTransform | null =
         match Input.declared given metadata (Shape(1, 1, 1)) with
@@ -112,7 +112,7 @@ let load id name (given: Input.Given) (fit: Fit option) (proto: ModelProto) (byt
         let classifier = Classifier.Create(proto, bytes, name, options)
         classifier.WarmUp()
         classifier
-    let theirs = create (OrtOptions())
+    let theirs = create (OrtOptions(Trusted = trusted))
     let network, own, problem =
         try
             let network = OnnxImporter.Import proto
@@ -145,10 +145,10 @@ let load id name (given: Input.Given) (fit: Fit option) (proto: ModelProto) (byt
       Maps = maps }
 
 /// Reads a model's file, and loads it.
-let read id (given: Input.Given) fit (path: string) =
+let read id trusted (given: Input.Given) fit (path: string) =
     OnnxLeNet.Scripts.ModelFile.requireOnnx path
     let struct (proto, bytes) = OnnxFile.ReadWithBytes path
-    load id (OnnxLeNet.Scripts.Workspace.display path) given fit proto bytes
+    load id (OnnxLeNet.Scripts.Workspace.display path) trusted given fit proto bytes
 
 let private timed (work: unit -> 'T) =
     let began = Stopwatch.GetTimestamp()

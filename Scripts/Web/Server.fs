@@ -42,6 +42,8 @@ type Settings =
         Data: string option
         /// The folder dist of onnxruntime-web; fetched when a browser first trains if none.
         Ort: string option
+        /// Whether the model comes from a source that is trusted.
+        Trust: bool
         Limits: Limits
         /// Told what is going on.
         Say: string -> unit
@@ -138,7 +140,7 @@ let private mapApi (routes: IEndpointRouteBuilder) (limits: Limits) (models: Mod
                     fun () ->
                         let made = training.Value.Export weights
                         let id = Convert.ToHexStringLower(SHA256.HashData made.File)[..11]
-                        models.Add(load id "lenet5-browser.onnx" Input.nothing None made.Proto made.File, made.File)
+                        models.Add(load id "lenet5-browser.onnx" false Input.nothing None made.Proto made.File, made.File)
                         Results.Json
                             { Id = id
                               Path = $"/models/{id}"
@@ -232,7 +234,7 @@ type Server private (app: WebApplication, models: IDisposable) =
     static member Start(settings: Settings) =
         if not (File.Exists settings.Model) then raise (OnnxLeNetException $"there is no file {settings.Model}")
         settings.Ort |> Option.iter (OnnxRuntimeWeb.requireDist >> ignore)
-        let served = read "served" settings.Given settings.Fit settings.Model
+        let served = read "served" settings.Trust settings.Given settings.Fit settings.Model
         let models = new Models(served)
         let training = lazy (BrowserTraining(Common.dataFolder settings.Data))
         if settings.Data.IsSome then training.Value |> ignore // what is wrong with it is told now

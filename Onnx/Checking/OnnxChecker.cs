@@ -1,4 +1,3 @@
-using System.Buffers.Binary;
 using OnnxLeNet.Numerics;
 using OnnxLeNet.Onnx.Schema;
 using DataType = OnnxLeNet.Onnx.Schema.TensorProto.Types.DataType;
@@ -8,7 +7,7 @@ namespace OnnxLeNet.Onnx;
 /// <summary>
 /// Checks a model's structure before anything computes with it, in the engine or in native code: names that exist and stand once, nodes
 /// that no cycle
-/// keeps from running, tensors whose sizes fit their data, attributes of the type they claim. What operators mean is not looked at.
+/// keeps from running, tensors whose sizes fit their data, attributes of the type they claim, values that fit the memory budget.
 /// </summary>
 public static class OnnxChecker
 {
@@ -19,8 +18,36 @@ public static class OnnxChecker
     internal const int MostAxes = 64;
 
     /// <summary>Checks a model.</summary>
+    /// <param name="model">The model.</param>
+    /// <param name="memoryBudget">
+    /// The bytes that its values may take at once, beyond what the file holds: for one sample, or as many as its inputs state. Sizes are
+    /// followed as far as they are known before the model runs.
+    /// </param>
     /// <exception cref="OnnxException">What is wrong, with the name of the node, weight or value.</exception>
-    public static void Check(ModelProto model)
+    public static void Check(ModelProto model, long memoryBudget = OnnxImporter.MemoryBudget)
+    {
+        CheckStructure(model);
+        if (model.Functions.Count == 0) ValueSizes.Check(model.Graph, Opset(model), memoryBudget); // else once they are inlined
+    }
+
+    /// <summary>The version of ONNX's own operators; 1 where the model names none.</summary>
+    internal static long Opset(ModelProto model) =>
+        model.OpsetImport.FirstOrDefault(import => import.Domain is "" or "ai.onnx")?.Version ?? 1;
+
+    /// <summary>
+    /// Checks what ONNX Runtime is to load: no function, no operator but ONNX's own, no graph inside a node, and nothing that grows beyond
+    /// the budget. A model from a source that is trusted is let through.
+    /// </summary>
+    /// <exception cref="OnnxException">It is another.</exception>
+    internal static void CheckRuntime(ModelProto model, OrtOptions options)
+    {
+        if (options.Trusted) return;
+        RuntimeOperators.Check(model.Graph);
+        ValueSizes.Check(model.Graph, Opset(model), options.MemoryBudget);
+    }
+
+    /// <summary>The same without the sizes.</summary>
+    internal static void CheckStructure(ModelProto model)
     {
         ArgumentNullException.ThrowIfNull(model);
         if (model.Graph is null || model.Graph.Node.Count == 0) throw new OnnxException("the model has no graph with nodes");
@@ -40,6 +67,7 @@ public static class OnnxChecker
             foreach (var attribute in function.AttributeProto) Attribute(attribute, $"function '{function.Name}'",
                 new Scope([], Outer: null), level: 0);
         }
+        if (model.Functions.Count > 0) FunctionInliner.Check(model);
     }
 
     /// <summary>Checks a tensor: its sizes, its type, and that its data are as long as these say.</summary>
@@ -133,7 +161,6 @@ public static class OnnxChecker
         if (graph.SparseInitializer.Count > 0) throw new OnnxException($"weight '{graph.SparseInitializer[0].Values?.Name}' is sparse; "
             + "only whole ones are read");
         Nodes(graph.Node, own, known, level);
-        Sizes(graph);
         var outputs = new HashSet<string>();
         foreach (var output in graph.Output)
         {
@@ -142,27 +169,6 @@ public static class OnnxChecker
             Check(output);
         }
         foreach (var value in graph.ValueInfo) Check(value);
-    }
-
-    /// <summary>Tensors that a node makes from sizes in the file: native code makes them when it loads the model, however large.</summary>
-    private static void Sizes(GraphProto graph)
-    {
-        var known = graph.Initializer.ToDictionary(tensor => tensor.Name);
-        foreach (var node in graph.Node)
-        {
-            if (node.OpType == "Constant" && node.Attribute.FirstOrDefault(a =>
-                a.Name == "value")?.T is { } value) known.TryAdd(node.Output[0], value);
-            int at = node.OpType switch { "ConstantOfShape" => 0, "Expand" => 1, _ => -1 };
-            if (at < 0 || at >= node.Input.Count || !known.TryGetValue(node.Input[at], out var sizes)
-                || sizes.DataType != (int)DataType.Int64) continue;
-            double count = 1;
-            for (int i = 0; i < sizes.Int64Data.Count; i++) count *= Math.Abs((double)sizes.Int64Data[i]);
-            for (int i = 0; i + sizeof(long) <= sizes.RawData.Length; i += sizeof(long))
-                count *= Math.Abs((double)BinaryPrimitives.ReadInt64LittleEndian(sizes.RawData.Span[i..]));
-            if (count * sizeof(float) > OnnxImporter.MemoryBudget)
-                throw new OnnxException($"{NodeReader.Label(node)} makes a tensor of {count:N0} elements out of a few sizes: "
-                    + $"more than {OnnxImporter.BudgetInWords}");
-        }
     }
 
     private static void Nodes(IReadOnlyList<NodeProto> nodes, HashSet<string> own, Scope known, int level)
