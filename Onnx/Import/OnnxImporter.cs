@@ -122,7 +122,7 @@ public static class OnnxImporter
     public static ImportedModel Import(ModelProto model)
     {
         OnnxChecker.Check(model);
-        return Network(model, new NetworkReader(model));
+        return OnnxException.Guard("the model cannot be imported", () => Network(model, new NetworkReader(model)));
     }
 
     /// <summary>Whether a model can be imported, tried out without ONNX Runtime.</summary>
@@ -134,9 +134,8 @@ public static class OnnxImporter
         try
         {
             OnnxChecker.Check(model);
-            reader = new NetworkReader(model);
-            Network(model, reader);
-            return ([], reader.Notes, reader.Known);
+            OnnxException.Guard("the model cannot be imported", () => Network(model, reader = new NetworkReader(model)));
+            return ([], reader!.Notes, reader.Known);
         }
         catch (OnnxException error)
         {
