@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using Google.Protobuf;
+using Microsoft.Win32.SafeHandles;
 using OnnxLeNet.Numerics;
 using OnnxLeNet.Onnx.Schema;
 
@@ -8,9 +9,6 @@ namespace OnnxLeNet.Onnx;
 /// <summary>Reads and writes ONNX files.</summary>
 public static class OnnxFile
 {
-    /// <summary>The largest file read: protobuf's own limit.</summary>
-    private const long MostBytes = int.MaxValue;
-
     /// <summary>
     /// Reads a model file and checks that it is one: protobuf that holds a graph, and what <see cref="OnnxChecker"/> looks at. Weights that
     /// lie in other files of the model's own folder (or below it) are brought in; these have to be regular files with one name, and no link
@@ -36,7 +34,7 @@ public static class OnnxFile
         hadExternalData = ExternalData.Has(model);
         if (!hadExternalData) return Checked(model, path);
         try { ExternalData.Load(model, Path.GetDirectoryName(Path.GetFullPath(path))!); }
-        catch (OnnxException error) { throw new OnnxException($"{path}: {error.Message}", error); }
+        catch (OnnxLeNetException error) { throw new OnnxException($"{path}: {error.Message}", error); }
         return Checked(model, path);
     }
 
@@ -44,11 +42,21 @@ public static class OnnxFile
     /// <exception cref="OnnxException">There is no such file, it is a folder, a pipe or a device, or it cannot be read.</exception>
     public static byte[] ReadBytes(string path)
     {
-        ArgumentException.ThrowIfNullOrEmpty(path);
-        using var file = RegularFile.Open(path);
-        long length = RandomAccess.GetLength(file);
-        if (length > MostBytes) throw new OnnxException($"{path} has {length} bytes; ONNX files end at {MostBytes}");
-        return RegularFile.Read(file, 0, length, path);
+        try
+        {
+            using var file = RegularFile.Open(path);
+            return ReadBytes(file, path);
+        }
+        catch (DataException error) { throw new OnnxException(error.Message, error); }
+    }
+
+    /// <summary>The same of an open file.</summary>
+    internal static byte[] ReadBytes(SafeFileHandle file, string path)
+    {
+        byte[] head = RegularFile.ReadHead(file, path);
+        // What no message of protobuf begins with is refused by its first bytes.
+        if (head is [0, ..]) ParseOnly(head, path);
+        return RegularFile.ReadAll(file, path);
     }
 
     /// <summary>Parses a model, checks that it is one, and brings its nodes into order, as <see cref="Read"/> does.</summary>

@@ -51,6 +51,30 @@ let private showHelp (verb: string option) =
 /// What comes before --: words that may ask for help or for the version.
 let private words = Array.takeWhile ((<>) "--")
 
+/// Standard error where nobody may listen: it is closed, or a file on a full disk. What cannot be written there is lost; the exit code
+/// tells how it went.
+type private Errors(inner: IO.TextWriter) =
+    inherit IO.TextWriter()
+
+    let attempt (write: unit -> unit) =
+        try
+            write ()
+        with
+        | :? IO.IOException
+        | :? UnauthorizedAccessException -> ()
+
+    override _.Encoding = inner.Encoding
+    override _.Write(c: char) = attempt (fun () -> inner.Write c)
+    override _.Write(text: string | null) = attempt (fun () -> inner.Write text)
+    override _.WriteLine(text: string | null) = attempt (fun () -> inner.WriteLine text)
+    override _.Flush() = attempt inner.Flush
+
+let private errors = lazy Console.SetError(new Errors(Console.Error))
+
+let private requireFolder () =
+    if Workspace.currentFolder.IsNone then
+        raise (OnnxLeNetException "the current folder has been removed: change to another one")
+
 let private run (argv: string array) =
     let asks (word: string) = Array.contains word (words argv)
     match List.ofArray argv with
@@ -64,9 +88,12 @@ let private run (argv: string array) =
         Console.Out.WriteLine $"onnxlenet {Workspace.version}"
         Exit.done'
     | name :: rest when not (name.StartsWith '-') ->
+        requireFolder ()
         let verb, run = find name
         run (Parser.parse verb (Array.ofList rest))
-    | options -> Train.run (Parser.parse Commands.train (Array.ofList options))
+    | options ->
+        requireFolder ()
+        Train.run (Parser.parse Commands.train (Array.ofList options))
 
 [<EntryPoint>]
 let main argv =
@@ -76,6 +103,7 @@ let main argv =
             Console.OutputEncoding <- Text.Encoding.UTF8
         with :? IO.IOException ->
             () // no console, or one that keeps its own
+    errors.Force()
     let json = Array.tryFindIndexBack ((=) "--json") argv |> Option.exists (fun at -> Array.tryItem (at + 1) argv = Some "-")
     if json || Array.contains "--json=-" argv then Terminal.keepOutputForJson ()
     Guard.run (fun () -> run argv)

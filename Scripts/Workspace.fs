@@ -13,8 +13,15 @@ let rec private repositoryAbove (folder: DirectoryInfo | null) =
     | here when File.Exists(Path.Combine(here.FullName, "OnnxLeNet.sln")) -> Some here.FullName
     | here -> repositoryAbove here.Parent
 
+/// The folder one stands in, unless it has been removed.
+let currentFolder =
+    try
+        Some(Directory.GetCurrentDirectory())
+    with :? IOException ->
+        None
+
 /// The repository one stands in, if in any.
-let private repositoryHere = repositoryAbove (DirectoryInfo(Directory.GetCurrentDirectory()))
+let private repositoryHere = currentFolder |> Option.bind (fun folder -> repositoryAbove (DirectoryInfo folder))
 
 /// The folder that this program's files lie in: in a script that is another one than that of the running process.
 let programFolder =
@@ -37,7 +44,7 @@ let command = if builtIn.IsSome then "dotnet run --project Scripts -c Release --
 let private repository = repositoryHere |> Option.orElse builtIn
 
 /// The folder of finished models unless --out names another: the repository's for who stands in it, else ./models.
-let modelsFolder = Path.Combine(defaultArg repositoryHere (Directory.GetCurrentDirectory()), "models")
+let modelsFolder = Path.Combine(repositoryHere |> Option.orElse currentFolder |> Option.defaultValue "", "models")
 
 /// The models that come with the project: the repository's, or beside a published program.
 let finishedModels = Path.Combine(defaultArg repository programFolder, "models")
@@ -58,12 +65,15 @@ let pictureCache () =
 
 /// A path as a person would type it from the current folder.
 let display (path: string) =
-    let relative = Path.GetRelativePath(Directory.GetCurrentDirectory(), path)
-    if relative.StartsWith ".." then path else relative.Replace('\\', '/')
+    match currentFolder with
+    | None -> path
+    | Some here ->
+        let relative = Path.GetRelativePath(here, path)
+        if relative.StartsWith ".." then path else relative.Replace('\\', '/')
 
-/// Fails now, before hours of work, if a file could not be written in this folder later. A folder that is not there can be made where its
-/// parent is.
-let requireWritable option (folder: string) =
+/// Fails now, before hours of work, if a file of this name could not be written in this folder later. A folder that is not there can be
+/// made where its parent is.
+let requireWritableAs option (folder: string) (name: string) =
     if folder = "" then raise (OnnxLeNetException $"{option} needs the name of a folder, got an empty one")
     if folder = "-" then
         raise (OnnxLeNetException $"{option} needs the name of a folder, got -: standard output is for --json")
@@ -74,12 +84,16 @@ let requireWritable option (folder: string) =
     if not (Directory.Exists folder || Directory.Exists parent) then
         raise (OnnxLeNetException $"{option}: cannot write in {folder}: there is no folder {parent} to make it in")
     try
-        let probe = Path.Combine((if Directory.Exists folder then folder else parent), $".{Guid.NewGuid():N}.tmp")
-        File.WriteAllBytes(probe, [||])
-        File.Delete probe
+        AtomicFile.Try(Path.Combine((if Directory.Exists folder then folder else parent), name))
     with
+    | :? PathTooLongException as e ->
+        let bytes = Text.Encoding.UTF8.GetByteCount name
+        raise (OnnxLeNetException($"{option}: cannot write {name} in {folder}: this name of {bytes} bytes is too long, choose a shorter one", e))
     | :? IOException
     | :? UnauthorizedAccessException as e -> raise (OnnxLeNetException($"{option}: cannot write in {folder}: {e.Message}", e))
+
+/// The same of files that have short names.
+let requireWritable option folder = requireWritableAs option folder "a"
 
 /// Makes a folder that requireWritable allowed; whether it was missing.
 let makeFolder (folder: string) =
@@ -93,17 +107,16 @@ let requireWritableFile option (file: string) =
     if file = "-" && option <> "--json" then
         raise (OnnxLeNetException $"{option} needs a file name, got -: standard output is for --json")
     if Directory.Exists file then raise (OnnxLeNetException $"{option}: {file} is a folder, expected a file name")
-    // Files are replaced by renaming, which would put a plain file in place of a device or a link.
-    let info = FileInfo file
-    if
-        info.Exists
-        && (info.Attributes.HasFlag FileAttributes.Device
-            || info.Attributes.HasFlag FileAttributes.ReparsePoint
-            || file.StartsWith "/dev/")
-    then
-        raise (OnnxLeNetException $"{option}: {file} is a device or a link, expected the name of a file")
     if file <> "-" then
-        requireWritable option (FileInfo(file).Directory |> Option.ofObj |> Option.map _.FullName |> Option.defaultValue "/")
+        // Files are replaced by renaming, which would put a plain file in place of a device or a link.
+        match RegularFile.TypeOf file |> Option.ofNullable with
+        | None
+        | Some FileType.Regular -> ()
+        | Some kind ->
+            raise (OnnxLeNetException $"{option}: {file} is a {(string kind).ToLowerInvariant()}, expected the name of a file")
+        let info = FileInfo file
+        let folder = info.Directory |> Option.ofObj |> Option.map _.FullName |> Option.defaultValue "/"
+        requireWritableAs option folder info.Name
 
 /// Makes the folder of a file where it is missing, and says so.
 let makeFolderOf say (file: string) =

@@ -25,7 +25,7 @@ public sealed class IdxFileTests
         byte[] body = Idx.Bytes(1, 30), file = Idx.File([2, 3, 5], body);
         Failure.Of<DataException>(() => IdxFile.Read(folder["missing"]), folder["missing"], "there is no file");
         Failure.Of<DataException>(() => IdxFile.Read(Path.Combine(folder["nowhere"], "missing")), "there is no file");
-        Failure.Of<DataException>(() => IdxFile.Read(folder.Path), folder.Path, "cannot be read");
+        Failure.Of<DataException>(() => IdxFile.Read(folder.Path), folder.Path, "is a folder");
         Refused([], "is empty, expected an IDX file", "nothing");
         Refused([0, 0, 8], "not an IDX file");
         Refused([1, 0, 8, 1, 0, 0, 0, 0], "not an IDX file", "01 00 08 01");

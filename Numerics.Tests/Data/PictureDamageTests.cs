@@ -21,7 +21,7 @@ public sealed class PictureDamageTests
         Refused("....ftypheic...."u8, "a heic file");
         Refused([1, 2, 3, 250, 251, 252], "begins with the bytes 010203FAFBFC");
         Failure.Of<DataException>(() => Picture.Load("no/such/file.png"), "there is no file no/such/file.png");
-        Failure.Of<DataException>(() => Picture.Load(Path.GetTempPath()), "cannot be read");
+        Failure.Of<DataException>(() => Picture.Load(Path.GetTempPath()), "is a folder");
     }
 
     /// <summary>A file cut anywhere is refused, but for a tail without pixels.</summary>

@@ -305,11 +305,11 @@ public sealed class OnnxHostileTests
         if (OperatingSystem.IsWindows()) Assert.Inconclusive("pipes have no names in folders here");
         using var folder = new ModelFolder();
         Assert.AreEqual(0, Tool.Run("mkfifo", folder.Path, "pipe.onnx").Code);
-        foreach (string path in new[] { folder["pipe.onnx"], "/dev/zero" })
+        foreach (var (path, what) in new[] { (folder["pipe.onnx"], "is a pipe"), ("/dev/zero", "is a device") })
         {
-            Failure.Of<OnnxException>(() => OnnxFile.Read(path), path, "a pipe or a device");
-            Failure.Of<OnnxException>(() => OrtModel.Load(path), path, "a pipe or a device");
-            Failure.Of<OnnxException>(() => ModelSummary.Read(path), path, "a pipe or a device");
+            Failure.Of<OnnxException>(() => OnnxFile.Read(path), path, what);
+            Failure.Of<OnnxException>(() => OrtModel.Load(path), path, what);
+            Failure.Of<OnnxException>(() => ModelSummary.Read(path), path, what);
         }
     }
 
@@ -324,8 +324,8 @@ public sealed class OnnxHostileTests
     [DataRow("nowhere.bin", "there is no file")]
     [DataRow("data/nowhere/weights.bin", "there is no file")]
     [DataRow("twice.bin", "has 2 names")]
-    [DataRow("pipe", "a pipe or a device")]
-    [DataRow("data", "expected a file")]
+    [DataRow("pipe", "is a pipe")]
+    [DataRow("data", "is a folder")]
     [DataRow("link.bin", "is a link")]
     [DataRow("linked/weights.bin", "is a link")]
     [DataRow("weights.bin", "it needs 48 from there", "offset", "8")]

@@ -12,7 +12,8 @@ namespace OnnxLeNet.Numerics.Tests;
 /// </summary>
 internal sealed record Program(int ExitCode, string Output, string Errors)
 {
-    private static readonly string Assembly = Path.Combine(AppContext.BaseDirectory, "OnnxLeNet.Scripts.dll");
+    /// <summary>The program's file.</summary>
+    public static readonly string Assembly = Path.Combine(AppContext.BaseDirectory, "OnnxLeNet.Scripts.dll");
 
     /// <summary>Verbs and options that measure the process or set what belongs to it.</summary>
     private static readonly string[] Own =

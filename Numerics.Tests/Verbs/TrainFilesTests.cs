@@ -1,4 +1,5 @@
 using System.Diagnostics;
+using System.Security.Cryptography;
 using System.Text.Json.Nodes;
 using OnnxLeNet.Onnx;
 
@@ -196,4 +197,100 @@ public sealed class TrainFilesTests
     /// <summary>What a folder holds beside the runs'.</summary>
     private static string[] FilesIn(string folder) =>
         [.. Directory.GetFileSystemEntries(folder).Select(file => Path.GetFileName(file)).Where(name => name != "runs").Order()];
+
+    /// <summary>Two runs end in one folder at once: each model has its own card.</summary>
+    [TestMethod]
+    public void TwoRunsIntoOneFolderDoNotMix()
+    {
+        using var folder = new TemporaryFolder();
+        string data = SmallMnist.Write(folder);
+        for (int pair = 0; pair < 3; pair++)
+        {
+            string to = folder[$"out{pair}"];
+            Process[] both = [.. new[] { "5", "6" }.Select(seed => Program.Start("--data", data, "--epochs", "2", "--seed", seed, "--out", to))];
+            foreach (var process in both)
+            {
+                Program.Finish(process).MustExit(0);
+                process.Dispose();
+            }
+            string[] names = [.. FilesIn(to).Select(name => name[..name.LastIndexOf('.')]).Distinct()];
+            foreach (string name in names)
+            {
+                string model = Path.Combine(to, name + ".onnx"), hash = Convert.ToHexStringLower(SHA256.HashData(File.ReadAllBytes(model)));
+                Assert.Contains(hash, File.ReadAllText(Path.Combine(to, name + ".md")), $"{name} of pair {pair}");
+            }
+            Assert.HasCount(2 * names.Length, FilesIn(to), "nothing else is left");
+        }
+    }
+
+    /// <summary>Between the model and its card a run may be killed: the same run brings its card.</summary>
+    [TestMethod]
+    public void ACardOfAnotherModelIsReplaced()
+    {
+        using var folder = new TemporaryFolder();
+        string[] train = ["--data", SmallMnist.Write(folder), "--epochs", "1", "--out", folder["out"]];
+        Program.Run(train).MustExit(0);
+        string card = File.ReadAllText(folder[Name + ".md"]);
+        File.WriteAllText(folder[Name + ".md"], "# another's card");
+        Program.Run(train).MustExit(0).MustSay("has these very bytes already");
+        Assert.AreEqual(card, File.ReadAllText(folder[Name + ".md"]));
+    }
+
+    [TestMethod]
+    public void ANameThatIsTooLongIsToldBeforeTheFirstEpoch()
+    {
+        if (OperatingSystem.IsWindows()) Assert.Inconclusive("the whole path counts there");
+        using var folder = new TemporaryFolder();
+        string small = SmallMnist.Write(folder), data = folder[new string('d', 240)];
+        Directory.Move(small, data);
+        var run = Program.Run("--data", data, "--epochs", "1", "--out", folder["out"]).MustExit(2).MustSay("too long", ".unproven.onnx",
+            "261 bytes");
+        Assert.DoesNotContain("epoch", run.Output, StringComparison.Ordinal);
+        Assert.IsFalse(Directory.Exists(folder["out"]));
+        foreach (string option in new[] { "--json", "--plot" })
+            Program.Run("--data", data, "--find-lr", option, folder[new string('n', 256)], "--out", folder["out"]).MustExit(2).MustSay(option,
+                "too long");
+    }
+
+    /// <summary>What is said has nowhere to go: the exit code still tells, and no process is aborted.</summary>
+    [TestMethod]
+    [DataRow("2>/dev/full")]
+    [DataRow("2>&-")]
+    public void StandardErrorMayBeClosedOrFull(string redirection)
+    {
+        if (OperatingSystem.IsWindows()) Assert.Inconclusive("said in the shell's language");
+        using var folder = new TemporaryFolder();
+        string model = Path.Combine(Repository.Root, "models", "lenet5-mnist.onnx");
+        foreach (var (file, code) in new[] { ("nowhere.onnx", 2), (model, 0) })
+            Assert.AreEqual(code, Tool.Run("sh", folder.Path, "-c", $"dotnet '{Program.Assembly}' inspect '{file}' {redirection}").Code, file);
+    }
+
+    [TestMethod]
+    public void ACurrentFolderThatIsGoneIsTold()
+    {
+        if (OperatingSystem.IsWindows()) Assert.Inconclusive("a folder that one stands in stays there");
+        using var folder = new TemporaryFolder();
+        foreach (var (verb, code) in new[] { ("inspect x.onnx", 2), ("--epochs 1", 2), ("--version", 0), ("--help", 0) })
+        {
+            Directory.CreateDirectory(folder["gone"]);
+            var (ended, output, errors) = Tool.Run("sh", folder["gone"], "-c", $"rmdir ../gone; exec dotnet '{Program.Assembly}' {verb}");
+            Assert.AreEqual(code, ended, $"{verb}: {output}{errors}");
+            if (code == 2) Assert.AreEqual("error: the current folder has been removed: change to another one\n", errors);
+        }
+    }
+
+    /// <summary>A report, a model or a table does not take the place of a pipe or a link.</summary>
+    [TestMethod]
+    public void WhatIsNoRegularFileIsNotReplaced()
+    {
+        if (OperatingSystem.IsWindows()) Assert.Inconclusive("pipes have no names in folders here");
+        using var folder = new TemporaryFolder();
+        string model = Path.Combine(Repository.Root, "models", "lenet5-mnist.onnx");
+        Assert.AreEqual(0, Tool.Run("mkfifo", folder.Path, "pipe.onnx").Code);
+        File.CreateSymbolicLink(folder["link.onnx"], folder["nowhere"]);
+        Program.Run("export", model, "--to", folder["pipe.onnx"], "--data", "none").MustExit(2).MustSay("pipe.onnx is a pipe");
+        Program.Run("export", model, "--to", folder["link.onnx"], "--data", "none").MustExit(2).MustSay("link.onnx is a link");
+        Program.Run("report", model, "--to", folder["pipe.onnx"]).MustExit(2).MustSay("pipe.onnx is a pipe");
+        Program.Run("inspect", model, "--json", "/dev/null").MustExit(2).MustSay("/dev/null is a device");
+    }
 }

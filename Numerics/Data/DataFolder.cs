@@ -108,10 +108,11 @@ internal sealed partial class DataFolder
         if (!files.TryGetValue(role, out var same))
             throw new DataException($"{Place} has neither {usual} nor {usual}.gz; it holds {listing.Found(Place)}{listing.Hint()}");
         same.Sort(StringComparer.Ordinal);
-        byte[] bytes = GzipFile.ReadBytes(same[0]);
+        Predicate<byte[]>? begins = Form == DataForm.Idx ? IdxFile.Begins : null;
+        byte[] bytes = GzipFile.ReadBytes(same[0], begins);
         foreach (string other in same.Skip(1))
         {
-            if (!GzipFile.ReadBytes(other).AsSpan().SequenceEqual(bytes))
+            if (!GzipFile.ReadBytes(other, begins).AsSpan().SequenceEqual(bytes))
                 throw new DataException($"{Place} has both {Path.GetFileName(same[0])} and {Path.GetFileName(other)}, and they differ: "
                     + "remove the wrong one");
             Notes.Add($"{Place} has both {Path.GetFileName(same[0])} and {Path.GetFileName(other)}, with the same content: "

@@ -14,28 +14,26 @@ internal static class GzipFile
     private const long MostGrowth = 1032;
 
     /// <summary>The file's bytes, decompressed if they are gzip's.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="begins">Whether it begins as it should where it is not gzip's: of one that does not only the first bytes are
+    /// read.</param>
     /// <exception cref="DataException">The file is missing, cannot be read, or its gzip stream is damaged.</exception>
-    public static byte[] ReadBytes(string path)
+    public static byte[] ReadBytes(string path, Predicate<byte[]>? begins = null)
     {
+        byte[] bytes = RegularFile.ReadAll(path, begins is null ? null : head => Is(head) || begins(head));
+        if (!Is(bytes)) return bytes;
         try
         {
-            byte[] bytes = File.ReadAllBytes(path);
-            if (bytes.Length < 2 || bytes[0] != 0x1F || bytes[1] != 0x8B) return bytes;
             return OneMember(bytes) ?? Members(bytes, path);
-        }
-        catch (Exception error) when (error is FileNotFoundException or DirectoryNotFoundException)
-        {
-            throw new DataException($"there is no file {path}", error);
-        }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
-        {
-            throw new DataException($"{path} cannot be read: {error.Message}", error);
         }
         catch (InvalidDataException error)
         {
             throw new DataException($"{path} is damaged: its gzip stream does not decompress ({error.Message})", error);
         }
     }
+
+    /// <summary>Whether a file begins as gzip's do.</summary>
+    public static bool Is(ReadOnlySpan<byte> head) => head.StartsWith((ReadOnlySpan<byte>)[0x1F, 0x8B]);
 
     // The last four bytes state the length of the last member, mostly the only one: then no buffer need grow.
     // GZipStream itself takes a file that ends early for a whole one.

@@ -14,7 +14,10 @@ public sealed record IdxFile(Shape Shape, ReadOnlyMemory<byte> Data)
 
     /// <summary>Reads a whole file and checks it: magic number, type, sizes, and exactly as many bytes as the sizes say.</summary>
     /// <exception cref="DataException">The file is missing, damaged or no IDX file of bytes.</exception>
-    public static IdxFile Read(string path) => Parse(GzipFile.ReadBytes(path), path);
+    public static IdxFile Read(string path) => Parse(GzipFile.ReadBytes(path, Begins), path);
+
+    /// <summary>Whether a file begins as this format does.</summary>
+    internal static bool Begins(byte[] head) => head is [0, 0, UnsignedByte, > 0, ..];
 
     /// <summary>The same on a file's decompressed bytes.</summary>
     internal static IdxFile Parse(byte[] bytes, string path)

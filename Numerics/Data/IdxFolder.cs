@@ -1,4 +1,5 @@
 using System.Security.Cryptography;
+using System.Text;
 
 namespace OnnxLeNet.Numerics;
 
@@ -40,7 +41,7 @@ internal static class IdxFolder
         string sums = Path.Combine(folder, SumsFile), own = Path.GetFileName(path);
         if (own.EndsWith(".gz", StringComparison.OrdinalIgnoreCase)) own = own[..^3];
         if (!File.Exists(sums)) return;
-        foreach (string line in File.ReadLines(sums))
+        foreach (string line in Encoding.UTF8.GetString(RegularFile.ReadAll(sums)).Split('\n'))
         {
             string[] words = line.Split((char[]?)null, StringSplitOptions.RemoveEmptyEntries);
             if (words.Length != 2 || (words[1].TrimStart('*') is var name && name != usual && name != own)) continue;

@@ -41,20 +41,8 @@ public sealed class Picture
     /// <param name="path">The file.</param>
     /// <param name="background">What transparent pixels are put over; white if not given.</param>
     /// <exception cref="DataException">There is no such file, or it is no picture that is read, too large or damaged.</exception>
-    public static Picture Load(string path, Rgb? background = null)
-    {
-        byte[] bytes;
-        try { bytes = File.ReadAllBytes(path); }
-        catch (Exception error) when (error is FileNotFoundException or DirectoryNotFoundException)
-        {
-            throw new DataException($"there is no file {path}", error);
-        }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
-        {
-            throw new DataException($"{path} cannot be read: {error.Message}", error);
-        }
-        return PictureDecoder.Decode(bytes, path, background ?? Rgb.White);
-    }
+    public static Picture Load(string path, Rgb? background = null) =>
+        PictureDecoder.Decode(RegularFile.ReadAll(path, PictureDecoder.IsRead), path, background ?? Rgb.White);
 
     /// <summary>Reads a picture from a stream, to its end.</summary>
     /// <param name="stream">The stream.</param>

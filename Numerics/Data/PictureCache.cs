@@ -55,7 +55,8 @@ internal sealed class PictureCache
         try
         {
             if (!File.Exists(file)) return restored;
-            using var reader = new BinaryReader(new BufferedStream(File.OpenRead(file), 1 << 16), Encoding.UTF8);
+            using var opened = RegularFile.Open(file);
+            using var reader = new BinaryReader(new FileStream(opened, FileAccess.Read, 1 << 16), Encoding.UTF8);
             if (reader.ReadString() != Form || reader.ReadString() != options.ImageText) return restored;
             var wanted = new Dictionary<string, int>(StringComparer.Ordinal);
             for (int i = 0; i < entries.Count; i++) wanted[entries[i].Path] = i;
@@ -73,7 +74,7 @@ internal sealed class PictureCache
             }
             File.SetLastWriteTimeUtc(file, DateTime.UtcNow);
         }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException or FormatException) { }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException or FormatException or DataException) { }
         return restored;
     }
 
@@ -82,13 +83,13 @@ internal sealed class PictureCache
     public string? Save(IReadOnlyList<PictureEntry> entries, Stamp[] stamps, byte[] pixels, Func<int, bool> isRead)
     {
         int size = options.Image.Count;
-        string aside = $"{file}.{Environment.ProcessId}.tmp";
         try
         {
             Directory.CreateDirectory(options.CacheFolder!);
             foreach (string old in Directory.EnumerateFiles(options.CacheFolder!, "*.pictures*"))
                 if (File.GetLastWriteTimeUtc(old) < DateTime.UtcNow.AddDays(-DaysKept)) File.Delete(old);
-            using (var writer = new BinaryWriter(new BufferedStream(File.Create(aside), 1 << 16), Encoding.UTF8))
+            using var pending = new PendingFile(file);
+            using (var writer = new BinaryWriter(new BufferedStream(pending.Stream, 1 << 16), Encoding.UTF8, leaveOpen: true))
             {
                 writer.Write(Form);
                 writer.Write(options.ImageText);
@@ -104,13 +105,11 @@ internal sealed class PictureCache
                     writer.Write(image);
                 }
             }
-            File.Move(aside, file, overwrite: true);
+            PendingFile.Commit(pending);
             return null;
         }
         catch (Exception error) when (error is IOException or UnauthorizedAccessException)
         {
-            try { File.Delete(aside); }
-            catch (Exception again) when (again is IOException or UnauthorizedAccessException) { }
             return $"the decoded pictures cannot be kept for the next run: {error.Message}";
         }
     }

@@ -55,6 +55,9 @@ internal static class PictureDecoder
         return Exif.Apply(Opaque(result, background), orientation);
     }
 
+    /// <summary>Whether a file begins like a picture of a form that is read.</summary>
+    public static bool IsRead(byte[] head) => NetpbmFile.Is(head) || FormOf(head) is not null;
+
     /// <summary>Refuses sizes beyond <see cref="Picture.MostPixels"/>.</summary>
     public static void CheckSize(long width, long height, string name)
     {

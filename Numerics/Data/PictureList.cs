@@ -22,11 +22,8 @@ internal static class PictureList
     public static List<PictureEntry> Read(string path)
     {
         string text;
-        try { text = File.ReadAllText(path, new UTF8Encoding(false, throwOnInvalidBytes: true)); }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
-        {
-            throw new DataException($"{path} cannot be read: {error.Message}", error);
-        }
+        var bytes = new MemoryStream(RegularFile.ReadAll(path));
+        try { text = new StreamReader(bytes, new UTF8Encoding(false, throwOnInvalidBytes: true)).ReadToEnd(); }
         catch (ArgumentException error) { throw new DataException($"{path} is not UTF-8", error); }
         string folder = Path.GetDirectoryName(Path.GetFullPath(path))!;
         var entries = new List<PictureEntry>();

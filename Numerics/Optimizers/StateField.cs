@@ -44,6 +44,21 @@ internal sealed record StateField(string Name, Func<StateEntry> Get, Func<StateE
                 : Text($"has the parameter's shape {shape}, or [0] for none, got {tensor.Value.Shape}"),
         entry => set(((TensorEntry)entry).Value is var value && value.Shape == shape ? (float[])value.Data.Clone() : null));
 
+    /// <summary>What is wrong with an entry whoever its owner is, or null: a range that a hyper-parameter has everywhere.</summary>
+    public static string? FaultOf(string kind, StateEntry entry)
+    {
+        if (entry is CountEntry { Value: < -1 } count) return Text($"is a count, got {count.Value}");
+        if (entry is not NumberEntry number) return null;
+        if (double.IsNaN(number.Value)) return "is a number, got NaN";
+        if (kind == nameof(WeightAveraging) && number.Name == "decay" && number.Value is not (>= 0 and < 1))
+            return Text($"is at least 0 and less than 1, got {number.Value}");
+        string[] parts = number.Name.Split('.', 3);
+        if (parts is not ["param_groups", _, var key]) return null;
+        foreach (var hyper in Enum.GetValues<Hyper>())
+            if (hyper.Key() == key && !hyper.Allows(number.Value)) return Text($"is {hyper.Range()}, got {number.Value}");
+        return null;
+    }
+
     /// <summary>The state that the fields make up.</summary>
     public static OptimizerState Save(string kind, IEnumerable<StateField> fields) => new(kind, [.. fields.Select(field => field.Get())]);
 

@@ -52,11 +52,10 @@ internal static class FileKind
     {
         try
         {
-            using var stream = File.OpenRead(path);
-            var head = new byte[Enough];
-            return Mistaken(head.AsSpan(0, stream.ReadAtLeast(head, head.Length, throwOnEndOfStream: false)), path, expected);
+            using var file = RegularFile.Open(path);
+            return Mistaken(RegularFile.ReadHead(file, path), path, expected);
         }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
+        catch (DataException)
         {
             return null;
         }

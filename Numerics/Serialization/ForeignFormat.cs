@@ -1,5 +1,6 @@
 using System.IO.Compression;
 using System.Runtime.InteropServices;
+using Microsoft.Win32.SafeHandles;
 
 namespace OnnxLeNet.Numerics;
 
@@ -26,16 +27,16 @@ internal static class ForeignFormat
     }
 
     /// <summary>The same for a file that is not read whole.</summary>
-    public static string? Of(FileStream stream, string file)
+    public static string? Of(SafeFileHandle open, ReadOnlySpan<byte> head, string file)
     {
-        var head = new byte[512];
-        int count = stream.ReadAtLeast(head, head.Length, throwOnEndOfStream: false);
-        stream.Position = 0;
-        if (head.AsSpan().StartsWith("PK\x03\x04"u8)) return OfZip(stream, file);
-        var tail = new byte[(int)Math.Min(8, stream.Length)];
-        stream.Seek(-tail.Length, SeekOrigin.End);
-        stream.ReadExactly(tail);
-        return OfPlain(head.AsSpan(0, count), tail, file);
+        if (head.StartsWith("PK\x03\x04"u8))
+        {
+            // The stream must not close the file, which is the caller's.
+            using var stream = new FileStream(new SafeFileHandle(open.DangerousGetHandle(), ownsHandle: false), FileAccess.Read);
+            return OfZip(stream, file);
+        }
+        long length = RandomAccess.GetLength(open), tail = Math.Min(length, 8);
+        return OfPlain(head[..Math.Min(head.Length, 512)], RegularFile.Read(open, length - tail, tail, file), file);
     }
 
     private static string? OfZip(Stream stream, string file)

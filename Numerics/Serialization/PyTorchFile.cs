@@ -23,7 +23,8 @@ public static class PyTorchFile
     /// The file is missing, damaged, no state dict or several, asks for a Python class or function in a tensor's place, holds elements of
     /// another type, a NaN or an infinity that is not allowed, or a double that is too large for a float.
     /// </exception>
-    public static StateDict Read(string path, StateReadOptions? options = null) => Read(StateFile.ReadBytes(path), path, options);
+    public static StateDict Read(string path, StateReadOptions? options = null) =>
+        Read(RegularFile.ReadAll(path, IsOne), path, options);
 
     /// <summary>The same on a file's bytes.</summary>
     /// <inheritdoc cref="Read(string, StateReadOptions?)"/>
@@ -72,7 +73,10 @@ public static class PyTorchFile
         return zip.ToBytes();
     }
 
-    private static StateDict Read(ReadOnlyMemory<byte> bytes, string file, StateReadOptions? options)
+    /// <summary>Whether a file begins as torch.save's do, of any version.</summary>
+    internal static bool IsOne(byte[] head) => head.AsSpan().StartsWith("PK"u8) || LegacyPyTorchFile.IsOne(head);
+
+    internal static StateDict Read(ReadOnlyMemory<byte> bytes, string file, StateReadOptions? options)
     {
         options ??= new StateReadOptions();
         var (root, storage) = LegacyPyTorchFile.IsOne(bytes.Span) ? LegacyPyTorchFile.Open(bytes, file) : OpenZip(bytes, file);

@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
+using Microsoft.Win32.SafeHandles;
 
 namespace OnnxLeNet.Numerics;
 
@@ -24,7 +25,8 @@ public static class SafeTensors
     /// <exception cref="DataException">
     /// The file is missing, damaged or no safetensors file, holds elements of another type, or a double that is too large for a float.
     /// </exception>
-    public static StateDict Read(string path, StateReadOptions? options = null) => Read(StateFile.ReadBytes(path), path, options);
+    public static StateDict Read(string path, StateReadOptions? options = null) =>
+        Read(RegularFile.ReadAll(path, head => SafeTensorsHeader.IsOne(head)), path, options);
 
     /// <summary>The same on a file's bytes.</summary>
     /// <inheritdoc cref="Read(string, StateReadOptions?)"/>
@@ -33,8 +35,20 @@ public static class SafeTensors
 
     /// <summary>The texts that a file carries beside its tensors, often <c>format</c>: <c>pt</c>; none for a file without.</summary>
     /// <exception cref="DataException">The file is missing, damaged or no safetensors file.</exception>
-    public static IReadOnlyDictionary<string, string> ReadMetadata(string path) =>
-        SafeTensorsHeader.Parse(StateFile.ReadBytes(path), path).Metadata;
+    public static IReadOnlyDictionary<string, string> ReadMetadata(string path)
+    {
+        using var file = RegularFile.Open(path);
+        return ReadMetadata(file, path);
+    }
+
+    /// <summary>The same of an open file, of which only the header is read.</summary>
+    internal static IReadOnlyDictionary<string, string> ReadMetadata(SafeFileHandle file, string path)
+    {
+        byte[] head = RegularFile.ReadHead(file, path, SafeTensorsHeader.LengthBytes + 1);
+        if (SafeTensorsHeader.IsOne(head))
+            head = RegularFile.ReadHead(file, path, SafeTensorsHeader.LengthBytes + (int)BinaryPrimitives.ReadUInt64LittleEndian(head));
+        return SafeTensorsHeader.Parse(head, path, RandomAccess.GetLength(file)).Metadata;
+    }
 
     /// <summary>
     /// Writes a file aside and renames it; the same state dict gives the same bytes. NaN and infinities are written as they are.
@@ -76,7 +90,7 @@ public static class SafeTensors
         return bytes;
     }
 
-    private static StateDict Read(ReadOnlyMemory<byte> bytes, string file, StateReadOptions? options)
+    internal static StateDict Read(ReadOnlyMemory<byte> bytes, string file, StateReadOptions? options)
     {
         options ??= new StateReadOptions();
         if (ForeignFormat.Of(bytes, file) is { } foreign) throw new DataException(foreign);

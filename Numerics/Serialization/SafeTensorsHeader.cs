@@ -13,6 +13,9 @@ internal sealed class SafeTensorsHeader
     /// <summary>The format's limit of the JSON.</summary>
     public const int MostBytes = 100_000_000;
 
+    /// <summary>The bytes of the header's length.</summary>
+    public const int LengthBytes = 8;
+
     /// <summary>The name that no tensor can have.</summary>
     public const string MetadataName = "__metadata__";
 
@@ -39,8 +42,12 @@ internal sealed class SafeTensorsHeader
         head.Length > 8 && head[8] == '{' && BinaryPrimitives.ReadUInt64LittleEndian(head) <= MostBytes;
 
     /// <summary>Reads and checks it against the whole file.</summary>
-    public static SafeTensorsHeader Parse(ReadOnlyMemory<byte> bytes, string file)
+    public static SafeTensorsHeader Parse(ReadOnlyMemory<byte> bytes, string file) => Parse(bytes, file, bytes.Length);
+
+    /// <summary>The same of a file's first bytes, which have its header, and its length.</summary>
+    public static SafeTensorsHeader Parse(ReadOnlyMemory<byte> bytes, string file, long fileLength)
     {
+        if (fileLength > Array.MaxLength) throw new DataException($"{file} has {fileLength} bytes: at most {Array.MaxLength} are read");
         if (!IsOne(bytes.Span) && FileKind.Mistaken(bytes.Span, file, "a safetensors file") is { } mistaken)
             throw new DataException(mistaken);
         if (bytes.Length < 8) throw new DataException($"{file} is not a safetensors file: it has {bytes.Length} bytes, the header's length "
@@ -60,7 +67,7 @@ internal sealed class SafeTensorsHeader
             foreach (var property in document.RootElement.EnumerateObject())
             {
                 if (property.Name == MetadataName) header.ReadMetadata(property.Value);
-                else header.Entries.Add(header.ReadEntry(property.Name, property.Value, bytes.Length));
+                else header.Entries.Add(header.ReadEntry(property.Name, property.Value, (int)fileLength));
             }
         }
         // JsonElement throws the second for a text that is no valid Unicode.
@@ -68,7 +75,7 @@ internal sealed class SafeTensorsHeader
         {
             throw new DataException($"{file}: the header is no JSON as safetensors has it: {error.Message}", error);
         }
-        header.RequireNoGaps(bytes.Length);
+        header.RequireNoGaps((int)fileLength);
         return header;
     }
 

@@ -1,3 +1,5 @@
+using Microsoft.Win32.SafeHandles;
+
 namespace OnnxLeNet.Numerics;
 
 /// <summary>What a file of a network or its weights is.</summary>
@@ -24,30 +26,36 @@ public static class StateDictFile
     /// <exception cref="DataException">
     /// The file is missing, damaged, or none of the two; a format that is known is named, with the way out of it.
     /// </exception>
-    public static StateDict Read(string path, StateReadOptions? options = null) =>
-        KindOf(path) == StateFileKind.SafeTensors ? SafeTensors.Read(path, options) : PyTorchFile.Read(path, options);
+    public static StateDict Read(string path, StateReadOptions? options = null)
+    {
+        using var file = Open(path);
+        var kind = KindOf(file, path);
+        byte[] bytes = kind == StateFileKind.Other ? RegularFile.ReadHead(file, path) : RegularFile.ReadAll(file, path);
+        return kind == StateFileKind.SafeTensors ? SafeTensors.Read(bytes, path, options) : PyTorchFile.Read(bytes, path, options);
+    }
 
     /// <summary>What a file is. Where its first bytes do not tell, its ending does.</summary>
     /// <exception cref="DataException">It is missing, a folder, or of a format that is known and not read.</exception>
     public static StateFileKind KindOf(string path)
     {
-        ArgumentNullException.ThrowIfNull(path);
-        if (!File.Exists(path)) throw new DataException(Missing(path));
-        try
-        {
-            using var stream = File.OpenRead(path);
-            var head = new byte[64];
-            var start = head.AsSpan(0, stream.ReadAtLeast(head, head.Length, throwOnEndOfStream: false));
-            stream.Position = 0;
-            if (ForeignFormat.Of(stream, path) is { } foreign) throw new DataException(foreign);
-            if (start.StartsWith("PK"u8) || LegacyPyTorchFile.IsOne(start)) return StateFileKind.PyTorch;
-            if (SafeTensorsHeader.IsOne(start)) return StateFileKind.SafeTensors;
-            if (IsOnnx(start)) return StateFileKind.Other;
-        }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
-        {
-            throw new DataException($"{path} cannot be read: {error.Message}", error);
-        }
+        using var file = Open(path);
+        return KindOf(file, path);
+    }
+
+    /// <summary>The same of an open file, which stays open.</summary>
+    internal static StateFileKind KindOf(SafeFileHandle file, string path)
+    {
+        byte[] head = RegularFile.ReadHead(file, path);
+        if (ForeignFormat.Of(file, head, path) is { } foreign) throw new DataException(foreign);
+        return KindOf(head, path);
+    }
+
+    /// <summary>The same of a file's first bytes.</summary>
+    internal static StateFileKind KindOf(byte[] head, string path)
+    {
+        if (PyTorchFile.IsOne(head)) return StateFileKind.PyTorch;
+        if (SafeTensorsHeader.IsOne(head)) return StateFileKind.SafeTensors;
+        if (IsOnnx(head)) return StateFileKind.Other;
         string ending = Path.GetExtension(path).ToLowerInvariant();
         return ending == ".safetensors"
             ? StateFileKind.SafeTensors
@@ -58,9 +66,14 @@ public static class StateDictFile
     internal static bool IsOnnx(ReadOnlySpan<byte> head) =>
         head is [0x08, >= 1 and < 0x40, 0x12 or 0x1A or 0x22 or 0x28 or 0x32 or 0x3A or 0x42, ..];
 
-    private static string Missing(string path)
+    private static SafeFileHandle Open(string path)
     {
-        if (!Directory.Exists(path)) return $"there is no file {path}";
+        ArgumentNullException.ThrowIfNull(path);
+        return Directory.Exists(path) ? throw new DataException(IsFolder(path)) : RegularFile.Open(path);
+    }
+
+    private static string IsFolder(string path)
+    {
         if (File.Exists(Path.Combine(path, "saved_model.pb")))
             return $"{path} is a folder, a TensorFlow SavedModel: python -m tf2onnx.convert --saved-model {path} --output model.onnx; "
                 + "ONNX is read as it is";

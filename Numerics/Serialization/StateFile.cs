@@ -2,28 +2,10 @@ using System.Text;
 
 namespace OnnxLeNet.Numerics;
 
-/// <summary>What the readers and writers of state dicts share: files as bytes, texts as UTF-8, both strict.</summary>
+/// <summary>What the readers and writers of state dicts share: texts as strict UTF-8, quoted texts, shapes.</summary>
 internal static class StateFile
 {
     private static readonly UTF8Encoding StrictUtf8 = new(encoderShouldEmitUTF8Identifier: false, throwOnInvalidBytes: true);
-
-    /// <summary>A file's bytes.</summary>
-    /// <exception cref="DataException">It is missing or cannot be read.</exception>
-    public static byte[] ReadBytes(string path)
-    {
-        try
-        {
-            return File.ReadAllBytes(path);
-        }
-        catch (Exception error) when (error is FileNotFoundException or DirectoryNotFoundException)
-        {
-            throw new DataException($"there is no file {path}", error);
-        }
-        catch (Exception error) when (error is IOException or UnauthorizedAccessException)
-        {
-            throw new DataException($"{path} cannot be read: {error.Message}", error);
-        }
-    }
 
     /// <summary>Text out of UTF-8, or null where the bytes are none.</summary>
     public static string? Decode(ReadOnlySpan<byte> bytes)

@@ -4,8 +4,8 @@ namespace OnnxLeNet.Numerics;
 
 /// <summary>
 /// Everything a training run needs to go on as if it had never stopped: weights and buffers, the optimizer's and the schedule's state, the
-/// place in the shuffled epoch, and how far the random streams are. In a file it is a safetensors state dict; doubles are stored as their
-/// bits.
+/// place in the shuffled epoch, and how far the random streams are. In a file it is a safetensors state dict with a checksum of all of it;
+/// doubles are stored as their bits.
 /// </summary>
 /// <param name="Epochs">Epochs of the whole run.</param>
 /// <param name="BatchSize">Samples per step.</param>
@@ -27,7 +27,7 @@ public sealed record Checkpoint(
     int Step, long TotalSteps, double LossSum, double EpochSeconds, IReadOnlyList<double> Losses, IReadOnlyList<double> Seconds,
     string DataFingerprint)
 {
-    private const string Format = "OnnxLeNet checkpoint 1", OptimizerName = "optimizer", ScheduleName = "schedule",
+    private const string Format = "OnnxLeNet checkpoint 2", FormatWithoutChecksum = "OnnxLeNet checkpoint 1", OptimizerName = "optimizer", ScheduleName = "schedule",
         AveragingName = "averaging", AccumulateName = "accumulate", ClipNormName = "clip_norm", ClipValueName = "clip_value";
 
     /// <summary>Batches in an update.</summary>
@@ -48,8 +48,17 @@ public sealed record Checkpoint(
     /// <summary>What else the run is to remember, such as the name of its model.</summary>
     public IReadOnlyDictionary<string, string> Notes { get; init; } = new Dictionary<string, string>();
 
+    /// <summary>Whether damage would have been found: the file that it was read from has a checksum. Those of earlier versions have
+    /// none.</summary>
+    public bool HasChecksum { get; init; } = true;
+
     /// <summary>Writes the checkpoint; whoever looks sees the old file or the whole new one.</summary>
-    public void Save(string path)
+    /// <exception cref="IOException">It cannot be written; the old file is untouched.</exception>
+    /// <exception cref="UnauthorizedAccessException">It may not be written; the old file is untouched.</exception>
+    public void Save(string path) => AtomicFile.Write(path, ToBytes());
+
+    /// <summary>The bytes of the file.</summary>
+    internal byte[] ToBytes()
     {
         var state = new StateDict();
         foreach (var (name, tensor) in Model) state.Add($"model.{name}", tensor);
@@ -59,10 +68,11 @@ public sealed record Checkpoint(
         var metadata = new Dictionary<string, string>
         {
             ["format"] = Format,
+            [FileChecksum.Name] = FileChecksum.Unknown,
             ["data"] = DataFingerprint,
             ["options"] = string.Create(CultureInfo.InvariantCulture, $"{Epochs} {BatchSize} {Seed}"),
         };
-        if (Accumulate > 1) metadata.Add(AccumulateName, Accumulate.ToString(CultureInfo.InvariantCulture));
+        if (Accumulate != 1) metadata.Add(AccumulateName, Accumulate.ToString(CultureInfo.InvariantCulture));
         foreach (var (name, limit) in new[] { (ClipNormName, ClipNorm), (ClipValueName, ClipValue) })
             if (limit is { } number) metadata.Add(name, number.ToString("R", CultureInfo.InvariantCulture));
         foreach (var (name, part) in Parts())
@@ -71,22 +81,29 @@ public sealed record Checkpoint(
             metadata.Add(name, part.Kind);
         }
         foreach (var (key, value) in Notes) metadata.Add($"note.{key}", value);
-        SafeTensors.Write(state, path, metadata);
+        byte[] bytes = SafeTensors.ToBytes(state, metadata);
+        FileChecksum.Write(bytes);
+        return bytes;
     }
 
-    /// <summary>Reads a checkpoint.</summary>
+    /// <summary>Reads a checkpoint, and checks it: its checksum, and that it says what a run can be.</summary>
     /// <exception cref="DataException">The file is missing, damaged or no checkpoint.</exception>
-    public static Checkpoint Load(string path)
+    public static Checkpoint Load(string path) =>
+        Load(RegularFile.ReadAll(path, head => SafeTensorsHeader.IsOne(head)), path);
+
+    /// <summary>The same of a file's bytes.</summary>
+    internal static Checkpoint Load(byte[] bytes, string path)
     {
         const string Expected = "a checkpoint of a training run";
-        byte[] bytes = StateFile.ReadBytes(path);
         if (!SafeTensorsHeader.IsOne(bytes) && FileKind.Mistaken(bytes, path, Expected) is { } mistaken) throw new DataException(mistaken);
         var metadata = SafeTensorsHeader.Parse(bytes, path).Metadata;
-        if (!metadata.TryGetValue("format", out string? format) || format != Format)
+        if (!metadata.TryGetValue("format", out string? format) || format is not (Format or FormatWithoutChecksum))
             throw new DataException(format?.StartsWith("OnnxLeNet checkpoint", StringComparison.Ordinal) == true
                 ? $"{path} is a checkpoint of another version: its format is '{format}', expected '{Format}'"
                 : $"{path} is a safetensors file (a state dict), not {Expected}");
-        var state = SafeTensors.Read(path, new StateReadOptions { AllowNonFinite = true });
+        if (format == Format ? !FileChecksum.Holds(bytes) : metadata.ContainsKey(FileChecksum.Name))
+            throw new DataException($"{path} is damaged: its checksum does not hold. Go on from another checkpoint, or begin anew");
+        var state = SafeTensors.Read(bytes, path, new StateReadOptions { AllowNonFinite = true });
         try
         {
             // Earlier files have the learning rate, the momentum and the weight decay between: the optimizer's state has them.
@@ -98,13 +115,14 @@ public sealed record Checkpoint(
             double[] numbers = [.. state["progress.numbers"].AsInt64().Select(BitConverter.Int64BitsToDouble)];
             int complete = (numbers.Length - 2) / 2;
             if (progress.Length != 3 || numbers.Length != 2 * complete + 2 || progress[0] != complete + 1 || complete >= epochs
-                || progress[1] is < 0 or > int.MaxValue || progress[2] < 0 || !Array.TrueForAll(numbers, double.IsFinite))
+                || progress[1] is < 0 or > int.MaxValue || progress[2] < 0 || !Array.TrueForAll(numbers, double.IsFinite)
+                || numbers[1] < 0 || Array.Exists(numbers[(complete + 2)..], seconds => seconds < 0))
                 throw new DataException($"{path}: its progress does not add up");
             OptimizerState Read(string name) => ReadState(state, name, metadata[name]);
             OptimizerState? ReadAny(string name) => metadata.ContainsKey(name) ? Read(name) : null;
             double? Limit(string name) => metadata.TryGetValue(name, out string? text) ? double.Parse(text, CultureInfo.InvariantCulture)
                 : null;
-            return new Checkpoint(epochs, batchSize, seed, Part(state, "model."), Part(state, "good."), Read(OptimizerName),
+            var checkpoint = new Checkpoint(epochs, batchSize, seed, Part(state, "model."), Part(state, "good."), Read(OptimizerName),
                 ReadAny(ScheduleName), (int)progress[0], (int)progress[1], progress[2], numbers[0],
                 numbers[1], numbers[2..(complete + 2)], numbers[(complete + 2)..], metadata["data"])
             {
@@ -115,10 +133,12 @@ public sealed record Checkpoint(
                 Observers = [.. Enumerable.Range(0, metadata.Count).Select(ObserverName).TakeWhile(metadata.ContainsKey).Select(Read)],
                 Notes = metadata.Where(m => m.Key.StartsWith("note.", StringComparison.Ordinal))
                     .ToDictionary(m => m.Key["note.".Length..], m => m.Value),
+                HasChecksum = format == Format,
             };
+            return checkpoint.Fault() is { } fault ? throw new DataException($"{path} {fault}") : checkpoint;
         }
         catch (Exception error) when (error is FormatException or OverflowException or KeyNotFoundException or IndexOutOfRangeException
-            or ArgumentException)
+            or ArgumentException or InvalidOperationException)
         {
             throw new DataException($"{path} is a damaged checkpoint: {error.Message}", error);
         }
@@ -131,6 +151,22 @@ public sealed record Checkpoint(
         if (Schedule is not null) yield return (ScheduleName, Schedule);
         if (Averaging is not null) yield return (AveragingName, Averaging);
         for (int i = 0; i < Observers.Count; i++) yield return (ObserverName(i), Observers[i]);
+    }
+
+    /// <summary>What no run can have, or null. That the parts fit those of a run is asked when it goes on.</summary>
+    private string? Fault()
+    {
+        if (BatchSize < 1) return $"states batches of {BatchSize} samples, expected 1 or more";
+        if (Accumulate < 1) return $"states {Accumulate} batches in an update, expected 1 or more";
+        foreach (var (name, limit) in new[] { ("norm", ClipNorm), ("value", ClipValue) })
+            if (limit is { } number && !(double.IsFinite(number) && number >= 0))
+                return string.Create(CultureInfo.InvariantCulture, $"limits the gradients' {name} by {number}, expected 0 or more");
+        foreach (var (part, state) in Parts())
+        {
+            foreach (var entry in state.Entries)
+                if (StateField.FaultOf(state.Kind, entry) is { } fault) return $"states, of {part}, that {entry.Name} {fault}";
+        }
+        return null;
     }
 
     private static string ObserverName(int i) => string.Create(CultureInfo.InvariantCulture, $"observer{i}");

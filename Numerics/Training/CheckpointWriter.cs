@@ -17,6 +17,12 @@ public sealed class CheckpointWriter(string path) : TrainingObserver
     /// <summary>What else the checkpoints are to say, such as the name of the model.</summary>
     public IReadOnlyDictionary<string, string> Notes { get; init; } = new Dictionary<string, string>();
 
+    /// <summary>
+    /// Called where a checkpoint cannot be written, as on a full disk: the training goes on, the checkpoint before is untouched, and the
+    /// next is tried when it is due. If left out, the error ends the training.
+    /// </summary>
+    public Action<Exception>? Failed { get; init; }
+
     /// <summary>Called before a checkpoint is written: what is recorded beside it must not be behind it.</summary>
     internal Action<TrainingRun>? Writing { get; init; }
 
@@ -44,8 +50,12 @@ public sealed class CheckpointWriter(string path) : TrainingObserver
 
     private void Write(TrainingRun run)
     {
-        Writing?.Invoke(run);
-        (run.Checkpoint() with { Notes = Notes }).Save(path);
+        try
+        {
+            Writing?.Invoke(run);
+            (run.Checkpoint() with { Notes = Notes }).Save(path);
+        }
+        catch (Exception error) when (Failed is not null && error is IOException or UnauthorizedAccessException) { Failed!(error); }
         last = Stopwatch.GetTimestamp();
     }
 }

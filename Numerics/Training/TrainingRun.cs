@@ -132,6 +132,9 @@ public sealed class TrainingRun
         if (checkpoint.Epoch < 1 || checkpoint.Epoch > Epochs || checkpoint.Step < 0 || checkpoint.Step > Steps)
             throw new DataException($"the checkpoint is at epoch {checkpoint.Epoch}, step {checkpoint.Step}, of {Epochs} epochs of {Steps} "
                 + "steps");
+        long batches = (checkpoint.Epoch - 1L) * data.Steps + Math.Min((long)checkpoint.Step * trainer.Accumulate, data.Steps);
+        if (checkpoint.TotalSteps != batches)
+            throw new DataException($"the checkpoint counts {checkpoint.TotalSteps} batches where this run has had {batches}");
         IStateful[] parts = [Optimizer, .. new IStateful?[] { trainer.Schedule, trainer.Averaging }.OfType<IStateful>(),
             .. StatefulObservers];
         OptimizerState[] states = [.. checkpoint.Parts().Select(part => part.State)];

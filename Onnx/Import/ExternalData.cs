@@ -1,6 +1,7 @@
 using Google.Protobuf;
 using Google.Protobuf.Collections;
 using Microsoft.Win32.SafeHandles;
+using OnnxLeNet.Numerics;
 using OnnxLeNet.Onnx.Schema;
 
 namespace OnnxLeNet.Onnx;
@@ -104,6 +105,6 @@ internal static class ExternalData
             || s.Contains('\0', StringComparison.Ordinal)))
             throw new OnnxException($"{what} lies in '{location}', expected a path inside the model's own folder");
         try { return RegularFile.OpenBelow(folder, steps); }
-        catch (OnnxException error) { throw new OnnxException($"{what} lies in '{location}', and {error.Message}", error); }
+        catch (DataException error) { throw new OnnxException($"{what} lies in '{location}', and {error.Message}", error); }
     }
 }

@@ -8,6 +8,8 @@
 ///     run.checkpoint     where to go on, while the run is not finished
 ///     best.onnx          the network after the epoch with the least held-out loss
 ///     last.onnx          the network after the last epoch
+///     unproven.onnx      the finished model, while it is not proved and has not got its place
+///     run.lock           there while a process trains here
 ///     state.json         running, finished, interrupted or failed
 ///     result.json        what `train --json` writes
 module OnnxLeNet.Scripts.Runs.RunFolder
@@ -45,6 +47,12 @@ let Best = "best.onnx"
 
 [<Literal>]
 let Last = "last.onnx"
+
+[<Literal>]
+let Unproven = "unproven.onnx"
+
+[<Literal>]
+let Lock = "run.lock"
 
 [<Literal>]
 let StateFile = "state.json"
@@ -143,7 +151,7 @@ let private required (node: JsonObject) (key: string) =
     | null -> raise (FormatException $"it has no '{key}'")
     | value -> value.AsValue()
 
-let readJson (path: string) = parsing path (fun () -> objectOf (File.ReadAllText path))
+let readJson (path: string) = parsing path (fun () -> objectOf (RegularFile.ReadText path))
 
 /// What a run ran on; nothing where that was not written.
 let environment folder =
@@ -158,7 +166,7 @@ let private lines path (read: JsonObject -> 'T) =
     if not (File.Exists path) then
         []
     else
-        let text = File.ReadAllText path
+        let text = RegularFile.ReadText path
         let whole = text[.. text.LastIndexOf '\n']
         [ for i, line in whole.Split('\n', StringSplitOptions.RemoveEmptyEntries) |> Seq.indexed do
               parsing $"{path}, line {i + 1}," (fun () -> read (objectOf line)) ]
@@ -273,16 +281,23 @@ let create (out: string) (stem: string) =
               match Int32.TryParse((Path.GetFileName path |> string)[stem.Length + 1 ..]) with
               | true, n -> n
               | _ -> () ]
+    // What killed processes left in runs that nobody went on with.
+    for other in Directory.GetDirectories folder do
+        PendingFile.RemoveLeftovers other
+        FileLock.RemoveAbandoned(file other Lock)
     let rec make n =
         let own = Path.Combine(folder, $"{stem}-{n}")
-        Directory.CreateDirectory own |> ignore
-        try
-            // Of two runs that begin at once one gets the next number.
-            use _ = new FileStream(file own StateFile, FileMode.CreateNew)
-            own
-        with :? IOException when File.Exists(file own StateFile) ->
-            make (n + 1)
+        // Of two runs that begin at once one gets the next number.
+        if NewFolder.TryMake own then own else make (n + 1)
     make (List.max (0 :: numbers) + 1)
+
+/// Keeps other processes from going on with a run while this one does.
+let lock (folder: string) : IDisposable =
+    match FileLock.TryTake(file folder Lock) with
+    | null ->
+        let name = Path.GetFileName folder
+        raise (OnnxLeNetException $"the run {name} is still running: stop it before another process goes on with it")
+    | taken -> taken
 
 let write folder name (node: JsonObject) = writeJson (file folder name) node
 
@@ -303,7 +318,7 @@ let writeState folder (state: State) =
 let cutLinesAfter (step: int64) path =
     let isWanted (node: JsonObject) = (required node "step").GetValue<int64>() <= step
     if File.Exists path then
-        let text = File.ReadAllText path
+        let text = RegularFile.ReadText path
         let kept =
             text[.. text.LastIndexOf '\n'].Split('\n', StringSplitOptions.RemoveEmptyEntries)
             |> Array.takeWhile (fun line -> parsing path (fun () -> isWanted (objectOf line)))

@@ -338,9 +338,13 @@ let private toOnnx (job: Job) (source: Source) write =
         | None, _ -> true
     if agree && accurate then
         Workspace.makeFolderOf (message job.Out) job.To
-        AtomicFile.Write(job.To, ReadOnlySpan bytes)
-        if job.Card then
-            AtomicFile.Write(job.To[.. job.To.Length - ".onnx".Length - 1] + ".md", card job source model measured bytes hash)
+        let beside = job.To[.. job.To.Length - ".onnx".Length - 1] + ".md"
+        AtomicFile.WriteTogether(
+            dict
+                [ job.To, bytes
+                  if job.Card then
+                      beside, Text.Encoding.UTF8.GetBytes(card job source model measured bytes hash) ]
+        )
         line
             job.Out
             $"{Workspace.display job.To}   {bytes.Length:N0} bytes   opset {model.Metadata.Opset}, IR {model.Metadata.IrVersion}   sha256 \

@@ -68,7 +68,8 @@ let run (args: Args) =
     if ModelFile.extensionOf target <> ".onnx" then
         badOption "--to" target "a file that ends in .onnx with --training"
     let initial = target[.. target.Length - ".onnx".Length - 1] + "-init.onnx"
-    Workspace.requireWritableFile "--to" target
+    for file in [ target; initial ] do
+        Workspace.requireWritableFile "--to" file
     Export.refuseSource args target
     args.TryGet Options.json |> Option.iter (Workspace.requireWritableFile "--json")
     let source = Export.sourceOf (args.Require Options.source) (args.TryGet Options.network) (Export.readingOf out args)
@@ -89,9 +90,8 @@ let run (args: Args) =
     let bytes = step.ToByteArray()
     if passed then
         Workspace.makeFolderOf (message out) target
-        AtomicFile.Write(target, ReadOnlySpan bytes)
-        OnnxFile.Write(TrainingExporter.ExportInitial(source.Network, optimizer, source.Name, graph.Opset), initial)
-        |> ignore
+        let start = TrainingExporter.ExportInitial(source.Network, optimizer, source.Name, graph.Opset)
+        AtomicFile.WriteTogether(dict [ target, bytes; initial, start.ToByteArray() ])
         let rates =
             optimizer.ParameterGroups
             |> Seq.map (fun group -> group.LearningRate.ToString("R", CultureInfo.InvariantCulture))

@@ -37,9 +37,11 @@ let parseIndex (text: string) =
 
 /// Whether a file begins as an IDX file does, or one that is gzipped: no picture does.
 let private isIdx (file: string) =
-    use stream = File.OpenRead file
-    let first, second = stream.ReadByte(), stream.ReadByte()
-    (first = 0 && second = 0) || (first = 0x1f && second = 0x8b)
+    use opened = RegularFile.Open file
+    match RegularFile.ReadHead(opened, file, 2) with
+    | [| 0uy; 0uy |]
+    | [| 0x1fuy; 0x8buy |] -> true
+    | _ -> false
 
 let private ofIdx (file: string) (index: int list option) =
     match index with

@@ -76,7 +76,7 @@ let private imagesFor (args: Args) out file (subject: Subject) (model: OrtModel)
 /// A file that is no report is somebody's.
 let private requireOwn (args: Args) (path: string) =
     if File.Exists path && not (args.Has Options.force) then
-        let head = File.ReadLines path |> Seq.truncate 3 |> Seq.contains Page.Marker
+        let head = (RegularFile.ReadText path).Split '\n' |> Seq.truncate 3 |> Seq.contains Page.Marker
         if not head then
             raise (OnnxLeNetException $"{path} is no report: name another file by --to, or replace it with --force")
 

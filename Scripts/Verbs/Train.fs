@@ -112,6 +112,28 @@ type private EpochLines(out: Output, held: HeldOutScores) =
         this.Measured <- Some shown
         line out $"  epoch {run.Epoch, 2}/{run.Epochs}   loss {run.Loss:F4}   {measured}   {run.Seconds:F2} s"
 
+/// Says that something could not be written, once a minute at most.
+let private notWritten out (what: string) =
+    let said = ref 0L
+    fun (e: exn) ->
+        if said.Value = 0L || Stopwatch.GetElapsedTime said.Value > TimeSpan.FromMinutes 1.0 then
+            said.Value <- Stopwatch.GetTimestamp()
+            message out $"{what} cannot be written: {e.Message}. Training goes on, and the next is tried when it is due"
+
+/// Lets training go on where records of an epoch cannot be written: the disk may have room again when it ends.
+type private Tolerant(inner: TrainingObserver, failed: exn -> unit) =
+    inherit TrainingObserver()
+    override _.OnEpochStart run = inner.OnEpochStart run
+    override _.OnStep run = inner.OnStep run
+    override _.OnEnd(run, outcome) = inner.OnEnd(run, outcome)
+
+    override _.OnEpochEnd run =
+        try
+            inner.OnEpochEnd run
+        with
+        | :? IOException
+        | :? UnauthorizedAccessException as e -> failed e
+
 /// How often the live view moves, and into how many parts its curve cuts the run.
 let private refresh, private parts' = TimeSpan.FromMilliseconds 100.0, 60
 
@@ -180,12 +202,14 @@ let private fit
         CheckpointWriter(
             RunFolder.file job.Run RunFolder.Checkpoint,
             Notes = Collections.ObjectModel.ReadOnlyDictionary notes,
-            Writing = Action<_> recorder.Flush
+            Writing = Action<_> recorder.Flush,
+            Failed = Action<_>(notWritten out "the checkpoint")
         )
     let lines = EpochLines(out, held)
     live out (fun show ->
         let view = show |> Option.map (fun show -> View(show, data.Train.Count, lines) :> TrainingObserver)
-        let observers = Option.toList view @ [ held; lines; recorder; writer ]
+        let records = Tolerant(recorder, notWritten out "what is recorded of the run")
+        let observers = Option.toList view @ [ held; lines; records; writer ]
         (trainerOf o net parts observers steps).Fit(loaderOf o data, o.Epochs, Option.toObj job.Resume, cancel))
 
 /// A device that is not there, or a part of it, is told before the training and not after it.
@@ -250,8 +274,11 @@ let private trainHere (job: Job) (net: Module) (parts: Parts) (split: Split) =
 /// Trains in a folder of the run's own.
 let private train (job: Job) (net: Module) (parts: Parts) (split: Split) =
     requireDevice job net
+    Workspace.requireWritableAs "--out" job.Folder (unprovenName job split.Data)
     if Workspace.makeFolder job.Folder then message job.Out $"made the folder {Workspace.display job.Folder}"
-    let job = { job with Run = TrainRecord.start job net split }
+    let folder, held = TrainRecord.start job net split
+    use _ = held
+    let job = { job with Run = folder }
     TrainRecord.whileRunning job.Run (fun () -> trainHere job net parts split)
 
 /// Trains the network that the options name; models finds those of a name.

@@ -185,7 +185,7 @@ type private Standing =
 let private standing (job: Job) (data: ImageFolder) (finished: string) (candidate: string) =
     if not (File.Exists finished) then
         Nothing
-    elif (File.ReadAllBytes finished).AsSpan().SequenceEqual(File.ReadAllBytes candidate) then
+    elif (RegularFile.ReadAll finished).AsSpan().SequenceEqual(RegularFile.ReadAll candidate) then
         SameBytes
     else
         try
@@ -222,14 +222,23 @@ type private Placed =
         Before: float option
     }
 
+/// Of several runs into one folder one at a time gives its model a name.
+let private lockFolder (job: Job) =
+    let waiting () = message job.Out $"another run is writing its model in {Workspace.display job.Folder}: this one waits"
+    FileLock.Take(Path.Combine(job.Folder, ".onnxlenet.lock"), Action waiting)
+
 /// Gives a proved file the finished model's name, unless a better model has it: then a name beside that one's.
-let private place (job: Job) (data: ImageFolder) (name: string) (unproven: string) (test: float) (cardOf: string -> string) =
+let private place (job: Job) (data: ImageFolder) (name: string) (unproven: string) (test: float) (hash: string) (cardOf: string -> string) =
+    use _ = lockFolder job
     let finished = Path.Combine(job.Folder, name + ".onnx")
     let shown = Workspace.display finished
     let put (name: string) =
         let path = Path.Combine(job.Folder, name + ".onnx")
+        use card = new PendingFile(Path.Combine(job.Folder, name + ".md"))
+        card.Stream.Write(ReadOnlySpan(Text.Encoding.UTF8.GetBytes(cardOf name)))
+        card.Stream.Flush true
         File.Move(unproven, path, overwrite = true)
-        AtomicFile.Write(Path.Combine(job.Folder, name + ".md"), cardOf name)
+        PendingFile.Commit(ReadOnlySpan [| card |])
         path
     let aside because =
         let path = put (name + ".new")
@@ -239,9 +248,11 @@ let private place (job: Job) (data: ImageFolder) (name: string) (unproven: strin
         match before with
         | Nothing -> put name, None, false
         | SameBytes ->
-            File.Delete unproven
+            // The card may be another model's: that of before, where this run was killed between the two.
             let card = Path.Combine(job.Folder, name + ".md")
-            if not (File.Exists card) then AtomicFile.Write(card, cardOf name)
+            if not (File.Exists card) || not ((RegularFile.ReadText card).Contains(hash, StringComparison.Ordinal)) then
+                AtomicFile.Write(card, cardOf name)
+            File.Delete unproven
             finished, Some $"{shown} has these very bytes already: nothing was written.", false
         | Model accuracy when accuracy <= test ->
             put name, Some $"It replaces a model with test accuracy {percent accuracy}.", false
@@ -268,7 +279,7 @@ let private madeAlike (job: Job) (data: ImageFolder) (name: string) =
         try
             match OnnxFile.Metadata(OnnxFile.Read file).TryGetValue "command" with
             | true, command when command = commandOf job data ->
-                Some(Workspace.display file, Convert.ToHexStringLower(SHA256.HashData(File.ReadAllBytes file)))
+                Some(Workspace.display file, Convert.ToHexStringLower(SHA256.HashData(RegularFile.ReadAll file)))
             | _ -> None
         with :? OnnxLeNetException ->
             None // a file of another kind, of which place says what becomes of it
@@ -299,10 +310,15 @@ let private summarize (job: Job) (model: string) =
     command job.Out $"{Workspace.command} evaluate {Workspace.display model}{data}"
     command job.Out $"{Workspace.command} serve {Workspace.display model}"
 
+let private nameOf (job: Job) (data: ImageFolder) = $"{job.Model.Name}-{data.Name}"
+
+/// What a model is called that could not be proved; no name that train writes is longer.
+let unprovenName (job: Job) (data: ImageFolder) = nameOf job data + ".unproven.onnx"
+
 /// Exports, proves, and gives the finished model's name to the file only if all of it holds and no better model has it.
 let finish (job: Job) (data: ImageFolder) (net: Module) (result: TrainingResult) write =
-    let name = $"{job.Model.Name}-{data.Name}"
-    let finished, unproven = Path.Combine(job.Folder, name + ".onnx"), Path.Combine(job.Folder, name + ".unproven.onnx")
+    let name = nameOf job data
+    let finished, unproven = Path.Combine(job.Folder, name + ".onnx"), RunFolder.file job.Run RunFolder.Unproven
     let logits, test, hash = export job data net result.Losses.Count unproven
     let parity = prove job data net logits unproven
     let gradients = proveGradients job data net
@@ -312,7 +328,7 @@ let finish (job: Job) (data: ImageFolder) (net: Module) (result: TrainingResult)
     let before = madeAlike job data name
     let placed =
         if parity.Passed && agree && accurate then
-            let placed = place job data name unproven test (fun name -> card job data logits.Shape[1] name test hash bytes parity)
+            let placed = place job data name unproven test hash (fun name -> card job data logits.Shape[1] name test hash bytes parity)
             // The run needs no checkpoint any more, nor what an interrupt of it left.
             File.Delete(RunFolder.file job.Run RunFolder.Checkpoint)
             match job.ResumedFrom with
@@ -323,7 +339,13 @@ let finish (job: Job) (data: ImageFolder) (net: Module) (result: TrainingResult)
             Some placed
         else
             None
-    let path = placed |> Option.map _.Path |> Option.defaultValue unproven
+    let path =
+        match placed with
+        | Some placed -> placed.Path
+        | None ->
+            let left = Path.Combine(job.Folder, unprovenName job data)
+            File.Move(unproven, left, overwrite = true)
+            left
     line job.Out $"{Workspace.display path}   {bytes:N0} bytes   sha256 {hash[..15]}…"
     let seconds = Seq.sum result.SecondsPerEpoch
     line
@@ -349,7 +371,7 @@ let finish (job: Job) (data: ImageFolder) (net: Module) (result: TrainingResult)
            | None -> null)
           "parity", parityFields parity
           "gradients", gradientRows gradients ]
-    let kept = $"the file is left as {Workspace.display unproven}, and {Workspace.display finished} was not touched"
+    let kept = $"the file is left as {Workspace.display path}, and {Workspace.display finished} was not touched"
     if not parity.Passed then
         error $"the engine and ONNX Runtime do not agree; {kept}"
     elif not agree then
@@ -361,7 +383,7 @@ let finish (job: Job) (data: ImageFolder) (net: Module) (result: TrainingResult)
 
 /// Training that ended early: what is done is kept beside the finished model, not in its place.
 let endEarly (job: Job) (data: ImageFolder) (net: Module) (parts: Parts) (result: TrainingResult) write =
-    let partial = Path.Combine(job.Folder, $"{job.Model.Name}-{data.Name}.partial.onnx")
+    let partial = Path.Combine(job.Folder, nameOf job data + ".partial.onnx")
     let struct (epoch, step) = result.StoppedAt.Value
     let keep () =
         let _, test, _ = export job data net result.Losses.Count partial

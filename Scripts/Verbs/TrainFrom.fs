@@ -124,7 +124,7 @@ let find (models: string -> Models.Model) say (model: string option) (from: stri
     | None -> ofModel (models (defaultArg model "lenet5"))
     | Some file ->
         let kind = ModelFile.kindOf file
-        let hash = Convert.ToHexStringLower(SHA256.HashData(File.ReadAllBytes file))
+        let hash = Convert.ToHexStringLower(SHA256.HashData(RegularFile.ReadAll file))
         match kind with
         | ModelFile.Onnx ->
             let read = OnnxFile.Read file

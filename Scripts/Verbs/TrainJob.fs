@@ -191,6 +191,10 @@ let jobOf (models: string -> Models.Model) (args: Args) =
     configure (args.TryGet Options.threads) (args.TryGet Options.width) (args.TryGet Options.provider)
     Workspace.requireWritable "--out" job.Folder
     job.Json |> Option.iter (Workspace.requireWritableFile "--json")
+    match resume, resumedFrom with
+    | Some checkpoint, Some file when not checkpoint.HasChecksum ->
+        message job.Out $"{file} is of an earlier version and has no checksum: damage in it would not be found"
+    | _ -> ()
     for key, now in [ Note.provider, Products.Name; Note.engine, trainer job ] do
         match note key with
         | Some before when before <> now ->

@@ -103,21 +103,18 @@ let private folderFor (job: Job) (data: ImageFolder) =
         |> Option.map (fun checkpoint -> Path.GetDirectoryName(Path.GetFullPath checkpoint) |> string)
         |> Option.filter (fun folder -> File.Exists(RunFolder.file folder RunFolder.Settings))
     match own with
-    | Some folder ->
-        let run = RunFolder.read folder
-        if run.State = RunFolder.Running then
-            raise (OnnxLeNetException $"the run {run.Name} is still running: stop it before another process goes on with it")
-        folder, true
+    | Some folder -> (RunFolder.read folder).Folder, true
     | None -> RunFolder.create job.Folder $"{job.Model.Name}-{data.Name}", false
 
-/// The run's folder, made ready.
+/// The run's folder, made ready, and its lock.
 let start (job: Job) (net: Module) (split: TrainParts.Split) =
     let folder, goesOn = folderFor job split.Data
+    let held = RunFolder.lock folder
     if not goesOn then
         RunFolder.write folder RunFolder.Settings (settings job net split)
         RunFolder.write folder RunFolder.Environment (environment job)
         RunFolder.writeState folder RunFolder.Running
-    folder
+    folder, held
 
 /// Runs what trains, and writes down how that ended. A run that was not gone on with, since something did not fit, stays as it was.
 let whileRunning (folder: string) (train: unit -> int * string) =

@@ -10,8 +10,7 @@ let private damaged path what = raise (DataException $"{path} {what}")
 
 /// The image as [1, H, W] with pixels from 0 to 1.
 let read (path: string) =
-    if not (File.Exists path) then raise (DataException $"there is no file {path}")
-    let bytes = File.ReadAllBytes path
+    let bytes = RegularFile.ReadAll path
     let mutable at = 0
     let isSpace (b: byte) = b = byte ' ' || (b >= 9uy && b <= 13uy)
     /// The next word of the header, comments left out; empty at the end.
