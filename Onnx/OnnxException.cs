@@ -1,4 +1,5 @@
 using System.Text.RegularExpressions;
+using Google.Protobuf;
 using Microsoft.ML.OnnxRuntime;
 using OnnxLeNet.Numerics;
 
@@ -21,6 +22,32 @@ public sealed partial class OnnxException : OnnxLeNetException
 
     /// <summary>The message's parts, where it lists several problems.</summary>
     internal IReadOnlyList<string> Problems { get; init; } = [];
+
+    /// <summary>
+    /// Whether an error comes out of code that knows nothing of models: a library underneath, or arithmetic on what a file states. At the
+    /// public API boundary such an error becomes one of this library by <see cref="Of"/>.
+    /// </summary>
+    internal static bool IsForeign(Exception error) =>
+        error is not (OnnxLeNetException or OperationCanceledException or ObjectDisposedException);
+
+    /// <summary>The error of this library for one that <see cref="IsForeign"/>.</summary>
+    /// <param name="what">The model, and what was done with it: "model.onnx cannot be read".</param>
+    /// <param name="error">The error underneath.</param>
+    internal static OnnxException Of(string what, Exception error) => new($"{what}: " + error switch
+    {
+        OnnxRuntimeException native => OneLine(native),
+        OutOfMemoryException => "it needs more memory than there is",
+        InsufficientExecutionStackException => "its parts lie inside each other too deeply",
+        InvalidProtocolBufferException => error.Message,
+        _ => $"{error.Message} ({error.GetType().Name}, which no check foresaw: please report it with the model)",
+    }, error);
+
+    /// <summary>What <paramref name="use"/> returns; a foreign error becomes one of this library.</summary>
+    internal static T Guard<T>(string what, Func<T> use)
+    {
+        try { return use(); }
+        catch (Exception error) when (IsForeign(error)) { throw Of(what, error); }
+    }
 
     /// <summary>ONNX Runtime's message as one line, without its error code, the model's path and its own source locations.</summary>
     internal static string OneLine(OnnxRuntimeException error)

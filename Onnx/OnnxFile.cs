@@ -74,6 +74,7 @@ public static class OnnxFile
     {
         try { OnnxChecker.CheckStructure(model); }
         catch (OnnxException error) { throw new OnnxException($"{name}: {error.Message}", error); }
+        catch (Exception error) when (OnnxException.IsForeign(error)) { throw OnnxException.Of($"{name} cannot be checked", error); }
         NodeOrder.Sort(model.Graph);
         return model;
     }
@@ -85,9 +86,11 @@ public static class OnnxFile
         // No ONNX model begins as these do: its first byte is the number of a field of a few that there are.
         if (ForeignFormat.Of(bytes, name) is { } foreign) throw new OnnxException(foreign);
         try { model = ModelProto.Parser.ParseFrom(bytes); }
-        catch (InvalidProtocolBufferException error)
+        // The parser has errors beside its own, for lengths beyond the end.
+        catch (Exception error) when (OnnxException.IsForeign(error))
         {
-            throw new OnnxException(Other() ?? $"{name} is not an ONNX model, or not all of one: {error.Message}", error);
+            throw Other() is { } other ? new OnnxException(other, error)
+                : OnnxException.Of($"{name} is not an ONNX model, or not all of one", error);
         }
         if (model.Graph is null || model.Graph.Node.Count == 0)
             throw new OnnxException(Other() ?? $"{name} is not an ONNX model, or not all of one: it has no graph with nodes");

@@ -174,7 +174,7 @@ public sealed class PictureDamageTests
     }
 
     // Without it every change of a PNG file would be found by the checksum.
-    private static void FixChecksums(byte[] bytes)
+    internal static void FixChecksums(byte[] bytes)
     {
         if (!bytes.AsSpan().StartsWith<byte>([0x89, 0x50, 0x4E, 0x47, 0x0D, 0x0A, 0x1A, 0x0A])) return;
         for (int at = 8; at + 12 <= bytes.Length;)

@@ -83,7 +83,7 @@ internal static class Graphs
             bool isFloat = !list && pair[1].Contains('.', StringComparison.Ordinal);
             var attribute = new AttributeProto { Name = pair[0],
                 Type = list ? AttributeType.Ints : isFloat ? AttributeType.Float : AttributeType.Int };
-            if (list) attribute.Ints.Add(pair[1].Split(',').Select(long.Parse));
+            if (list) attribute.Ints.Add(pair[1].Split(',', StringSplitOptions.RemoveEmptyEntries).Select(long.Parse));
             else if (isFloat) attribute.F = float.Parse(pair[1], System.Globalization.CultureInfo.InvariantCulture);
             else attribute.I = long.Parse(pair[1]);
             node.Attribute.Add(attribute);

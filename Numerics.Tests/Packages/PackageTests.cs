@@ -33,6 +33,8 @@ public sealed class PackageTests
         Assert.IsGreaterThan(40, Element("description").Value.Length);
         Assert.AreEqual(40, Element("repository").Attribute("commit")!.Value.Length);
         using (var readme = new StreamReader(package.GetEntry("README.md")!.Open())) Assert.StartsWith($"# {id}\n", readme.ReadToEnd());
+        using (var bill = new StreamReader(package.GetEntry(BillOfMaterials.FileName)!.Open()))
+            Assert.AreEqual(packed.Version, (string)JsonNode.Parse(bill.ReadToEnd())!["metadata"]!["component"]!["version"]!);
         if (id == "OnnxLeNet") return;
         Assert.IsNotNull(package.GetEntry($"lib/net10.0/{id}.xml"), "the documentation");
         Assert.IsFalse(package.Entries.Any(entry => entry.FullName.StartsWith("runtimes/", StringComparison.Ordinal)), "native libraries");

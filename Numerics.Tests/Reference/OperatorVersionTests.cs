@@ -19,6 +19,9 @@ public sealed class OperatorVersionTests
 
     private static readonly Dictionary<string, (ModelProto Model, TensorProto Input, TensorProto Output)> All = Read();
 
+    /// <summary>The models, every operator at every version.</summary>
+    internal static IEnumerable<ModelProto> Models => All.Values.Select(entry => entry.Model);
+
     public static IEnumerable<object[]> Cases => All.Keys.Select(name => new object[] { name });
 
     [TestMethod]

@@ -116,21 +116,25 @@ internal static class PictureList
         {
             line++;
             if (row.AsSpan().Trim().IsEmpty) continue;
-            using var json = Parse(row, path, line);
-            yield return (line, Field(json, PathNames) ?? "", Field(json, LabelNames) ?? "", Field(json, SplitNames));
+            yield return Fields(row, path, line);
         }
     }
 
-    private static JsonDocument Parse(string row, string path, int line)
+    private static (int Line, string Path, string Label, string? Split) Fields(string row, string path, int line)
     {
         try
         {
-            var json = JsonDocument.Parse(row);
-            if (json.RootElement.ValueKind == JsonValueKind.Object) return json;
-            json.Dispose();
-            throw new DataException($"{path}, line {line}: expected an object such as {{\"path\": \"cat/1.jpg\", \"label\": \"cat\"}}");
+            using var json = JsonDocument.Parse(row);
+            return json.RootElement.ValueKind == JsonValueKind.Object
+                ? (line, Field(json, PathNames) ?? "", Field(json, LabelNames) ?? "", Field(json, SplitNames))
+                : throw new DataException($"{path}, line {line}: expected an object such as "
+                    + "{\"path\": \"cat/1.jpg\", \"label\": \"cat\"}");
         }
-        catch (JsonException error) { throw new DataException($"{path}, line {line}: no JSON: {error.Message}", error); }
+        // Half a surrogate pair is JSON, but no text: that is found where the text is taken.
+        catch (Exception error) when (error is JsonException or InvalidOperationException)
+        {
+            throw new DataException($"{path}, line {line}: no JSON: {error.Message}", error);
+        }
     }
 
     private static string? Field(JsonDocument json, string[] names)

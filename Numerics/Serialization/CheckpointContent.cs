@@ -139,12 +139,12 @@ internal sealed class CheckpointContent(object root, string file)
         foreach (var (name, value) in top.Items)
             if (value is PickleOpaque { IsModule: true } network)
                 return new DataException($"{file}: {StateFile.Quote(NameOf(name))}: {StatePickle.WhyNot(network)}");
-        if (nearly is { } path && Child(root, path) is { } found && DictOf(found) is { } inner)
+        if (nearly is { } path && Child(root, path) is { } found && DictOf(found) is { } inner
+            && inner.Items.FirstOrDefault(item => item is not { Key: string, Value: TensorReference }) is { Key: { } among, Value: var other })
         {
-            var (name, value) = inner.Items.First(item => item is not { Key: string, Value: TensorReference });
-            return new DataException($"{file}: {StateFile.Quote(path)} holds tensors, but {StateFile.Quote(NameOf(name))} in it is "
-                + $"{PickleValue.Describe(value)}, expected a tensor"
-                + (value is PickleOpaque { Class: not null } made ? $": {StatePickle.WhyNot(made)}" : ""));
+            return new DataException($"{file}: {StateFile.Quote(path)} holds tensors, but {StateFile.Quote(NameOf(among))} in it is "
+                + $"{PickleValue.Describe(other)}, expected a tensor"
+                + (other is PickleOpaque { Class: not null } made ? $": {StatePickle.WhyNot(made)}" : ""));
         }
         if (DictOf(root) is null)
             return new DataException($"{file} is no state dict but {PickleValue.Describe(root)}, and no dict of tensors lies inside it");

@@ -236,7 +236,7 @@ internal static class ConstantFolder
     private static Constant Arithmetic(NodeReader node, string name, Func<long, long, long> f)
     {
         long[] a = Integers(node, 0), b = Integers(node, 1);
-        if (a.Length != b.Length && a.Length != 1 && b.Length != 1)
+        if (a.Length == 0 || b.Length == 0 || (a.Length != b.Length && a.Length != 1 && b.Length != 1))
             throw node.Refuse($"it computes with {a.Length} and {b.Length} numbers");
         if (a.Contains(Onnx.Constant.AnyBatch) || b.Contains(Onnx.Constant.AnyBatch))
             throw node.Refuse("it computes with the number of samples, which is open");

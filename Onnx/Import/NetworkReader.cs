@@ -118,11 +118,11 @@ internal sealed class NetworkReader
                 finally { done.UnionWith(reader.Nodes); }
             }
             catch (OnnxException error) { Leave(node, error.Message); }
+            catch (UnknownShapeException) { Leave(node, null); }
             catch (Exception error) when (error is ArgumentException or ShapeException)
             {
                 Leave(node, $"{NodeReader.Label(node)}: {error.Message}");
             }
-            catch (UnknownShapeException) { Leave(node, null); }
         }
         if (unknown.Count > 0) refused.Insert(0,
             $"the engine has no layers for {Unknown()}; it reads {string.Join(", ", OperatorTable.Readers.Keys)}");

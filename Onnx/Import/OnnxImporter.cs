@@ -130,7 +130,7 @@ public static class OnnxImporter
         OnnxChecker.Check(model, memoryBudget);
         model = FunctionInliner.Inlined(model);
         var reader = new NetworkReader(model, memoryBudget);
-        var imported = Network(model, reader);
+        var imported = OnnxException.Guard("the model cannot be imported", () => Network(model, reader));
         if (OwnProcess.IsRequired && reader.IsOutOfProportion(model.CalculateSize())) throw OwnProcess.OutOfProportion("the model", reader,
             model);
         return imported;
@@ -146,9 +146,8 @@ public static class OnnxImporter
         {
             OnnxChecker.Check(model);
             model = FunctionInliner.Inlined(model);
-            reader = new NetworkReader(model, MemoryBudget);
-            Network(model, reader);
-            return ([], reader.Notes, reader.Known);
+            OnnxException.Guard("the model cannot be imported", () => Network(model, reader = new NetworkReader(model, MemoryBudget)));
+            return ([], reader!.Notes, reader.Known);
         }
         catch (OnnxException error)
         {

@@ -51,7 +51,7 @@ public sealed record OrtTensorInfo(string Name, string ElementType, IReadOnlyLis
         for (var axis = 0; axis < result.Length; axis++)
         {
             var named = DimParams[axis].Length > 0 ? input.DimParams.ToList().IndexOf(DimParams[axis]) : -1;
-            if (result[axis] < 0 && (named >= 0 || axis == 0))
+            if (result[axis] < 0 && shape.Length > 0 && (named >= 0 || axis == 0))
             {
                 result[axis] = shape[Math.Max(named, 0)];
             }

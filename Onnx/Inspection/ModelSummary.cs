@@ -92,13 +92,17 @@ public sealed record ModelSummary(
         return Of(OnnxFile.Of(bytes, path, out _), bytes);
     }
 
-    internal static ModelSummary Of(ModelProto model, byte[] bytes)
+    /// <summary>Summarizes a model that has been read.</summary>
+    /// <param name="model">The model, checked.</param>
+    /// <param name="bytes">Its file.</param>
+    /// <param name="infer">Whether ONNX Runtime may be asked for the types that the file and the import do not say.</param>
+    internal static ModelSummary Of(ModelProto model, byte[] bytes, bool infer = true)
     {
         var graph = model.Graph;
         var weights = new Dictionary<string, TensorProto>();
         foreach (var tensor in graph.Initializer) weights.TryAdd(tensor.Name, tensor);
         var (problems, notes, samples) = OnnxImporter.Try(model);
-        var types = ValueTypes.Of(model, samples);
+        var types = ValueTypes.Of(model, samples, infer);
         var functions = model.Functions.Select(function => (function.Domain, function.Name)).ToHashSet();
         var learned = new Dictionary<TensorProto, string>(ReferenceEqualityComparer.Instance); // with the first node that takes it
         var prepared = new Dictionary<string, TensorProto>(weights); // what stands behind each value that only depends on weights
@@ -136,7 +140,7 @@ public sealed record ModelSummary(
                 $"{input.Name} {types.Text(input.Name)}".Trim())],
             [.. graph.Output.Select(output => $"{output.Name} {types.Text(output.Name)}".Trim())],
             nodes,
-            learned.Keys.Sum(Elements),
+            Elements(learned.Keys),
             nodes.Aggregate((long?)0, (sum, node) => sum + node.Flops),
             stored,
             Quantized(graph),
@@ -211,11 +215,11 @@ public sealed record ModelSummary(
             output,
             types.Text(output),
             shown,
-            own.Sum(Elements),
+            Elements(own),
             WorkCount.Of(node, prepared, types, isFunction),
             node.DocString)
         {
-            SharedParameters = shared.Sum(Elements),
+            SharedParameters = Elements(shared),
             SharedWith = [.. shared.Select(tensor => learned[tensor]).Distinct()],
         };
     }
@@ -237,8 +241,9 @@ public sealed record ModelSummary(
     private static IEnumerable<TensorProto> Inside(GraphProto graph) =>
         graph.Initializer.Where(tensor => IsWeight("", 0, tensor)).Concat(graph.Node.SelectMany(NodeOrder.Graphs).SelectMany(Inside));
 
-    // Sizes in a file may be anything, and their product wraps rather than stops a summary.
-    private static long Elements(TensorProto tensor) => tensor.Dims.Aggregate(1L, (product, size) => unchecked(product * size));
+    // Sizes in a file may be anything, and their product and sum wrap rather than stop a summary.
+    private static long Elements(IEnumerable<TensorProto> tensors) =>
+        tensors.Aggregate(0L, (sum, tensor) => unchecked(sum + tensor.Dims.Aggregate(1L, (product, size) => product * size)));
 
     private static string Number(long value) => value.ToString(CultureInfo.InvariantCulture);
 }

@@ -18,7 +18,8 @@ internal sealed class ValueTypes
     /// <summary>Of a model.</summary>
     /// <param name="model">The model.</param>
     /// <param name="samples">A sample's shape of the values that the import knows.</param>
-    public static ValueTypes Of(ModelProto model, IReadOnlyDictionary<string, Shape?> samples)
+    /// <param name="infer">Whether ONNX Runtime is asked for the rest.</param>
+    public static ValueTypes Of(ModelProto model, IReadOnlyDictionary<string, Shape?> samples, bool infer = true)
     {
         var types = new ValueTypes();
         foreach (var value in model.Graph.Input.Concat(model.Graph.Output).Concat(model.Graph.ValueInfo))
@@ -35,7 +36,7 @@ internal sealed class ValueTypes
                 if (sample is { } shape) types.known.TryAdd(name,
                     (batch.Type, [batch.Sizes[0], .. shape.Sizes.ToArray().Select(size => $"{size}")]));
         if (model.Graph.Node.SelectMany(node => node.Output).All(types.known.ContainsKey)) return types;
-        if (model.Functions.Count > 0) return types; // their nodes are not the file's
+        if (model.Functions.Count > 0 || !infer) return types; // functions' nodes are not the file's
         foreach (var info in Infer(model)) types.known.TryAdd(info.Name,
             (info.ElementType, [.. info.Shape.Zip(info.DimParams, (size, name) => size >= 0 ? $"{size}" : name.Length > 0 ? name : "?")]));
         return types;

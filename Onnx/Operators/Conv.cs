@@ -83,9 +83,10 @@ internal static class Conv
         if (pads is not null)
         {
             int count = axes.Begin.Length;
-            axes = axes with { Begin = [.. axes.Begin.Zip(pads[..count], (a, b) => checked(a + b))],
-                End = [.. axes.End.Zip(pads[count..], (a, b) => checked(a + b))] };
+            axes = axes with { Begin = Sum(axes.Begin, pads[..count]), End = Sum(axes.End, pads[count..]) };
         }
+        int[] Sum(int[] own, int[] before) => [.. own.Zip(before, (a, b) => a <= int.MaxValue - b ? a + b
+            : throw node.Refuse($"its padding and that of the Pad before it are {(long)a + b} places together"))];
         var g = Window.Geometry(node, axes);
         int channels = weight.Dims[1] * (int)groups;
         if (node.Sample[0] != channels) throw node.Refuse($"it takes {channels} channels, samples of shape {node.Sample} come");

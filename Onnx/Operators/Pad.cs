@@ -10,6 +10,8 @@ namespace OnnxLeNet.Onnx.Operators;
 /// </summary>
 internal static class Pad
 {
+    private const int MostPadding = int.MaxValue / 4;
+
     /// <summary>Zeros around images, as a pool's padding.</summary>
     public static string Export(GraphWriter graph, string name, string x, WindowGeometry g, int axes) =>
         Constant(graph, $"{name}.pad", x, graph.Integers($"{name}.pads", Pads(axes + 2, g.Padding.Sizes(axes), g.PaddingEnd.Sizes(axes))),
@@ -80,7 +82,7 @@ internal static class Pad
             if (node.Has(2))
                 value = node.Constant(2)?.Single ?? throw node.Refuse($"its value '{node.Node.Input[2]}' is no constant number");
         }
-        if (pads is null || pads.Length != 2 * rank || pads.Any(p => Math.Abs(p) > int.MaxValue / 4))
+        if (pads is null || pads.Length != 2 * rank || pads.Any(p => p is < -MostPadding or > MostPadding))
             throw node.Refuse($"its pads are [{(pads is null ? "" : string.Join(", ", pads))}], expected {2 * rank} constants");
         if (pads[0] != 0 || pads[1] != 0 || pads[rank] != 0 || pads[rank + 1] != 0)
             throw node.Refuse("it adds samples or channels; only padding around the images is read");

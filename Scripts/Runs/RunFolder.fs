@@ -138,8 +138,11 @@ let private parsing (path: string) (read: unit -> 'T) =
     | :? FormatException
     | :? OverflowException as e -> damaged path e.Message
 
+// A key that stands twice would else be an error of whoever asks for any.
+let private strict = JsonDocumentOptions(AllowDuplicateProperties = false)
+
 let private objectOf (text: string) =
-    match JsonNode.Parse text with
+    match JsonNode.Parse(text, documentOptions = strict) with
     | :? JsonObject as node -> node
     | _ -> raise (FormatException "it holds no JSON object")
 
@@ -199,6 +202,7 @@ let private isAlive (state: JsonObject) =
         abs ((DateTimeOffset found.StartTime - DateTimeOffset.Parse(string state["processStarted"])).TotalSeconds) < 2.0
     with
     | :? ArgumentException
+    | :? ComponentModel.Win32Exception // another user's
     | :? InvalidOperationException -> false
 
 let state folder =
