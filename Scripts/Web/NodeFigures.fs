@@ -41,7 +41,8 @@ let measure (name: string) (proto: ModelProto) (imported: ImportedModel) =
                 first."
     let times =
         match found.Times with
-        | Some _ -> $" Times: a training step of {found.Batch} samples, all threads together."
+        | Some _ ->
+            $" Times: a training step of {found.Batch} samples, all threads together; layers that run as one have theirs at the last."
         | None -> ""
     { Picture = GraphPicture.svg (Sections.figures found) found.Graph
       Passed = failed.IsEmpty
