@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text.Json.Nodes;
 using OnnxLeNet.Onnx;
 
 namespace OnnxLeNet.Numerics.Tests;
@@ -20,6 +21,36 @@ public sealed class FiguresTests
         });
         Figures.AssertCurrent("models", "models", string.Join('\n',
             ["| file | network | data | test accuracy | size |", "|---|---|---|---|---|", .. rows]));
+    }
+
+    /// <summary>
+    /// The table of speeds, from <c>Reference/speed.json</c>: rows that <c>bench --only networks --torchsharp --json</c> wrote. Shown are
+    /// ratios, each of two contenders in one run.
+    /// </summary>
+    [TestMethod]
+    public void TheSpeeds()
+    {
+        var bench = JsonNode.Parse(File.ReadAllText(Path.Combine(Repository.Root, "Numerics.Tests", "Reference", "speed.json")))!;
+        var training = bench["networks"]!["training"]!.AsArray();
+        var inference = bench["networks"]!["inference"]!.AsArray();
+        static JsonNode Row(JsonArray rows, string network, int threads, int? batch = null) => rows.Single(row =>
+            (string)row!["network"]! == network && (int)row["threads"]! == threads && (batch is null || (int)row["batch"]! == batch))!;
+        static string Number(JsonNode row, string field, string format) =>
+            ((double)row[field]!).ToString(format, CultureInfo.InvariantCulture);
+        var rows = new[] { ("LeNet-5", "lenet"), ("small VGG", "vgg"), ("ResNet-20", "resnet20"), ("depthwise", "mobilenet") }.Select(row =>
+        {
+            var (name, network) = row;
+            var trained = Row(training, network, threads: 2);
+            var inferred = new[] { (1, 1), (32, 2), (256, 2) }.Select(batch =>
+                Number(Row(inference, network, threads: batch.Item2, batch: batch.Item1), "timesOnnxRuntime", "0.00×"));
+            return $"| {name} | **{Number(trained, "timesTorchSharpAtItsBest", "0.0×")}** | {string.Join(" | ", inferred)} |";
+        });
+        Figures.AssertCurrent("", "speed", string.Join('\n',
+        [
+            "| | training against TorchSharp, 2 threads | inference against ONNX Runtime: 1 image, 1 thread | 32 images, 2 threads "
+                + "| 256 images, 2 threads |",
+            "|---|---|---|---|---|", .. rows,
+        ]));
     }
 
     /// <summary>The main job, whole: what the README shows of it is what it prints.</summary>

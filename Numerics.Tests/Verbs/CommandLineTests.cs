@@ -130,6 +130,27 @@ public sealed class CommandLineTests
         Assert.AreEqual(expected, output.Trim());
     }
 
+    /// <summary>Typed in a real PowerShell, all in one, for it starts slowly.</summary>
+    [TestMethod]
+    public void PowerShellCompletes()
+    {
+        string pwsh = Tool.Require("pwsh", "powershell");
+        using var folder = new TemporaryFolder();
+        File.WriteAllText(folder["completion.ps1"], Program.Run("completion", "powershell").MustExit(0).Output);
+        (string Typed, string Expected)[] lines =
+        [
+            ("onnxlenet tr", "train"), ("onnxlenet train --mo", "--model --momentum"), ("onnxlenet --opt", "--optimizer"),
+            ("onnxlenet train --model small-v", "small-vgg"), ("onnxlenet help gpu", "gpu-check"), ("onnxlenet completion z", "zsh"),
+        ];
+        File.WriteAllText(folder["try.ps1"], ". ./completion.ps1\n" + string.Concat(lines.Select(line =>
+            $"$r = [System.Management.Automation.CommandCompletion]::CompleteInput('{line.Typed}', {line.Typed.Length}, $null)\n"
+            + "($r.CompletionMatches | ForEach-Object CompletionText) -join ' '\n")));
+        var (code, output, errors) = Tool.Run([("HOME", folder.Path), ("POWERSHELL_TELEMETRY_OPTOUT", "1")], pwsh, folder.Path,
+            "-NoProfile", "-ExecutionPolicy", "Bypass", "-File", folder["try.ps1"]);
+        Assert.AreEqual(0, code, errors);
+        Assert.AreEqual(string.Join('\n', lines.Select(line => line.Expected)), output.ReplaceLineEndings("\n").Trim());
+    }
+
     [TestMethod]
     [DataRow("zsh", "-n", "zsh")]
     [DataRow("bash", "-n", "bash")]
@@ -162,7 +183,7 @@ public sealed class CommandLineTests
         string data = SmallMnist.Write(folder, train: 64, test: 20);
         var run = Program.Run("--data", data, "--epochs", "1", "--out", folder["out"]).MustExit(0);
         string end = run.Output[run.Output.IndexOf("\nwritten", StringComparison.Ordinal)..];
-        foreach (string file in new[] { "lenet5-small.onnx   the model", "lenet5-small.md   its card" }) Assert.Contains(file, end);
+        foreach (string file in new[] { "lenet5-small.onnx  the model", "lenet5-small.md    its card" }) Assert.Contains(file, end);
         string next = end.Split('\n').Single(line => line.Contains(" evaluate ", StringComparison.Ordinal)).Trim();
         Assert.Contains("verdict: the engine and ONNX Runtime agree", Program.Run("validate", folder["out/lenet5-small.onnx"], "--data",
             "none", "--batches", "1").MustExit(0).Output);

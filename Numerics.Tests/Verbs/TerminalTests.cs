@@ -109,4 +109,21 @@ public sealed class TerminalTests
     [DataRow(65, "1:05")]
     [DataRow(7384.0, "2:03:04")]
     public void DurationsAreShort(double seconds, string expected) => Assert.AreEqual(expected, TrainingView.duration(seconds));
+
+    /// <summary>In a terminal an error is coloured, unless the terminal or the person does not want it.</summary>
+    [TestMethod]
+    [DataRow("TERM=xterm-256color", "\u001b[1;38;5;9merror:\u001b[0m there is no file none.onnx")]
+    [DataRow("TERM=xterm-256color NO_COLOR=1", "\u001b[1merror:\u001b[0m there is no file none.onnx")]
+    [DataRow("TERM=dumb", "error: there is no file none.onnx")]
+    public void AnErrorHasTheColoursThatATerminalTakes(string environment, string expected)
+    {
+        if (!OperatingSystem.IsLinux()) Assert.Inconclusive("a terminal is made by Linux's script");
+        string script = Tool.Require("script");
+        var variables = environment.Split(' ').Select(pair => (pair.Split('=')[0], pair.Split('=')[1]));
+        var (code, output, _) = Tool.Run(variables, script, AppContext.BaseDirectory, "-qec",
+            "dotnet OnnxLeNet.Scripts.dll inspect none.onnx", "/dev/null");
+        Assert.AreEqual(2, code, output);
+        Assert.EndsWith(expected, output.TrimEnd());
+        if (environment == "TERM=dumb") Assert.DoesNotContain("\u001b", output);
+    }
 }

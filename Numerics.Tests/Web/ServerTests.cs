@@ -32,6 +32,7 @@ public sealed class ServerTests
     [DataRow("health", "application/json")]
     [DataRow("model", "application/json")]
     [DataRow("model/graph.svg", "image/svg+xml")]
+    [DataRow("model/figures", "application/json")]
     [DataRow("openapi.json", "application/json")]
     [DataRow("examples/7", "image/png")]
     [DataRow("train/step.onnx", "application/octet-stream")]
@@ -373,8 +374,33 @@ public sealed class ServerTests
         Assert.AreEqual("6", (string)answer["class"]!);
         Assert.IsNull(answer["engine"]);
         Assert.IsNull(answer["agree"]);
-        using var graph = await other.Client.GetAsync("model/graph.svg");
-        await TestServer.RefusedAsync(HttpStatusCode.NotFound, graph, "cannot import");
+        foreach (string picture in new[] { "model/graph.svg", "model/figures" })
+        {
+            using var refused = await other.Client.GetAsync(picture);
+            await TestServer.RefusedAsync(HttpStatusCode.NotFound, refused, "cannot import");
+        }
+    }
+
+    /// <summary>Every node has its time and how it agrees; a network that is not the file's is seen through.</summary>
+    [TestMethod]
+    public async Task NodesHaveTheirFigures()
+    {
+        var model = OnnxFile.Read(TestServer.Model("lenet5-mnist"));
+        var imported = OnnxImporter.Import(model);
+        int nodes = Graph.Trace(imported.Network, imported.Sample).Nodes.Count;
+        var served = JsonNode.Parse(await server.Client.GetStringAsync("model/figures"))!;
+        Assert.IsTrue((bool)served["passed"]!);
+        Assert.StartsWith($"✓ The engine and ONNX Runtime agree in all {nodes} layers", (string)served["text"]!);
+        Assert.Contains("a training step of 64 samples", (string)served["text"]!);
+        string picture = (string)served["picture"]!;
+        Assert.AreEqual(nodes, picture.Split("graph-figure graph-agrees").Length - 1);
+        Assert.Contains("class=\"graph-time\"", picture);
+
+        imported.Network.Parameters().First().Value.Data[0] += 0.5f;
+        var lie = NodeFigures.measure("a lie", model, imported);
+        Assert.IsFalse(lie.Passed);
+        Assert.StartsWith($"✗ The engine and ONNX Runtime differ in 1 of {nodes} layers", lie.Text);
+        Assert.AreEqual(1, lie.Picture.Split("graph-figure graph-differs").Length - 1);
     }
 
     [TestMethod]

@@ -32,7 +32,8 @@ let private columns width (rows: (string * string) list) =
 let private section heading lines = Text "" :: Heading heading :: lines
 
 let private describe (e: Entry) =
-    let choices = if e.Choices.IsEmpty then "" else ": " + String.Join(", ", e.Choices)
+    let told = e.Choices |> List.forall e.About.Contains
+    let choices = if told then "" else "; one of " + String.Join(", ", e.Choices)
     let default' = if e.Default = "" then "" else $" (default: {e.Default})"
     e.About + choices + default'
 

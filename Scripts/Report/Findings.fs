@@ -6,6 +6,7 @@ open System.Collections.Generic
 open System.IO
 open OnnxLeNet.Numerics
 open OnnxLeNet.Onnx
+open OnnxLeNet.Onnx.Schema
 open OnnxLeNet.Scripts
 open OnnxLeNet.Scripts.Verbs
 open OnnxLeNet.Scripts.Terminal
@@ -51,13 +52,13 @@ type Findings =
         Missing: string list
     }
 
-let private timed (network: Module) (sample: Shape) (images: TestImages option) =
-    match images with
-    | Some images when GradientParity.LossFor(network, sample) = TrainingLoss.CrossEntropy ->
+let private timed (network: Module) (sample: Shape) (data: Dataset option) =
+    match data with
+    | Some data when GradientParity.LossFor(network, sample) = TrainingLoss.CrossEntropy ->
         let cost = NetworkCost.Of(Graph.Trace(network, sample))
-        let batch = if cost.Step 64.0 < 1.0 then min 64 images.Taken.Count else min 8 images.Taken.Count
+        let batch = if cost.Step 64.0 < 1.0 then min 64 data.Count else min 8 data.Count
         let steps = Math.Clamp(int (1.0 / cost.Step(float batch)), 3, 100)
-        Some(LayerTimes.Measure(network, new CrossEntropyLoss(), images.Taken, batch, steps, max 1 (min 20 (steps / 4)))), batch
+        Some(LayerTimes.Measure(network, CrossEntropyLoss(), data, batch, steps, max 1 (min 20 (steps / 4)))), batch
     | _ -> None, 0
 
 let private nodesOf (imported: ImportedModel) (graph: Graph) (validation: ValidationReport) (times: LayerTimes option) =
@@ -80,16 +81,32 @@ let private nodesOf (imported: ImportedModel) (graph: Graph) (validation: Valida
                   | true, layer -> Some layer
                   | _ -> None) } ]
 
-let private import say (file: string) (images: TestImages option) =
-    let proto = OnnxFile.Read file
-    let imported = OnnxImporter.Import proto
+/// Compares each node with ONNX Runtime, and times it in training steps on the data where there is some.
+let measure say (file: string) (proto: ModelProto) (imported: ImportedModel) (data: Dataset option) =
     imported.RequireSingle()
     let network = imported.Network.Eval()
     let graph = Graph.Trace(network, imported.Sample)
     say "comparing the engine with ONNX Runtime"
     let validation = ParityValidation.Run(imported, proto, ValidationOptions(BatchSizes = [| 1; 7 |], Providers = [| "simd" |]), file)
+    say "timing the layers"
+    let times, batch = timed network imported.Sample data
+    network.Eval() |> ignore
+    { Graph = graph
+      Nodes = nodesOf imported graph validation times
+      Times = times
+      Batch = batch
+      Validation = validation
+      Gradients = [] }
+
+let private import say (file: string) (images: TestImages option) =
+    let proto = OnnxFile.Read file
+    let imported = OnnxImporter.Import proto
+    let data = images |> Option.map (fun images -> images.Taken :> Dataset)
+    let measured = measure say file proto imported data
+    let network = imported.Network
     let gradients =
         if GradientParity.Applies network then
+            say "comparing the gradients"
             let data: ImageDataset | null =
                 match images with
                 | Some images -> images.Taken
@@ -97,16 +114,7 @@ let private import say (file: string) (images: TestImages option) =
             GradientParity.Gradients(network, imported.Sample, data, "test images") |> List.ofSeq
         else
             []
-    say "timing the layers"
-    let times, batch = timed network imported.Sample images
-    network.Eval() |> ignore
-    imported,
-    { Graph = graph
-      Nodes = nodesOf imported graph validation times
-      Times = times
-      Batch = batch
-      Validation = validation
-      Gradients = gradients }
+    imported, { measured with Gradients = gradients }
 
 /// Looks at a model. imagesFor gives the images that it is judged on, for the sample that it takes where its file says that.
 let find say (file: string) (imagesFor: OrtModel -> Result<TestImages, string>) =

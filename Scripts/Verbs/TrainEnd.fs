@@ -303,8 +303,12 @@ let private summarize (job: Job) (model: string) =
     let card = model[.. model.Length - ".onnx".Length - 1] + ".md"
     line job.Out ""
     heading job.Out "written"
-    for file, what in [ Some model, "the model"; Some card, "its card: data, command, accuracy"; job.Json, "the results" ] do
-        file |> Option.filter ((<>) "-") |> Option.iter (fun file -> line job.Out $"  {Workspace.display file}   {what}")
+    facts
+        job.Out
+        [ for file, what in [ Some model, "the model"; Some card, "its card: data, command, accuracy"; job.Json, "the results" ] do
+              match file with
+              | Some file when file <> "-" -> Workspace.display file, what
+              | _ -> () ]
     heading job.Out "next"
     command job.Out $"{Workspace.command} predict {Workspace.display model} PICTURE"
     let data = job.DataFolder |> Option.map (fun folder -> $" --data {argument folder}") |> Option.defaultValue ""

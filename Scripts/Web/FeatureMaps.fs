@@ -52,13 +52,17 @@ let private layerMaps name (shape: Shape) (values: float32 array) =
     let maps = min channels mostMaps
     let every = if isMap then (max height width + mostSide - 1) / mostSide else 1
     let shownHeight, shownWidth = (height + every - 1) / every, (width + every - 1) / every
-    let largest = values |> Array.fold (fun most value -> max most (abs value)) 0f
+    let mutable largest = 0f
+    for value in values do
+        largest <- max largest (abs value)
     let factor = if largest > 0f && Single.IsFinite largest then 255f / largest else 0f
-    let pixels =
-        [| for map in 0 .. maps - 1 do
-               for row in 0..every .. height - 1 do
-                   for column in 0..every .. width - 1 do
-                       byte (MathF.Round(factor * abs values[(map * height + row) * width + column])) |]
+    let pixels = Array.zeroCreate<byte> (maps * shownHeight * shownWidth)
+    let mutable next = 0
+    for map in 0 .. maps - 1 do
+        for row in 0..every .. height - 1 do
+            for column in 0..every .. width - 1 do
+                pixels[next] <- byte (MathF.Round(factor * abs values[(map * height + row) * width + column]))
+                next <- next + 1
     { Name = name
       Shape = shape.Sizes.ToArray()
       Maps = maps

@@ -4,12 +4,16 @@ module OnnxLeNet.Scripts.Web.ServedModel
 open System
 open System.Collections.Generic
 open System.Diagnostics
+open System.Text.Json
+open System.Threading
+open System.Threading.Tasks
 open OnnxLeNet.Numerics
 open OnnxLeNet.Onnx
 open OnnxLeNet.Onnx.Schema
 open OnnxLeNet.Scripts.Terminal
 open OnnxLeNet.Scripts.Verbs
 open OnnxLeNet.Scripts.Web.FeatureMaps
+open OnnxLeNet.Scripts.Web.NodeFigures
 
 type ClassScore = { Class: string; Probability: float }
 
@@ -87,7 +91,9 @@ type ServedModel =
       Network: ImportedModel option
       Own: Classifier option
       Theirs: Classifier
-      Maps: FeatureMaps option }
+      Maps: FeatureMaps option
+      /// Measured when it is first asked for.
+      Figures: Lazy<NodeFigures> option }
 
     interface IDisposable with
         member model.Dispose() =
@@ -144,7 +150,8 @@ let load id name trusted (given: Input.Given) (fit: Fit option) (proto: ModelPro
       Network = network
       Own = own
       Theirs = theirs
-      Maps = maps }
+      Maps = maps
+      Figures = network |> Option.map (fun _ -> lazy (measure name proto (OnnxImporter.Import proto))) }
 
 /// Reads a model's file, and loads it.
 let read id trusted (given: Input.Given) fit (path: string) =
@@ -222,3 +229,23 @@ let predictInput (model: ServedModel) top withLayers file (numbers: float32 arra
     if numbers |> Array.exists (fun x -> not (Single.IsFinite x)) then
         raise (OnnxLeNet.Numerics.DataException "\"input\" holds a number that is not finite")
     ofNumbers model top withLayers file None numbers
+
+/// A picture of a stroke, in the size that a model takes.
+let strokeFor (model: ServedModel) =
+    let height, width = model.Info.Image[1], model.Info.Image[2]
+    Picture(width, height, 1, Array.init (height * width) (fun i -> if i % width = width / 2 then 255uy else 0uy))
+
+/// Asks for a stroke over and over, as a page does: what runs often is compiled anew, and better, and a person's first stroke need not wait
+/// for that.
+let warmUp (model: ServedModel) (stop: CancellationToken) : Task =
+    task {
+        let began, stroke = Stopwatch.GetTimestamp(), strokeFor model
+        let mutable asked = 0
+        try
+            while asked < 100 && (Stopwatch.GetElapsedTime began).TotalSeconds < 3.0 && not stop.IsCancellationRequested do
+                JsonSerializer.SerializeToUtf8Bytes(predict model 3 true "a stroke" stroke, JsonSerializerOptions.Web) |> ignore
+                asked <- asked + 1
+                do! Task.Delay 10 // who has come meanwhile goes first
+        with :? OnnxLeNetException ->
+            () // who asks is told
+    }

@@ -188,6 +188,15 @@ let private mapPage (routes: IEndpointRouteBuilder) (models: Models) (training: 
             Results.Text(picture, "image/svg+xml")
         | None -> problem 404 $"there is no picture of the graph: the engine cannot import {model.Info.Name}")
 
+    // One model at a time: it takes all threads.
+    let measurements = Turnstile(1, 4)
+    let figures (context: HttpContext) =
+        let model = models.Of context
+        match model.Figures with
+        | Some figures -> measurements.Run(context, fun () -> Results.Json figures.Value)
+        | None -> Task.FromResult(problem 404 $"there are no figures of nodes: the engine cannot import {model.Info.Name}")
+    routes.MapGet("/model/figures", handler figures).ExcludeFromDescription() |> ignore
+
     // MNIST's test images by their digit, for who cannot draw.
     let examples =
         lazy
@@ -225,17 +234,15 @@ let private files () =
         types.Mappings[ending] <- contentType
     new PhysicalFileProvider(Path.Combine(Workspace.programFolder, "Web")), types
 
-/// Asks once what a page asks with every stroke: what only the first request costs is then paid.
-let private warmUp (address: Uri) (model: ServedModel) =
-    let size = model.Info.Image
-    let stroke = Array.init (size[1] * size[2]) (fun i -> if i % size[2] = size[2] / 2 then 255uy else 0uy)
+/// Asks once over the wire what a page asks with every stroke: what only the first request costs is then paid.
+let private askOnce (address: Uri) (model: ServedModel) =
     use client = new HttpClient(BaseAddress = address)
-    use body = new ByteArrayContent(PngFile.Encode(Picture(size[2], size[1], 1, stroke)))
-    use answer = client.Send(new HttpRequestMessage(HttpMethod.Post, "predict?layers=true", Content = body))
-    answer.EnsureSuccessStatusCode() |> ignore
+    use body = new ByteArrayContent(PngFile.Encode(strokeFor model))
+    use _ = client.Send(new HttpRequestMessage(HttpMethod.Post, "predict?layers=true", Content = body))
+    ()
 
 /// A server that runs until it is stopped.
-type Server private (app: WebApplication, models: IDisposable) =
+type Server private (app: WebApplication, models: IDisposable, warming: Task) =
     member _.Address =
         let addresses = nonNull ((app.Services.GetRequiredService<IServer>()).Features.Get<IServerAddressesFeature>())
         Uri(Seq.head addresses.Addresses)
@@ -302,9 +309,9 @@ type Server private (app: WebApplication, models: IDisposable) =
                     e
                 )
             )
-        let server = new Server(app, models)
+        let server = new Server(app, models, warmUp served app.Lifetime.ApplicationStopping)
         port <- server.Address.Port
-        warmUp server.Address served
+        askOnce server.Address served
         server
 
     interface IAsyncDisposable with
@@ -312,6 +319,7 @@ type Server private (app: WebApplication, models: IDisposable) =
             ValueTask(
                 task {
                     do! app.StopAsync() // what is being answered is finished
+                    do! warming
                     do! app.DisposeAsync()
                     models.Dispose()
                 }

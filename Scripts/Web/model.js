@@ -1,19 +1,26 @@
 /** What there is to know of the model. */
-import { ask, at, count, make } from './common.js'
+import { ask, askJson, at, count, make } from './common.js'
 
 const figure = ([name, value]) => make('div', {}, make('dt', { textContent: name }), make('dd', { textContent: value }))
 
-/** A graph as the server draws it, as part of the page, so that it takes its colours. Its styles become a sheet of the page's. */
-async function graph() {
-  const text = await (await ask('model/graph.svg')).text()
+/** Shows a graph as part of the page, so that it takes its colours. Its styles become a sheet of the page's. */
+function showGraph(text) {
   const styles = /<style>([^<]*)<\/style>/g
-  for (const [, style] of text.matchAll(styles)) {
+  document.adoptedStyleSheets = [...text.matchAll(styles)].map(([, style]) => {
     const sheet = new CSSStyleSheet()
     sheet.replaceSync(style.replaceAll('&gt;', '>').replaceAll('&amp;', '&'))
-    document.adoptedStyleSheets.push(sheet)
-  }
+    return sheet
+  })
   const svg = new DOMParser().parseFromString(text.replace(styles, ''), 'image/svg+xml').documentElement
   at('graph').replaceChildren(document.importNode(svg, true))
+}
+
+/** The same graph with each layer's time and difference to ONNX Runtime, which the server measures when it is first asked. */
+async function measure() {
+  const { picture, passed, text } = await askJson('model/figures')
+  showGraph(picture)
+  at('graph-note').textContent = text
+  at('graph-note').className = passed ? 'lead' : 'lead bad'
 }
 
 export async function start(model) {
@@ -29,6 +36,8 @@ export async function start(model) {
     ...(model.metadata['test.accuracy'] ? [['Test accuracy', `${(100 * model.metadata['test.accuracy']).toFixed(2)}%`]] : []),
   ].map(figure))
   at('curl').textContent = `curl --data-binary @picture.png -H "Content-Type: image/png" ${location.origin}/predict`
-  await graph().catch(error => { at('graph').textContent = error.message })
+  at('graph-note').hidden = Boolean(model.engineProblem)
+  await ask('model/graph.svg').then(answer => answer.text()).then(showGraph).catch(error => { at('graph').textContent = error.message })
   at('model-body').hidden = false
+  if (!model.engineProblem) measure().catch(error => { at('graph-note').textContent = error.message })
 }
