@@ -38,10 +38,10 @@ module private Group =
 [<RequireQualifiedAccess>]
 module Options =
     // Arguments.
-    let model = argument "MODEL" One "an ONNX model"
+    let model = argument "MODEL" One "an ONNX model, or - for one on standard input"
     let servedModel = argument "MODEL" One "an ONNX model; LeNet-5 of MNIST, included, if left out" |> optional
     let pictures = argument "FILE" OneOrMore "pictures, folders of pictures, IDX files with --index, or - for a picture on standard input"
-    let source = argument "FILE" One "an ONNX model, a state dict (.pth, .safetensors) or a checkpoint"
+    let source = argument "FILE" One "an ONNX model, a state dict (.pth, .safetensors) or a checkpoint, or - for one on standard input"
     let folder = argument "DIR" One "a folder of ONNX backend tests, each with model.onnx and test_data_set_0"
     let walkthrough = argument "NAME" One "the walkthrough, by its name or its document's number" |> optional
 

@@ -66,6 +66,7 @@ let pictureCache () =
 /// A path as a person would type it from the current folder.
 let display (path: string) =
     match currentFolder with
+    | _ when StandardInput.is path -> StandardInput.name
     | None -> path
     | Some here ->
         let relative = Path.GetRelativePath(here, path)
@@ -87,8 +88,8 @@ let requireWritableAs option (folder: string) (name: string) =
         AtomicFile.Try(Path.Combine((if Directory.Exists folder then folder else parent), name))
     with
     | :? PathTooLongException as e ->
-        let bytes = Text.Encoding.UTF8.GetByteCount name
-        raise (OnnxLeNetException($"{option}: cannot write {name} in {folder}: this name of {bytes} bytes is too long, choose a shorter one", e))
+        let long = $"{Text.Encoding.UTF8.GetByteCount name} bytes are too long for a name"
+        raise (OnnxLeNetException($"{option}: cannot write {name} in {folder}: {long}, choose a shorter one", e))
     | :? IOException
     | :? UnauthorizedAccessException as e -> raise (OnnxLeNetException($"{option}: cannot write in {folder}: {e.Message}", e))
 

@@ -53,9 +53,10 @@ public sealed class RegularFileTests
         using (var file = File.Create(folder["zeros"])) file.SetLength(1_600_000_000);
         foreach (var read in new Action[]
         {
-            () => PyTorchFile.Read(folder["zeros"]), () => SafeTensors.Read(folder["zeros"]), () => SafeTensors.ReadMetadata(folder["zeros"]),
-            () => StateDictFile.Read(folder["zeros"]), () => Checkpoint.Load(folder["zeros"]), () => Picture.Load(folder["zeros"]),
-            () => IdxFile.Read(folder["zeros"]), () => OnnxFile.Read(folder["zeros"]),
+            () => PyTorchFile.Read(folder["zeros"]), () => SafeTensors.Read(folder["zeros"]),
+            () => SafeTensors.ReadMetadata(folder["zeros"]), () => StateDictFile.Read(folder["zeros"]),
+            () => Checkpoint.Load(folder["zeros"]), () => Picture.Load(folder["zeros"]), () => IdxFile.Read(folder["zeros"]),
+            () => OnnxFile.Read(folder["zeros"]),
         })
         {
             long before = GC.GetAllocatedBytesForCurrentThread();

@@ -27,7 +27,8 @@ public sealed record Checkpoint(
     int Step, long TotalSteps, double LossSum, double EpochSeconds, IReadOnlyList<double> Losses, IReadOnlyList<double> Seconds,
     string DataFingerprint)
 {
-    private const string Format = "OnnxLeNet checkpoint 2", FormatWithoutChecksum = "OnnxLeNet checkpoint 1", OptimizerName = "optimizer", ScheduleName = "schedule",
+    private const string Format = "OnnxLeNet checkpoint 2", FormatWithoutChecksum = "OnnxLeNet checkpoint 1";
+    private const string OptimizerName = "optimizer", ScheduleName = "schedule",
         AveragingName = "averaging", AccumulateName = "accumulate", ClipNormName = "clip_norm", ClipValueName = "clip_value";
 
     /// <summary>Batches in an update.</summary>

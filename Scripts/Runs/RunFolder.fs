@@ -314,6 +314,16 @@ let writeState folder (state: State) =
     if state <> Running then node["ended"] <- DateTimeOffset.Now.ToString "O"
     write folder StateFile node
 
+/// Drops what is left of lines that a full disk has cut, so that those which follow are whole.
+let dropHalfLines folder =
+    for name in [ Steps; Epochs ] do
+        if File.Exists(file folder name) then
+            use opened = new FileStream(file folder name, FileMode.Open, FileAccess.ReadWrite)
+            let buffer = Array.zeroCreate<byte> (int (min opened.Length 65536L))
+            let start = opened.Seek(-(int64 buffer.Length), SeekOrigin.End)
+            opened.ReadExactly(Span buffer)
+            opened.SetLength(start + int64 (Array.LastIndexOf(buffer, byte '\n')) + 1L)
+
 /// Keeps the whole lines of a file up to that of an update, and drops what comes after it.
 let cutLinesAfter (step: int64) path =
     let isWanted (node: JsonObject) = (required node "step").GetValue<int64>() <= step

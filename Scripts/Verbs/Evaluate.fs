@@ -18,7 +18,7 @@ let run (args: Args) =
     |> Option.iter (fun file ->
         MistakesSheet.requireEnding file
         Workspace.requireWritableFile "--mistakes" file)
-    let file = args.Require Options.model
+    let file = StandardInput.named (args.Require Options.model)
     let engine = args.Get(Options.engine, Engine.OnnxRuntime)
     let ort = ortOptionsFor (args.Has Options.trust) (args.TryGet Options.device)
     if engine = Engine.Own && ort.Device <> OrtDevice.Cpu then

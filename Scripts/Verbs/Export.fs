@@ -422,7 +422,7 @@ let private jobOf (args: Args) extension =
         | Some list -> list.Split(',', StringSplitOptions.TrimEntries)
         | None -> [||]
     { Out = output (args.Has Options.quiet)
-      File = args.Require Options.source
+      File = StandardInput.named (args.Require Options.source)
       To = args.Require Options.target
       Model = args.TryGet Options.network
       Input = Input.ofArgs args
@@ -450,7 +450,7 @@ let private jobOf (args: Args) extension =
 
 /// What is written must not take the source's place unless that is asked for.
 let refuseSource (args: Args) target =
-    if not (args.Has Options.force) && RegularFile.IsSame(args.Require Options.source, target) then
+    if not (args.Has Options.force) && RegularFile.IsSame(StandardInput.named (args.Require Options.source), target) then
         raise (OnnxLeNetException $"--to {target} is the source itself: name another file, or write over it with --force")
 
 let run (args: Args) =

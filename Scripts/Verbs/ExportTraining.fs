@@ -72,7 +72,8 @@ let run (args: Args) =
         Workspace.requireWritableFile "--to" file
     Export.refuseSource args target
     args.TryGet Options.json |> Option.iter (Workspace.requireWritableFile "--json")
-    let source = Export.sourceOf (args.Require Options.source) (args.TryGet Options.network) (Export.readingOf out args)
+    let file = StandardInput.named (args.Require Options.source)
+    let source = Export.sourceOf file (args.TryGet Options.network) (Export.readingOf out args)
     source.RequireSingle()
     let optimizer, graph = optimizerOf args source.Network, graphOf args source
     let kept =
@@ -108,7 +109,7 @@ let run (args: Args) =
         writeJson
             path
             (json
-                [ "source", Workspace.display (args.Require Options.source)
+                [ "source", Workspace.display file
                   "file", Workspace.display target
                   "initial", Workspace.display initial
                   "network", source.Name

@@ -148,7 +148,7 @@ let private ofState out file (weights: ModelFile.Weights) =
 let run (args: Args) =
     let out = output (args.Has Options.quiet)
     args.TryGet Options.json |> Option.iter (Workspace.requireWritableFile "--json")
-    let file = args.Require Options.source
+    let file = StandardInput.named (args.Require Options.source)
     let fields =
         let reading: ModelFile.Reading =
             { Key = args.TryGet Options.key

@@ -32,8 +32,11 @@ type private Job =
     }
 
 let private jobOf (args: Args) =
-    { Model = args.Require Options.model
-      Names = args.All Options.pictures
+    let model, names = args.Require Options.model, args.All Options.pictures
+    if model = "-" && List.contains "-" names then
+        raise (OnnxLeNetException "standard input holds the model or a picture, not both: name a file for one of them")
+    { Model = StandardInput.named model
+      Names = names
       Index = args.TryGet Options.index |> Option.map PredictSources.parseIndex
       Top = args.Get(Options.top, 3) |> atLeastOne "--top"
       Given = Input.ofArgs args

@@ -20,6 +20,7 @@ type private Subject =
 
 let private subjectOf (args: Args) =
     let named = args.Require Options.runOrModel
+    if named = "-" then raise (OnnxLeNetException "report needs a run or a file, got -: the page is written beside it")
     if File.Exists named then
         ModelFile.requireOnnx named
         Model named

@@ -25,7 +25,7 @@ let run (args: Args) =
     serve
         out
         { Port = args.Get(Options.port, 8080)
-          Model = args.Get(Options.servedModel, Path.Combine(Workspace.finishedModels, "lenet5-mnist.onnx"))
+          Model = StandardInput.named (args.Get(Options.servedModel, Path.Combine(Workspace.finishedModels, "lenet5-mnist.onnx")))
           Given = Input.ofArgs args
           Fit = args.TryGet Options.fit
           Data = args.TryGet Options.data

@@ -112,13 +112,18 @@ type private EpochLines(out: Output, held: HeldOutScores) =
         this.Measured <- Some shown
         line out $"  epoch {run.Epoch, 2}/{run.Epochs}   loss {run.Loss:F4}   {measured}   {run.Seconds:F2} s"
 
-/// Says that something could not be written, once a minute at most.
-let private notWritten out (what: string) =
+/// Says that something could not be written, once a minute at most, and leaves no half of it.
+let private notWritten (job: Job) (what: string) =
     let said = ref 0L
     fun (e: exn) ->
+        try
+            RunFolder.dropHalfLines job.Run
+            RunFolder.eventFile job.Run |> Option.iter (TensorBoard.cutAfter Int64.MaxValue)
+        with :? IOException ->
+            () // it is said below that there is none
         if said.Value = 0L || Stopwatch.GetElapsedTime said.Value > TimeSpan.FromMinutes 1.0 then
             said.Value <- Stopwatch.GetTimestamp()
-            message out $"{what} cannot be written: {e.Message}. Training goes on, and the next is tried when it is due"
+            message job.Out $"{what} cannot be written: {e.Message}. Training goes on, and the next is tried when it is due"
 
 /// Lets training go on where records of an epoch cannot be written: the disk may have room again when it ends.
 type private Tolerant(inner: TrainingObserver, failed: exn -> unit) =
@@ -205,12 +210,12 @@ let private fit
             RunFolder.file job.Run RunFolder.Checkpoint,
             Notes = Collections.ObjectModel.ReadOnlyDictionary notes,
             Writing = Action<_> recorder.Flush,
-            Failed = Action<_>(notWritten out "the checkpoint")
+            Failed = Action<_>(notWritten job "the checkpoint")
         )
     let lines = EpochLines(out, held)
     live out (fun show ->
         let view = show |> Option.map (fun show -> View(show, data.Train.Count, lines) :> TrainingObserver)
-        let records = Tolerant(recorder, notWritten out "what is recorded of the run")
+        let records = Tolerant(recorder, notWritten job "what is recorded of the run")
         let observers = Option.toList view @ [ held; lines; records; writer ]
         (trainerOf o net parts observers steps).Fit(loaderOf o data, o.Epochs, Option.toObj job.Resume, cancel))
 

@@ -143,6 +143,8 @@ let jobOf (models: string -> Models.Model) (args: Args) =
             match checkpoint.Notes.TryGetValue key with
             | true, text -> Some text
             | _ -> None)
+    if args.TryGet Options.from = Some "-" then
+        raise (OnnxLeNetException "--from needs a file, got -: --resume reads it again")
     let model, from = args.TryGet Options.network, args.TryGet Options.from |> Option.map Path.GetFullPath
     for given, key in [ model, Note.model; from, Note.from ] do
         match given, resume, note key with

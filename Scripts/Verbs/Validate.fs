@@ -217,7 +217,7 @@ let run (args: Args) =
     let out = output (args.Has Options.quiet)
     configure (args.TryGet Options.threads) (args.TryGet Options.width) (args.TryGet Options.provider)
     args.TryGet Options.json |> Option.iter (Workspace.requireWritableFile "--json")
-    let file = args.Require Options.model
+    let file = StandardInput.named (args.Require Options.model)
     ModelFile.requireOnnx file
     let proto = OnnxFile.Read file
     let imported = OnnxImporter.Import proto
