@@ -98,6 +98,11 @@ public sealed class ValueSizesTests
         OnnxChecker.Check(Model(Made(2), ("s", [3000, 3000])));
         Failure.Of<OnnxException>(() => OnnxChecker.Check(Model(Made(40), ("s", [3000, 3000]))), "constants that were made", "1 GiB");
         OnnxChecker.Check(RuntimeChecksTests.Minutes());
+        // Every product has a copy of its weight.
+        string Products(int count) => First + "Identity c0 -> c\nReduceMax x -> x0 keepdims=0\nAdd c x0 -> b0\n" + string.Join('\n',
+            Enumerable.Range(0, count).Select(i => $"MatMul b{i} c -> b{i + 1}")) + $"\nIdentity b{count} -> r";
+        OnnxChecker.Check(Model(Products(10), ("s", [3000, 3000])));
+        Failure.Of<OnnxException>(() => OnnxChecker.Check(Model(Products(40), ("s", [3000, 3000]))), "(MatMul)", "1 GiB");
     }
 
     [TestMethod]

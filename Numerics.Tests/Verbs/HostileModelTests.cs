@@ -14,7 +14,8 @@ namespace OnnxLeNet.Numerics.Tests;
 [DoNotParallelize]
 public sealed class HostileModelTests
 {
-    private static readonly TimeSpan MostTime = TimeSpan.FromSeconds(10);
+    /// <summary>Of a free machine 10 s; others may be at work while this is tested.</summary>
+    private static readonly TimeSpan MostTime = TimeSpan.FromSeconds(30);
 
     private const long MostBytes = 1L << 30;
 
@@ -23,7 +24,7 @@ public sealed class HostileModelTests
         // Sizes that the checker knows, and such that only ONNX Runtime computes.
         ["tile"] = () => Of("Tile q s -> r").WithIntegers("s", 60_000_000),
         ["square"] = () => Of("Mul s s -> t\nConstantOfShape t -> r").WithIntegers("s", 25_000),
-        ["behind-top-k"] = () => Of("TopK p k -> t i\nMul i c -> j\nConcat j c -> u axis=0\nReduceMax u -> n axes=0\nTile q n -> r")
+        ["behind-top-k"] = () => Of("TopK p k -> t i\nConcat i c -> u axis=0\nReduceMax u -> n\nTile q n -> r")
             .WithIntegers("k", 1).WithIntegers("c", 60_000_000),
         ["of-the-input"] = () => Of("Shape x -> s\nNonZero s -> z\nReduceSum z -> n keepdims=0\nMul n c -> t\nReshape t flat -> u\n"
             + "ConstantOfShape u -> r").WithIntegers("c", 200_000_000).WithIntegers("flat", 1),
@@ -51,7 +52,7 @@ public sealed class HostileModelTests
     }
 
     private static ModelProto Minutes() => Of("Expand one n -> a\nReduceMax x -> x0 keepdims=0\nAdd a x0 -> a1\nSin a1 -> b0\n"
-        + string.Join('\n', Enumerable.Range(0, 1000).Select(i => $"MatMul b{i} a -> b{i + 1}")) + "\nIdentity b1000 -> r")
+        + string.Join('\n', Enumerable.Range(0, 1000).Select(i => $"MatMul b{i} a1 -> b{i + 1}")) + "\nIdentity b1000 -> r")
         .WithIntegers("n", 3000, 3000);
 
     private static ModelProto Padded(long by) => Sized(Graphs.Of(17, new Shape(1, 32, 32),
@@ -68,8 +69,11 @@ public sealed class HostileModelTests
     public static IEnumerable<object[]> EachOnce => Files.Keys.Select(file => new object[] { file, "predict" })
         .Concat([["padding", "export"], ["padding", "export --training"], ["behind-top-k", "serve"], ["tile", "inspect"]]);
 
+    private static readonly string[] Verbs =
+        ["inspect", "predict", "evaluate", "validate", "export", "export --training", "export --int8", "report", "serve"];
+
     public static IEnumerable<object[]> All => from file in Files.Keys
-        from verb in new[] { "inspect", "predict", "evaluate", "validate", "export", "export --training", "export --int8", "report", "serve" }
+        from verb in Verbs
         select new object[] { file, verb };
 
     [TestMethod]
@@ -117,7 +121,8 @@ public sealed class HostileModelTests
         Assert.IsLessThan(MostTime, watch.Elapsed);
         Assert.IsLessThan(MostBytes, most);
         Assert.IsTrue(run.ExitCode is >= 0 and <= 3, $"exit code {run.ExitCode}: {run.Errors}");
-        if (run.ExitCode == 2) Assert.HasCount(1, run.Errors.Split('\n').Where(said => said.StartsWith("error:", StringComparison.Ordinal)));
+        var errors = run.Errors.Split('\n').Where(said => said.StartsWith("error:", StringComparison.Ordinal));
+        if (run.ExitCode == 2) Assert.HasCount(1, errors);
         Assert.DoesNotContain("terminate called", run.Errors);
         Assert.DoesNotContain("[E:onnxruntime", run.Errors);
         run.MustExit(run.ExitCode);
@@ -130,7 +135,8 @@ public sealed class HostileModelTests
         if (!OperatingSystem.IsLinux()) Assert.Inconclusive("how a process is found by its parent is Linux's");
         using var folder = new TemporaryFolder();
         File.WriteAllBytes(folder["model.onnx"], Files["minutes"]().ToByteArray());
-        using var process = Program.Start("evaluate", folder["model.onnx"], "--mean", "0", "--std", "1", "--data", SmallMnist.Write(folder));
+        using var process = Program.Start("evaluate", folder["model.onnx"], "--mean", "0", "--std", "1", "--data",
+            SmallMnist.Write(folder));
         int child = 0;
         Assert.IsTrue(SpinWait.SpinUntil(() => (child = Children(process.Id).FirstOrDefault()) != 0 || process.HasExited,
             TimeSpan.FromSeconds(30)));
@@ -186,7 +192,8 @@ public sealed class HostileModelTests
         {
             try
             {
-                string line = File.ReadLines($"/proc/{id}/status").FirstOrDefault(line => line.StartsWith("VmHWM:", StringComparison.Ordinal), "");
+                string line = File.ReadLines($"/proc/{id}/status")
+                    .FirstOrDefault(line => line.StartsWith("VmHWM:", StringComparison.Ordinal), "");
                 if (line.Split(' ', StringSplitOptions.RemoveEmptyEntries) is [_, var number, ..])
                     most = Math.Max(most, long.Parse(number, CultureInfo.InvariantCulture) << 10);
             }

@@ -20,7 +20,8 @@ internal sealed class FunctionInliner
     }
 
     /// <summary>The model itself where it has no functions, else a copy without.</summary>
-    /// <exception cref="OnnxException">A function calls itself, is of another operator set than the model, or makes too many nodes.</exception>
+    /// <exception cref="OnnxException">A function calls itself, is of another operator set than the model, or makes too many
+    /// nodes.</exception>
     public static ModelProto Inlined(ModelProto model)
     {
         if (model.Functions.Count == 0) return model;

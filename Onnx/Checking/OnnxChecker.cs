@@ -17,6 +17,10 @@ public static class OnnxChecker
     /// <summary>Axes of a tensor: no operator has use for so many, and each is kept with every value that it is passed on to.</summary>
     internal const int MostAxes = 64;
 
+    /// <summary>Checks a model, whose values may take <see cref="OnnxImporter.MemoryBudget"/>.</summary>
+    /// <exception cref="OnnxException">What is wrong, with the name of the node, weight or value.</exception>
+    public static void Check(ModelProto model) => Check(model, OnnxImporter.MemoryBudget);
+
     /// <summary>Checks a model.</summary>
     /// <param name="model">The model.</param>
     /// <param name="memoryBudget">
@@ -24,7 +28,7 @@ public static class OnnxChecker
     /// followed as far as they are known before the model runs.
     /// </param>
     /// <exception cref="OnnxException">What is wrong, with the name of the node, weight or value.</exception>
-    public static void Check(ModelProto model, long memoryBudget = OnnxImporter.MemoryBudget)
+    public static void Check(ModelProto model, long memoryBudget)
     {
         CheckStructure(model);
         if (model.Functions.Count == 0) ValueSizes.Check(model.Graph, Opset(model), memoryBudget); // else once they are inlined

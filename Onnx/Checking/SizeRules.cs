@@ -2,7 +2,7 @@ using DataType = OnnxLeNet.Onnx.Schema.TensorProto.Types.DataType;
 
 namespace OnnxLeNet.Onnx;
 
-/// <summary>The sizes of operators' results, operator by operator; where an operator has no rule here, nothing is known of its results.</summary>
+/// <summary>The sizes of operators' results; of an operator without a rule here nothing is known.</summary>
 internal static class SizeRules
 {
     private delegate ValueSize Rule(SizeCall call);
@@ -172,8 +172,8 @@ internal static class SizeRules
         bool whole = result.Type is DataType.Int64 or DataType.Int32;
         return result with
         {
-            Numbers = [.. Enumerable.Range(0, Math.Max(a.Length, b.Length)).Select(i => f(a[a.Length == 1 ? 0 : i], b[b.Length == 1 ? 0 : i]))
-                .Select(y => whole ? Math.Truncate(y) : y)],
+            Numbers = [.. Enumerable.Range(0, Math.Max(a.Length, b.Length))
+                .Select(i => f(a[a.Length == 1 ? 0 : i], b[b.Length == 1 ? 0 : i])).Select(y => whole ? Math.Truncate(y) : y)],
         };
     };
 
@@ -273,12 +273,13 @@ internal static class SizeRules
     private static ValueSize Concat(SizeCall call)
     {
         var parts = Enumerable.Range(0, call.Node.Input.Count).Select(call.In).ToList();
-        if (parts.Count == 0 || parts.Exists(part => part?.Dims is null || part.Dims.Length != parts[0]!.Dims!.Length)) return Unknown(call);
+        if (parts.Count == 0 || parts.Exists(part => part?.Dims is null || part.Dims.Length != parts[0]!.Dims!.Length))
+            return Unknown(call);
         long[] dims = [.. parts[0]!.Dims!];
         long axis = call.Int("axis", 1) is var at && at < 0 ? at + dims.Length : at;
         if (axis < 0 || axis >= dims.Length) return Unknown(call);
         dims[axis] = parts.Aggregate(0L, (sum, part) => sum < 0 || part!.Dims![axis] < 0 ? -1 : Math.Min(sum + part.Dims[axis], 1L << 60));
-        bool known = dims.Length == 1 && parts.TrueForAll(part => part!.Numbers is not null) && dims[0] is >= 0 and <= ValueSize.MostNumbers;
+        bool known = dims is [>= 0 and <= ValueSize.MostNumbers] && parts.TrueForAll(part => part!.Numbers is not null);
         return new(dims, parts[0]!.Type, known ? [.. parts.SelectMany(part => part!.Numbers!)] : null);
     }
 
@@ -298,7 +299,8 @@ internal static class SizeRules
         if (call.In(0) is not { Dims: { } dims } x) return Unknown(call);
         double[]? starts = call.AttributeOrInput("starts", 1, since: 10), ends = call.AttributeOrInput("ends", 2, since: 10);
         double[]? axes = call.AttributeOrInput("axes", 3, since: 10), steps = call.Opset < 10 ? null : call.Numbers(4);
-        if (starts is null || ends is null || starts.Length != ends.Length || (call.Has(3) && axes is null) || (call.Has(4) && steps is null)
+        if (starts is null || ends is null || starts.Length != ends.Length || (call.Has(3) && axes is null)
+            || (call.Has(4) && steps is null)
             || (axes ?? starts).Length != starts.Length || (steps ?? starts).Length != starts.Length) return Of(call, dims); // no larger
         long[] result = [.. dims];
         double[]? numbers = dims.Length == 1 ? x.Numbers : null;

@@ -62,6 +62,10 @@ internal sealed record ValueSize(long[]? Dims, DataType Type, double[]? Numbers 
 /// </summary>
 internal static class ValueSizes
 {
+    /// <summary>Operators of which every node has a copy of its weights, laid out for its product.</summary>
+    private static readonly HashSet<string> Packing = ["Attention", "Conv", "ConvInteger", "ConvTranspose", "GRU", "Gemm", "LSTM", "MatMul",
+        "MatMulInteger", "QLinearConv", "QLinearMatMul", "RNN"];
+
     /// <summary>Checks what the graph's values take while it runs on one sample, or on as many as its inputs state.</summary>
     /// <param name="graph">A checked graph.</param>
     /// <param name="opset">The version of ONNX's operators.</param>
@@ -98,11 +102,13 @@ internal static class ValueSizes
         // weights is usual: they are turned, and made larger types of.
         var constants = graph.Initializer.Select(tensor => tensor.Name).ToHashSet();
         double made = 0, usual = 4 * constants.Sum(name => values[name].Bytes);
-        var kept = constants.ToHashSet();
+        var (kept, packed) = (constants.ToHashSet(), new HashSet<string>());
         for (int i = 0; i < nodes.Count; i++)
         {
             var call = new SizeCall(nodes[i], opset, values);
             call.RequireNumbers();
+            if (Packing.Contains(nodes[i].OpType))
+                made += nodes[i].Input.Where(name => constants.Contains(name) && !packed.Add(name)).Sum(name => values[name].Bytes);
             bool constant = nodes[i].Input.All(name => name.Length == 0 || constants.Contains(name));
             foreach (var (name, value) in nodes[i].Output.Zip(SizeRules.Results(call)))
             {

@@ -28,7 +28,7 @@ internal sealed class NetworkReader
     private readonly Dictionary<string, string> endings = []; // what the nodes in ending return, each with the value that it was made of
     private readonly Dictionary<object, NodeProto> weightsTaken = new(ReferenceEqualityComparer.Instance); // by what holds their numbers
     private readonly List<(NodeProto[] Nodes, Shape Sample, ImportedLayer Layer)> made = []; // layers with weights
-    private readonly IReadOnlyList<NodeProto> nodes; // that the graph's outputs need, each behind what it takes
+    private readonly List<NodeProto> nodes; // that the graph's outputs need, each behind what it takes
     private readonly HashSet<string> dropped = []; // constants that could not be computed
     private readonly List<ImportedCall> calls = [];
     private readonly Dictionary<string, int> numbers = []; // of the values, by their names in the file

@@ -124,7 +124,7 @@ public static class OnnxImporter
 
     /// <inheritdoc cref="Import(ModelProto)"/>
     /// <param name="model">The model.</param>
-    /// <param name="memoryBudget">The bytes that it may ask for beyond what its file holds, counted as <see cref="MemoryBudget"/> is.</param>
+    /// <param name="memoryBudget">The bytes that it may ask for beyond what its file holds; <see cref="MemoryBudget"/> says which.</param>
     public static ImportedModel Import(ModelProto model, long memoryBudget)
     {
         OnnxChecker.Check(model, memoryBudget);

@@ -17,7 +17,7 @@ internal sealed class CallLimit : IDisposable
     private readonly CancellationTokenRegistration told;
     private readonly Timer? stuck;
 
-    private CallLimit(string source, TimeSpan? most, CancellationToken cancellation, Action end)
+    private CallLimit(string source, TimeSpan? most, Action end, CancellationToken cancellation)
     {
         (this.source, this.most, this.cancellation) = (source, most, cancellation);
         over = CancellationTokenSource.CreateLinkedTokenSource(cancellation);
@@ -39,14 +39,14 @@ internal sealed class CallLimit : IDisposable
     /// <summary>Begins to watch a call; null where it may take any time.</summary>
     /// <param name="source">What the model is called in messages.</param>
     /// <param name="most">How long the call may take.</param>
-    /// <param name="cancellation">Says that nobody waits for it any more.</param>
     /// <param name="end">Tells ONNX Runtime to end the call.</param>
+    /// <param name="cancellation">Says that nobody waits for it any more.</param>
     /// <exception cref="OperationCanceledException">Nobody waits for it.</exception>
-    public static CallLimit? Begin(string source, TimeSpan? most, CancellationToken cancellation, Action end)
+    public static CallLimit? Begin(string source, TimeSpan? most, Action end, CancellationToken cancellation = default)
     {
         cancellation.ThrowIfCancellationRequested();
         most ??= Usual;
-        return most is null && !cancellation.CanBeCanceled ? null : new CallLimit(source, most, cancellation, end);
+        return most is null && !cancellation.CanBeCanceled ? null : new CallLimit(source, most, end, cancellation);
     }
 
     /// <summary>The error of a call that was ended; null where it failed by itself.</summary>
@@ -58,8 +58,8 @@ internal sealed class CallLimit : IDisposable
     }
 
     private OnnxException Overdue() => new(FormattableString.Invariant(
-        $"{source} takes longer than {most!.Value.TotalSeconds:0.#} s in ONNX Runtime and was ended: OrtOptions.Timeout, or --trust, gives ")
-        + "it more time");
+        $"{source} takes longer than {most!.Value.TotalSeconds:0.#} s in ONNX Runtime and was ended: OrtOptions.Timeout or --trust ")
+        + "gives it more");
 
     /// <summary>Ends the watch.</summary>
     public void Dispose()
@@ -82,11 +82,11 @@ internal sealed class RunLimit : IDisposable
 
     /// <summary>Begins to watch a run; null where it may take any time.</summary>
     /// <inheritdoc cref="CallLimit.Begin"/>
-    public static RunLimit? Begin(string source, TimeSpan? most, CancellationToken cancellation, bool cudaGraph)
+    public static RunLimit? Begin(string source, TimeSpan? most, bool cudaGraph, CancellationToken cancellation = default)
     {
         if (most is null && CallLimit.Usual is null && !cancellation.CanBeCanceled) return null;
         var options = OrtModel.NewRunOptions(cudaGraph);
-        try { return new RunLimit(CallLimit.Begin(source, most, cancellation, () => options.Terminate = true)!, options); }
+        try { return new RunLimit(CallLimit.Begin(source, most, () => options.Terminate = true, cancellation)!, options); }
         catch
         {
             options.Dispose();

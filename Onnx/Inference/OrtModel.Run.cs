@@ -36,7 +36,7 @@ public sealed partial class OrtModel
                 + $"expected {plan.OutputLength}, for the shape [{string.Join(", ", plan.Output!)}].");
         }
         using var use = uses.Enter();
-        using var limit = RunLimit.Begin(Source, timeout, cancellation, cudaGraph);
+        using var limit = RunLimit.Begin(Source, timeout, cudaGraph, cancellation);
         try
         {
             for (int start = 0; start < plan.Samples; start += plan.PieceSamples)
@@ -113,7 +113,7 @@ public sealed partial class OrtModel
         string[] names = FloatOutputs(outputs);
         var plan = PlanFor(input.Length, shape);
         using var use = uses.Enter();
-        using var limit = RunLimit.Begin(Source, timeout, default, cudaGraph);
+        using var limit = RunLimit.Begin(Source, timeout, cudaGraph);
         try
         {
             if (plan.PieceSamples == plan.Samples) return names.Zip(Compute(input, plan, names, limit)).ToDictionary();
@@ -157,7 +157,7 @@ public sealed partial class OrtModel
             }
             var zeros = new List<OrtValue>();
             using var use = uses.Enter();
-            using var limit = RunLimit.Begin(Source, timeout, default, cudaGraph);
+            using var limit = RunLimit.Begin(Source, timeout, cudaGraph);
             try
             {
                 foreach (var (input, sizes) in Inputs.Zip(shapes))

@@ -37,7 +37,7 @@ public sealed partial class OrtModel
         string[] names = FloatOutputs(outputs);
         int? piece = RequireInputs(inputs);
         using var use = uses.Enter();
-        using var limit = RunLimit.Begin(Source, timeout, cancellation, cudaGraph);
+        using var limit = RunLimit.Begin(Source, timeout, cudaGraph, cancellation);
         try
         {
             return names.Zip(piece is { } size ? InPieces(inputs, size, names, limit) : Compute(inputs, names, limit)).ToDictionary();

@@ -83,8 +83,8 @@ public sealed record OrtOptions
     public bool Trusted { get; init; }
 
     /// <summary>
-    /// Bytes that the model's values may take at once beyond what its file holds, for one sample or as many as its inputs state; followed as
-    /// far as sizes are known before the model runs.
+    /// Bytes that the model's values may take at once beyond what its file holds, for one sample or as many as its inputs state; followed
+    /// as far as sizes are known before the model runs.
     /// </summary>
     public long MemoryBudget { get; init; } = OnnxImporter.MemoryBudget;
 

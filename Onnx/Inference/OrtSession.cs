@@ -49,7 +49,7 @@ internal static class OrtSession
                 var convolutions = proto.Graph.Node.Any(node => node.OpType is "Conv" or "ConvTranspose");
                 deviceName = $"{options.Device} ({CudaProvider.Append(settings, options, convolutions)})";
             }
-            using var limit = CallLimit.Begin(source, options.Timeout, default, () => settings.SetLoadCancellationFlag(true));
+            using var limit = CallLimit.Begin(source, options.Timeout, () => settings.SetLoadCancellationFlag(true));
             try { return (open(settings), deviceName); }
             catch (OnnxRuntimeException e) when (limit?.Ended(e) is { } ended) { throw ended; }
         }

@@ -74,7 +74,7 @@ internal sealed class ValueTypes
             _ = OrtRuntime.Env; // before the first ONNX Runtime object, which would make an environment that logs warnings
             using var settings = new SessionOptions { GraphOptimizationLevel = GraphOptimizationLevel.ORT_DISABLE_ALL,
                 LogSeverityLevel = OrtLoggingLevel.ORT_LOGGING_LEVEL_FATAL };
-            using var limit = CallLimit.Begin("the model", null, default, () => settings.SetLoadCancellationFlag(true));
+            using var limit = CallLimit.Begin("the model", null, () => settings.SetLoadCancellationFlag(true));
             using var session = new InferenceSession(all.ToByteArray(), settings);
             return [.. session.OutputNames.Select(name => OrtTensorInfo.From(name, session.OutputMetadata[name])).Where(info =>
                 info.ElementType.Length > 0)];
