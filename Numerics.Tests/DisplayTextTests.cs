@@ -1,3 +1,4 @@
+using Microsoft.ML.OnnxRuntime;
 using OnnxLeNet.Onnx;
 using OnnxLeNet.Scripts;
 using OnnxLeNet.Scripts.Report;
@@ -18,13 +19,31 @@ public sealed class DisplayTextTests
     [DataRow("user\u202Etxt.exe", "user\uFFFDtxt.exe")] // turns what follows around
     [DataRow("\u2066a\u2069\u200Fb\u200Bc\uFEFF\u00AD", "\uFFFDa\uFFFD\uFFFDb\uFFFDc\uFFFD\uFFFD")]
     [DataRow("a\u2028b\u2029c", "a\uFFFDb\uFFFDc")]
-    [DataRow("half \uD83D and \uDE00 one", "half \uFFFD and \uFFFD one")]
     [DataRow("none \uFFFE\uFFFF", "none \uFFFD\uFFFD")]
     [DataRow("one\r\ntwo\nthree", "one\ntwo\nthree")]
     public void WhatIsNoTextIsReplaced(string text, string expected)
     {
         Assert.AreEqual(expected, DisplayText.Clean(text));
         Assert.AreEqual(expected.Replace('\n', '\uFFFD'), DisplayText.OneLine(text));
+    }
+
+    /// <summary>Half a pair of UTF-16 is no character of a file; an attribute cannot hold one either.</summary>
+    [TestMethod]
+    public void HalfACharacterIsReplaced() =>
+        Assert.AreEqual("half \uFFFD and \uFFFD one", DisplayText.Clean($"half {'\uD83D'} and {'\uDE00'} one"));
+
+    /// <summary>What ONNX Runtime logs, such as a name in a file that it does not like.</summary>
+    [TestMethod]
+    public void TheLogOfOnnxRuntimeIsLinesOfText()
+    {
+        using var console = new CapturedConsole();
+        foreach (string message in new[] { "\u001b[1;31mnode 'a\nb'\u001b[m", new string('x', 100_000) })
+            OrtLog.Write(0, OrtLoggingLevel.ORT_LOGGING_LEVEL_ERROR, "onnxruntime", "OnnxLeNet", "file.cc:1", message);
+        string[] lines = console.Errors.Split(Environment.NewLine);
+        Assert.AreEqual("ONNX Runtime: \uFFFD[1;31mnode 'a\uFFFDb'\uFFFD[m", lines[0]);
+        Assert.IsLessThan(600, lines[1].Length);
+        Assert.HasCount(3, lines);
+        Assert.AreEqual("", console.Output);
     }
 
     /// <summary>No line of a name passes for one of the program's; the printed form of a network stays as it is.</summary>

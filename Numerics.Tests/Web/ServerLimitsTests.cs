@@ -139,12 +139,17 @@ public sealed class ServerLimitsTests
     {
         await using var server = TestServer.Start();
         byte[] picture = await server.ExampleAsync(7);
-        string answer = await TalkAsync(server, Head(server, length, route), async stream =>
+        string answer = "";
+        try
         {
-            if (length.EndsWith("chunked", StringComparison.Ordinal)) await stream.WriteAsync("FFFF\r\n"u8.ToArray());
-            await stream.WriteAsync(picture); // a whole picture, which could be answered
-            ((NetworkStream)stream).Socket.Shutdown(SocketShutdown.Send);
-        });
+            answer = await TalkAsync(server, Head(server, length, route), async stream =>
+            {
+                if (length.EndsWith("chunked", StringComparison.Ordinal)) await stream.WriteAsync("FFFF\r\n"u8.ToArray());
+                await stream.WriteAsync(picture); // a whole picture, which could be answered
+                ((NetworkStream)stream).Socket.Shutdown(SocketShutdown.Send);
+            });
+        }
+        catch (IOException) { } // closed without an answer
         Assert.IsTrue(answer.Length == 0 || answer.StartsWith("HTTP/1.1 400", StringComparison.Ordinal), answer);
         await server.MustBeUpAsync();
     }
@@ -190,7 +195,7 @@ public sealed class ServerLimitsTests
         {
             open.Add(new TcpClient());
             await open[i].ConnectAsync(IPAddress.Loopback, server.Address.Port);
-            await open[i].GetStream().WriteAsync(Encoding.ASCII.GetBytes($"GET /health HTTP/1.1\r\nHost: 127.0.0.1:{server.Address.Port}\r\n"));
+            await open[i].GetStream().WriteAsync("GET /health HTTP/1.1\r\n"u8.ToArray());
         }
         await Task.Delay(300);
         await Assert.ThrowsAsync<HttpRequestException>(() => server.Client.GetStringAsync("health"));

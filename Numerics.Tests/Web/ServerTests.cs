@@ -73,7 +73,6 @@ public sealed class ServerTests
     [DataRow("Server.fs")]
     [DataRow("..%2fOnnxLeNet.Scripts.dll")]
     [DataRow("ort/..%2f..%2fpackage.json")]
-    [DataRow("C:package.json")]
     [DataRow("examples/10")]
     [DataRow("models/0123")]
     [DataRow("train/nothing")]

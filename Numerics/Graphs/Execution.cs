@@ -33,8 +33,8 @@ internal sealed class Execution(Module module, Func<int, BlockPlan>? replicas = 
     private void Enter()
     {
         if (!use.TryEnter())
-            throw OneThread.Refusal(module.Title, "Inference.Run and Predictor run a network from any number of threads; to train one in each "
-                + "thread, make a network for each");
+            throw OneThread.Refusal(module.Title, "Inference.Run and Predictor run a network from any number of threads; to train in "
+                + "several, make a network for each");
     }
 
     private Batch[] ForwardAlone(Batch[] x)
