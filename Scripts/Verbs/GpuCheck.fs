@@ -154,7 +154,7 @@ let private run' (args: Args) out (groups: Group list) (diagnosis: CudaDiagnosis
                       "passed", passed
                       "checks", jsonArray [ for row in rows -> row.Json ] ]))
     let show (row: Check) =
-        line out $"{row.Word, -13}  {row.Name, -40}  {row.Detail}"
+        line out $"{row.Word, -13}  {row.Name, -41}  {row.Detail}"
         rows.Add row
         save false false
     try
@@ -179,8 +179,8 @@ let private run' (args: Args) out (groups: Group list) (diagnosis: CudaDiagnosis
         if code = Exit.missingPart then
             error (
                 if noGpu then
-                    "this machine has no NVIDIA GPU that can be used: "
-                    + String.Join("; ", [ for p in missing -> $"{p.Name}: {p.Detail}" ])
+                    let names = String.Join(", ", [ for part in missing -> part.Name ])
+                    $"this machine has no NVIDIA GPU that can be used; missing: {names}. doctor tells how to get them"
                 else
                     "not everything could run: the rows say what is missing"
             )

@@ -55,6 +55,9 @@ type Health = { Status: string; Model: string }
 /// Models from the browser that are kept: the newest.
 let private mostModels = 8
 
+/// Bytes of a file whose nodes are compared and timed here: that loads it into ONNX Runtime eight times.
+let private mostMeasured = 64L <<< 20
+
 /// Bytes in memory as a file, sent piece by piece as the client takes them: a hundred slow clients take no more memory than one.
 let private octets (name: string) (bytes: ReadOnlyMemory<byte>) : IResult =
     { new IResult with
@@ -193,6 +196,8 @@ let private mapPage (routes: IEndpointRouteBuilder) (models: Models) (training: 
     let figures (context: HttpContext) =
         let model = models.Of context
         match model.Figures with
+        | Some _ when model.Info.Bytes > mostMeasured ->
+            Task.FromResult(problem 404 $"a file of more than {mostMeasured >>> 20} MiB is not measured here: the verb report does it")
         | Some figures -> measurements.Run(context, fun () -> Results.Json figures.Value)
         | None -> Task.FromResult(problem 404 $"there are no figures of nodes: the engine cannot import {model.Info.Name}")
     routes.MapGet("/model/figures", handler figures).ExcludeFromDescription() |> ignore
