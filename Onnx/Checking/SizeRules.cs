@@ -158,7 +158,7 @@ internal static class SizeRules
             for (int i = 0; i < operand!.Length; i++)
             {
                 ref long size = ref dims[dims.Length - operand.Length + i];
-                if (size is 1 or -1 && operand[i] != 1) size = operand[i] == -1 ? size == 1 ? -1 : size : operand[i];
+                size = size == 1 ? operand[i] : operand[i] == 1 ? size : Math.Max(size, operand[i]);
             }
         return new(dims, type);
     }

@@ -127,7 +127,7 @@ public static class OnnxImporter
     /// <param name="memoryBudget">The bytes that it may ask for beyond what its file holds; <see cref="MemoryBudget"/> says which.</param>
     public static ImportedModel Import(ModelProto model, long memoryBudget)
     {
-        OnnxChecker.Check(model, memoryBudget);
+        OnnxChecker.CheckStructure(model); // the reader has its own count of memory
         model = FunctionInliner.Inlined(model);
         var reader = new NetworkReader(model, memoryBudget);
         var imported = OnnxException.Guard("the model cannot be imported", () => Network(model, reader));
@@ -144,7 +144,7 @@ public static class OnnxImporter
         NetworkReader? reader = null;
         try
         {
-            OnnxChecker.Check(model);
+            OnnxChecker.CheckStructure(model);
             model = FunctionInliner.Inlined(model);
             OnnxException.Guard("the model cannot be imported", () => Network(model, reader = new NetworkReader(model, MemoryBudget)));
             return ([], reader!.Notes, reader.Known);
