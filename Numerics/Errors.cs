@@ -1,13 +1,16 @@
 namespace OnnxLeNet.Numerics;
 
-/// <summary>What this library throws for input that is wrong; the message says what came, what was expected and what to do.</summary>
+/// <summary>
+/// What this library throws for input that is wrong; the message says what came, what was expected and what to do. It may be shown as it
+/// is: what a file's names hold that is no text stands there as U+FFFD, and a long message is cut.
+/// </summary>
 public class OnnxLeNetException : Exception
 {
     /// <summary>An error with its message.</summary>
-    public OnnxLeNetException(string message) : base(message) { }
+    public OnnxLeNetException(string message) : base(DisplayText.Message(message)) { }
 
     /// <summary>An error with its message and what caused it.</summary>
-    public OnnxLeNetException(string message, Exception inner) : base(message, inner) { }
+    public OnnxLeNetException(string message, Exception inner) : base(DisplayText.Message(message), inner) { }
 }
 
 /// <summary>A shape that does not fit where it was given.</summary>

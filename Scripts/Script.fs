@@ -3,6 +3,7 @@
 ///     network "Mine" [ conv 16 3 |> same; batchNorm; relu; maxPool 2; linear 10 ] |> taking 1 32 |> train "--epochs 2" |> exit
 module OnnxLeNet.Scripts.Script
 
+open System
 open System.IO
 open System.Text.RegularExpressions
 open OnnxLeNet.Numerics
@@ -48,13 +49,15 @@ let private verdict passed = if passed then "agrees" else "DIFFERS"
 
 /// MNIST's test images: 10,000 samples, largest difference 2.3e-7 of the largest value, same class 100.00%: agrees
 let ofParity (row: ParityRow) =
-    $"{row.Input}: {row.Samples:N0} samples, largest difference {row.MaxRel:E1} of the largest value, same class "
-    + $"{Terminal.percent row.Top1Agreement}: {verdict row.Passed}"
+    let same = Terminal.percent row.Top1Agreement
+    FormattableString.Invariant
+        $"{row.Input}: {row.Samples:N0} samples, largest difference {row.MaxRel:E1} of the largest value, same class {same}: \
+            {verdict row.Passed}"
 
 /// conv1.weight: difference to the slope 1.2e-4, 150 checked: agrees
 let ofGradientCheck (row: GradientCheckRow) =
-    $"{row.Name}: difference to the slope {row.MaxRel:E1}, {row.Note}: {verdict row.Passed}"
+    FormattableString.Invariant $"{row.Name}: difference to the slope {row.MaxRel:E1}, {row.Note}: {verdict row.Passed}"
 
 /// conv1.weight on random, batch 3: difference to ONNX Runtime 3.0e-7: agrees
 let ofGradient (row: GradientRow) =
-    $"{row.Name} on {row.Input}: difference to ONNX Runtime {row.MaxRel:E1}: {verdict row.Passed}"
+    FormattableString.Invariant $"{row.Name} on {row.Input}: difference to ONNX Runtime {row.MaxRel:E1}: {verdict row.Passed}"

@@ -2,6 +2,7 @@
 module OnnxLeNet.Scripts.Terminal
 
 open System
+open System.Globalization
 open System.Runtime.CompilerServices
 open System.Text.Json
 open System.Text.Json.Nodes
@@ -29,8 +30,8 @@ let private isTerminal redirected = not redirected && Environment.GetEnvironment
 
 let output quiet = { Quiet = quiet; Live = not quiet && isTerminal Console.IsOutputRedirected && forJson.IsNone }
 
-/// A name in a line: it must not end that either.
-let oneLine (text: string) = String.map (fun c -> if Char.IsControl c then '\uFFFD' else c) text
+/// A name in a line: what a terminal would obey is replaced, and it must not end the line either.
+let oneLine (text: string) = DisplayText.OneLine text
 
 /// The columns of the terminal; 80 where there is none or where it does not say.
 let width () =
@@ -41,8 +42,8 @@ let width () =
             0
     if columns <= 0 then 80 else columns
 
-/// Names from a file may hold anything: a terminal must not take them for its own commands. Line ends stay.
-let private harmless (text: string) = String.map (fun c -> if Char.IsControl c && c <> '\n' then '\uFFFD' else c) text
+/// Names from a file may hold anything: a terminal must not take them for its own commands, nor a person for a line of ours.
+let private harmless (text: string) = DisplayText.Lines text
 
 /// A line for a terminal of so many columns: broken between words, what follows indented below its beginning. Names are not broken.
 let fitted width (text: string) =
@@ -87,6 +88,7 @@ let command out (text: string) =
 
 /// Names and values under each other, the values aligned.
 let facts out (rows: (string * string) list) =
+    let rows = rows |> List.map (fun (name, value) -> oneLine name, oneLine value)
     let names = rows |> List.map (fst >> String.length) |> List.fold max 0
     for name, value in rows do
         let first = $"  {name.PadRight names}  "
@@ -96,8 +98,16 @@ let facts out (rows: (string * string) list) =
         else
             line out (first + value)
 
+/// A name as it is typed in a command: between quotes where a shell would take it for more than a word.
+let argument (name: string) =
+    let safe = name |> String.forall (fun c -> Char.IsLetterOrDigit c || "-_./\\:,+=@%".Contains c || c = ' ')
+    let name = oneLine name
+    if not safe || name = "" then "'" + name.Replace("'", "'\\''") + "'"
+    elif name.Contains ' ' then $"\"{name}\""
+    else name
+
 /// A line about what is going on, not a result.
-let message out (text: string) = if not out.Quiet then Console.Error.WriteLine(harmless text)
+let message out (text: string) = if not out.Quiet then Console.Error.WriteLine(DisplayText.Message text)
 
 /// "error:" in red. As liveLine, not inlined.
 [<MethodImpl(MethodImplOptions.NoInlining)>]
@@ -108,7 +118,7 @@ let private redError () =
 /// An error: always.
 let error (text: string) =
     if isTerminal Console.IsErrorRedirected then redError () else Console.Error.Write "error:"
-    Console.Error.WriteLine(" " + harmless text)
+    Console.Error.WriteLine(" " + DisplayText.Message text)
 
 /// The lines of help, for at most a hundred columns.
 let help (lines: int -> Help.Line list) =
@@ -141,7 +151,7 @@ let columnsThatFit width (widths: int list) =
 /// a pipe, a row is a line. In a terminal long cells are broken between words within their columns; where that is not enough, the last
 /// columns stand below each row.
 let tableLines (width: int option) (headings: string list) (rows: string list list) =
-    let rows = rows |> List.map (List.map (fun cell -> cell.Replace('\n', '\uFFFD')))
+    let rows = rows |> List.map (List.map oneLine)
     let column i = headings[i] :: (rows |> List.map (List.item i))
     let indexes = [ 0 .. headings.Length - 1 ]
     let isNumber (cell: string) = cell = "" || cell = "?" || Char.IsDigit cell[0] || cell[0] = '-' || cell[0] = '<'
@@ -222,5 +232,5 @@ let json (fields: (string * (obj | null)) list) =
 
 let jsonArray (items: seq<'T>) : JsonArray = JsonArray(items |> Seq.map (box >> jsonValue) |> Seq.toArray)
 
-let percent (share: float) = $"{100.0 * share:F2}%%"
-let scientific (value: float) = value.ToString "0.00e+0"
+let percent (share: float) = (100.0 * share).ToString("F2", CultureInfo.InvariantCulture) + "%"
+let scientific (value: float) = value.ToString("0.00e+0", CultureInfo.InvariantCulture)

@@ -34,7 +34,7 @@ internal static class Fuzzer
     public const string Variable = "ONNXLENET_FUZZ";
 
     private const long MostBytes = 512L << 20;
-    private const int MostMessage = 20_000, MostFailures = 10, Attempts = 3;
+    private const int MostMessage = DisplayText.MostCharacters + 100, MostFailures = 10, Attempts = 3;
     private static readonly TimeSpan MostTime = TimeSpan.FromSeconds(2), Endless = TimeSpan.FromMinutes(1);
 
     // What reading never throws by intent. Behind an error of this library it is a mistake all the same.
@@ -118,7 +118,7 @@ internal static class Fuzzer
         $"{Repeat(format, seed, number)}: {wrong}\n{error}".Select(c => char.IsControl(c) && c != '\n' ? '\uFFFD' : c));
 
     private static string Repeat(FuzzFormat format, long seed, int number) => $"file {number} of seed {seed}; to repeat: "
-        + $"{Variable}='{format.Name} {seed} {number}' dotnet test -c Release --filter Name=OneFile";
+        + $"{Variable}='{format.Name} {seed} {number}' dotnet test -c Release -p:Soak=true --filter Name=OneFile";
 
     /// <summary>
     /// Remembers which file is being read. Where a file never ends, the process does, with its number; where one ends the process, its number

@@ -136,6 +136,44 @@ public sealed class OrtBindingTests
         bound.Run();
     }
 
+    /// <summary>The memory of a run under way is released by its end, not under it; no run begins afterwards.</summary>
+    [TestMethod]
+    public void ADisposalDuringARunWaitsForIt()
+    {
+        var model = OrtModel.Load(LeNet5, new OrtOptions { IntraOpThreads = 1 });
+        int ended = 0;
+        for (int round = 0; round < 40; round++)
+        {
+            var bound = model.Bind(256);
+            using var started = new ManualResetEventSlim();
+            Exception? error = null;
+            var thread = new Thread(() =>
+            {
+                try
+                {
+                    while (true)
+                    {
+                        started.Set();
+                        bound.Run();
+                        Interlocked.Increment(ref ended);
+                    }
+                }
+                catch (Exception caught) { error = caught; }
+            });
+            thread.Start();
+            Assert.IsTrue(started.Wait(TimeSpan.FromSeconds(60)));
+            Thread.SpinWait(1000 * round);
+            bound.Dispose();
+            bound.Dispose();
+            Assert.IsTrue(thread.Join(TimeSpan.FromSeconds(60)));
+            Assert.IsInstanceOfType<ObjectDisposedException>(error);
+        }
+        Assert.IsGreaterThan(0, ended);
+        // Every binding has let go of the model: it is released now.
+        model.Dispose();
+        Assert.ThrowsExactly<ObjectDisposedException>(() => model.Bind());
+    }
+
     [TestMethod]
     public void ABindingKeepsItsModelUntilItIsDisposed()
     {

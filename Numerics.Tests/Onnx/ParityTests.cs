@@ -71,23 +71,65 @@ public sealed class ParityTests
         Assert.IsFalse(Parity.Compare("only zeros", Rows(2, 0, 0), Rows(2, 3, 1), 1e-5).Passed);
     }
 
+    /// <summary>Two logits so near that rounding decides which is larger: their values agree, and so does the class.</summary>
     [TestMethod]
-    public void AnotherClassFailsHoweverSmallTheDifference()
+    public void AFlipWithinTheToleranceCountsAsTheSameClass()
     {
         float more = MathF.BitIncrement(1);
         var row = Parity.Compare("close", Rows(2, 1, more, 5, 1, 1, 5, 5, 1), Rows(2, more, 1, 5, 1, 1, 5, 5, 1), 1e-5);
-        Assert.IsLessThan(1e-6, row.MaxRel);
-        Assert.AreEqual(0.75, row.Top1Agreement);
+        Assert.AreEqual((1, 1), (row.Top1Agreement, row.Flips));
+        Assert.AreEqual((more - 1.0) / 5, row.FlipGap, "what the reference has between the two, of its largest value");
+        Assert.IsTrue(row.Passed);
+        // Equal on either side, or on both.
+        foreach (var (own, reference) in new[] { (Rows(2, 1, 1), Rows(2, 1, more)), (Rows(2, more, 1), Rows(2, 1, 1)) })
+            Assert.IsTrue(Parity.Compare("tie", own, reference, 1e-5).Passed);
+        Assert.AreEqual(0, Parity.Compare("both", Rows(2, 1, 1), Rows(2, 1, 1), 1e-5).Flips);
+    }
+
+    /// <summary>The values agree as far as the tolerance goes, and the reference is sure of its class all the same.</summary>
+    [TestMethod]
+    public void AFlipBeyondTheToleranceFails()
+    {
+        Tensor own = Rows(2, 1, 1.01f, 5, 1), reference = Rows(2, 1.08f, 0.93f, 5, 1);
+        var row = Parity.Compare("sure", own, reference, 0.02);
+        Assert.IsLessThan(0.02, row.MaxRel);
+        Assert.AreEqual((0.5, 1), (row.Top1Agreement, row.Flips));
+        Assert.AreEqual((1.08f - (double)0.93f) / 5, row.FlipGap);
         Assert.IsFalse(row.Passed);
+        Assert.IsTrue(Parity.Compare("allowed", own, reference, 0.031).Passed);
+        // The gap is a bound itself not within.
+        Assert.AreEqual(0.5, Parity.Compare("at", own, reference, row.FlipGap).Top1Agreement);
+        Assert.AreEqual(0, Parity.Compare("none", Rows(2, 1, 2), Rows(2, 2, 1), double.NaN).Top1Agreement);
+        // float16's own rounding may flip a few of many.
+        Assert.IsTrue((row with { Top1Agreement = 0.999, LeastAgreement = Parity.HalfAgreement }).Passed);
     }
 
     [TestMethod]
-    public void OfEquallyLargeElementsEitherIsTheLargest()
+    public void TheWorstOfSeveralHasTheLargestFlip()
     {
-        float less = MathF.BitDecrement(1), more = MathF.BitIncrement(1);
-        var row = Parity.Compare("one side", Rows(3, 1, 1, less, 1, 1, 1), Rows(3, less, 1, less, less, 1, more), 1e-5);
-        Assert.AreEqual(1, row.Top1Agreement);
-        Assert.AreEqual(0, Parity.Compare("another", Rows(3, 1, 1, less), Rows(3, less, less, 1), 1e-5).Top1Agreement);
+        ParityRow none = new("none", 1, 0, 0, 1, 1e-5), some = none with { Flips = 2, FlipGap = 3e-7 };
+        foreach (var rows in new[] { new[] { none, some }, [some, none] })
+        {
+            var worst = ParityRow.Worst("all", 2, rows);
+            Assert.AreEqual((2, 3e-7), (worst.Flips, worst.FlipGap));
+        }
+    }
+
+    /// <summary>Two outputs with the same weights: which is larger is rounding's choice alone, in every way to compute.</summary>
+    [TestMethod]
+    public void ANetworkWithTwoEqualClassesAgrees()
+    {
+        var g = new Generator(5);
+        var last = new Linear(72, 4, generator: g);
+        Sequential network = [new Conv2d(2, 2, 3, generator: g), new ReLU(), new Flatten(), last];
+        // The third is the first but for rounding: its products are added in another order.
+        float[] weight = last.Weight.Value.Data;
+        for (int i = 0; i < 72; i++) weight[2 * 72 + i] = weight[i] = Math.Abs(weight[i]);
+        last.Bias!.Value.Data.AsSpan().Clear();
+        weight[2 * 72] = MathF.BitIncrement(weight[2 * 72]);
+        var sample = new Shape(2, 8, 8);
+        foreach (var row in OnRandomInput(network, sample, OnnxExporter.Export(network, sample, "equal")))
+            Assert.IsTrue(row.Passed, $"{row}");
     }
 
     [TestMethod]

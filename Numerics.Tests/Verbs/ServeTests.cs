@@ -1,6 +1,7 @@
 using System.Diagnostics;
 using System.Net;
 using System.Net.Sockets;
+using System.Text;
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
 
@@ -44,6 +45,40 @@ public sealed partial class ServeTests
             Assert.Contains("lenet5-mnist", await client.GetStringAsync(new Uri(address, "health")));
             Tool.Run(Tool.Require("kill"), Repository.Root, $"-{signal}", $"{process.Id}");
             Program.Finish(process).MustExit(0);
+        }
+        finally
+        {
+            if (!process.HasExited) process.Kill();
+        }
+    }
+
+    /// <summary>A client that sends without an end does not hold the stop up.</summary>
+    [TestMethod]
+    public async Task ItStopsWithinSeconds()
+    {
+        if (OperatingSystem.IsWindows()) Assert.Inconclusive("signals are sent by kill");
+        using var process = Program.Start("serve", "--port", "0");
+        try
+        {
+            string? line = await process.StandardOutput.ReadLineAsync();
+            var address = new Uri(AddressIn().Match(line ?? "").Value);
+            using var client = new TcpClient();
+            await client.ConnectAsync(IPAddress.Loopback, address.Port);
+            var stream = client.GetStream();
+            await stream.WriteAsync(Encoding.ASCII.GetBytes(
+                $"POST /predict HTTP/1.1\r\nHost: 127.0.0.1:{address.Port}\r\nContent-Length: 10000000\r\n\r\n"));
+            var sending = Task.Run(async () =>
+            {
+                try { for (int i = 0; i < 120; i++) { await stream.WriteAsync(new byte[2000]); await Task.Delay(500); } }
+                catch (IOException) { }
+            });
+            await Task.Delay(500);
+            var watch = Stopwatch.StartNew();
+            Tool.Run(Tool.Require("kill"), Repository.Root, "-TERM", $"{process.Id}");
+            Program.Finish(process).MustExit(0);
+            Assert.IsLessThan(TimeSpan.FromSeconds(8), watch.Elapsed);
+            client.Close();
+            await sending;
         }
         finally
         {

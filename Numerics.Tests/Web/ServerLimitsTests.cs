@@ -110,6 +110,172 @@ public sealed class ServerLimitsTests
         }
     }
 
+    /// <summary>Two hundred clients that send half a body and wait: the others are answered all the while.</summary>
+    [TestMethod]
+    public async Task HalfSentBodiesHoldNobodyUp()
+    {
+        await using var server = TestServer.Start(limits: TestServer.Limits(grace: 2));
+        byte[] picture = await server.ExampleAsync(7);
+        var half = Enumerable.Range(0, 200).Select(_ => TalkAsync(server, Head(server, "Content-Length: 100000"),
+            async stream => await stream.WriteAsync(new byte[5000]))).ToArray();
+        var longest = TimeSpan.Zero;
+        while (!half.All(one => one.IsCompleted))
+        {
+            var watch = Stopwatch.StartNew();
+            Assert.AreEqual("7", (string)(await server.PredictAsync(picture))["class"]!);
+            if (watch.Elapsed > longest) longest = watch.Elapsed;
+            await Task.Delay(20);
+        }
+        Assert.IsLessThan(TimeSpan.FromSeconds(2), longest);
+        foreach (string answer in await Task.WhenAll(half)) Assert.StartsWith("HTTP/1.1 408", answer);
+    }
+
+    /// <summary>A body that ends before its length is never taken for a whole one.</summary>
+    [TestMethod]
+    [DataRow("predict", "Content-Length: 246824")]
+    [DataRow("models", "Content-Length: 246824")]
+    [DataRow("predict", "Transfer-Encoding: chunked")]
+    public async Task HalfABodyIsNoBody(string route, string length)
+    {
+        await using var server = TestServer.Start();
+        byte[] picture = await server.ExampleAsync(7);
+        string answer = await TalkAsync(server, Head(server, length, route), async stream =>
+        {
+            if (length.EndsWith("chunked", StringComparison.Ordinal)) await stream.WriteAsync("FFFF\r\n"u8.ToArray());
+            await stream.WriteAsync(picture); // a whole picture, which could be answered
+            ((NetworkStream)stream).Socket.Shutdown(SocketShutdown.Send);
+        });
+        Assert.IsTrue(answer.Length == 0 || answer.StartsWith("HTTP/1.1 400", StringComparison.Ordinal), answer);
+        await server.MustBeUpAsync();
+    }
+
+    /// <summary>Bodies have so much memory together; it is free again when they are answered.</summary>
+    [TestMethod]
+    public async Task TheBodiesOfAllRequestsHaveABudget()
+    {
+        await using var server = TestServer.Start(limits: TestServer.Limits(bodies: 1 << 20, grace: 30));
+        byte[] picture = await server.ExampleAsync(7);
+        for (int i = 0; i < 3; i++)
+        {
+            using var answer = await server.Client.SendAsync(server.Post(new byte[2 << 20]));
+            Assert.AreEqual("1", answer.Headers.GetValues("Retry-After").Single());
+            await TestServer.RefusedAsync(HttpStatusCode.ServiceUnavailable, answer, "bodies", "1 MiB");
+            Assert.AreEqual("7", (string)(await server.PredictAsync(picture))["class"]!);
+        }
+        // Those that have come in part count too.
+        using var waiting = new TcpClient();
+        await waiting.ConnectAsync(IPAddress.Loopback, server.Address.Port);
+        await waiting.GetStream().WriteAsync(Encoding.ASCII.GetBytes(Head(server, "Content-Length: 2000000")));
+        await waiting.GetStream().WriteAsync(new byte[800 << 10]);
+        await Task.Delay(500);
+        using (var answer = await server.Client.SendAsync(server.Post(new byte[400 << 10])))
+            await TestServer.RefusedAsync(HttpStatusCode.ServiceUnavailable, answer, "bodies");
+        waiting.Close();
+        for (int i = 0; i < 100; i++)
+        {
+            await Task.Delay(50);
+            using var answer = await server.Client.SendAsync(server.Post(new byte[400 << 10]));
+            if (answer.StatusCode == HttpStatusCode.BadRequest) return; // read, and no picture
+        }
+        Assert.Fail("what a client that is gone had sent still counts");
+    }
+
+    [TestMethod]
+    public async Task OnlySoManyConnectionsAreOpen()
+    {
+        await using var server = TestServer.Start(limits: TestServer.Limits(connections: 8));
+        server.Client.DefaultRequestHeaders.ConnectionClose = true;
+        var open = new List<TcpClient>();
+        for (int i = 0; i < 8; i++)
+        {
+            open.Add(new TcpClient());
+            await open[i].ConnectAsync(IPAddress.Loopback, server.Address.Port);
+            await open[i].GetStream().WriteAsync(Encoding.ASCII.GetBytes($"GET /health HTTP/1.1\r\nHost: 127.0.0.1:{server.Address.Port}\r\n"));
+        }
+        await Task.Delay(300);
+        await Assert.ThrowsAsync<HttpRequestException>(() => server.Client.GetStringAsync("health"));
+        foreach (var client in open) client.Dispose();
+        for (int i = 0; i < 100; i++)
+        {
+            await Task.Delay(50);
+            try
+            {
+                await server.MustBeUpAsync();
+                return;
+            }
+            catch (HttpRequestException) { }
+        }
+        Assert.Fail("closed connections still count");
+    }
+
+    /// <summary>A hundred clients load 47 MB each, slowly: the server sends all of them what it has in memory once.</summary>
+    [TestMethod]
+    public async Task DownloadsShareTheirMemory()
+    {
+        await using var server = TestServer.Start();
+        byte[] whole = await server.Client.GetByteArrayAsync("train/train-images"); // in memory from here on
+        Assert.HasCount(60000 * 28 * 28, whole);
+        long before = GC.GetTotalMemory(forceFullCollection: true), allocated = GC.GetTotalAllocatedBytes();
+        var clients = new List<TcpClient>();
+        byte[] part = new byte[1 << 20];
+        for (int i = 0; i < 100; i++)
+        {
+            clients.Add(new TcpClient());
+            await clients[i].ConnectAsync(IPAddress.Loopback, server.Address.Port);
+            await clients[i].GetStream().WriteAsync(Encoding.ASCII.GetBytes(
+                $"GET /train/train-images HTTP/1.1\r\nHost: 127.0.0.1:{server.Address.Port}\r\n\r\n"));
+        }
+        foreach (var client in clients) await client.GetStream().ReadExactlyAsync(part);
+        Assert.IsLessThan(100L << 20, GC.GetTotalMemory(forceFullCollection: false) - before);
+        Assert.IsLessThan(200L << 20, GC.GetTotalAllocatedBytes() - allocated);
+        // And one of them gets all of it.
+        var last = new List<byte>(part);
+        while (last.Count < whole.Length)
+        {
+            int read = await clients[99].GetStream().ReadAsync(part);
+            Assert.AreNotEqual(0, read);
+            last.AddRange(part.AsSpan(0, read));
+        }
+        Assert.IsTrue(last.ToArray().AsSpan().EndsWith(whole), "the file as it is");
+        foreach (var client in clients) client.Dispose();
+        await server.MustBeUpAsync();
+    }
+
+    [TestMethod]
+    public Task MemoryIsFlatOverRequests() => StaysFlatAsync(3000);
+
+    [TestMethod]
+    [TestCategory("Soak")]
+    public Task MemoryIsFlatOver200000Requests() => StaysFlatAsync(200_000);
+
+    /// <summary>Predictions, pages, errors and small files by turns; what is alive afterwards is what was alive before.</summary>
+    private static async Task StaysFlatAsync(int requests)
+    {
+        await using var server = TestServer.Start(limits: TestServer.Limits(rate: 1_000_000, burst: 1_000_000));
+        byte[] picture = await server.ExampleAsync(3);
+        async Task AskAsync(int i)
+        {
+            using var request = (i % 6) switch
+            {
+                0 or 1 => server.Post(picture),
+                2 => server.Post(picture[..(i % picture.Length)]),
+                3 => new HttpRequestMessage(HttpMethod.Get, new Uri(server.Address, $"page-{i}")),
+                4 => new HttpRequestMessage(HttpMethod.Get, new Uri(server.Address, $"examples/{i % 10}?n={i}")),
+                _ => new HttpRequestMessage(HttpMethod.Get, new Uri(server.Address, i % 12 == 5 ? "" : "model")),
+            };
+            using var answer = await server.Client.SendAsync(request);
+            await answer.Content.ReadAsByteArrayAsync();
+            Assert.IsLessThan(500, (int)answer.StatusCode);
+        }
+        var options = new ParallelOptions { MaxDegreeOfParallelism = 4 };
+        await Parallel.ForAsync(0, 1000, options, async (i, _) => await AskAsync(i));
+        long before = GC.GetTotalMemory(forceFullCollection: true);
+        await Parallel.ForAsync(0, requests, options, async (i, _) => await AskAsync(i));
+        long grown = GC.GetTotalMemory(forceFullCollection: true) - before;
+        Assert.IsLessThan(4L << 20, grown, $"{grown:N0} bytes more after {requests:N0} requests");
+        await server.MustBeUpAsync();
+    }
+
     [TestMethod]
     public async Task AHeadThatDoesNotEndIsCutOff()
     {
@@ -156,8 +322,8 @@ public sealed class ServerLimitsTests
         await stopped!;
     }
 
-    private static string Head(TestServer server, string more) =>
-        $"POST /predict HTTP/1.1\r\nHost: 127.0.0.1:{server.Address.Port}\r\nContent-Type: image/png\r\n{more}\r\n\r\n";
+    private static string Head(TestServer server, string more, string route = "predict") =>
+        $"POST /{route} HTTP/1.1\r\nHost: 127.0.0.1:{server.Address.Port}\r\nContent-Type: image/png\r\n{more}\r\n\r\n";
 
     /// <summary>Sends a head and what follows over a socket of its own; what comes back.</summary>
     private static async Task<string> TalkAsync(TestServer server, string head, Func<Stream, Task> send)

@@ -2,8 +2,10 @@ using System.Globalization;
 using System.Net;
 using System.Text;
 using System.Text.Json.Nodes;
+using System.Text.RegularExpressions;
 using OnnxLeNet.Onnx;
 using OnnxLeNet.Scripts.Verbs;
+using OnnxLeNet.Scripts.Web;
 
 namespace OnnxLeNet.Numerics.Tests;
 
@@ -45,7 +47,23 @@ public sealed class ServerTests
         string policy = answer.Headers.GetValues("Content-Security-Policy").Single();
         Assert.Contains("default-src 'none'", policy);
         Assert.DoesNotContain("unsafe-inline", policy);
-        Assert.AreEqual("nosniff", answer.Headers.GetValues("X-Content-Type-Options").Single());
+        Assert.Contains("script-src 'self' 'wasm-unsafe-eval';", policy);
+        Assert.Contains("frame-ancestors 'none'", policy);
+        foreach (var (header, value) in new[]
+        {
+            ("X-Content-Type-Options", "nosniff"), ("Cross-Origin-Resource-Policy", "same-origin"),
+            ("Cross-Origin-Opener-Policy", "same-origin"), ("Cross-Origin-Embedder-Policy", "require-corp"),
+        }) Assert.AreEqual(value, answer.Headers.GetValues(header).Single(), header);
+    }
+
+    /// <summary>What the policy forbids, the page does not have.</summary>
+    [TestMethod]
+    public async Task ThePageHasNoInlineScriptOrStyle()
+    {
+        string page = await server.Client.GetStringAsync("");
+        foreach (Match script in Regex.Matches(page, @"<script\b[^>]*>(?<body>.*?)</script>", RegexOptions.Singleline))
+            Assert.AreEqual("", script.Groups["body"].Value);
+        Assert.IsFalse(Regex.IsMatch(page, @"<style|\sstyle=|\son\w+=|javascript:"), page);
     }
 
     [TestMethod]
@@ -54,6 +72,7 @@ public sealed class ServerTests
     [DataRow("Server.fs")]
     [DataRow("..%2fOnnxLeNet.Scripts.dll")]
     [DataRow("ort/..%2f..%2fpackage.json")]
+    [DataRow("C:package.json")]
     [DataRow("examples/10")]
     [DataRow("models/0123")]
     [DataRow("train/nothing")]
@@ -235,11 +254,56 @@ public sealed class ServerTests
     [DataRow("Origin", "http://evil.example")]
     [DataRow("Origin", "https://127.0.0.1")]
     [DataRow("Origin", "null")]
+    [DataRow("Sec-Fetch-Site", "cross-site")]
+    [DataRow("Sec-Fetch-Site", "same-site")]
     public async Task AForeignHostOrOriginIsRefused(string header, string value)
     {
-        var request = server.Post(await server.ExampleAsync(1));
-        request.Headers.Add(header, value);
-        await server.RefusesAsync(HttpStatusCode.Forbidden, request, value);
+        foreach (string path in new[] { "predict", "models", "model", "train/step.onnx", "" })
+        {
+            var request = new HttpRequestMessage(path is "predict" or "models" ? HttpMethod.Post : HttpMethod.Get,
+                new Uri(server.Address, path));
+            if (request.Method == HttpMethod.Post) request.Content = new ByteArrayContent(await server.ExampleAsync(1));
+            request.Headers.Add(header, value);
+            await server.RefusesAsync(HttpStatusCode.Forbidden, request, value);
+        }
+    }
+
+    /// <summary>A link on another site opens the page, in a window and not in a frame; nothing is sent by it.</summary>
+    [TestMethod]
+    [DataRow("GET", "navigate", "document", HttpStatusCode.OK)]
+    [DataRow("GET", "navigate", "iframe", HttpStatusCode.Forbidden)]
+    [DataRow("GET", "no-cors", "image", HttpStatusCode.Forbidden)]
+    [DataRow("POST", "navigate", "document", HttpStatusCode.Forbidden)]
+    public async Task ALinkFromElsewhereOpensThePage(string method, string mode, string destination, HttpStatusCode expected)
+    {
+        using var request = new HttpRequestMessage(new HttpMethod(method), new Uri(server.Address, method == "GET" ? "" : "predict"));
+        foreach (var (name, value) in new[] { ("Site", "cross-site"), ("Mode", mode), ("Dest", destination) })
+            request.Headers.Add($"Sec-Fetch-{name}", value);
+        using var answer = await server.Client.SendAsync(request);
+        Assert.AreEqual(expected, answer.StatusCode);
+    }
+
+    /// <summary>Names that some system takes for another folder, a drive or a stream are none, wherever it runs.</summary>
+    [TestMethod]
+    [DataRow("ort.mjs", true)]
+    [DataRow("ort-wasm_2.wasm", true)]
+    [DataRow("none.mjs", false)]
+    [DataRow("C:ort.mjs", false)]
+    [DataRow("ort.mjs:stream", false)]
+    [DataRow("..", false)]
+    [DataRow("../dist/ort.mjs", false)]
+    [DataRow("..\\dist\\ort.mjs", false)]
+    [DataRow("/etc/passwd", false)]
+    [DataRow(".hidden", false)]
+    [DataRow("", false)]
+    public void FilesOfOnnxRuntimeWebAreNamedPlainly(string name, bool found)
+    {
+        using var folder = new TemporaryFolder();
+        Directory.CreateDirectory(folder["dist"]);
+        foreach (string file in new[] { "ort.mjs", "ort-wasm_2.wasm", ".hidden" }) File.WriteAllText(folder[$"dist/{file}"], "");
+        if (!OperatingSystem.IsWindows())
+            foreach (string file in new[] { "C:ort.mjs", "ort.mjs:stream" }) File.WriteAllText(folder[$"dist/{file}"], "");
+        Assert.AreEqual(found, OnnxRuntimeWeb.tryFile(folder["dist"], name) is not null);
     }
 
     [TestMethod]
@@ -250,9 +314,12 @@ public sealed class ServerTests
             using var request = server.Post(await server.ExampleAsync(1));
             request.Headers.Add("Host", host);
             request.Headers.Add("Origin", $"http://{host}");
+            request.Headers.Add("Sec-Fetch-Site", "same-origin");
             using var answer = await server.Client.SendAsync(request);
             Assert.AreEqual(HttpStatusCode.OK, answer.StatusCode);
         }
+        using var client = new HttpClient();
+        Assert.Contains("ok", await client.GetStringAsync($"http://localhost:{server.Address.Port}/health"));
     }
 
     /// <summary>Weights become an ordinary model that can be asked at once; what are none is refused.</summary>

@@ -30,10 +30,11 @@ internal sealed class TestServer : IAsyncDisposable
 
     /// <summary>The usual limits but for those named.</summary>
     public static Guards.Limits Limits(int rate = 0, int burst = 0, int waiting = 0, double slowest = 0, double grace = 0,
-        double timeout = 0)
+        double timeout = 0, long connections = 0, long bodies = 0)
     {
         var usual = Guards.usual;
-        return new Guards.Limits(usual.Body, rate > 0 ? rate : usual.Rate, burst > 0 ? burst : usual.Burst,
+        return new Guards.Limits(connections > 0 ? connections : usual.Connections, usual.Body, bodies > 0 ? bodies : usual.Bodies,
+            rate > 0 ? rate : usual.Rate, burst > 0 ? burst : usual.Burst,
             waiting > 0 ? waiting : usual.Waiting, usual.WaitingModels, slowest > 0 ? slowest : usual.SlowestBody,
             grace > 0 ? TimeSpan.FromSeconds(grace) : usual.Grace, timeout > 0 ? TimeSpan.FromSeconds(timeout) : usual.Timeout);
     }

@@ -80,6 +80,9 @@ public sealed class ImageDataset : Dataset
     /// <summary>Every image's bytes.</summary>
     internal ReadOnlySpan<byte> Pixels => pixels.Span;
 
+    /// <summary>The same, to be kept.</summary>
+    internal ReadOnlyMemory<byte> PixelMemory => pixels;
+
     /// <summary>Whether all channels of every image are the same, of several.</summary>
     internal bool IsGrey
     {

@@ -3,6 +3,7 @@ namespace OnnxLeNet.Numerics;
 /// <summary>A module's forward on a batch, and the backward of the same: between the two the blocks stay as they are.</summary>
 internal sealed class Execution(Module module, Func<int, BlockPlan>? replicas = null, bool separate = false)
 {
+    private OneThread use;
     private Executor? executor;
     private int version;
     private Batch[] inputs = [], outputs = [];
@@ -16,6 +17,27 @@ internal sealed class Execution(Module module, Func<int, BlockPlan>? replicas = 
     public Executor Executor => executor!;
 
     public Batch[] Forward(params Batch[] x)
+    {
+        Enter();
+        try { return ForwardAlone(x); }
+        finally { use.Leave(); }
+    }
+
+    public Batch?[] Backward(Batch[] dy, bool retainGraph)
+    {
+        Enter();
+        try { return BackwardAlone(dy, retainGraph); }
+        finally { use.Leave(); }
+    }
+
+    private void Enter()
+    {
+        if (!use.TryEnter())
+            throw OneThread.Refusal(module.Title, "Inference.Run and Predictor run a network from any number of threads; to train one in each "
+                + "thread, make a network for each");
+    }
+
+    private Batch[] ForwardAlone(Batch[] x)
     {
         saved = false;
         var executor = ExecutorFor(x);
@@ -33,7 +55,7 @@ internal sealed class Execution(Module module, Func<int, BlockPlan>? replicas = 
         return outputs;
     }
 
-    public Batch?[] Backward(Batch[] dy, bool retainGraph)
+    private Batch?[] BackwardAlone(Batch[] dy, bool retainGraph)
     {
         foreach (var gradient in dy) ArgumentNullException.ThrowIfNull(gradient, nameof(dy));
         string name = module.GetType().Name;

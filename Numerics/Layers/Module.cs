@@ -311,6 +311,7 @@ public abstract class Module
     /// </summary>
     /// <param name="x">[N × features].</param>
     /// <returns>[N × features].</returns>
+    /// <exception cref="InvalidOperationException">Another thread is in a forward or backward of this module.</exception>
     /// <exception cref="ShapeException">The samples do not have the shape this module takes, or there are none.</exception>
     public Batch Forward(Batch x) =>
         Forward([x]) is [var y] ? y : throw Graph.Several(this, execution!.Executor.Graph.Outputs);
@@ -321,8 +322,8 @@ public abstract class Module
     {
         ArgumentNullException.ThrowIfNull(x);
         foreach (var input in x) ArgumentNullException.ThrowIfNull(input, nameof(x));
-        execution ??= NewExecution();
-        return execution.Forward(x);
+        // Two first forwards at once must meet in one execution to be refused.
+        return (execution ?? Interlocked.CompareExchange(ref execution, NewExecution(), null) ?? execution).Forward(x);
     }
 
     private protected virtual Execution NewExecution() => new(this);
@@ -343,7 +344,8 @@ public abstract class Module
     /// </summary>
     /// <param name="dy">The gradient of the forward's result, of its shape.</param>
     /// <param name="retainGraph">Whether what the forward saved stays for another backward.</param>
-    /// <exception cref="InvalidOperationException">No forward before it, or a second backward of the same forward.</exception>
+    /// <exception cref="InvalidOperationException">No forward before it, a second backward of the same forward, or another thread is in
+    /// one of this module.</exception>
     /// <exception cref="ShapeException">Another shape than the forward's result.</exception>
     public Batch? Backward(Batch dy, bool retainGraph = false) => Backward([dy], retainGraph)[0];
 

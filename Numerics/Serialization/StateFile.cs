@@ -37,10 +37,8 @@ internal static class StateFile
     /// <summary>A text from a file as it stands in an error: on one line and not long.</summary>
     public static string Quote(string text)
     {
-        var quoted = new StringBuilder("'");
-        foreach (char c in text.AsSpan(0, Math.Min(text.Length, 100))) quoted.Append(char.IsControl(c)
-            || char.IsSurrogate(c) ? '\uFFFD' : c);
-        return quoted.Append(text.Length > 100 ? "…'" : "'").ToString();
+        string shown = DisplayText.OneLine(text.Length > 100 ? text[..100] : text);
+        return text.Length > 100 ? $"'{shown}…'" : $"'{shown}'";
     }
 
     /// <summary>A shape out of a file's sizes.</summary>

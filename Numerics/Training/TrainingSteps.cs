@@ -15,6 +15,7 @@ public sealed class TrainingSteps : ITrainingSteps
     private readonly double[] lossSums = new double[BlockPlan.MostShards]; // a shard's each
     private readonly BatchTask task;
     private readonly Generator random;
+    private OneThread use;
     private Executor? executor;
     private int version;
     private List<StepClock>? clocks;
@@ -96,14 +97,21 @@ public sealed class TrainingSteps : ITrainingSteps
     /// <param name="data">The samples.</param>
     /// <param name="batch">Which of them.</param>
     /// <exception cref="ArgumentException">No samples.</exception>
-    /// <exception cref="InvalidOperationException">The network has other parameters than these steps were made for, or the loss has no
-    /// reduction.</exception>
+    /// <exception cref="InvalidOperationException">The network has other parameters than these steps were made for, the loss has no
+    /// reduction, or another thread is in a step.</exception>
     /// <exception cref="ShapeException">The network does not take these samples, or the loss not its output and their targets.</exception>
     /// <exception cref="OnnxLeNetException">A layer that is trained through has no backward.</exception>
     public double Backward(Dataset data, ReadOnlySpan<int> batch)
     {
         ArgumentNullException.ThrowIfNull(data);
         if (batch.IsEmpty) throw new ArgumentException("a batch has one sample or more, got none", nameof(batch));
+        if (!use.TryEnter()) throw OneThread.Refusal("TrainingSteps", "make steps, a network and an optimizer for each thread");
+        try { return BackwardAlone(data, batch); }
+        finally { use.Leave(); }
+    }
+
+    private double BackwardAlone(Dataset data, ReadOnlySpan<int> batch)
+    {
         if (executor is null || network.Version != version || this.data != data) Prepare(data);
         divisor = loss.Divisor(executor!.Graph.Output.Sample, data, batch);
         foreach (var parameter in parameters) parameter.Settle();

@@ -122,7 +122,7 @@ public static class OnnxImporter
     public static ImportedModel Import(ModelProto model)
     {
         OnnxChecker.Check(model);
-        return OnnxException.Guard("the model cannot be imported", () => Network(model, new NetworkReader(model)));
+        return Network(model, new NetworkReader(model));
     }
 
     /// <summary>Whether a model can be imported, tried out without ONNX Runtime.</summary>
@@ -134,8 +134,9 @@ public static class OnnxImporter
         try
         {
             OnnxChecker.Check(model);
-            OnnxException.Guard("the model cannot be imported", () => Network(model, reader = new NetworkReader(model)));
-            return ([], reader!.Notes, reader.Known);
+            reader = new NetworkReader(model);
+            Network(model, reader);
+            return ([], reader.Notes, reader.Known);
         }
         catch (OnnxException error)
         {
@@ -143,7 +144,10 @@ public static class OnnxImporter
         }
     }
 
-    private static ImportedModel Network(ModelProto model, NetworkReader reader)
+    private static ImportedModel Network(ModelProto model, NetworkReader reader) =>
+        OnnxException.Guard("the model cannot be imported", () => ReadNetwork(model, reader));
+
+    private static ImportedModel ReadNetwork(ModelProto model, NetworkReader reader)
     {
         var calls = reader.Read();
         if (calls.Count > MostLayers) throw new OnnxException($"the graph has {calls.Count} layers; at most {MostLayers} are read");

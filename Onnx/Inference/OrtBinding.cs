@@ -12,13 +12,15 @@ namespace OnnxLeNet.Onnx;
 /// </summary>
 public sealed class OrtBinding : IDisposable
 {
+    private const int Running = 1, Disposed = 2;
+
     private readonly OrtModel model;
     private readonly OrtIoBinding binding;
     private readonly RunOptions runOptions;
     private readonly List<IDisposable> parts = [];
     private readonly float[] input, output;
     private readonly CudaMemory? deviceInput, deviceOutput;
-    private int running, disposed;
+    private int state; // of Running and Disposed
 
     /// <summary>Binds, and runs once on zeros: what only a first run costs is paid here.</summary>
     /// <param name="model">The model, in use until this is disposed.</param>
@@ -36,7 +38,7 @@ public sealed class OrtBinding : IDisposable
         output = GC.AllocateArray<float>(outputLength, pinned: true);
         try
         {
-            parts.Add(runOptions = new RunOptions { LogSeverityLevel = OrtLoggingLevel.ORT_LOGGING_LEVEL_ERROR });
+            parts.Add(runOptions = new RunOptions { LogSeverityLevel = OrtLoggingLevel.ORT_LOGGING_LEVEL_FATAL });
             if (cudaGraph is { } number) runOptions.AddRunConfigEntry("gpu_graph_id", number.ToString(CultureInfo.InvariantCulture));
             parts.Add(binding = model.Session.CreateIoBinding());
             OrtValue x, y;
@@ -86,15 +88,10 @@ public sealed class OrtBinding : IDisposable
     /// <exception cref="ObjectDisposedException">This, or the model, has been disposed.</exception>
     public void Run()
     {
-        ObjectDisposedException.ThrowIf(Volatile.Read(ref disposed) != 0, this);
-        using var use = model.Enter();
-        if (Interlocked.Exchange(ref running, 1) != 0)
-        {
-            throw new InvalidOperationException($"{model.Source}: two threads run one binding, which has memory for one run: let each "
-                + "thread bind one.");
-        }
+        Begin();
         try
         {
+            using var use = model.Enter();
             deviceInput?.CopyFrom(Marshal.UnsafeAddrOfPinnedArrayElement(input, 0));
             model.Session.RunWithBinding(runOptions, binding);
             deviceOutput?.CopyTo(Marshal.UnsafeAddrOfPinnedArrayElement(output, 0));
@@ -105,15 +102,28 @@ public sealed class OrtBinding : IDisposable
         }
         finally
         {
-            Volatile.Write(ref running, 0);
+            if ((Interlocked.And(ref state, ~Running) & Disposed) != 0) Release();
         }
     }
 
-    /// <summary>Releases the memory, and the model for its own disposal. Not while a run is under way. A second call does
+    /// <summary>Releases the memory, and the model for its own disposal; while a run is under way, as soon as that ends. A second call does
     /// nothing.</summary>
     public void Dispose()
     {
-        if (Interlocked.Exchange(ref disposed, 1) != 0) return;
+        if (Interlocked.Or(ref state, Disposed) == 0) Release();
+    }
+
+    private void Begin()
+    {
+        int seen = Interlocked.CompareExchange(ref state, Running, 0);
+        if (seen == 0) return;
+        ObjectDisposedException.ThrowIf((seen & Disposed) != 0, this);
+        throw new InvalidOperationException($"{model.Source}: two threads run one binding, which has memory for one run: let each "
+            + "thread bind one.");
+    }
+
+    private void Release()
+    {
         DisposeParts();
         model.Release();
     }

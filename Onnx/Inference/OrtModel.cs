@@ -39,7 +39,7 @@ public sealed partial class OrtModel : IDisposable
         BatchSize = inputs.Select(input => FixedBatch.Of(proto, input, Output)).FirstOrDefault(size => size is not null);
         inputNames = [.. inputs.Select(input => input.Name)];
         outputNames = [Output.Name];
-        runOptions = new RunOptions { LogSeverityLevel = OrtLoggingLevel.ORT_LOGGING_LEVEL_ERROR };
+        runOptions = new RunOptions { LogSeverityLevel = OrtLoggingLevel.ORT_LOGGING_LEVEL_FATAL };
         if (cudaGraph)
         {
             runOptions.AddRunConfigEntry("gpu_graph_id", "-1");  // runs with buffers of their own are not recorded

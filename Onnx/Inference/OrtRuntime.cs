@@ -46,7 +46,10 @@ public static class OrtRuntime
             {
                 return OrtEnv.Instance();  // the program made its own: its settings stand
             }
-            var options = new EnvironmentCreationOptions { logId = "OnnxLeNet", logLevel = OrtLoggingLevel.ORT_LOGGING_LEVEL_ERROR };
+            var options = new EnvironmentCreationOptions
+            {
+                logId = "OnnxLeNet", logLevel = OrtLoggingLevel.ORT_LOGGING_LEVEL_ERROR, loggingFunction = OrtLog.Write,
+            };
             return OrtEnv.CreateInstanceWithOptions(ref options);
         }
         catch (Exception e) when (e is TypeInitializationException or DllNotFoundException or BadImageFormatException

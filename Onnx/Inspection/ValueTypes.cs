@@ -35,9 +35,10 @@ internal sealed class ValueTypes
             foreach (var (name, sample) in samples)
                 if (sample is { } shape) types.known.TryAdd(name,
                     (batch.Type, [batch.Sizes[0], .. shape.Sizes.ToArray().Select(size => $"{size}")]));
+        if (!infer) return types;
         if (model.Graph.Node.SelectMany(node => node.Output).All(types.known.ContainsKey)) return types;
         // A function that calls itself, or many that call many, would end or fill the process in native code.
-        if (model.Functions.Count > 0 || !infer) return types;
+        if (model.Functions.Count > 0) return types;
         foreach (var info in Infer(model)) types.known.TryAdd(info.Name,
             (info.ElementType, [.. info.Shape.Zip(info.DimParams, (size, name) => size >= 0 ? $"{size}" : name.Length > 0 ? name : "?")]));
         return types;

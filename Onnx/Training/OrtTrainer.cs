@@ -462,7 +462,7 @@ public sealed class OrtTrainer : ITrainingSteps, IDisposable
                     Bindings[from] = binding;
                     // A graph for each direction. What is captured runs more than once, which changes nothing: a step does not write what
                     // it reads.
-                    var run = Add(new RunOptions { LogSeverityLevel = OrtLoggingLevel.ORT_LOGGING_LEVEL_ERROR });
+                    var run = Add(new RunOptions { LogSeverityLevel = OrtLoggingLevel.ORT_LOGGING_LEVEL_FATAL });
                     if (owner.options.CudaGraph) run.AddRunConfigEntry("gpu_graph_id",
                         (++owner.cudaGraphs).ToString(CultureInfo.InvariantCulture));
                     RunOptions[from] = run;

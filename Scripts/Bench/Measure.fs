@@ -52,8 +52,8 @@ let requireAgreement (what: string) (peer: string) (engine: float32 array) (othe
 /// What is being measured, on standard error: in one place on a terminal, elsewhere in a line each.
 let progress (setup: Setup) (text: string) =
     if setup.Out.Quiet then ()
-    elif not Console.IsErrorRedirected then eprintf "\r\027[K%s" text
-    elif text <> "" then eprintfn "%s" text
+    elif not Console.IsErrorRedirected then eprintf "\r\027[K%s" (oneLine text)
+    elif text <> "" then eprintfn "%s" (oneLine text)
 
 let private seconds (action: unit -> unit) times =
     let began = Stopwatch.GetTimestamp()

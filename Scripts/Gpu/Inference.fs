@@ -78,7 +78,8 @@ let private againstProcessor (s: Setup) (options: OrtOptions) file tolerance =
     Parity.Compare(nameOf input, logits device input, logits processor input, tolerance)
 
 let private rowDetail (row: ParityRow) =
-    $"{row.Samples} {row.Input}: max rel {scientific row.MaxRel}, same class {percent row.Top1Agreement}"
+    let flips = flips row |> Option.map (fun said -> $" ({said})") |> Option.defaultValue ""
+    $"{row.Samples} {row.Input}: max rel {scientific row.MaxRel}, same class {percent row.Top1Agreement}{flips}"
 
 let private rowData (row: ParityRow) more =
     json (
@@ -86,6 +87,8 @@ let private rowData (row: ParityRow) more =
           "maxAbs", row.MaxAbs
           "maxRel", row.MaxRel
           "top1Agreement", row.Top1Agreement
+          "flips", row.Flips
+          "flipGap", row.FlipGap
           "tolerance", row.Tolerance ]
         @ more
     )

@@ -3,18 +3,11 @@ module OnnxLeNet.Scripts.Report.Svg
 
 open System
 open System.Globalization
+open OnnxLeNet.Numerics
 
 /// Text for an element or an attribute. What XML has no way to write, such as a control character in a layer's name, is replaced.
 let escape (text: string) =
-    text
-    |> String.collect (function
-        | '&' -> "&amp;"
-        | '<' -> "&lt;"
-        | '>' -> "&gt;"
-        | '"' -> "&quot;"
-        | c when Char.IsControl c && c <> '\n' && c <> '\t' -> "\uFFFD"
-        | c when Char.IsSurrogate c || c >= '\uFFFE' -> "\uFFFD"
-        | c -> string c)
+    (DisplayText.Clean text).Replace("&", "&amp;").Replace("<", "&lt;").Replace(">", "&gt;").Replace("\"", "&quot;")
 
 /// A coordinate.
 let at (x: float) = (x + 0.0).ToString("0.##", CultureInfo.InvariantCulture)

@@ -66,6 +66,16 @@ let accuracy (data: ImageDataset) (logits: Tensor) =
     let right = Inference.ArgMax logits |> Seq.mapi (fun i c -> if c = data.Label i then 1 else 0) |> Seq.sum
     float right / float data.Count
 
+/// Samples whose class differs, and by how much; none where all are the same.
+let flips (row: ParityRow) =
+    if row.Flips = 0 then
+        None
+    else
+        let samples = if row.Flips = 1 then "1 sample has" else $"{row.Flips} samples have"
+        Some
+            $"{samples} another class, with logits that lie up to {scientific row.FlipGap} relative apart; under \
+                {scientific row.Tolerance} that is rounding"
+
 /// What was compared, under a heading of its own.
 let parityTableOf heading out (report: ParityReport) =
     table
@@ -78,6 +88,8 @@ let parityTableOf heading out (report: ParityReport) =
                 scientific row.MaxRel
                 percent row.Top1Agreement
                 (if row.Passed then "ok" else "FAILED") ] ]
+    for row in report.Rows do
+        flips row |> Option.iter (fun said -> line out $"  {row.Input}: {said}")
 
 let parityTable out report = parityTableOf "input" out report
 
@@ -91,6 +103,8 @@ let parityRows (report: ParityReport) =
                     "maxRel", row.MaxRel
                     "tolerance", row.Tolerance
                     "top1Agreement", row.Top1Agreement
+                    "flips", row.Flips
+                    "flipGap", row.FlipGap
                     "passed", row.Passed ] ]
 
 /// The proof of the gradients: for each input the parameter that lies farthest apart.

@@ -206,7 +206,7 @@ let private placed (file: string) =
 let private command (job: Job) =
     String.concat
         " "
-        [ $"export {placed job.File} --to {placed job.To}"
+        [ $"export {argument (placed job.File)} --to {argument (placed job.To)}"
           match job.Model with
           | Some name -> $"--model {name}"
           | None -> ()
@@ -223,29 +223,29 @@ let private command (job: Job) =
           for option, names in [ "--input-names", job.Options.InputNames; "--output-names", job.Options.OutputNames ] do
               if names.Count > 0 then $"""{option} {String.Join(",", names)}"""
           match job.Data with
-          | Some folder when folder <> "none" -> $"--data {ImageFolder.FolderName folder}"
+          | Some folder when folder <> "none" -> $"--data {argument (ImageFolder.FolderName folder)}"
           | _ -> ()
           if job.Card then "--card" ]
 
 let private card (job: Job) (source: Source) (model: OrtModel) (measured: Measured option) (bytes: byte array) hash =
     let rows =
-        [ "network", $"`{source.Name}`, {source.Network.ParameterCount:N0} parameters"
-          "command", $"`dotnet run --project Scripts -c Release -- {command job}`"
+        [ "network", $"{Markdown.code source.Name}, {source.Network.ParameterCount:N0} parameters"
+          "command", Markdown.code $"dotnet run --project Scripts -c Release -- {command job}"
           "weights", form job
           match job.Int8, measured with
-          | Some int8, Some m -> "calibrated on", $"{int8.CalibrationImages:N0} training images of {m.Data}"
+          | Some int8, Some m -> "calibrated on", $"{int8.CalibrationImages:N0} training images of {Markdown.cell m.Data}"
           | _ -> ()
           match measured with
           | Some m ->
               "test accuracy", $"{percent m.After} in ONNX Runtime; the float32 network {percent m.Before}"
-              "same class", $"{percent m.SameClass} of {m.Images:N0} test images of {m.Data}"
+              "same class", $"{percent m.SameClass} of {m.Images:N0} test images of {Markdown.cell m.Data}"
           | None -> ()
-          "input, output", Seq.append model.Inputs model.Outputs |> Seq.map (fun value -> $"`{value}`") |> String.concat ", "
+          "input, output", Seq.append model.Inputs model.Outputs |> Seq.map (string >> Markdown.code) |> String.concat ", "
           "opset, IR version", $"{model.Metadata.Opset}, {model.Metadata.IrVersion}"
           "size", $"{bytes.Length:N0} bytes"
           "SHA-256", $"`{hash}`" ]
     let lines = [ for name, value in rows -> $"| {name} | {value} |\n" ]
-    $"# {Path.GetFileName job.To}\n\n| | |\n|---|---|\n" + String.concat "" lines
+    $"# {Markdown.cell (nonNull (Path.GetFileName job.To))}\n\n| | |\n|---|---|\n" + String.concat "" lines
 
 /// What the graph does itself, where that is asked for.
 let private pixelsOf (job: Job) (source: Source) (data: ImageFolder option) : PixelInput | null =

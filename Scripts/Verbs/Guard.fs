@@ -2,6 +2,7 @@
 module OnnxLeNet.Scripts.Verbs.Guard
 
 open System
+open System.Globalization
 open System.IO
 open OnnxLeNet.Numerics
 open OnnxLeNet.Scripts
@@ -13,10 +14,18 @@ let private sentence (e: exn) =
     let cut = text.IndexOf " (Parameter '"
     if cut > 0 then text[.. cut - 1] else text
 
-/// Runs a verb; its exit code, or that of the error that ended it.
+/// Runs a verb; its exit code, or that of the error that ended it. Numbers have their points and commas as in English meanwhile, in
+/// whatever language the system is.
 let run (verb: unit -> int) =
+    let culture, ofThreads = CultureInfo.CurrentCulture, CultureInfo.DefaultThreadCurrentCulture
+    CultureInfo.CurrentCulture <- CultureInfo.InvariantCulture
+    CultureInfo.DefaultThreadCurrentCulture <- CultureInfo.InvariantCulture
     try
-        verb ()
+        try
+            verb ()
+        finally
+            CultureInfo.CurrentCulture <- culture
+            CultureInfo.DefaultThreadCurrentCulture <- ofThreads
     with
     | :? MissingPartException as e ->
         Terminal.error e.Message

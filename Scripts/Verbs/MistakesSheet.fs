@@ -7,6 +7,7 @@ open System.Globalization
 open System.IO
 open System.Text
 open OnnxLeNet.Numerics
+open OnnxLeNet.Scripts.Report
 open OnnxLeNet.Scripts.Terminal
 open OnnxLeNet.Scripts.Verbs.Common
 
@@ -22,12 +23,8 @@ let requireEnding (file: string) =
     | ".svg" -> ()
     | _ -> badOption "--mistakes" file "a file that ends in .svg, pictures with their classes, or .png, the pictures alone"
 
-/// Text between tags; what XML has no characters for is replaced.
-let private escaped (text: string) =
-    let known = String.map (fun c -> if Char.IsControl c || c >= '\uFFFE' then '\uFFFD' else c) text
-    // Half of a pair of UTF-16 is no character of a file.
-    let whole = Encoding.UTF8.GetString(Encoding.UTF8.GetBytes known)
-    whole.Replace("&", "&amp;").Replace("<", "&lt;").Replace(">", "&gt;").Replace("\"", "&quot;")
+/// Text between tags, on one line.
+let private escaped (text: string) = Svg.escape (oneLine text)
 
 /// At most so many characters as a person counts them.
 let private short most (name: string) =

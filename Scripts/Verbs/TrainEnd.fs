@@ -37,8 +37,7 @@ let private card (job: Job) (data: ImageFolder) classes (name: string) (test: fl
             $"{data.Train.Stored} padded to {data.Train.Sample}"
     let named =
         if Pictures.arePictures data then
-            let names = data.ClassNames |> Seq.map (fun name -> name.Replace("|", "\\|").ReplaceLineEndings " ")
-            $"\n| classes | {String.Join(commaAndSpace, names)} |"
+            $"\n| classes | {String.Join(commaAndSpace, Seq.map Markdown.cell data.ClassNames)} |"
         else
             ""
     let input = $"`{OnnxExporter.Input}` [{OnnxExporter.BatchAxis}, {sample}]"
@@ -48,20 +47,20 @@ let private card (job: Job) (data: ImageFolder) classes (name: string) (test: fl
         {scientific whole.MaxAbs} ({scientific whole.MaxRel} relative), on the {parity.Device}"
     let command =
         if job.Model.IsNamed then
-            $"command | `dotnet run --project Scripts -c Release -- {commandOf job data}`"
+            "command | " + Markdown.code $"dotnet run --project Scripts -c Release -- {commandOf job data}"
         else
-            $"a script's | network, with `{commandOf job data}`"
+            "a script's | network, with " + Markdown.code (commandOf job data)
     let beginning =
         match job.Model.Origin with
-        | Some origin -> $"\n| begins from | {Path.GetFileName origin.File}, SHA-256 `{origin.Hash}` |"
+        | Some origin -> $"\n| begins from | {Markdown.cell (nonNull (Path.GetFileName origin.File))}, SHA-256 `{origin.Hash}` |"
         | None -> ""
-    $"""# {name}.onnx
+    $"""# {Markdown.cell name}.onnx
 
 | | |
 |---|---|
-| network | `{job.Model.Name}`, {(job.Model.Build(Generator 0L)).ParameterCount:N0} parameters |
+| network | {Markdown.code job.Model.Name}, {(job.Model.Build(Generator 0L)).ParameterCount:N0} parameters |
 | {command} |{beginning}
-| data | {data.Name}, {images}, then {Input.formula transform} |{named}
+| data | {Markdown.cell data.Name}, {images}, then {Input.formula transform} |{named}
 | trained by | {trainedBy job}{repeatable job} |
 | test accuracy | {percent test} |
 | input, output | {input}, {output}, float32 |
@@ -169,6 +168,8 @@ let private parityFields (parity: ParityReport) =
           "maxAbs", onData.MaxAbs
           "maxRel", onData.MaxRel
           "top1Agreement", onData.Top1Agreement
+          "flips", onData.Flips
+          "flipGap", onData.FlipGap
           "passed", parity.Passed
           "rows", parityRows parity ]
 
@@ -306,7 +307,7 @@ let private summarize (job: Job) (model: string) =
         file |> Option.filter ((<>) "-") |> Option.iter (fun file -> line job.Out $"  {Workspace.display file}   {what}")
     heading job.Out "next"
     command job.Out $"{Workspace.command} predict {Workspace.display model} PICTURE"
-    let data = job.DataFolder |> Option.map (fun folder -> $" --data {folder}") |> Option.defaultValue ""
+    let data = job.DataFolder |> Option.map (fun folder -> $" --data {argument folder}") |> Option.defaultValue ""
     command job.Out $"{Workspace.command} evaluate {Workspace.display model}{data}"
     command job.Out $"{Workspace.command} serve {Workspace.display model}"
 

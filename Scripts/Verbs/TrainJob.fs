@@ -49,8 +49,7 @@ let engineOptions (job: Job) =
 
 /// The data as a command names them, without their place.
 let private shownData (folder: string) (data: ImageFolder) =
-    let name = if File.Exists folder then FileInfo(folder).Name else data.Name
-    if String.exists Char.IsWhiteSpace name then $"\"{name}\"" else name
+    Terminal.argument (if File.Exists folder then FileInfo(folder).Name else data.Name)
 
 /// The command that repeats a run, with what was left to defaults written out. A folder of data is named without its place.
 let commandOf (job: Job) (data: ImageFolder) =
@@ -60,7 +59,7 @@ let commandOf (job: Job) (data: ImageFolder) =
         [ match job.Model.Origin with
           | None -> $"train --model {job.Model.Name}"
           | Some origin ->
-              $"train --from {Path.GetFileName origin.File}"
+              $"train --from {Terminal.argument (nonNull (Path.GetFileName origin.File))}"
               yield! origin.Model |> Option.map (fun name -> $"--model {name}") |> Option.toList
           yield! job.DataFolder |> Option.map (fun folder -> $"--data {shownData folder data}") |> Option.toList
           if job.HoldOut > 0 then $"--hold-out {job.HoldOut}"
@@ -128,7 +127,7 @@ let resumeCommand (job: Job) =
         [ if not job.Model.IsNamed then "the script, with"
           $"train --resume {Path.GetFileName job.Run}"
           match job.DataFolder with
-          | Some folder -> $"--data {folder}"
+          | Some folder -> $"--data {Terminal.argument folder}"
           | None -> ()
           if job.HoldOut > 0 then $"--hold-out {job.HoldOut}"
           yield! engineOptions job

@@ -106,6 +106,8 @@ let private deviceJson (d: DeviceValidation) =
                           "maxAbs", p.Row.MaxAbs
                           "maxRel", p.Row.MaxRel
                           "top1Agreement", p.Row.Top1Agreement
+                          "flips", p.Row.Flips
+                          "flipGap", p.Row.FlipGap
                           "passed", p.Row.Passed ] ] ]
 
 let private print out file (report: ValidationReport) =

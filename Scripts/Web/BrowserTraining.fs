@@ -59,6 +59,8 @@ type BrowserTraining(folder: string) =
             (TrainingExporter
                 .Export(initial, model.Sample, "lenet5-train", optimizer (), TrainingGraphOptions(BatchSize = Nullable batch))
                 .ToByteArray())
+    let labelsOf (part: ImageDataset) = lazy (Array.init part.Count (fun i -> byte (part.Label i)))
+    let trainLabels, testLabels = labelsOf data.Train, labelsOf data.Test
     let start = lazy (TrainingExporter.ExportInitial(initial, optimizer (), "lenet5-initial").ToByteArray())
 
     /// Fails where the engine and ONNX Runtime differ on the model.
@@ -96,13 +98,11 @@ type BrowserTraining(folder: string) =
     /// The ONNX model that returns what the first step takes.
     member _.Initial = start.Value
 
-    /// The images as they are stored, one after the other, a byte for each pixel.
-    member _.Images isTraining = (if isTraining then data.Train else data.Test).Pixels.ToArray()
+    /// The images as they are stored, one after the other, a byte for each pixel: the memory that the data is in.
+    member _.Images(isTraining: bool) = (if isTraining then data.Train else data.Test).PixelMemory
 
     /// The images' classes, a byte each.
-    member _.Labels isTraining =
-        let part = if isTraining then data.Train else data.Test
-        Array.init part.Count (fun i -> byte (part.Label i))
+    member _.Labels(isTraining: bool) : byte array = (if isTraining then trainLabels else testLabels).Value
 
     /// The bytes that the weights of the model have.
     member _.WeightBytes = sizeof<float32> * (parameters |> Array.sumBy (fun (_, parameter) -> parameter.Value.Data.Length))

@@ -15,8 +15,12 @@ open OnnxLeNet.Numerics
 
 type Limits =
     {
+        /// Connections that are open at once: a further one is closed.
+        Connections: int64
         /// The most bytes of a request's body: 413 beyond.
         Body: int64
+        /// The most bytes of the bodies of all requests at once: 503 beyond.
+        Bodies: int64
         /// Requests for work per second, and how many may come at once after a pause: 429 beyond.
         Rate: int
         Burst: int
@@ -32,7 +36,9 @@ type Limits =
     }
 
 let usual =
-    { Body = 16L <<< 20
+    { Connections = 2000L
+      Body = 16L <<< 20
+      Bodies = 128L <<< 20
       Rate = 200
       Burst = 400
       Waiting = 256
@@ -42,12 +48,13 @@ let usual =
       Timeout = TimeSpan.FromSeconds 60.0 }
 
 /// An error as application/problem+json (RFC 9457).
-let problem (status: int) (detail: string) : IResult = Results.Problem(detail = detail, statusCode = status)
+let problem (status: int) (detail: string) : IResult = Results.Problem(detail = DisplayText.Message detail, statusCode = status)
 
 let private refuse (context: HttpContext) status detail = (problem status detail).ExecuteAsync context
 
 /// Kestrel's own limits.
 let apply (limits: Limits) (kestrel: KestrelServerLimits) =
+    kestrel.MaxConcurrentConnections <- limits.Connections
     kestrel.MaxRequestBodySize <- limits.Body
     kestrel.MinRequestBodyDataRate <- MinDataRate(limits.SlowestBody, limits.Grace)
     kestrel.RequestHeadersTimeout <- limits.Grace
@@ -91,15 +98,23 @@ type Turnstile(atOnce: int, waiting: int) =
                 return problem 503 $"{waiting} requests are waiting already: try again later"
         }
 
-/// A page from elsewhere must not ask, under this machine's name or another (DNS rebinding): Host and Origin are ours.
+/// A page from elsewhere must not ask, under this machine's name or another (DNS rebinding): Host and Origin are ours, and a browser says
+/// that the page is, whatever it asks for. A link from elsewhere may lead here: what it opens is ours alone.
 let requireOurs (port: unit -> int) =
     Func<HttpContext, RequestDelegate, Task>(fun context next ->
+        let headers = context.Request.Headers
         let hosts = [ $"127.0.0.1:{port ()}"; $"localhost:{port ()}" ]
-        let origin = string context.Request.Headers.Origin
+        let origin, site = string headers.Origin, string headers["Sec-Fetch-Site"]
+        let isLink =
+            HttpMethods.IsGet context.Request.Method
+            && string headers["Sec-Fetch-Mode"] = "navigate"
+            && string headers["Sec-Fetch-Dest"] = "document"
         if not (List.contains context.Request.Host.Value hosts) then
             refuse context 403 $"the host '{context.Request.Host}' is not answered here: http://{hosts[0]} is"
         elif origin <> "" && not (hosts |> List.exists (fun host -> origin = $"http://{host}")) then
             refuse context 403 $"a page of '{origin}' may not ask here"
+        elif not (List.contains site [ ""; "same-origin"; "none" ] || isLink) then
+            refuse context 403 $"a page of another site may not ask here (Sec-Fetch-Site: {site})"
         else
             next.Invoke context)
 
@@ -127,6 +142,7 @@ let protect =
         headers["Referrer-Policy"] <- "no-referrer"
         headers["Cross-Origin-Resource-Policy"] <- "same-origin"
         headers["Cross-Origin-Opener-Policy"] <- "same-origin"
+        headers["Cross-Origin-Embedder-Policy"] <- "require-corp"
         headers["Permissions-Policy"] <- "camera=(self), microphone=(), geolocation=()"
         next.Invoke context)
 
@@ -156,7 +172,10 @@ let tellErrors (limits: Limits) =
                     | :? Http.BadHttpRequestException as e when e.StatusCode = 408 ->
                         return Some(408, $"the body came too slowly: at least {limits.SlowestBody} bytes a second are expected")
                     | :? Http.BadHttpRequestException as e -> return Some(e.StatusCode, e.Message)
-                    | :? MissingPartException as e -> return Some(503, e.Message)
+                    | :? MissingPartException
+                    | :? Requests.NoRoomException as e ->
+                        context.Response.Headers.RetryAfter <- "1"
+                        return Some(503, e.Message)
                     | :? OnnxLeNetException
                     | :? InvalidDataException as e -> return Some(400, e.Message)
                     | :? OutOfMemoryException -> return Some(503, "there is not enough memory for this request")

@@ -56,3 +56,10 @@ let fetch (say: string -> unit) =
         finally
             if Directory.Exists work then Directory.Delete(work, true)
     dist cache
+
+/// A file of the folder by its name alone, if it is there. A name is letters, digits, '.', '-' and '_': nothing that any system takes for
+/// another folder, a drive or a stream.
+let tryFile (dist: string) (name: string) =
+    let file = Path.Combine(dist, name)
+    let isName = name |> String.forall (fun c -> Char.IsAsciiLetterOrDigit c || ".-_".Contains c)
+    if isName && not (name.StartsWith '.') && File.Exists file then Some file else None

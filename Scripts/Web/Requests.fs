@@ -2,11 +2,13 @@
 module OnnxLeNet.Scripts.Web.Requests
 
 open System
+open System.Buffers
 open System.IO
 open System.Text.Json
 open System.Threading
 open System.Threading.Tasks
 open Microsoft.AspNetCore.Http
+open Microsoft.AspNetCore.Http.Features
 open OnnxLeNet.Numerics
 
 type Question =
@@ -69,25 +71,59 @@ let private ofJson (bytes: byte array) =
         Input(elements input |> Array.map number)
     | _ -> wrong $"the JSON has neither \"pixels\" nor \"input\" alone: {expected}"
 
+/// The memory that the bodies of all requests may take together.
+type Room(most: int64) =
+    let mutable used = 0L
+
+    /// A body's part of it, which grows as the body comes, and is free again when the answer is made.
+    member _.Enter() =
+        let mutable mine = 0L
+        { new Share with
+            member _.Grow bytes =
+                mine <- mine + int64 bytes
+                if Interlocked.Add(&used, int64 bytes) > most then
+                    raise (NoRoomException $"the bodies of all requests take more than {most >>> 20} MiB: try again later")
+
+            member _.Dispose() = Interlocked.Add(&used, -mine) |> ignore }
+
+and Share =
+    inherit IDisposable
+    abstract Grow: bytes: int -> unit
+
+/// Too much is being sent at once.
+and NoRoomException(message: string) =
+    inherit OnnxLeNetException(message)
+
 /// Reads a body to its end; what is too long or too slow ends it.
-let bytesOf (request: HttpRequest) (cancellation: CancellationToken) =
+let bytesOf (share: Share) (request: HttpRequest) (cancellation: CancellationToken) =
     task {
         use bytes = new MemoryStream() // of no size yet: what the head states may be a lie
-        do! request.Body.CopyToAsync(bytes, cancellation)
+        let buffer = ArrayPool.Shared.Rent 65536
+        try
+            let mutable more = true
+            while more do
+                let! count = request.Body.ReadAsync(buffer.AsMemory(), cancellation)
+                share.Grow count
+                bytes.Write(buffer, 0, count)
+                more <- count > 0
+        finally
+            ArrayPool.Shared.Return buffer
         return bytes.ToArray()
     }
 
 /// Reads the body: a form with a file, JSON, or the bytes of a picture. What is urlencoded is none: curl says so of any bytes.
-let read (request: HttpRequest) (cancellation: CancellationToken) : Task<Question> =
+let read (share: Share) (request: HttpRequest) (cancellation: CancellationToken) : Task<Question> =
     task {
+        let! bytes = bytesOf share request cancellation
         if request.HasFormContentType && request.ContentType <> "application/x-www-form-urlencoded" then
-            let! form = request.ReadFormAsync cancellation
+            request.Body <- new MemoryStream(bytes)
+            // In memory, where it is already, and not in a file.
+            let! form = request.ReadFormAsync(FormOptions(MemoryBufferThreshold = bytes.Length + 1), cancellation)
             if form.Files.Count <> 1 then wrong $"the form has {form.Files.Count} files, expected one picture"
             let file = form.Files[0]
-            use bytes = new MemoryStream(int file.Length)
-            do! file.CopyToAsync(bytes, cancellation)
-            return Picture((if file.FileName = "" then "the picture" else file.FileName), bytes.ToArray())
+            use picture = new MemoryStream(int file.Length)
+            do! file.CopyToAsync(picture, cancellation)
+            return Picture((if file.FileName = "" then "the picture" else file.FileName), picture.ToArray())
         else
-            let! bytes = bytesOf request cancellation
             return if request.HasJsonContentType() then ofJson bytes else Picture("the picture", bytes)
     }

@@ -7,6 +7,7 @@ open System.Diagnostics
 open OnnxLeNet.Numerics
 open OnnxLeNet.Onnx
 open OnnxLeNet.Onnx.Schema
+open OnnxLeNet.Scripts.Terminal
 open OnnxLeNet.Scripts.Verbs
 open OnnxLeNet.Scripts.Web.FeatureMaps
 
@@ -122,22 +123,23 @@ let load id name (given: Input.Given) (fit: Fit option) (proto: ModelProto) (byt
     let layers = maps |> Option.map (fun maps -> maps.Of(Array.zeroCreate theirs.Input.Sample.Count))
     let summary = ModelSummary.Of(proto, bytes)
     let data = metadata.TryGetValue ModelMetadata.Data |> snd
+    let shown = dict [ for entry in summary.Metadata -> oneLine entry.Key, oneLine entry.Value ]
     { Info =
         { Id = id
-          Name = name
-          Classes = Seq.toArray theirs.ClassNames
+          Name = oneLine name
+          Classes = theirs.ClassNames |> Seq.map oneLine |> Seq.toArray
           Image = theirs.Image.Sizes.ToArray()
           Sample = theirs.Input.Sample.Sizes.ToArray()
           Digits = MnistForm.Applies(data, theirs.ClassNames) && theirs.Image = Shape(1, 28, 28)
-          EngineProblem = problem
-          Graph = summary.Graph
-          Producer = summary.Producer
+          EngineProblem = problem |> Option.map oneLine
+          Graph = oneLine summary.Graph
+          Producer = oneLine summary.Producer
           Opsets = Seq.toArray summary.Opsets
           Parameters = summary.Parameters
           Flops = summary.Flops
           Bytes = summary.Bytes
           Sha256 = summary.Sha256
-          Metadata = summary.Metadata
+          Metadata = shown.AsReadOnly()
           Layers = layers }
       Network = network
       Own = own
@@ -159,7 +161,7 @@ let private answerOf (classifier: Classifier) (numbers: float32 array) =
     if probabilities |> Array.exists (fun p -> not (Double.IsFinite p)) then
         raise (OnnxLeNetException "the model gives scores for this that are no finite numbers")
     let best = Array.IndexOf(probabilities, Array.max probabilities)
-    { Class = classifier.ClassNames[best]
+    { Class = oneLine classifier.ClassNames[best]
       Probability = probabilities[best]
       Probabilities = probabilities
       Milliseconds = time }
@@ -173,7 +175,7 @@ let private ofNumbers (model: ServedModel) top withLayers file seen (numbers: fl
     { File = file
       Class = Some theirs.Class
       Probability = Some theirs.Probability
-      Top = [| for c in classified.Classes |> Seq.truncate top -> { Class = c.Class; Probability = c.Probability } |]
+      Top = [| for c in classified.Classes |> Seq.truncate top -> { Class = oneLine c.Class; Probability = c.Probability } |]
       Agree = own |> Option.map (fun own -> Predict.agree model.Theirs own.Probabilities theirs.Probabilities)
       Engine = own
       OnnxRuntime = Some theirs

@@ -53,7 +53,19 @@ type Health = { Status: string; Model: string }
 /// Models from the browser that are kept: the newest.
 let private mostModels = 8
 
-let private octets (name: string) (bytes: byte array) = Results.Bytes(bytes, "application/octet-stream", name)
+/// Bytes in memory as a file, sent piece by piece as the client takes them: a hundred slow clients take no more memory than one.
+let private octets (name: string) (bytes: ReadOnlyMemory<byte>) : IResult =
+    { new IResult with
+        member _.ExecuteAsync(context: HttpContext) =
+            task {
+                let response = context.Response
+                response.ContentType <- "application/octet-stream"
+                response.ContentLength <- Nullable(int64 bytes.Length)
+                response.Headers.ContentDisposition <- $"attachment; filename={name}"
+                for start in 0..65536 .. bytes.Length - 1 do
+                    let piece = bytes.Slice(start, min 65536 (bytes.Length - start))
+                    do! response.Body.WriteAsync(piece, context.RequestAborted)
+            } }
 
 /// A handler as the router takes it.
 let private handler (answer: HttpContext -> Task<IResult>) : Delegate = Func<HttpContext, Task<IResult>>(answer) :> Delegate
@@ -106,11 +118,13 @@ type private Models(served: ServedModel) =
 let private mapApi (routes: IEndpointRouteBuilder) (limits: Limits) (models: Models) (training: Lazy<BrowserTraining>) =
     let predictions = Turnstile(Environment.ProcessorCount, limits.Waiting)
     let exports = Turnstile(1, limits.WaitingModels)
+    let room = Requests.Room limits.Bodies
 
     let predict (context: HttpContext) =
         task {
             let model, top, layers = models.Of context, topOf context, asks context "layers"
-            let! question = Requests.read context.Request context.RequestAborted
+            use share = room.Enter()
+            let! question = Requests.read share context.Request context.RequestAborted
             let answer () =
                 match question with
                 | Requests.Input numbers -> predictInput model top layers "input" numbers
@@ -131,7 +145,8 @@ let private mapApi (routes: IEndpointRouteBuilder) (limits: Limits) (models: Mod
 
     let receive (context: HttpContext) =
         task {
-            let! weights = Requests.bytesOf context.Request context.RequestAborted
+            use share = room.Enter()
+            let! weights = Requests.bytesOf share context.Request context.RequestAborted
             return!
                 exports.Run(
                     context,
@@ -153,7 +168,7 @@ let private mapApi (routes: IEndpointRouteBuilder) (limits: Limits) (models: Mod
     let download (context: HttpContext) =
         let id = string context.Request.RouteValues["id"]
         match models.File id with
-        | Some file -> octets "lenet5-browser.onnx" file
+        | Some file -> octets "lenet5-browser.onnx" (ReadOnlyMemory file)
         | None -> problem 404 $"there is no model '{id}': the newest {mostModels} from the browser are kept"
     routes.MapGet("/models/{id}", atOnce download)
     |> OpenApi.describeFile "A model that a browser trained, an ONNX file" [ OpenApi.idInPath ]
@@ -185,19 +200,16 @@ let private mapPage (routes: IEndpointRouteBuilder) (models: Models) (training: 
     page "/train/config" (fun _ ->
         ort.Value |> ignore // what cannot be had is told before anything is loaded
         Results.Json training.Value.Config)
-    page "/train/step.onnx" (fun _ -> octets "lenet5-train.onnx" training.Value.Step)
-    page "/train/initial.onnx" (fun _ -> octets "lenet5-initial.onnx" training.Value.Initial)
+    page "/train/step.onnx" (fun _ -> octets "lenet5-train.onnx" (ReadOnlyMemory training.Value.Step))
+    page "/train/initial.onnx" (fun _ -> octets "lenet5-initial.onnx" (ReadOnlyMemory training.Value.Initial))
     for name, isTraining in [ "train", true; "test", false ] do
         page $"/train/{name}-images" (fun _ -> octets $"{name}-images" (training.Value.Images isTraining))
-        page $"/train/{name}-labels" (fun _ -> octets $"{name}-labels" (training.Value.Labels isTraining))
-    // Names only, of files that are there: a segment has no slash, and no path leads out of the folder.
+        page $"/train/{name}-labels" (fun _ -> octets $"{name}-labels" (ReadOnlyMemory(training.Value.Labels isTraining)))
     page "/ort/{file}" (fun context ->
         let name = string context.Request.RouteValues["file"]
-        let file = Path.Combine(ort.Value, name)
-        if Path.GetFileName name <> name || not (File.Exists file) then
-            problem 404 $"onnxruntime-web has no file '{name}'"
-        else
-            Results.File(file, (if name.EndsWith ".wasm" then "application/wasm" else "text/javascript")))
+        match OnnxRuntimeWeb.tryFile ort.Value name with
+        | Some file -> Results.File(file, (if name.EndsWith ".wasm" then "application/wasm" else "text/javascript"))
+        | None -> problem 404 $"onnxruntime-web has no file '{name}'")
 
 /// The page's own files, and none else of their folder.
 let private files () =
@@ -258,7 +270,7 @@ type Server private (app: WebApplication, models: IDisposable) =
                                 (problem 503 $"the request took more than {limits.Timeout.TotalSeconds} seconds").ExecuteAsync context)
                     ))
             .ConfigureHttpJsonOptions(fun json -> json.SerializerOptions.NumberHandling <- JsonNumberHandling.Strict)
-            .Configure<HostOptions>(fun (host: HostOptions) -> host.ShutdownTimeout <- TimeSpan.FromSeconds 5.0)
+            .Configure<HostOptions>(fun (host: HostOptions) -> host.ShutdownTimeout <- TimeSpan.FromSeconds 4.0)
         |> OpenApi.add
 
         let app = builder.Build()
