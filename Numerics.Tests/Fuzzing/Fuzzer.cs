@@ -101,7 +101,8 @@ internal static class Fuzzer
                 return $"a {inner.GetType().Name} behind the error, which is a mistake of the reader's";
         }
         if (error is { Message.Length: > MostMessage }) return $"a message of {error.Message.Length} characters, at most {MostMessage}";
-        if (time > MostTime) return string.Create(CultureInfo.InvariantCulture, $"{time.TotalSeconds:F1} s, at most {MostTime.TotalSeconds}");
+        if (time > MostTime) return string.Create(CultureInfo.InvariantCulture,
+            $"{time.TotalSeconds:F1} s, at most {MostTime.TotalSeconds}");
         return bytes > MostBytes ? $"{bytes >> 20} MiB of memory, at most {MostBytes >> 20}" : null;
     }
 
@@ -121,7 +122,8 @@ internal static class Fuzzer
         + $"{Variable}='{format.Name} {seed} {number}' dotnet test -c Release -p:Soak=true --filter Name=OneFile";
 
     /// <summary>
-    /// Remembers which file is being read. Where a file never ends, the process does, with its number; where one ends the process, its number
+    /// Remembers which file is being read. Where a file never ends, the process does, with its number; where one ends the process, its
+    /// number
     /// stands in a file that the next run finds.
     /// </summary>
     private sealed class Current : IDisposable

@@ -20,14 +20,16 @@ internal static class StateFuzz
     private static readonly Lazy<byte[]> Saved = new(MakeSaved);
 
     public static IEnumerable<FuzzFormat> Formats =>
-        [new("pth", MakePth, ReadPth), new("safetensors", MakeSafeTensors, ReadSafeTensors), new("checkpoint", MakeCheckpoint, ReadCheckpoint)];
+        [new("pth", MakePth, ReadPth), new("safetensors", MakeSafeTensors, ReadSafeTensors), new("checkpoint", MakeCheckpoint,
+            ReadCheckpoint)];
 
     // ---- .pth ----
 
     // What a pickle does, one operation or a few: in any order they are a pickle that is walked for a while.
     private static readonly string[] Operations =
     [
-        "(", "}", "]", ")", "t", "u", "s", "e", "a", "0", "1", "2", "N", "\u0088", "\u0089", "\u0085", "\u0086", "\u0087", "\u008F", "\u0090",
+        "(", "}", "]", ")", "t", "u", "s", "e", "a", "0", "1", "2", "N", "\u0088", "\u0089", "\u0085", "\u0086", "\u0087", "\u008F",
+            "\u0090",
         "\u0091", "R", "b", "Q", "q\0", "h\0", "q\u0001", "h\u0001", "\u0094", "\u0081", "\u0092", "\u0093", "K\u0007", "M\u0001\u0002",
         "\u008A\u0002\u0001\u0002", "\u008A\0", "\u008B\u0004\0\0\0\u0001\u0002\u0003\u0004", "G@\0\0\0\0\0\0\0", "U\u0002ab", "C\u0002ab",
         "B\u0002\0\0\0ab", "\u008C\u0003w.1", "ccollections\nOrderedDict\n", "ccollections\nOrderedDict\n)R", "ctorch\nFloatStorage\n",
@@ -56,8 +58,10 @@ internal static class StateFuzz
     {
         int Number(int usual) => g.OneIn(8) ? unchecked((int)g.Pick(Damage.Numbers)) : usual;
         if (!g.OneIn(3)) return Pth.OneTensor();
-        string[] types = ["FloatStorage", "LongStorage", "HalfStorage", "BFloat16Storage", "DoubleStorage", "BoolStorage", "ByteStorage", "QInt8Storage"];
-        return Pth.OneTensor(g.Pick(types), Number(4), Number(0), $"{Number(2)},{Number(2)}", $"{Number(2)},{Number(1)}", g.OneIn(9) ? "7" : "0");
+        string[] types = ["FloatStorage", "LongStorage", "HalfStorage", "BFloat16Storage", "DoubleStorage", "BoolStorage", "ByteStorage",
+            "QInt8Storage"];
+        return Pth.OneTensor(g.Pick(types), Number(4), Number(0), $"{Number(2)},{Number(2)}", $"{Number(2)},{Number(1)}",
+            g.OneIn(9) ? "7" : "0");
     }
 
     /// <summary>Operations put in, taken out or put elsewhere.</summary>
@@ -98,7 +102,8 @@ internal static class StateFuzz
 
     private static byte[] MakeSafeTensors(Generator g)
     {
-        byte[] file = SafeTensors.ToBytes(g.OneIn(2) ? States.Small() : States.Varied(), new Dictionary<string, string> { ["format"] = "pt" });
+        byte[] file = SafeTensors.ToBytes(g.OneIn(2) ? States.Small() : States.Varied(),
+            new Dictionary<string, string> { ["format"] = "pt" });
         if (!g.OneIn(4)) file = WithHeader(file, g);
         return g.OneIn(3) ? Damage.Bytes(file, g) : file;
     }
@@ -129,7 +134,8 @@ internal static class StateFuzz
     private static byte[] MakeSaved()
     {
         using var folder = new TemporaryFolder();
-        new Recipe { Epochs = 2, BatchSize = 4 }.Fit(NewNetwork(), Samples.Value, new CheckpointWriter(folder["c"]) { Every = TimeSpan.Zero });
+        new Recipe { Epochs = 2, BatchSize = 4 }.Fit(NewNetwork(), Samples.Value,
+            new CheckpointWriter(folder["c"]) { Every = TimeSpan.Zero });
         return File.ReadAllBytes(folder["c"]);
     }
 
