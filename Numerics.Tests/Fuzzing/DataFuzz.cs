@@ -11,7 +11,8 @@ internal static class DataFuzz
     private const int CifarRecord = 1 + 3 * 32 * 32, MostSide = 64;
 
     /// <summary>Reads a folder of sound files, of which one is damaged.</summary>
-    private static void Among(FuzzInput input, IReadOnlyCollection<KeyValuePair<string, byte[]>> files, string damaged, byte[] bytes, Action read)
+    private static void Among(FuzzInput input, IReadOnlyCollection<KeyValuePair<string, byte[]>> files, string damaged, byte[] bytes,
+        Action read)
     {
         foreach (var (name, sound) in files)
             if (!File.Exists(input.Folder[name])) input.Folder.Write(name, sound);
@@ -40,7 +41,8 @@ internal static class DataFuzz
         }
         if (g.OneIn(2)) file = Damage.Bytes(file, g);
         // Damaged before or after it is packed, or in two parts one behind the other.
-        if (g.OneIn(3)) file = g.OneIn(4) ? [.. Idx.Gzip(file[..(file.Length / 2)]), .. Idx.Gzip(file[(file.Length / 2)..])] : Idx.Gzip(file);
+        if (g.OneIn(3)) file = g.OneIn(4) ? [.. Idx.Gzip(file[..(file.Length / 2)]),
+            .. Idx.Gzip(file[(file.Length / 2)..])] : Idx.Gzip(file);
         return [(byte)number, .. g.OneIn(2) ? Damage.Bytes(file, g) : file];
     }
 
@@ -132,7 +134,8 @@ internal static class DataFuzz
         string text = Run[RunFiles[file]];
         if (!g.OneIn(3))
         {
-            string[] lines = text.Split('\n', RunFiles[file].EndsWith('l') ? StringSplitOptions.RemoveEmptyEntries : StringSplitOptions.None);
+            string[] lines = text.Split('\n',
+                RunFiles[file].EndsWith('l') ? StringSplitOptions.RemoveEmptyEntries : StringSplitOptions.None);
             string[] objects = RunFiles[file].EndsWith('l') ? lines : [text];
             int at = g.Next(objects.Length);
             var node = JsonNode.Parse(objects[at])!;

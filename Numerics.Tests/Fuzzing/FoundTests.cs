@@ -37,7 +37,8 @@ public sealed class FoundTests
     [TestMethod]
     public void ASummaryOfImpossibleSizes()
     {
-        var model = Graphs.Of(13, new Shape(4), "ConstantOfShape k -> v\nConstantOfShape l -> w\nMatMul x v -> a\nMatMul x w -> b\nAdd a b -> y")
+        var model = Graphs.Of(13, new Shape(4),
+            "ConstantOfShape k -> v\nConstantOfShape l -> w\nMatMul x v -> a\nMatMul x w -> b\nAdd a b -> y")
             .WithIntegers("k", 4, long.MaxValue / 4).WithIntegers("l", 4, long.MaxValue / 4);
         var summary = ModelSummary.Of(model, model.ToByteArray(), infer: false);
         Assert.IsNotEmpty(summary.ImportProblems);
@@ -54,7 +55,8 @@ public sealed class FoundTests
     public void ADictOfNumbersAlone()
     {
         string score = Pth.Tensor("FloatStorage", 4, 0, "", "", "0");
-        byte[] file = Pth.Of(Pth.Pickle($"}}({Pth.Text("scores")}}}({Pth.Text("a")}{score}{Pth.Text("b")}{score}u{Pth.Text("epoch")}K\u0001u."),
+        string scores = $"{Pth.Text("scores")}}}({Pth.Text("a")}{score}{Pth.Text("b")}{score}u";
+        byte[] file = Pth.Of(Pth.Pickle($"}}({scores}{Pth.Text("epoch")}K\u0001u."),
             ("data/0", new byte[16]));
         Failure.Of<DataException>(() => PyTorchFile.Read(file), "no state dict", "'scores' is a dict of 2");
     }
@@ -89,7 +91,8 @@ public sealed class FoundTests
         int refused = 0;
         for (int length = 0; length < whole.Length; length++)
         {
-            try { Assert.AreEqual(layers, OnnxImporter.Import(OnnxFile.Parse(whole[..length], name)).Network.ToString(), $"cut at {length}"); }
+            try { Assert.AreEqual(layers, OnnxImporter.Import(OnnxFile.Parse(whole[..length], name)).Network.ToString(),
+                $"cut at {length}"); }
             catch (OnnxException) { refused++; }
         }
         Assert.IsGreaterThan(whole.Length - 100, refused);

@@ -9,7 +9,8 @@ public sealed class FuzzTests(TestContext context)
 {
     // What the long run reads: so many files, of a seed, of some of the formats.
     private const int Many = 1_000_000;
-    private const string FilesVariable = "ONNXLENET_FUZZ_FILES", SeedVariable = "ONNXLENET_FUZZ_SEED", FormatsVariable = "ONNXLENET_FUZZ_FORMATS";
+    private const string FilesVariable = "ONNXLENET_FUZZ_FILES", SeedVariable = "ONNXLENET_FUZZ_SEED",
+        FormatsVariable = "ONNXLENET_FUZZ_FORMATS";
 
     private static readonly FuzzFormat[] All = [OnnxFuzz.Format, .. StateFuzz.Formats, .. DataFuzz.Formats];
 
@@ -44,7 +45,8 @@ public sealed class FuzzTests(TestContext context)
             Assert.Inconclusive($"{Fuzzer.Variable} names no file: it is like 'onnx 1 4711', a format, a seed and a number");
             return;
         }
-        var (bytes, error) = Fuzzer.One(Of(format), long.Parse(seed, CultureInfo.InvariantCulture), int.Parse(number, CultureInfo.InvariantCulture));
+        var (bytes, error) = Fuzzer.One(Of(format), long.Parse(seed, CultureInfo.InvariantCulture), int.Parse(number,
+            CultureInfo.InvariantCulture));
         string path = Path.Combine(Path.GetTempPath(), $"{format}-{seed}-{number}");
         File.WriteAllBytes(path, bytes);
         context.WriteLine($"{path}: {(error is null ? "is read" : $"is refused: {error.Message}")}");

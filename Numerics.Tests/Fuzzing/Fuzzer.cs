@@ -34,7 +34,7 @@ internal static class Fuzzer
     public const string Variable = "ONNXLENET_FUZZ";
 
     private const long MostBytes = 512L << 20;
-    private const int MostMessage = 20_000, MostFailures = 10, Attempts = 3;
+    private const int MostMessage = DisplayText.MostCharacters + 100, MostFailures = 10, Attempts = 3;
     private static readonly TimeSpan MostTime = TimeSpan.FromSeconds(2), Endless = TimeSpan.FromMinutes(1);
 
     // What reading never throws by intent. Behind an error of this library it is a mistake all the same.
@@ -101,7 +101,8 @@ internal static class Fuzzer
                 return $"a {inner.GetType().Name} behind the error, which is a mistake of the reader's";
         }
         if (error is { Message.Length: > MostMessage }) return $"a message of {error.Message.Length} characters, at most {MostMessage}";
-        if (time > MostTime) return string.Create(CultureInfo.InvariantCulture, $"{time.TotalSeconds:F1} s, at most {MostTime.TotalSeconds}");
+        if (time > MostTime) return string.Create(CultureInfo.InvariantCulture,
+            $"{time.TotalSeconds:F1} s, at most {MostTime.TotalSeconds}");
         return bytes > MostBytes ? $"{bytes >> 20} MiB of memory, at most {MostBytes >> 20}" : null;
     }
 
@@ -118,10 +119,11 @@ internal static class Fuzzer
         $"{Repeat(format, seed, number)}: {wrong}\n{error}".Select(c => char.IsControl(c) && c != '\n' ? '\uFFFD' : c));
 
     private static string Repeat(FuzzFormat format, long seed, int number) => $"file {number} of seed {seed}; to repeat: "
-        + $"{Variable}='{format.Name} {seed} {number}' dotnet test -c Release --filter Name=OneFile";
+        + $"{Variable}='{format.Name} {seed} {number}' dotnet test -c Release -p:Soak=true --filter Name=OneFile";
 
     /// <summary>
-    /// Remembers which file is being read. Where a file never ends, the process does, with its number; where one ends the process, its number
+    /// Remembers which file is being read. Where a file never ends, the process does, with its number; where one ends the process, its
+    /// number
     /// stands in a file that the next run finds.
     /// </summary>
     private sealed class Current : IDisposable

@@ -35,7 +35,12 @@ public sealed class FuzzerTests
     public void TooLong() => Assert.Contains("at most 2", Fuzzer.Wrong(null, TimeSpan.FromSeconds(2.1), 0)!);
 
     [TestMethod]
-    public void AMessageThatFillsTheTerminal() => Fails(_ => throw new DataException(new string('x', 30_000)), "characters, at most");
+    public void AMessageThatFillsTheTerminal() => Fails(_ => throw new Chatty(), "characters, at most");
+
+    private sealed class Chatty() : OnnxLeNetException("")
+    {
+        public override string Message => new('x', 30_000);
+    }
 
     /// <summary>What a file's text does to a terminal it does not do in a failure either.</summary>
     [TestMethod]

@@ -5,7 +5,8 @@ using Google.Protobuf.Reflection;
 namespace OnnxLeNet.Numerics.Tests;
 
 /// <summary>
-/// Changes fields of a protobuf message, anywhere in it: another value of the field's type, an element out, in twice or elsewhere, a part of
+/// Changes fields of a protobuf message, anywhere in it: another value of the field's type, an element out, in twice or elsewhere, a
+/// part of
 /// another file in its place. What comes out is still protobuf, and so gets past the parser.
 /// </summary>
 /// <param name="donors">Messages whose parts may be put in.</param>
@@ -64,7 +65,8 @@ internal sealed class MessageDamage(IReadOnlyList<IMessage> donors, IReadOnlyLis
             case FieldType.Int32: return unchecked((int)number);
             case FieldType.Int64: return number;
             case FieldType.UInt64: return unchecked((ulong)number);
-            case FieldType.Float: return g.Pick<float>([number, float.NaN, float.PositiveInfinity, 0.5f, -1.5f, float.Epsilon, float.MaxValue]);
+            case FieldType.Float: return g.Pick<float>([number, float.NaN, float.PositiveInfinity, 0.5f, -1.5f, float.Epsilon,
+                float.MaxValue]);
             case FieldType.Double: return g.Pick<double>([number, double.NaN, double.PositiveInfinity, 0.5, -1.5, double.MaxValue]);
             case FieldType.Enum: return Enum.ToObject(field.EnumType.ClrType, unchecked((int)number) % 32);
             case FieldType.String: return Word(value as string, messages, g);
@@ -88,7 +90,8 @@ internal sealed class MessageDamage(IReadOnlyList<IMessage> donors, IReadOnlyLis
             case 2 or 3: return g.Pick(words);
             default: // a name that stands somewhere else
                 var message = g.Pick(messages);
-                var texts = message.Descriptor.Fields.InFieldNumberOrder().Where(f => f.FieldType == FieldType.String && IsSet(message, f)).ToList();
+                var texts = message.Descriptor.Fields.InFieldNumberOrder().Where(f => f.FieldType == FieldType.String && IsSet(message,
+                    f)).ToList();
                 if (texts.Count == 0) return g.Pick(words);
                 var field = g.Pick(texts);
                 return field.IsRepeated ? (string)g.Pick(((IList)field.Accessor.GetValue(message)).Cast<object>().ToList())

@@ -20,11 +20,13 @@ internal static class OnnxFuzz
     [
         .. OperatorVersionTests.Models,
         .. OnnxLayerTests.Exportable.Select(c => OnnxExporter.Export(c.Layer, c.Sample, c.Name, [new("key", "value")])),
-        .. new[] { "uneven", "deep", "grouped" }.Select(name => OnnxExporter.Export(OnnxNetworks.Get(name).Network, OnnxNetworks.Get(name).Sample,
+        .. new[] { "uneven", "deep", "grouped" }.Select(name => OnnxExporter.Export(OnnxNetworks.Get(name).Network,
+            OnnxNetworks.Get(name).Sample,
             name)),
         Graphs.Of(13, new Shape(2, 4, 5), "Conv x w -> a pads=1,1,1,1\nAdd a c -> b\nAdd b x -> s\nMul s c -> y", ("w", [2, 2, 3, 3]),
             ("c", [2, 1, 1])),
-        Graphs.Of(17, new Shape(2, 4, 5), "Shape x -> s\nGather s i -> n axis=0\nConcat n m -> t axis=0\nReshape x t -> r\nGemm r w -> y transB=1",
+        Graphs.Of(17, new Shape(2, 4, 5),
+            "Shape x -> s\nGather s i -> n axis=0\nConcat n m -> t axis=0\nReshape x t -> r\nGemm r w -> y transB=1",
             ("w", [3, 40])).WithIntegers("i", 0).WithIntegers("m", -1),
         Graphs.Of(17, new Shape(4), "ConstantOfShape k -> w\nGemm x w -> y transB=1").WithIntegers("k", 3, 4),
         Graphs.Of(13, new Shape(3), "Add p q -> a\nMul a q -> b\nSub b p -> c\nDiv c q -> d\nReshape x d -> y")
@@ -74,7 +76,8 @@ internal static class OnnxFuzz
         if (count > MostNumbers || bytes == 0) return;
         var data = new byte[count * bytes];
         if (tensor.DataType is (int)DataType.Int64 or (int)DataType.Int32)
-            for (int i = 0; i < data.Length; i += bytes) BitConverter.TryWriteBytes(data.AsSpan(i), g.OneIn(3) ? (int)g.Pick(Damage.Numbers) : g.Next(6) - 1);
+            for (int i = 0; i < data.Length; i += bytes) BitConverter.TryWriteBytes(data.AsSpan(i),
+                g.OneIn(3) ? (int)g.Pick(Damage.Numbers) : g.Next(6) - 1);
         else
             for (int i = 0; i < data.Length; i++) data[i] = (byte)(g.Next(256) & 0x3F);
         foreach (var clear in (Action[])[tensor.FloatData.Clear, tensor.Int32Data.Clear, tensor.Int64Data.Clear, tensor.DoubleData.Clear,
@@ -118,7 +121,8 @@ internal static class OnnxFuzz
         var graph = Graph.Trace(imported.Network, [.. imported.Samples]);
         double weights = imported.Network.Parameters().Sum(parameter => (double)parameter.Value.Shape.Count);
         if (graph.Values.Sum(value => (double)value.Sample.Count) * (1 + weights / 10) > MostWork) return;
-        Inference.Run(imported.Network, [.. imported.Samples.Select((sample, i) => Batch.FromTensor(OnnxNetworks.Random(sample.Prepend(2), i)))]);
+        Inference.Run(imported.Network, [.. imported.Samples.Select((sample, i) => Batch.FromTensor(OnnxNetworks.Random(sample.Prepend(2),
+            i)))]);
         var again = OnnxExporter.Export(imported.Network, imported.Samples, "again");
         OnnxImporter.Import(again);
         if (imported.Samples.Count > 1 || imported.Outputs.Count > 1) return;

@@ -8,19 +8,28 @@ namespace OnnxLeNet.Numerics.Tests;
 /// <summary>Damaged state dicts of PyTorch, old and new, and of safetensors, and damaged checkpoints.</summary>
 internal static class StateFuzz
 {
-    private static readonly Lazy<Module> Network = new(() => new Sequential { new Linear(2, 3, generator: new Generator(1)) });
+    private const int MostEpochs = 1000;
+
+    private static readonly Lazy<Module> Network = new(NewNetwork);
+
+    private static readonly Lazy<Dataset> Samples = new(() =>
+        new TensorDataset(new Tensor(new Shape(8, 2), Values.Uniform(1, 16)), Values.Labels(2, 8, 3)));
+
+    private static Sequential NewNetwork() => [new Linear(2, 3, generator: new Generator(1))];
 
     private static readonly Lazy<byte[]> Saved = new(MakeSaved);
 
     public static IEnumerable<FuzzFormat> Formats =>
-        [new("pth", MakePth, ReadPth), new("safetensors", MakeSafeTensors, ReadSafeTensors), new("checkpoint", MakeCheckpoint, ReadCheckpoint)];
+        [new("pth", MakePth, ReadPth), new("safetensors", MakeSafeTensors, ReadSafeTensors), new("checkpoint", MakeCheckpoint,
+            ReadCheckpoint)];
 
     // ---- .pth ----
 
     // What a pickle does, one operation or a few: in any order they are a pickle that is walked for a while.
     private static readonly string[] Operations =
     [
-        "(", "}", "]", ")", "t", "u", "s", "e", "a", "0", "1", "2", "N", "\u0088", "\u0089", "\u0085", "\u0086", "\u0087", "\u008F", "\u0090",
+        "(", "}", "]", ")", "t", "u", "s", "e", "a", "0", "1", "2", "N", "\u0088", "\u0089", "\u0085", "\u0086", "\u0087", "\u008F",
+            "\u0090",
         "\u0091", "R", "b", "Q", "q\0", "h\0", "q\u0001", "h\u0001", "\u0094", "\u0081", "\u0092", "\u0093", "K\u0007", "M\u0001\u0002",
         "\u008A\u0002\u0001\u0002", "\u008A\0", "\u008B\u0004\0\0\0\u0001\u0002\u0003\u0004", "G@\0\0\0\0\0\0\0", "U\u0002ab", "C\u0002ab",
         "B\u0002\0\0\0ab", "\u008C\u0003w.1", "ccollections\nOrderedDict\n", "ccollections\nOrderedDict\n)R", "ctorch\nFloatStorage\n",
@@ -49,8 +58,10 @@ internal static class StateFuzz
     {
         int Number(int usual) => g.OneIn(8) ? unchecked((int)g.Pick(Damage.Numbers)) : usual;
         if (!g.OneIn(3)) return Pth.OneTensor();
-        string[] types = ["FloatStorage", "LongStorage", "HalfStorage", "BFloat16Storage", "DoubleStorage", "BoolStorage", "ByteStorage", "QInt8Storage"];
-        return Pth.OneTensor(g.Pick(types), Number(4), Number(0), $"{Number(2)},{Number(2)}", $"{Number(2)},{Number(1)}", g.OneIn(9) ? "7" : "0");
+        string[] types = ["FloatStorage", "LongStorage", "HalfStorage", "BFloat16Storage", "DoubleStorage", "BoolStorage", "ByteStorage",
+            "QInt8Storage"];
+        return Pth.OneTensor(g.Pick(types), Number(4), Number(0), $"{Number(2)},{Number(2)}", $"{Number(2)},{Number(1)}",
+            g.OneIn(9) ? "7" : "0");
     }
 
     /// <summary>Operations put in, taken out or put elsewhere.</summary>
@@ -91,7 +102,8 @@ internal static class StateFuzz
 
     private static byte[] MakeSafeTensors(Generator g)
     {
-        byte[] file = SafeTensors.ToBytes(g.OneIn(2) ? States.Small() : States.Varied(), new Dictionary<string, string> { ["format"] = "pt" });
+        byte[] file = SafeTensors.ToBytes(g.OneIn(2) ? States.Small() : States.Varied(),
+            new Dictionary<string, string> { ["format"] = "pt" });
         if (!g.OneIn(4)) file = WithHeader(file, g);
         return g.OneIn(3) ? Damage.Bytes(file, g) : file;
     }
@@ -122,16 +134,29 @@ internal static class StateFuzz
     private static byte[] MakeSaved()
     {
         using var folder = new TemporaryFolder();
-        var data = new TensorDataset(new Tensor(new Shape(8, 2), Values.Uniform(1, 16)), Values.Labels(2, 8, 3));
-        new Recipe { Epochs = 2, BatchSize = 4 }.Fit(Network.Value, data, new CheckpointWriter(folder["c"]) { Every = TimeSpan.Zero });
+        new Recipe { Epochs = 2, BatchSize = 4 }.Fit(NewNetwork(), Samples.Value,
+            new CheckpointWriter(folder["c"]) { Every = TimeSpan.Zero });
         return File.ReadAllBytes(folder["c"]);
     }
 
     private static byte[] MakeCheckpoint(Generator g)
     {
-        byte[] file = WithHeader(Saved.Value, g);
-        return g.OneIn(3) ? Damage.Bytes(file, g) : file;
+        byte[] file = g.OneIn(4) ? Saved.Value : WithHeader(Saved.Value, g);
+        if (g.OneIn(3)) file = Damage.Bytes(file, g);
+        // Else the checksum would find nearly all of it.
+        bool hasChecksum = file.AsSpan().IndexOf("\"sha256\":\""u8) is >= 0 and var at && at + 100 < file.Length;
+        if (hasChecksum && !g.OneIn(8)) FileChecksum.Write(file = [.. file]);
+        return file;
     }
 
-    private static void ReadCheckpoint(FuzzInput input) => Checkpoint.Load(input.Folder.Write("damaged", input.Bytes));
+    /// <summary>What is loaded is taken up too, by a run that stops at once.</summary>
+    private static void ReadCheckpoint(FuzzInput input)
+    {
+        var checkpoint = Checkpoint.Load(input.Folder.Write("damaged", input.Bytes));
+        if (checkpoint.Epochs > MostEpochs) return;
+        using var stopped = new CancellationTokenSource();
+        stopped.Cancel();
+        new Recipe { Epochs = checkpoint.Epochs, BatchSize = checkpoint.BatchSize, Seed = checkpoint.Seed }
+            .Fit(NewNetwork(), Samples.Value, checkpoint, null, stopped.Token);
+    }
 }

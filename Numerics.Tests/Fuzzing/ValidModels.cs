@@ -4,7 +4,8 @@ using OnnxLeNet.Onnx.Schema;
 namespace OnnxLeNet.Numerics.Tests;
 
 /// <summary>
-/// Models that are valid by the standard, of random operators, attributes and shapes: what the engine makes of one is what ONNX Runtime makes of
+/// Models that are valid by the standard, of random operators, attributes and shapes: what the engine makes of one is what ONNX Runtime
+/// makes of
 /// it.
 /// </summary>
 internal sealed class ValidModels(Generator g)
@@ -15,7 +16,8 @@ internal sealed class ValidModels(Generator g)
     private readonly List<(string Name, Shape Sample)> values = [];
     private int opset;
 
-    private static readonly string[] Activations = ["Relu", "Sigmoid", "Tanh", "Elu", "Selu", "Softplus", "LeakyRelu", "HardSigmoid", "Identity"];
+    private static readonly string[] Activations = ["Relu", "Sigmoid", "Tanh", "Elu", "Selu", "Softplus", "LeakyRelu", "HardSigmoid",
+        "Identity"];
 
     /// <summary>A model of one input, x.</summary>
     public ModelProto Next()
@@ -46,11 +48,13 @@ internal sealed class ValidModels(Generator g)
             case 5 when rank > 1:
                 Node($"BatchNormalization {x} {Weight(c)} {Weight(c)} {Weight(c)} {Weight([c], positive: true)}", sample);
                 break;
-            case 6: Node($"{g.Pick(["Add", "Sub", "Mul", "Div"])} {x} {Weight([c, .. Enumerable.Repeat(1, rank - 1)], positive: true)}", sample); break;
+            case 6: Node($"{g.Pick(["Add", "Sub", "Mul", "Div"])} {x} {Weight([c, .. Enumerable.Repeat(1, rank - 1)], positive: true)}",
+                sample); break;
             case 7 when rank > 1: Node($"Flatten {x}", new Shape(sample.Count), "axis=1"); break;
             case 8 when rank == 1 && c <= 512: Product(x, c); break;
             case 9: Join(x, sample); break;
-            case 10 when rank > 1: Node($"{g.Pick(["GlobalAveragePool", "GlobalMaxPool"])} {x}", new Shape([c, .. Enumerable.Repeat(1, rank - 1)])); break;
+            case 10 when rank > 1: Node($"{g.Pick(["GlobalAveragePool", "GlobalMaxPool"])} {x}", new Shape([c, .. Enumerable.Repeat(1,
+                rank - 1)])); break;
             case 11: Node($"{g.Pick(["Softmax", "LogSoftmax"])} {x}", sample, $"axis={(opset < 13 ? 1 : 1 + g.Next(rank))}"); break;
             case 12 when rank == 3:
                 Node($"Transpose {x}", new Shape(sample[2], c, sample[1]), "perm=0,3,1,2");

@@ -20,7 +20,8 @@ internal static class BillOfMaterials
     /// <summary>The packages that a project's lock file has, each with its entry; projects are none.</summary>
     public static IReadOnlyDictionary<string, JsonObject> Locked(string project)
     {
-        var all = JsonNode.Parse(File.ReadAllText(Path.Combine(Repository.Root, project, "packages.lock.json")))!["dependencies"]!["net10.0"]!;
+        var all = JsonNode.Parse(File.ReadAllText(Path.Combine(Repository.Root, project,
+            "packages.lock.json")))!["dependencies"]!["net10.0"]!;
         return all.AsObject().Where(entry => (string)entry.Value!["type"]! != "Project").ToDictionary(entry => entry.Key,
             entry => entry.Value!.AsObject());
     }
@@ -28,7 +29,8 @@ internal static class BillOfMaterials
     /// <summary>The packages that take part in a project's build alone: none of their files is in what it makes.</summary>
     public static IReadOnlySet<string> BuildOnly(string project) =>
         XDocument.Load(Directory.GetFiles(Path.Combine(Repository.Root, project), "*.*proj").Single()).Descendants("PackageReference")
-            .Where(reference => (string?)reference.Attribute("PrivateAssets") == "all").Select(reference => (string)reference.Attribute("Include")!)
+            .Where(reference => (string?)reference.Attribute("PrivateAssets") == "all").Select(reference =>
+                (string)reference.Attribute("Include")!)
             .Append("Microsoft.NET.ILLink.Tasks").ToHashSet();
 
     /// <summary>The document of a project's package.</summary>

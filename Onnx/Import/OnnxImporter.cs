@@ -130,7 +130,7 @@ public static class OnnxImporter
         OnnxChecker.CheckStructure(model); // the reader has its own count of memory
         model = FunctionInliner.Inlined(model);
         var reader = new NetworkReader(model, memoryBudget);
-        var imported = OnnxException.Guard("the model cannot be imported", () => Network(model, reader));
+        var imported = Network(model, reader);
         if (OwnProcess.IsRequired && reader.IsOutOfProportion(model.CalculateSize())) throw OwnProcess.OutOfProportion("the model", reader,
             model);
         return imported;
@@ -146,8 +146,9 @@ public static class OnnxImporter
         {
             OnnxChecker.CheckStructure(model);
             model = FunctionInliner.Inlined(model);
-            OnnxException.Guard("the model cannot be imported", () => Network(model, reader = new NetworkReader(model, MemoryBudget)));
-            return ([], reader!.Notes, reader.Known);
+            reader = new NetworkReader(model, MemoryBudget);
+            Network(model, reader);
+            return ([], reader.Notes, reader.Known);
         }
         catch (OnnxException error)
         {
@@ -155,7 +156,10 @@ public static class OnnxImporter
         }
     }
 
-    private static ImportedModel Network(ModelProto model, NetworkReader reader)
+    private static ImportedModel Network(ModelProto model, NetworkReader reader) =>
+        OnnxException.Guard("the model cannot be imported", () => ReadNetwork(model, reader));
+
+    private static ImportedModel ReadNetwork(ModelProto model, NetworkReader reader)
     {
         var calls = reader.Read();
         if (calls.Count > MostLayers) throw new OnnxException($"the graph has {calls.Count} layers; at most {MostLayers} are read");

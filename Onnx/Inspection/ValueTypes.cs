@@ -35,8 +35,9 @@ internal sealed class ValueTypes
             foreach (var (name, sample) in samples)
                 if (sample is { } shape) types.known.TryAdd(name,
                     (batch.Type, [batch.Sizes[0], .. shape.Sizes.ToArray().Select(size => $"{size}")]));
+        if (!infer) return types;
         if (model.Graph.Node.SelectMany(node => node.Output).All(types.known.ContainsKey)) return types;
-        if (model.Functions.Count > 0 || !infer) return types; // functions' nodes are not the file's
+        if (model.Functions.Count > 0) return types; // their nodes are not the file's
         foreach (var info in Infer(model)) types.known.TryAdd(info.Name,
             (info.ElementType, [.. info.Shape.Zip(info.DimParams, (size, name) => size >= 0 ? $"{size}" : name.Length > 0 ? name : "?")]));
         return types;
