@@ -77,6 +77,11 @@ let line out (text: string) =
     if not out.Quiet then
         if out.Live then liveLine "default" (harmless text) else Console.Out.WriteLine(harmless text)
 
+/// Several lines of our own, as they are.
+let lines out (text: string) =
+    for text in (DisplayText.Clean text).Split '\n' do
+        line out text
+
 /// A heading, bold in a terminal: to be read on a light background as on a dark one.
 let heading out (text: string) =
     if not out.Quiet then

@@ -9,8 +9,12 @@ internal static class AtomicFile
     public static void Write(string path, ReadOnlySpan<byte> bytes)
     {
         using var file = new PendingFile(path);
-        file.Stream.Write(bytes);
-        PendingFile.Commit(file);
+        try
+        {
+            file.Stream.Write(bytes);
+            PendingFile.Commit(file);
+        }
+        catch (IOException error) { throw file.Named(error); }
     }
 
     /// <summary>Writes a text file in UTF-8.</summary>
@@ -31,6 +35,7 @@ internal static class AtomicFile
             }
             PendingFile.Commit([.. pending]);
         }
+        catch (IOException error) when (pending.Count > 0) { throw pending[^1].Named(error); }
         finally
         {
             foreach (var file in pending) file.Dispose();

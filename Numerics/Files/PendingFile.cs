@@ -40,6 +40,12 @@ internal sealed class PendingFile : IDisposable
     /// <summary>Where its bytes go.</summary>
     public FileStream Stream { get; }
 
+    /// <summary>An error of the system as its user knows the file: by the name that it was to have.</summary>
+    public IOException Named(IOException error) => new(error.Message.Replace(aside, path, StringComparison.Ordinal), error)
+    {
+        HResult = error.HResult,
+    };
+
     /// <summary>Gives files their names, all of them once the last is on the disk.</summary>
     /// <exception cref="IOException">One cannot be written.</exception>
     /// <exception cref="UnauthorizedAccessException">One may not be written.</exception>

@@ -6,8 +6,8 @@ namespace OnnxLeNet.Onnx;
 
 /// <summary>
 /// Checks a model's structure before anything computes with it, in the engine or in native code: names that exist and stand once, nodes
-/// that no cycle
-/// keeps from running, tensors whose sizes fit their data, attributes of the type they claim, values that fit the memory budget.
+/// that no cycle keeps from running, tensors whose sizes fit their data, attributes of the type they claim, values that fit the memory
+/// budget.
 /// </summary>
 public static class OnnxChecker
 {

@@ -51,7 +51,7 @@ internal sealed class CallLimit : IDisposable
 
     /// <summary>The error of a call that was ended; null where it failed by itself.</summary>
     /// <exception cref="OperationCanceledException">Nobody waits for it.</exception>
-    public OnnxException? Ended(OnnxRuntimeException _)
+    public OnnxException? Ended()
     {
         cancellation.ThrowIfCancellationRequested();
         return over.IsCancellationRequested ? Overdue() : null;
@@ -95,7 +95,7 @@ internal sealed class RunLimit : IDisposable
     }
 
     /// <inheritdoc cref="CallLimit.Ended"/>
-    public OnnxException? Ended(OnnxRuntimeException error) => limit.Ended(error);
+    public OnnxException? Ended() => limit.Ended();
 
     /// <summary>Ends the watch.</summary>
     public void Dispose()

@@ -96,7 +96,7 @@ public sealed class OrtBinding : IDisposable
             model.Session.RunWithBinding(runOptions, binding);
             deviceOutput?.CopyTo(Marshal.UnsafeAddrOfPinnedArrayElement(output, 0));
         }
-        catch (OnnxRuntimeException e)
+        catch (Exception e) when (OnnxException.IsForeign(e))
         {
             throw model.Failed(e);
         }

@@ -57,9 +57,9 @@ public sealed partial class OrtModel
                 }
             }
         }
-        catch (OnnxRuntimeException e)
+        catch (Exception e) when (OnnxException.IsForeign(e))
         {
-            throw limit?.Ended(e) ?? Failed(e);
+            throw limit?.Ended() ?? Failed(e);
         }
     }
 
@@ -134,9 +134,9 @@ public sealed partial class OrtModel
             }
             return names.Zip(results, (name, values) => (name, values.ToArray())).ToDictionary();
         }
-        catch (OnnxRuntimeException e)
+        catch (Exception e) when (OnnxException.IsForeign(e))
         {
-            throw limit?.Ended(e) ?? Failed(e);
+            throw limit?.Ended() ?? Failed(e);
         }
     }
 
@@ -168,9 +168,9 @@ public sealed partial class OrtModel
             {
                 throw new OnnxException($"{Source}: a batch of {batch} has more values than can be counted.", e);
             }
-            catch (OnnxRuntimeException e)
+            catch (Exception e) when (OnnxException.IsForeign(e))
             {
-                throw limit?.Ended(e) ?? Failed(e);
+                throw limit?.Ended() ?? Failed(e);
             }
             finally
             {

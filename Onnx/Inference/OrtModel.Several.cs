@@ -42,9 +42,9 @@ public sealed partial class OrtModel
         {
             return names.Zip(piece is { } size ? InPieces(inputs, size, names, limit) : Compute(inputs, names, limit)).ToDictionary();
         }
-        catch (OnnxRuntimeException e)
+        catch (Exception e) when (OnnxException.IsForeign(e))
         {
-            throw limit?.Ended(e) ?? Failed(e);
+            throw limit?.Ended() ?? Failed(e);
         }
     }
 

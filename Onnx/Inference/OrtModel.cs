@@ -152,14 +152,10 @@ public sealed partial class OrtModel : IDisposable
             return new OrtBinding(this, plan.Input, plan.Output!, (int)plan.InputLength, (int)plan.OutputLength, cudaGraph
                 ? Interlocked.Increment(ref cudaGraphs) : null);
         }
-        catch (OnnxRuntimeException e)
+        catch (Exception e)
         {
             uses.End();
-            throw Failed(e);
-        }
-        catch
-        {
-            uses.End();
+            if (OnnxException.IsForeign(e)) throw Failed(e);
             throw;
         }
     }
@@ -221,5 +217,5 @@ public sealed partial class OrtModel : IDisposable
         }
     }
 
-    internal OnnxException Failed(OnnxRuntimeException e) => new($"{Source} failed on device {DeviceName}: {OnnxException.OneLine(e)}", e);
+    internal OnnxException Failed(Exception e) => OnnxException.Of($"{Source} failed on device {DeviceName}", e);
 }

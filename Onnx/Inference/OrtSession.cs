@@ -51,7 +51,7 @@ internal static class OrtSession
             }
             using var limit = CallLimit.Begin(source, options.Timeout, () => settings.SetLoadCancellationFlag(true));
             try { return (open(settings), deviceName); }
-            catch (OnnxRuntimeException e) when (limit?.Ended(e) is { } ended) { throw ended; }
+            catch (OnnxRuntimeException) when (limit?.Ended() is { } ended) { throw ended; }
         }
         catch (OnnxRuntimeException e)
         {

@@ -34,7 +34,7 @@ let run (args: Args) =
         let checks =
             walkthrough
             |> Catalog.run
-                (line out)
+                (lines out)
                 { Seed = args.Get(Options.seed, Catalog.defaults.Seed)
                   Image = args.TryGet Options.image
                   Folder = folder }
