@@ -24,8 +24,8 @@ public sealed class FiguresTests
     }
 
     /// <summary>
-    /// The table of speeds, from <c>Reference/speed.json</c>: rows of <c>bench --only networks --torchsharp --json</c>, of several runs. Shown
-    /// are ratios, each of two contenders in one run.
+    /// The table of speeds, from <c>Reference/speed.json</c>: rows of <c>bench --only networks --torchsharp --json</c>, of several runs.
+    /// Shown are ratios, each of two contenders in one run.
     /// </summary>
     [TestMethod]
     public void TheSpeeds()

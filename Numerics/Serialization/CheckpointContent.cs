@@ -140,7 +140,8 @@ internal sealed class CheckpointContent(object root, string file)
             if (value is PickleOpaque { IsModule: true } network)
                 return new DataException($"{file}: {StateFile.Quote(NameOf(name))}: {StatePickle.WhyNot(network)}");
         if (nearly is { } path && Child(root, path) is { } found && DictOf(found) is { } inner
-            && inner.Items.FirstOrDefault(item => item is not { Key: string, Value: TensorReference }) is { Key: { } among, Value: var other })
+            && inner.Items.FirstOrDefault(item => item is not { Key: string, Value: TensorReference }) is
+                { Key: { } among, Value: var other })
         {
             return new DataException($"{file}: {StateFile.Quote(path)} holds tensors, but {StateFile.Quote(NameOf(among))} in it is "
                 + $"{PickleValue.Describe(other)}, expected a tensor"

@@ -30,7 +30,8 @@ public static partial class GradientParity
     /// <summary>
     /// Some steps of every optimizer in both, from the same weights on the same batches: SGD, Adam, AdamW and RMSprop with what they can be
     /// given. A large network takes fewer steps of smaller batches, and where these take longer than a minute fewer optimizers, at least
-    /// SGD with momentum. Batches whose gradients already differ are replaced, up to twenty: what is shown here is that the update is right.
+    /// SGD with momentum. Batches whose gradients already differ are replaced, up to twenty: what is shown here is that the update is
+    /// right.
     /// </summary>
     /// <inheritdoc cref="Gradients"/>
     public static IReadOnlyList<OptimizerRow> Optimizers(
