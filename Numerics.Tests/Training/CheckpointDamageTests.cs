@@ -79,6 +79,16 @@ public sealed class CheckpointDamageTests
         Assert.DoesNotContain("checksum", error.Message, $"{number}");
     }
 
+    /// <summary>An observer's state may hold any number: bits of a hash, an accuracy that there is none of.</summary>
+    [TestMethod]
+    public void WhatOnlyItsOwnerKnowsIsRead()
+    {
+        StateEntry[] entries = [new CountEntry("data", long.MinValue), new NumberEntry("accuracy.0", double.NaN),
+            new CountEntry("model.0.buffer.0", -9)];
+        byte[] bytes = (Small() with { Observers = [new OptimizerState("Validation", entries)] }).ToBytes();
+        CollectionAssert.AreEqual(entries, Checkpoint.Load(bytes, "run.checkpoint").Observers.Single().Entries.ToArray());
+    }
+
     /// <summary>The number of batches decides dropout's draws.</summary>
     [TestMethod]
     public void ACountOfBatchesThatIsNotTheRunsIsRefused()

@@ -27,13 +27,15 @@ internal sealed class FileLock : IDisposable
             }
             catch (IOException) when (File.Exists(path)) { return null; }
         }
-        while (true)
+        for (int tries = 1; ; tries++)
         {
             var file = New(path);
-            if (file is null && (file = UnixFile.TryOpenItself(path)) is null)
+            if (file is null && (file = UnixFile.TryOpenItself(path, toWrite: true)) is null)
             {
-                if (RegularFile.TypeOf(path) != FileType.Link) continue; // removed meanwhile
-                throw new IOException($"{path} is a link, expected a file that locks its folder: remove it");
+                if (RegularFile.TypeOf(path) == FileType.Link)
+                    throw new IOException($"{path} is a link, expected a file that locks its folder: remove it");
+                if (tries < 100) continue; // removed meanwhile
+                throw new IOException($"{path} cannot be opened, expected a file that locks its folder: remove it");
             }
             if (RegularFile.StatusOf(file).Type != FileType.Regular)
                 throw new IOException($"{path} is no file, expected one that locks its folder: remove it");
@@ -70,7 +72,7 @@ internal sealed class FileLock : IDisposable
         {
             using var file = OperatingSystem.IsWindows()
                 ? File.OpenHandle(path, FileMode.Open, FileAccess.Read, FileShare.Delete)
-                : UnixFile.TryOpenItself(path);
+                : UnixFile.TryOpenItself(path, toWrite: true);
             if (file is null || RegularFile.StatusOf(file).Type != FileType.Regular) return;
             if (OperatingSystem.IsWindows() || (UnixFile.TryLock(file) && IsNamed(file, path))) File.Delete(path);
         }
@@ -80,8 +82,12 @@ internal sealed class FileLock : IDisposable
     /// <summary>Gives the lock back.</summary>
     public void Dispose()
     {
-        if (!OperatingSystem.IsWindows()) File.Delete(path);
-        file.Dispose();
+        try
+        {
+            if (!OperatingSystem.IsWindows()) File.Delete(path);
+        }
+        catch (Exception error) when (error is IOException or UnauthorizedAccessException) { } // it may stay, without the lock
+        finally { file.Dispose(); }
     }
 
     // By that a link is not followed.

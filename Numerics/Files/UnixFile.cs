@@ -23,15 +23,19 @@ internal static unsafe partial class UnixFile
     private static readonly int NoFollow = !Linux ? 0x100 : Arm ? 0x8000 : 0x20000;
     private static readonly int Folder = !Linux ? 0x100000 : Arm ? 0x4000 : 0x10000;
     private static readonly int IsALink = Linux ? 40 : 62;
+    private static readonly int WouldBlock = Linux ? 11 : 35;
 
     /// <summary>Opens a file for reading; a link is followed.</summary>
     /// <exception cref="DataException">There is none, or it may not be read.</exception>
     public static SafeFileHandle Open(string path) => Handle(Open(path, ReadOnly), path);
 
-    /// <summary>Opens a file for reading, if there is one and it is no link.</summary>
-    public static SafeFileHandle? TryOpenItself(string path)
+    /// <summary>Opens a file, if there is one that may be opened and it is no link.</summary>
+    /// <param name="path">The file.</param>
+    /// <param name="toWrite">To write too, which a lock needs on some network file systems.</param>
+    public static SafeFileHandle? TryOpenItself(string path, bool toWrite = false)
     {
-        int file = Open(path, ReadOnly | NoFollow);
+        const int ReadAndWrite = 2;
+        int file = Open(path, ReadOnly | NoFollow | (toWrite ? ReadAndWrite : 0));
         return file < 0 ? null : new SafeFileHandle(file, ownsHandle: true);
     }
 
@@ -74,7 +78,13 @@ internal static unsafe partial class UnixFile
     }
 
     /// <summary>Locks an open file until it is closed; false where somebody else has the lock.</summary>
-    public static bool TryLock(SafeFileHandle file) => FLock(file, LockExclusively | WithoutWaiting) == 0;
+    /// <exception cref="IOException">Files cannot be locked there.</exception>
+    public static bool TryLock(SafeFileHandle file)
+    {
+        if (FLock(file, LockExclusively | WithoutWaiting) == 0) return true;
+        int error = Marshal.GetLastPInvokeError();
+        return error == WouldBlock ? false : throw new IOException($"a file cannot be locked: {new Win32Exception(error).Message}");
+    }
 
     /// <summary>Makes a folder; false where there is something of its name, were it a link.</summary>
     /// <exception cref="IOException">It cannot be made.</exception>

@@ -47,13 +47,14 @@ internal sealed record StateField(string Name, Func<StateEntry> Get, Func<StateE
     /// <summary>What is wrong with an entry whoever its owner is, or null: a range that a hyper-parameter has everywhere.</summary>
     public static string? FaultOf(string kind, StateEntry entry)
     {
-        if (entry is CountEntry { Value: < -1 } count) return Text($"is a count, got {count.Value}");
+        // Of other counts their owner knows the range: one may be any bits.
+        if (entry is CountEntry { Name: "last_epoch", Value: < -1 } count) return Text($"is a count, got {count.Value}");
         if (entry is not NumberEntry number) return null;
-        if (double.IsNaN(number.Value)) return "is a number, got NaN";
         if (kind == nameof(WeightAveraging) && number.Name == "decay" && number.Value is not (>= 0 and < 1))
             return Text($"is at least 0 and less than 1, got {number.Value}");
         string[] parts = number.Name.Split('.', 3);
         if (parts is not ["param_groups", _, var key]) return null;
+        if (double.IsNaN(number.Value)) return "is a number, got NaN";
         foreach (var hyper in Enum.GetValues<Hyper>())
             if (hyper.Key() == key && !hyper.Allows(number.Value)) return Text($"is {hyper.Range()}, got {number.Value}");
         return null;

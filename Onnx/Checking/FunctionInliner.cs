@@ -11,8 +11,12 @@ internal sealed class FunctionInliner
     /// <summary>Nodes of all calls together, and the bytes that they have in a file.</summary>
     private const long MostNodes = 100_000, MostBytes = 256L << 20;
 
+    /// <summary>The characters of a call's name that all names of its nodes begin with; of a longer one they have none.</summary>
+    private const int LongestPrefix = 100;
+
     private readonly Dictionary<(string Domain, string Name, string Overload), FunctionProto> functions = [];
     private int calls;
+    private long left = MostBytes;
 
     private FunctionInliner(ModelProto model)
     {
@@ -33,7 +37,7 @@ internal sealed class FunctionInliner
             if (domains.Add(Domain(import.Domain))) copy.OpsetImport.Add(import);
         copy.Functions.Clear();
         NodeOrder.Sort(copy.Graph);
-        OnnxChecker.Check(copy);
+        OnnxChecker.CheckStructure(copy);
         return copy;
     }
 
@@ -50,9 +54,10 @@ internal sealed class FunctionInliner
             if (!functions.TryAdd(Key(function), function)) throw new OnnxException($"two functions are named '{function.Name}'");
             foreach (var import in function.OpsetImport)
             {
-                if (versions.TryGetValue(Domain(import.Domain), out long version) && version != import.Version)
+                if (!versions.TryAdd(Domain(import.Domain), import.Version) && versions[Domain(import.Domain)] is var version
+                    && version != import.Version)
                     throw new OnnxException($"function '{function.Name}' is of operator set "
-                        + $"{$"{import.Domain} {import.Version}".Trim()}, the model of {version}: expected the same");
+                        + $"{$"{import.Domain} {import.Version}".Trim()}, the model or another function of {version}: expected the same");
             }
         }
         var sizes = new Dictionary<FunctionProto, (long Nodes, long Bytes)?>(ReferenceEqualityComparer.Instance);
@@ -117,7 +122,8 @@ internal sealed class FunctionInliner
     /// <summary>The nodes of one call, with names and attributes that are this call's.</summary>
     private IEnumerable<NodeProto> Called(NodeProto call, FunctionProto function)
     {
-        string label = NodeReader.Label(call), prefix = $"{(call.Name.Length > 0 ? call.Name : function.Name)}_{++calls}/";
+        string label = NodeReader.Label(call), name = call.Name.Length > 0 ? call.Name : function.Name;
+        string prefix = $"{(name.Length <= LongestPrefix ? name : "call")}_{++calls}/";
         if (call.Input.Count > function.Input.Count || call.Output.Count > function.Output.Count)
             throw new OnnxException($"{label} has {call.Input.Count} inputs and {call.Output.Count} outputs, function '{function.Name}' "
                 + $"{function.Input.Count} and {function.Output.Count}");
@@ -137,7 +143,7 @@ internal sealed class FunctionInliner
         return [.. function.Node.Select(node => Copy(node, prefix, Renamed, attributes)), .. copies];
     }
 
-    private static NodeProto Copy(NodeProto node, string prefix, Func<string, string> renamed, Dictionary<string, AttributeProto> given)
+    private NodeProto Copy(NodeProto node, string prefix, Func<string, string> renamed, Dictionary<string, AttributeProto> given)
     {
         var copy = new NodeProto { OpType = node.OpType, Domain = node.Domain, Overload = node.Overload,
             Name = node.Name.Length > 0 ? prefix + node.Name : "" };
@@ -148,7 +154,10 @@ internal sealed class FunctionInliner
             // One that refers to the call's and is not given there has its operator's default.
             if (attribute.RefAttrName.Length > 0 && !given.ContainsKey(attribute.RefAttrName)) continue;
             bool refers = attribute.RefAttrName.Length > 0;
-            var own = (refers ? given[attribute.RefAttrName] : attribute).Clone();
+            var value = refers ? given[attribute.RefAttrName] : attribute;
+            if ((left -= value.CalculateSize()) < 0) throw new OnnxException("the attributes that the model's functions pass on take more than "
+                + $"{MostBytes:N0} bytes when each call is replaced by its nodes");
+            var own = value.Clone();
             own.Name = attribute.Name;
             copy.Attribute.Add(own);
             if (refers) continue; // a graph of the caller's has its names

@@ -309,9 +309,14 @@ internal static class SizeRules
             long axis = (long)(axes?[i] ?? i);
             if (axis < 0) axis += dims.Length;
             double step = steps?[i] ?? 1;
-            if (axis < 0 || axis >= dims.Length || step == 0) return Unknown(call);
+            if (axis < 0 || axis >= dims.Length || step == 0 || step != Math.Floor(step)) return Unknown(call);
             long size = dims[axis];
             if (size < 0) continue;
+            if (double.IsNaN(starts[i]) || double.IsNaN(ends[i])) // no larger
+            {
+                numbers = null;
+                continue;
+            }
             double At(double at) => Math.Clamp(at < 0 ? at + size : at, step > 0 ? 0 : -1, step > 0 ? size : size - 1);
             double start = At(starts[i]), count = Math.Max(0, Math.Ceiling((At(ends[i]) - start) / step));
             result[axis] = (long)count;

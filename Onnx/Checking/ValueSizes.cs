@@ -15,7 +15,7 @@ internal sealed record ValueSize(long[]? Dims, DataType Type, double[]? Numbers 
     public const int MostNumbers = 1024;
 
     /// <summary>The elements, those of open axes counted once.</summary>
-    public double Count => Dims is null ? 0 : Dims.Aggregate(1.0, (count, size) => count * (size < 0 ? 1 : size));
+    public double Count => Dims is null || Dims.Contains(0) ? 0 : Dims.Aggregate(1.0, (count, size) => count * (size < 0 ? 1 : size));
 
     /// <summary>The bytes that it takes, open axes counted once.</summary>
     public double Bytes => Count * Type switch

@@ -93,7 +93,8 @@ internal sealed class NetworkReader
         MostNumbers > 1 << 20 && MostNumbers > 256 * Samples.Sum(sample => (double)sample.Count) + 4.0 * fileBytes;
 
     /// <summary>A node that no output needs, which has not been read; null where all are needed.</summary>
-    public NodeProto? Unused => nodes.Count == proto.Node.Count ? null : proto.Node.First(node => !nodes.Contains(node));
+    public NodeProto? Unused => nodes.Count == proto.Node.Count ? null
+        : proto.Node.Except(nodes, ReferenceEqualityComparer.Instance).OfType<NodeProto>().First();
 
     /// <summary>The calls in the order they run.</summary>
     /// <exception cref="OnnxException">Nodes that cannot be read: all of them.</exception>

@@ -22,14 +22,18 @@ internal static class OwnProcess
         string? why;
         try
         {
-            model = FunctionInliner.Inlined(model);
-            OnnxChecker.CheckRuntime(model, options);
+            model = OnnxException.Guard("it cannot be checked", () =>
+            {
+                var inlined = FunctionInliner.Inlined(model);
+                OnnxChecker.CheckRuntime(inlined, options);
+                return inlined;
+            });
         }
         catch (OnnxException error) { throw new OnnxException($"{source}: {error.Message}", error); }
         try
         {
             var reader = new NetworkReader(model, options.MemoryBudget);
-            reader.Read();
+            OnnxException.Guard("it cannot be read", reader.Read);
             if (reader.IsOutOfProportion(model.CalculateSize())) throw OutOfProportion(source, reader, model);
             why = reader.Unused is { } node ? $"{NodeReader.Label(node)} is not used" : null;
         }

@@ -84,7 +84,8 @@ public sealed class OrtTrainer : ITrainingSteps, IDisposable
     /// <exception cref="MissingDeviceException">The device, or a part that it needs, is not there.</exception>
     public static OrtTrainer Create(Module network, Shape sample, Optimizer optimizer, TrainingGraphOptions? graph = null,
         OrtOptions? options = null, Generator? random = null) =>
-        Load(TrainingExporter.Export(network, sample, "training", optimizer, graph), network, optimizer, options, random);
+        Load(TrainingExporter.Export(network, sample, "training", optimizer, graph), network, optimizer,
+            (options ?? new OrtOptions()) with { Trusted = true }, random);
 
     /// <summary>A trainer by a training step in a file.</summary>
     /// <param name="path">The file.</param>
@@ -110,7 +111,7 @@ public sealed class OrtTrainer : ITrainingSteps, IDisposable
     {
         ArgumentNullException.ThrowIfNull(network);
         ArgumentNullException.ThrowIfNull(optimizer);
-        OnnxChecker.Check(model);
+        OnnxChecker.CheckStructure(model);
         return new OrtTrainer(model, source, network, optimizer, options ?? new OrtOptions(), random);
     }
 

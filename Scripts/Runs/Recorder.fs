@@ -57,13 +57,21 @@ type Recorder(folder: string, samples: int, held: HeldOutScores, build: unit -> 
     let mutable losses, rates, seconds = [||], [||], [||]
     let mutable count, written, before = 0, 0, 0
     let mutable rate, began = 0.0, 0.0
-    let mutable recorded, best = 0, infinity
+    let mutable best = infinity
     let networks = dict [ Last, lazy (build ()); Best, lazy (build ()) ]
     let waiting = Dictionary<string, Snapshot>()
     let mutable modelsWritten = Stopwatch.GetTimestamp()
     let mutable weights, gradients = [||], [||]
 
-    let append name (text: StringBuilder) = File.AppendAllText(file folder name, string text)
+    /// Appends lines, all of them or none.
+    let append name (text: StringBuilder) =
+        use stream = new FileStream(file folder name, FileMode.Append, FileAccess.Write, FileShare.Read, 0)
+        let before = stream.Length
+        try
+            stream.Write(ReadOnlySpan(Encoding.UTF8.GetBytes(string text)))
+        with _ ->
+            stream.SetLength before
+            reraise ()
 
     let heldOut part (scores: HeldOut) = $",\"{part}Loss\":{json scores.Loss},\"{part}Accuracy\":{json scores.Accuracy}"
 
@@ -86,10 +94,9 @@ type Recorder(folder: string, samples: int, held: HeldOutScores, build: unit -> 
         cutLinesAfter run.TotalSteps (file folder Steps)
         cutLinesAfter (int64 run.Losses.Count * int64 run.Steps) (file folder Epochs)
         if File.Exists events then TensorBoard.cutAfter run.TotalSteps events
-        let known = epochs folder
-        recorded <- known.Length
+        let known = epochs folder |> List.map _.Number |> set
         let missing = StringBuilder()
-        for i in recorded .. run.Losses.Count - 1 do
+        for i in [ 0 .. run.Losses.Count - 1 ] |> List.filter (fun i -> not (known.Contains(i + 1))) do
             let scores =
                 match held.Validation with
                 | Some part when i < part.Losses.Count -> heldOut "validation" { Loss = part.Losses[i]; Accuracy = part.Accuracies[i] }
@@ -97,7 +104,6 @@ type Recorder(folder: string, samples: int, held: HeldOutScores, build: unit -> 
             let step = int64 (i + 1) * int64 run.Steps
             missing.Append(epochLine (i + 1) step run.Losses[i] run.SecondsPerEpoch[i] scores) |> ignore
         append Epochs missing
-        recorded <- run.Losses.Count
         best <- if File.Exists(file folder Best) then bestWritten () else infinity
 
     let histograms group (all: (Parameter * Distribution) array) : (string * TensorBoard.Value) list =
@@ -128,13 +134,14 @@ type Recorder(folder: string, samples: int, held: HeldOutScores, build: unit -> 
                     .Append($",\"learningRate\":{rate},\"seconds\":{time}}}\n")
                 |> ignore
             append Steps text
+            let from = written
+            written <- count
             TensorBoard.append
                 events
-                [ for i in written .. count - 1 ->
+                [ for i in from .. count - 1 ->
                       { WallTime = began + seconds[i]
                         Step = first + int64 i
                         Values = [ "step/loss", TensorBoard.Scalar losses[i]; "step/learning_rate", TensorBoard.Scalar rates[i] ] } ]
-            written <- count
 
     override _.OnEpochStart run =
         if weights.Length = 0 then
@@ -163,9 +170,15 @@ type Recorder(folder: string, samples: int, held: HeldOutScores, build: unit -> 
                 if parameter.HasGrad then distribution.Count (nonNull parameter.Grad).Data
 
     override this.OnEpochEnd run =
+        let scores = held.Scores
+        // First, for a full disk takes nothing of it.
+        keep Last run scores
+        let metric = if held.Validation.IsSome then scores.Loss else Seq.last run.Losses
+        if metric < best then
+            best <- metric
+            keep Best run scores
         this.Flush run
         let part = if held.Validation.IsSome then "validation" else "test"
-        let scores = held.Scores
         let time = Seq.last run.SecondsPerEpoch
         append Epochs (StringBuilder(epochLine run.Epoch run.TotalSteps (Seq.last run.Losses) time (heldOut part scores)))
         for parameter, distribution in weights do
@@ -182,11 +195,6 @@ type Recorder(folder: string, samples: int, held: HeldOutScores, build: unit -> 
                     "epoch/images_per_second", TensorBoard.Scalar(float samples / time) ]
                   @ histograms "weights" weights
                   @ histograms "gradients" gradients } ]
-        keep Last run scores
-        let metric = if held.Validation.IsSome then scores.Loss else Seq.last run.Losses
-        if metric < best then
-            best <- metric
-            keep Best run scores
         if Stopwatch.GetElapsedTime modelsWritten > patience then writeModels ()
 
     override this.OnEnd(run, _) =

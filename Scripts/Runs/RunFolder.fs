@@ -186,6 +186,7 @@ let epochs folder =
           Test = heldOut node "test"
           Seconds = number node "seconds"
           ImagesPerSecond = if node.ContainsKey "imagesPerSecond" then Some(number node "imagesPerSecond") else None })
+    |> List.sortBy _.Number // one that could not be recorded is added later
 
 let steps folder =
     lines (file folder Steps) (fun node ->

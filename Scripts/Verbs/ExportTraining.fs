@@ -70,7 +70,8 @@ let run (args: Args) =
     let initial = target[.. target.Length - ".onnx".Length - 1] + "-init.onnx"
     for file in [ target; initial ] do
         Workspace.requireWritableFile "--to" file
-    Export.refuseSource args target
+    for file in [ target; initial ] do
+        Export.refuseSource args file
     args.TryGet Options.json |> Option.iter (Workspace.requireWritableFile "--json")
     let file = StandardInput.named (args.Require Options.source)
     let source = Export.sourceOf file (args.TryGet Options.network) (Export.readingOf out args)

@@ -119,8 +119,10 @@ let private notWritten (job: Job) (what: string) =
         try
             RunFolder.dropHalfLines job.Run
             RunFolder.eventFile job.Run |> Option.iter (TensorBoard.cutAfter Int64.MaxValue)
-        with :? IOException ->
-            () // it is said below that there is none
+        with
+        | :? IOException
+        | :? UnauthorizedAccessException
+        | :? OnnxLeNetException -> () // it is said below that there is none
         if said.Value = 0L || Stopwatch.GetElapsedTime said.Value > TimeSpan.FromMinutes 1.0 then
             said.Value <- Stopwatch.GetTimestamp()
             message job.Out $"{what} cannot be written: {e.Message}. Training goes on, and the next is tried when it is due"

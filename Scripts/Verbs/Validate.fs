@@ -221,6 +221,7 @@ let run (args: Args) =
     ModelFile.requireOnnx file
     let proto = OnnxFile.Read file
     let imported = OnnxImporter.Import proto
+    if not (args.Has Options.trust) then OwnProcess.Require(proto, file, ortOptions (args.TryGet Options.device))
     if args.Has Options.gradients then imported.RequireSingle()
     Seq.iter (message out) imported.Notes
     let data = testData args out file imported
@@ -286,7 +287,7 @@ let run (args: Args) =
         heading out $"verdict: the engine and ONNX Runtime agree{also}"
         line
             out
-            $"  {Seq.length asked.Layers} layers, largest relative difference {scientific worst.MaxRel} in {worst.Name} (allowed \
+            $"  {Seq.length asked.Layers} layers, largest relative difference {scientific worst.MaxRel} in layer {worst.Name} (allowed \
                 {scientific worst.Tolerance}){onData}"
         Exit.done'
     else
