@@ -57,7 +57,7 @@ internal sealed class FunctionInliner
                 if (!versions.TryAdd(Domain(import.Domain), import.Version) && versions[Domain(import.Domain)] is var version
                     && version != import.Version)
                     throw new OnnxException($"function '{function.Name}' is of operator set "
-                        + $"{$"{import.Domain} {import.Version}".Trim()}, the model or another function of {version}: expected the same");
+                        + $"{$"{import.Domain} {import.Version}".Trim()}, the model of {version}: expected the same");
             }
         }
         var sizes = new Dictionary<FunctionProto, (long Nodes, long Bytes)?>(ReferenceEqualityComparer.Instance);
