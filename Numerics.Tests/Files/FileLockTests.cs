@@ -46,6 +46,18 @@ public sealed class FileLockTests
         Assert.AreEqual("mine", File.ReadAllText(folder["victim"]));
     }
 
+    /// <summary>What cannot be opened is told, and not tried for ever.</summary>
+    [TestMethod]
+    [Timeout(60_000, CooperativeCancellation = true)]
+    public void WhatIsNoFileIsTold()
+    {
+        if (OperatingSystem.IsWindows()) Assert.Inconclusive("sockets have no names in folders here");
+        using var folder = new TemporaryFolder();
+        using var socket = new System.Net.Sockets.Socket(System.Net.Sockets.AddressFamily.Unix, System.Net.Sockets.SocketType.Stream, 0);
+        socket.Bind(new System.Net.Sockets.UnixDomainSocketEndPoint(folder["lock"]));
+        Failure.Of<IOException>(() => FileLock.TryTake(folder["lock"]), "cannot be opened", "remove it");
+    }
+
     /// <summary>Many take it in turn; never two at a time.</summary>
     [TestMethod]
     public void NoTwoHaveItAtATime()

@@ -177,6 +177,27 @@ public sealed class RuntimeChecksTests
         }
         Refused(growing, "at most 100,000");
 
+        // One attribute, a thousand times: a gigabyte.
+        var passing = WithFunctions();
+        var call = passing.Graph.Node.First(node => node.OpType == "Twice");
+        call.Attribute.Add(new AttributeProto { Name = "many", Type = AttributeProto.Types.AttributeType.Ints,
+            Ints = { Enumerable.Range(0, 100_000).Select(i => (long)i) } });
+        passing.Functions[1].Attribute.Add("many");
+        for (int i = 0; i < 1000; i++) passing.Functions[1].Node.Add(new NodeProto { OpType = "ConstantOfShape", Input = { "v" },
+            Output = { $"c{i}" }, Attribute = { new AttributeProto { Name = "many", RefAttrName = "many" } } });
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        Failure.Of<OnnxException>(() => FunctionInliner.Inlined(passing), "pass on take more than");
+        Assert.IsLessThan(500_000_000, GC.GetAllocatedBytesForCurrentThread() - before);
+
+        // A name that every node of the call would begin with.
+        var named = WithFunctions();
+        named.Graph.Node.First(node => node.OpType == "Twice").Name = new string('n', 1_000_000);
+        for (int i = 0; i < 1000; i++) named.Functions[1].Node.Add(new NodeProto { OpType = "Relu", Name = $"r{i}",
+            Input = { named.Functions[1].Input[0] }, Output = { $"r{i}" } });
+        before = GC.GetAllocatedBytesForCurrentThread();
+        FunctionInliner.Inlined(named);
+        Assert.IsLessThan(100_000_000, GC.GetAllocatedBytesForCurrentThread() - before);
+
         static void Refused(ModelProto model, string part)
         {
             Failure.Of<OnnxException>(() => OnnxChecker.Check(model), part);

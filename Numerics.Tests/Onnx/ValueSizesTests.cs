@@ -54,6 +54,19 @@ public sealed class ValueSizesTests
         return model;
     }
 
+    /// <summary>Steps that are no whole numbers would make billions of numbers out of ten, in the check itself.</summary>
+    [TestMethod]
+    public void ASliceOfFractionsIsNotFollowed()
+    {
+        var model = Graphs.Of(17, new Shape(10), "Slice n from to axes step -> r\nReduceMax r -> m keepdims=0\nAdd x m -> y")
+            .WithIntegers("n", 1, 2, 3, 4, 5).WithIntegers("from", 0).WithIntegers("to", 5).WithIntegers("axes", 0);
+        model.Graph.Initializer.Add(new TensorProto { Name = "step", DataType = (int)TensorProto.Types.DataType.Float, Dims = { 1 },
+            FloatData = { 2.5e-6f } });
+        long before = GC.GetAllocatedBytesForCurrentThread();
+        Assert.IsNull(ValueSizes.Of(model.Graph, 17)["r"].Numbers);
+        Assert.IsLessThan(1_000_000, GC.GetAllocatedBytesForCurrentThread() - before);
+    }
+
     /// <summary>Each makes 640 million numbers of a few bytes, behind arithmetic.</summary>
     [TestMethod]
     [DataRow("Mul s s -> t\nConstantOfShape t -> r", 25299L)]
