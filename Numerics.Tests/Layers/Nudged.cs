@@ -63,14 +63,14 @@ internal sealed class Nudged : Layer, IBatchStatistics
 
     public void MergeGradient(Span<double> statistics, ReadOnlySpan<double> later) => Statistics.MergeGradient(statistics, later);
 
-    public void CompleteGradient(Span<double> statistics, Context context)
+    public void CompleteGradient(Span<double> statistics, Context? context)
     {
         Statistics.CompleteGradient(statistics, context);
         if (tensor != "input") SpoilParameter(context);
     }
 
-    private void SpoilParameter(Context context) =>
-        Spoil(inner.NamedParameters().Single(p => p.Name == tensor).Parameter.Partial(context, out _));
+    private void SpoilParameter(Context? context) =>
+        Spoil(inner.NamedParameters().Single(p => p.Name == tensor).Parameter.Partial(context!, out _));
 
     private void Spoil(float[] gradient)
     {

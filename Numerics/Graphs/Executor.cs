@@ -23,12 +23,14 @@ internal sealed class Executor
     private readonly List<Pool> pools = []; // by block size and mode
     private readonly NodeTraits traits;
     private readonly bool[] inputNeeds;
-    private readonly Action<int> runShard;
+    private readonly Action<int> runOwn;
+    private readonly SharedStatistics? statistics;
     private readonly List<double[][]> forwardSums = [], backwardSums = []; // by stage and block
     private readonly Lock gate = new();
 
     // The run in progress.
     private BlockPlan cut;
+    private (int From, int To) own; // shards of this process
     private BlockBuffers?[] blocks = []; // one for each block, and room for those of a larger batch
     private ComputeSettings settings = null!;
     private IBlockTask? task;
@@ -50,7 +52,7 @@ internal sealed class Executor
         Graph = graph;
         traits = new NodeTraits(graph);
         inputNeeds = new bool[graph.Inputs.Count];
-        runShard = RunShard;
+        runOwn = shard => RunShard(own.From + shard);
     }
 
     public Graph Graph { get; }
@@ -58,6 +60,21 @@ internal sealed class Executor
     /// <summary>How a batch is cut; by default as <see cref="BlockPlan.For"/> says. A block of its own cut is a batch of its own for batch
     /// norm.</summary>
     public Func<int, BlockPlan>? Replicas { get; init; }
+
+    /// <summary>The processes that share every batch: each runs the blocks of its shards, and what batch norm needs of all blocks is gathered.
+    /// Null for this process alone.</summary>
+    public ProcessGroup? Group
+    {
+        get;
+        init
+        {
+            field = value is { Size: > 1 } ? value : null;
+            statistics = field is null ? null : new SharedStatistics(field);
+        }
+    }
+
+    /// <summary>Which shards are this process's, where several share the batch.</summary>
+    public ShardShare? Share { get; private set; }
 
     /// <summary>Whether every value stays to be looked at, see <see cref="PlanKey"/>.</summary>
     public bool Separate { get; init; }
@@ -98,9 +115,14 @@ internal sealed class Executor
         for (stage = Stages - 1; stage >= 0; stage--) RunBackward(Section.Backward);
     }
 
+    /// <summary>A new batch begins: the shards of its first run say which are this process's, of the runs of smaller pieces behind it
+    /// too.</summary>
+    public void BeginBatch() => Share = ShardShare.Of(Group);
+
     /// <summary>Runs a batch in evaluation mode; blocks end with the task's turn, and nothing stays.</summary>
     public void Infer(IBlockTask task, int samples)
     {
+        BeginBatch();
         Prepare(task, samples, evaluating: true, stackalloc bool[inputNeeds.Length], saves: false, keep: false);
         (random, randomBase) = (null, 0);
         for (stage = 0; stage < Stages; stage++) RunForward(Section.Forward);
@@ -144,12 +166,14 @@ internal sealed class Executor
         inputs.CopyTo(inputNeeds);
         traits.Update(Graph, inputNeeds, evaluating);
         cut = Replicas?.Invoke(samples) ?? (traits.Whole is not null ? new BlockPlan(samples, samples) : BlockPlan.For(samples));
+        if (Share is { Shards: 0 } share) Share = share with { Shards = cut.Shards };
+        own = Share?.Own(cut.Shards) ?? (0, cut.Shards);
         persistent = keep || traits.IsStaged;
         if (blocks.Length < cut.Blocks) Array.Resize(ref blocks, cut.Blocks);
         plan = PoolOf(cut.Block(0).Count).Plan;
         for (int b = 0; b < blocks.Length; b++)
         {
-            bool used = persistent && b < cut.Blocks;
+            bool used = persistent && b < cut.Blocks && IsOwn(b);
             var wanted = !used ? null : cut.Block(b).Count is var count && count == plan.Key.Count ? plan : PoolOf(count).Plan;
             if (blocks[b] is { } block && block.Plan != wanted)
             {
@@ -167,6 +191,8 @@ internal sealed class Executor
             backwardSums[s] = Sums(backwardSums[s], layer.GradientStatisticsLength);
         }
     }
+
+    private bool IsOwn(int block) => block >= cut.FirstBlock(own.From) && block < cut.FirstBlock(own.To);
 
     private double[][] Sums(double[][] present, int length)
     {
@@ -192,11 +218,10 @@ internal sealed class Executor
         }
         else
         {
-            for (int step = 1; step < cut.Blocks; step *= 2)
-                for (int b = 0; b + step < cut.Blocks; b += 2 * step) layer.Merge(sums[b], sums[b + step]);
+            Merge(sums, layer, gradient: false);
             layer.Complete(sums[0], training, updates: true);
         }
-        for (int b = 0; b < cut.Blocks; b++)
+        for (int b = cut.FirstBlock(own.From); b < cut.FirstBlock(own.To); b++)
             blocks[b]!.StageContext(stage + 1).Statistics = sums[Replicas is not null ? b : 0];
     }
 
@@ -214,17 +239,33 @@ internal sealed class Executor
         }
         else
         {
-            for (int step = 1; step < cut.Blocks; step *= 2)
-                for (int b = 0; b + step < cut.Blocks; b += 2 * step) layer.MergeGradient(sums[b], sums[b + step]);
-            layer.CompleteGradient(sums[0], blocks[0]!.StageContext(stage));
+            Merge(sums, layer, gradient: true);
+            layer.CompleteGradient(sums[0], IsOwn(0) ? blocks[0]!.StageContext(stage) : null);
         }
-        for (int b = 0; b < cut.Blocks; b++) blocks[b]!.StageContext(stage).GradientStatistics = sums[Replicas is not null ? b : 0];
+        for (int b = cut.FirstBlock(own.From); b < cut.FirstBlock(own.To); b++)
+            blocks[b]!.StageContext(stage).GradientStatistics = sums[Replicas is not null ? b : 0];
+    }
+
+    /// <summary>Merges the blocks' statistics into the first one's, in a binary tree that depends on their number alone.</summary>
+    private void Merge(double[][] sums, IBatchStatistics layer, bool gradient)
+    {
+        if (statistics is not null)
+        {
+            statistics.Merge(sums, cut, Share!.Value, layer, gradient);
+            return;
+        }
+        for (int step = 1; step < cut.Blocks; step *= 2)
+            for (int b = 0; b + step < cut.Blocks; b += 2 * step)
+            {
+                if (gradient) layer.MergeGradient(sums[b], sums[b + step]);
+                else layer.Merge(sums[b], sums[b + step]);
+            }
     }
 
     private void Run(Section section)
     {
         this.section = section;
-        Workers.Run(cut.Shards, runShard);
+        Workers.Run(own.To - own.From, runOwn);
     }
 
     private void RunShard(int shard)

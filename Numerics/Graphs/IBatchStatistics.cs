@@ -31,5 +31,7 @@ internal interface IBatchStatistics
     void MergeGradient(Span<double> statistics, ReadOnlySpan<double> later);
 
     /// <summary>Takes the whole batch's, once: adds to the parameters' gradients.</summary>
-    void CompleteGradient(Span<double> statistics, Context context);
+    /// <param name="statistics">Merged.</param>
+    /// <param name="context">The first block's; null where another process has that, and adds them there.</param>
+    void CompleteGradient(Span<double> statistics, Context? context);
 }

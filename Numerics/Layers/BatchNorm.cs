@@ -163,9 +163,9 @@ public abstract class BatchNorm : Layer, IBatchStatistics
         for (int i = 0; i < statistics.Length; i++) statistics[i] += later[i];
     }
 
-    void IBatchStatistics.CompleteGradient(Span<double> statistics, Context context)
+    void IBatchStatistics.CompleteGradient(Span<double> statistics, Context? context)
     {
-        AddParameterGradients(statistics, context);
+        if (context is not null) AddParameterGradients(statistics, context);
         foreach (ref double sum in statistics[..^1]) sum /= statistics[^1];
     }
 

@@ -54,5 +54,5 @@ internal sealed class NormRelu(BatchNorm norm, Add? add, ReLU relu) : Join, IBat
 
     public void MergeGradient(Span<double> statistics, ReadOnlySpan<double> later) => this.statistics.MergeGradient(statistics, later);
 
-    public void CompleteGradient(Span<double> statistics, Context context) => this.statistics.CompleteGradient(statistics, context);
+    public void CompleteGradient(Span<double> statistics, Context? context) => this.statistics.CompleteGradient(statistics, context);
 }

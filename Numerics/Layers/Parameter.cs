@@ -113,16 +113,7 @@ public sealed class Parameter
         float[] data = grad!.Data;
         if (!pending && !isZero) return data;
         var sum = data.AsSpan(from..to);
-        bool fresh = isZero;
-        for (int shard = 0; pending && shard < begun.Length; shard++)
-        {
-            if (!begun[shard]) continue;
-            var share = partials[shard].AsSpan(from..to);
-            if (fresh) share.CopyTo(sum);
-            else Elementwise.Add(share, sum);
-            fresh = false;
-        }
-        if (fresh) sum.Clear();
+        if (AddShards(pending ? (0, begun.Length) : (0, 0), from, sum, isZero)) sum.Clear();
         return data;
     }
 
@@ -139,6 +130,40 @@ public sealed class Parameter
         begun.AsSpan().Clear();
         Volatile.Write(ref isZero, false);
         Volatile.Write(ref pending, false); // last of all: who sees it reads the gradient
+    }
+
+    /// <summary>Whether there is nothing that shards would be added to.</summary>
+    internal bool IsFresh => grad is null || isZero;
+
+    /// <summary>Whether one of these shards has a share.</summary>
+    internal bool HasShard((int From, int To) shards) => begun.AsSpan(shards.From..shards.To).Contains(true);
+
+    /// <summary>Adds shards' shares of a range of elements to a sum, in the order of the shards: as <see cref="SettleRange"/>, of which it
+    /// is a part.</summary>
+    /// <param name="shards">From, and to before which.</param>
+    /// <param name="from">The first element.</param>
+    /// <param name="sum">As many as are added.</param>
+    /// <param name="fresh">Whether there is no sum yet: the first share is copied.</param>
+    /// <returns>Whether there still is none.</returns>
+    internal bool AddShards((int From, int To) shards, int from, Span<float> sum, bool fresh)
+    {
+        for (int shard = shards.From; shard < shards.To; shard++)
+        {
+            if (!begun[shard]) continue;
+            var share = partials[shard].AsSpan(from, sum.Length);
+            if (fresh) share.CopyTo(sum);
+            else Elementwise.Add(share, sum);
+            fresh = false;
+        }
+        return fresh;
+    }
+
+    /// <summary>Takes a range of the whole gradient, which was added up elsewhere.</summary>
+    internal void SetGrad(int from, ReadOnlySpan<float> values)
+    {
+        grad ??= new Tensor(Value.Shape);
+        isZero = false;
+        values.CopyTo(grad.Data.AsSpan(from));
     }
 
     /// <summary>Puts a gradient back as it was, null included.</summary>

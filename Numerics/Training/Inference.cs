@@ -1,3 +1,5 @@
+using System.Runtime.InteropServices;
+
 namespace OnnxLeNet.Numerics;
 
 /// <summary>
@@ -36,14 +38,26 @@ public static class Inference
     /// <returns>[samples, classes].</returns>
     /// <exception cref="ShapeException">The network does not take these samples, or has fewer outputs than the data has
     /// classes.</exception>
-    public static Tensor Logits(Module network, Dataset data, CancellationToken cancellation = default)
+    public static Tensor Logits(Module network, Dataset data, CancellationToken cancellation = default) =>
+        Logits(network, data, null, cancellation);
+
+    /// <summary>The same by several processes: each runs its part of the samples, and all get the logits of all.</summary>
+    /// <param name="network">What to run; the same on all processes.</param>
+    /// <param name="data">The samples; the same on all processes.</param>
+    /// <param name="group">The processes; null for this one alone.</param>
+    /// <param name="cancellation">Ends it between two blocks.</param>
+    /// <inheritdoc cref="Logits(Module, Dataset, CancellationToken)"/>
+    public static Tensor Logits(Module network, Dataset data, ProcessGroup? group, CancellationToken cancellation = default)
     {
         ArgumentNullException.ThrowIfNull(network);
         ArgumentNullException.ThrowIfNull(data);
         var graph = Graph.Trace(network, null, [data.Sample]);
         int classes = RequireClassifier(graph.Output.Sample, data);
         var task = new DataTask(data, classes, cancellation);
-        new Executor(graph).Infer(task, data.Count);
+        var executor = new Executor(graph) { Group = group };
+        executor.Infer(task, data.Count);
+        if (executor.Share is { } share)
+            share.Gather(group!, MemoryMarshal.AsBytes(task.Result.Data.AsSpan()), executor.Cut, executor.Cut.Size * classes * sizeof(float));
         return task.Result;
     }
 

@@ -75,6 +75,13 @@ public sealed class Trainer
     /// </summary>
     public WeightAveraging? Averaging { get; init; }
 
+    /// <summary>
+    /// The processes that train this network together: <see cref="Mpi.World"/>. Each makes the same trainer and the same calls; batches are
+    /// shared, and all end with the weights that a single process has, to the bit. Observers that measure must be on all of them, those that
+    /// write on one. Null for this process alone.
+    /// </summary>
+    public ProcessGroup? Group { get; init => field = value is { Size: > 1 } ? value : null; }
+
     /// <summary>What looks on.</summary>
     public IReadOnlyList<TrainingObserver> Observers { get; init; } = [];
 
@@ -122,6 +129,7 @@ public sealed class Trainer
     /// <exception cref="ArgumentException">The schedule is one of another optimizer, the averages are another network's, or the given
     /// <see cref="Steps"/> have no part in what is asked.</exception>
     /// <exception cref="DataException">The checkpoint is of another network, other data, or a run with other parts.</exception>
+    /// <exception cref="DisagreementException">A process has another network, other data or other settings than the others.</exception>
     /// <inheritdoc cref="Check" path="/exception"/>
     public TrainingResult Fit(DataLoader data, int epochs, Checkpoint? resume = null, CancellationToken cancellation = default)
     {
@@ -131,19 +139,23 @@ public sealed class Trainer
             throw new ArgumentException("the schedule sets another optimizer's learning rates: make it with the trainer's optimizer");
         if (Averaging is not null && Averaging.Network != Network)
             throw new ArgumentException("the weight averaging is another network's: make it of the trainer's network");
-        if (Steps is not null && (Accumulate > 1 || Averaging is not null))
+        if (Steps is not null && (Accumulate > 1 || Averaging is not null || Group is not null))
             throw new ArgumentException($"{Steps.GetType().Name} computes the steps, one batch an update, and has the weights meanwhile: "
-                + $"leave out {nameof(Accumulate)} and {nameof(Averaging)}, or {nameof(Steps)}");
+                + $"leave out {nameof(Accumulate)}, {nameof(Averaging)} and {nameof(Group)}, or {nameof(Steps)}");
         Network.Train();
         Averaging?.Begin();
         var own = NewSteps(data);
         var steps = Steps ?? own;
         var run = new TrainingRun(this, data, epochs, steps);
         if (resume is not null) run.Resume(resume);
+        if (Group is not null) Agreement.Require(Group, run.Facts());
         own.Count = run.Batches;
+        own.Stop = cancellation;
         steps.Load();
         TrainingObserver[] observers = [.. Observers];
-        var outcome = Run(run, data, steps, observers, cancellation);
+        // Processes that share a batch stop after the same step: when one of them wants to, and all know.
+        Func<bool> isCancelled = Group is null ? () => cancellation.IsCancellationRequested : () => own.Stopped;
+        var outcome = Run(run, data, steps, observers, isCancelled);
         if (outcome == TrainingOutcome.Diverged) run.GoBack();
         else Averaging?.Swap();
         foreach (var observer in observers) observer.OnEnd(run, outcome);
@@ -161,10 +173,11 @@ public sealed class Trainer
         MicroBatchSize = data.BatchSize,
         ClipNorm = ClipNorm,
         ClipValue = ClipValue,
+        Group = Group,
     };
 
     private TrainingOutcome Run(
-        TrainingRun run, DataLoader data, ITrainingSteps steps, TrainingObserver[] observers, CancellationToken cancellation)
+        TrainingRun run, DataLoader data, ITrainingSteps steps, TrainingObserver[] observers, Func<bool> isCancelled)
     {
         for (; ; run.NextEpoch())
         {
@@ -173,7 +186,7 @@ public sealed class Trainer
             data.Shuffle(run.Epoch);
             while (run.Step < run.Steps)
             {
-                if (run.Stopping || cancellation.IsCancellationRequested)
+                if (run.Stopping || isCancelled())
                 {
                     steps.Store();
                     return run.Stopping ? TrainingOutcome.Stopped : TrainingOutcome.Interrupted;

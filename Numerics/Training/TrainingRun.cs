@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Globalization;
+using System.Security.Cryptography;
 
 namespace OnnxLeNet.Numerics;
 
@@ -114,6 +115,15 @@ public sealed class TrainingRun
         {
             if (isApplied) averaging!.Swap();
         }
+    }
+
+    /// <summary>What processes that train together must have alike: of the whole state, by which the next step is decided.</summary>
+    internal IEnumerable<(string Name, string Value)> Facts()
+    {
+        yield return ("data", data.Dataset.Fingerprint);
+        var state = Checkpoint() with { EpochSeconds = 0, Seconds = [], Observers = [], DataFingerprint = "" };
+        yield return ("weights", Convert.ToHexStringLower(SHA256.HashData(SafeTensors.ToBytes(state.Model))));
+        yield return ("settings", Convert.ToHexStringLower(SHA256.HashData(state.ToBytes())));
     }
 
     /// <summary>Goes to where a checkpoint was taken.</summary>

@@ -12,18 +12,20 @@ public sealed class TrainingSteps : ITrainingSteps
     private readonly Loss loss;
     private readonly Optimizer optimizer;
     private readonly Parameter[] parameters;
-    private readonly double[] lossSums = new double[BlockPlan.MostShards]; // a shard's each
+    private double[][] lossSums = [new double[BlockPlan.MostShards]]; // a shard's each, of each piece of a batch
     private readonly BatchTask task;
     private readonly Generator random;
     private OneThread use;
     private Executor? executor;
     private int version;
     private List<StepClock>? clocks;
+    private SharedGradients? shared;
 
     // The step in progress.
     private Dataset? data;
     private int[] indices = [];
     private double divisor;
+    private int piece;
 
     /// <summary>Steps of a network.</summary>
     /// <param name="network">Takes the data's samples and returns what the loss compares with the targets.</param>
@@ -60,6 +62,18 @@ public sealed class TrainingSteps : ITrainingSteps
     /// <summary>The largest absolute value of a gradient's element in an update, after the norm's limit, see
     /// <see cref="GradientClipping.ByValue"/>; null for no limit.</summary>
     public double? ClipValue { get; init => field = AtLeastZero(value, nameof(ClipValue)); }
+
+    /// <summary>
+    /// The processes that share every batch: each does its part of the blocks, and all get the whole batch's gradients, with the bits of a
+    /// single process. All of them make the same steps. Null for this process alone.
+    /// </summary>
+    public ProcessGroup? Group { get; init => field = value is { Size: > 1 } ? value : null; }
+
+    /// <summary>Whether one of the processes wanted to stop in the last step: the same on all of them.</summary>
+    internal bool Stopped => shared?.Stop == true;
+
+    /// <summary>Whether this process wants all of them to stop after the step.</summary>
+    internal CancellationToken Stop { get; set; }
 
     /// <summary>Batches that have gone through the network: dropout draws by their number.</summary>
     internal long Count { get; set; }
@@ -119,7 +133,10 @@ public sealed class TrainingSteps : ITrainingSteps
         try
         {
             int most = Math.Min(MicroBatchSize ?? batch.Length, batch.Length);
+            if (Group is not null) Divide((batch.Length + most - 1) / most);
             for (int from = 0; from < batch.Length; from += most) sum += Run(batch.Slice(from, Math.Min(most, batch.Length - from)));
+            if (Group is not null)
+                return shared!.Add(executor.Share!.Value.Own(BlockPlan.MostShards), lossSums, piece, Stop.IsCancellationRequested) / divisor;
         }
         catch
         {
@@ -143,8 +160,19 @@ public sealed class TrainingSteps : ITrainingSteps
         Count++;
         executor!.Step(task, batch.Length, random, Count << 24);
         double sum = 0;
-        for (int shard = 0; shard < executor.Cut.Shards; shard++) sum += lossSums[shard];
+        if (Group is not null) piece++; // what other processes have is added when all pieces are done
+        else for (int shard = 0; shard < executor.Cut.Shards; shard++) sum += lossSums[0][shard];
         return sum;
+    }
+
+    /// <summary>Has a batch of so many pieces divided among the processes.</summary>
+    private void Divide(int pieces)
+    {
+        piece = 0;
+        executor!.BeginBatch();
+        if (shared is null || shared.MostLosses < pieces) shared = new SharedGradients(Group!, parameters, pieces);
+        if (lossSums.Length >= pieces) return;
+        lossSums = [.. Enumerable.Range(0, pieces).Select(_ => new double[BlockPlan.MostShards])];
     }
 
     /// <summary>One step: <c>optimizer.ZeroGrad()</c>, <see cref="Backward"/>, the limits of the gradients, <c>optimizer.Step()</c>.
@@ -181,7 +209,7 @@ public sealed class TrainingSteps : ITrainingSteps
             throw new InvalidOperationException($"the network has {network.Parameters().Count()} parameters, other ones than the "
                 + $"{parameters.Length} that these training steps were made for: make new steps and an optimizer for the changed network");
         if (executor is null || network.Version != version || executor.Graph.Inputs[0].Sample != data.Sample)
-            executor = new Executor(graph) { Clocks = clocks };
+            executor = new Executor(graph) { Clocks = clocks, Group = Group };
         (version, this.data) = (network.Version, data);
     }
 
@@ -201,7 +229,8 @@ public sealed class TrainingSteps : ITrainingSteps
             double sum = steps.loss.Block(block.Outputs[0], block.Loss, 1 / steps.divisor, block.OutputGradients[0]);
             var cut = steps.executor!.Cut;
             bool first = start == cut.Block(cut.FirstBlock(shard)).Start;
-            steps.lossSums[shard] = first ? sum : steps.lossSums[shard] + sum;
+            double[] sums = steps.lossSums[steps.piece];
+            sums[shard] = first ? sum : sums[shard] + sum;
             block.Clock?.Add(steps.loss, began, backward: false);
         }
     }

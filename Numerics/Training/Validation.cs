@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Runtime.InteropServices;
 using System.Security.Cryptography;
 using System.Text;
 
@@ -37,6 +38,9 @@ public sealed class Validation : TrainingObserver, IStateful
 
     /// <summary>The samples.</summary>
     public Dataset Data { get; }
+
+    /// <summary>The processes that measure together, each a part of the samples; all get the same numbers. Null for this one alone.</summary>
+    public ProcessGroup? Group { get; init => field = value is { Size: > 1 } ? value : null; }
 
     /// <summary>The loss after each epoch.</summary>
     public IReadOnlyList<double> Losses => losses;
@@ -77,6 +81,11 @@ public sealed class Validation : TrainingObserver, IStateful
         ArgumentNullException.ThrowIfNull(network);
         Prepare(network);
         executor!.Infer(task, indices.Length);
+        if (executor.Share is { } share)
+        {
+            share.Gather(Group!, MemoryMarshal.AsBytes(task.Sums.AsSpan(0, executor.Cut.Blocks)), executor.Cut, sizeof(double));
+            share.Gather(Group!, MemoryMarshal.AsBytes(task.Right.AsSpan(0, executor.Cut.Blocks)), executor.Cut, sizeof(int));
+        }
         double sum = 0;
         long right = 0;
         for (int block = 0; block < executor.Cut.Blocks; block++) (sum, right) = (sum + task.Sums[block], right + task.Right[block]);
@@ -118,7 +127,7 @@ public sealed class Validation : TrainingObserver, IStateful
         if (this.network == network && executor is not null && network.Version == version) return;
         var graph = Graph.Trace(network, null, [Data.Sample]);
         loss.RequireFit(graph.Output.Sample, Data);
-        (this.network, version, executor) = (network, network.Version, new Executor(graph));
+        (this.network, version, executor) = (network, network.Version, new Executor(graph) { Group = Group });
     }
 
     private static double Last(List<double> values) => values.Count > 0 ? values[^1]
