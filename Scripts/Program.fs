@@ -26,6 +26,9 @@ let private runs: (Verb * (Args -> int)) list =
       Commands.doctor, Doctor.run
       Commands.gpuCheck, GpuCheck.run ]
 
+/// Those that several processes under mpirun do together.
+let private sharing = [ Commands.train; Commands.evaluate ]
+
 let private verbs = List.map fst runs @ [ Commands.completion ]
 let private names = [ for verb in verbs -> verb.Name ]
 
@@ -91,6 +94,7 @@ let private run (argv: string array) =
     | name :: rest when not (name.StartsWith '-') ->
         requireFolder ()
         let verb, run = find name
+        if not (List.contains verb sharing) then Ranks.requireOne name
         run (Parser.parse verb (Array.ofList rest))
     | options ->
         requireFolder ()
@@ -104,10 +108,13 @@ let main argv =
             Console.OutputEncoding <- Text.Encoding.UTF8
         with :? IO.IOException ->
             () // no console, or one that keeps its own
+    // What a launcher reads of its processes is no terminal, even where it looks like one.
+    if Ranks.areSeveral then Environment.SetEnvironmentVariable("TERM", "dumb")
     errors.Force()
     let json = Array.tryFindIndexBack ((=) "--json") argv |> Option.exists (fun at -> Array.tryItem (at + 1) argv = Some "-")
     if json || Array.contains "--json=-" argv then Terminal.keepOutputForJson ()
-    Guard.run (fun () ->
+    Ranks.finish
+    <| Guard.run (fun () ->
         Isolation.begin' argv
         try
             run argv

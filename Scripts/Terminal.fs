@@ -28,7 +28,10 @@ let keepOutputForJson () =
 /// Whether a stream is a terminal that moves its cursor.
 let private isTerminal redirected = not redirected && Environment.GetEnvironmentVariable "TERM" <> "dumb"
 
-let output quiet = { Quiet = quiet; Live = not quiet && isTerminal Console.IsOutputRedirected && forJson.IsNone }
+/// Of several processes under mpirun the first one alone prints.
+let output quiet =
+    let quiet = quiet || Mpi.Rank > 0
+    { Quiet = quiet; Live = not quiet && isTerminal Console.IsOutputRedirected && forJson.IsNone }
 
 /// A name in a line: what a terminal would obey is replaced, and it must not end the line either.
 let oneLine (text: string) = DisplayText.OneLine text
@@ -120,8 +123,14 @@ let private redError () =
     let errors = AnsiConsole.Create(AnsiConsoleSettings(Out = AnsiConsoleOutput Console.Error))
     errors.Write(Text("error:", Style.Parse "bold red"))
 
-/// An error: always.
+/// An error: always. Of several processes the first one speaks, and ends the others; one that has an error of its own tells who it is.
 let error (text: string) =
+    let text =
+        if Mpi.Rank > 0 then
+            Threading.Thread.Sleep 1000
+            $"rank {Mpi.Rank} on {Environment.MachineName}: {text}"
+        else
+            text
     if isTerminal Console.IsErrorRedirected then redError () else Console.Error.Write "error:"
     Console.Error.WriteLine(" " + DisplayText.Message text)
 

@@ -15,9 +15,9 @@ open OnnxLeNet.Scripts.Runs.RunFolder
 
 /// How well the network does after each epoch on images that it is not trained on: the validation images where there are some, since the
 /// test images wait for the end then, else the test images.
-type HeldOutScores(test: Dataset, validation: Validation option) =
+type HeldOutScores(test: Dataset, validation: Validation option, group: ProcessGroup option) =
     inherit TrainingObserver()
-    let measure = lazy (Validation test)
+    let measure = lazy (Validation(test, Group = Option.toObj group))
     let mutable scores = { Loss = nan; Accuracy = nan }
 
     member _.Validation = validation

@@ -89,6 +89,18 @@ let private provider name =
     finally
         Products.Use before
 
+/// What `mpirun` could be: each library that is here.
+let private mpi () =
+    match List.ofSeq (Mpi.Libraries()) with
+    | [] ->
+        [ { Name = "MPI"
+            Found = false
+            Detail = "no library, so that training has one process"
+            HowToGet = MpiLibrary.HowToGet } ]
+    | libraries ->
+        [ for struct (version, library) in libraries ->
+              { Name = "MPI"; Found = true; Detail = $"{version}, {library}"; HowToGet = "" } ]
+
 let run (args: Args) =
     let out = output (args.Has Options.quiet)
     args.TryGet Options.json |> Option.iter (Workspace.requireWritableFile "--json")
@@ -118,7 +130,7 @@ let run (args: Args) =
             Some ort.Cuda
         with :? MissingPartException as e ->
             [ { Name = "ONNX Runtime"; Found = false; Detail = e.Message; HowToGet = "" } ], None
-    let parts = machine @ always "ONNX Runtime's package" builtWith :: onnxRuntime
+    let parts = machine @ mpi () @ always "ONNX Runtime's package" builtWith :: onnxRuntime
 
     heading out (verdict parts cuda)
     line out ""

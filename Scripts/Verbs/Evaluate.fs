@@ -9,7 +9,11 @@ open OnnxLeNet.Scripts.Cli
 open OnnxLeNet.Scripts.Terminal
 open OnnxLeNet.Scripts.Verbs.Common
 
-let run (args: Args) =
+/// The logits of the images, of which each of several processes computes a part.
+let private logits (network: Module) (data: ImageDataset) =
+    Inference.Logits(network, data, Option.toObj (Ranks.group ()), System.Threading.CancellationToken.None)
+
+let private evaluate (args: Args) =
     let out = output (args.Has Options.quiet)
     let floor = args.TryGet Options.minAccuracy |> Option.map (share "--min-accuracy")
     configure (args.TryGet Options.threads) (args.TryGet Options.width) (args.TryGet Options.provider)
@@ -21,6 +25,7 @@ let run (args: Args) =
     let file = StandardInput.named (args.Require Options.model)
     let engine = args.Get(Options.engine, Engine.OnnxRuntime)
     let ort = ortOptionsFor (args.Has Options.trust) (args.TryGet Options.device)
+    if engine <> Engine.Own then Ranks.requireOne "evaluate by ONNX Runtime"
     if engine = Engine.Own && ort.Device <> OrtDevice.Cpu then
         badOption "--device" ort.Device "cpu with --engine own; cuda is for ONNX Runtime"
 
@@ -44,7 +49,7 @@ let run (args: Args) =
             let stored, data =
                 imagesFor (Some imported.Sample) $"samples of {output}" (if output.Rank = 1 then Some output[0] else None) imported.Metadata
             imported.RequireInput(data.Sample)
-            Inference.Logits(imported.Network, data),
+            logits imported.Network data,
             (stored, data),
             $"the engine ({Products.Provider})",
             imported.Metadata,
@@ -65,13 +70,14 @@ let run (args: Args) =
     let metrics = ClassificationMetrics.Of(scores, data, probabilities)
     line out $"{Workspace.display file}   {data.Count:N0} test images of {ImageFolder.FolderName folder}   {device}"
     EvaluateReport.print out names stored.FileNames metrics
-    args.TryGet Options.mistakes
+    let written option = if Ranks.isFirst then args.TryGet option else None
+    written Options.mistakes
     |> Option.iter (fun path ->
         if MistakesSheet.write stored names metrics path then
             line out $"{Workspace.display path}   the worst mistakes, row after row in that order"
         else
             message out $"there are no mistakes: {path} was not written")
-    args.TryGet Options.json
+    written Options.json
     |> Option.iter (fun path ->
         writeJson
             path
@@ -84,7 +90,13 @@ let run (args: Args) =
                 @ EvaluateReport.fields names stored.FileNames metrics
             )))
     match floor with
-    | Some least when metrics.Accuracy < least ->
+    | Some least when metrics.Accuracy < least && Ranks.isFirst ->
         error $"the accuracy {percent metrics.Accuracy} is below --min-accuracy {percent least}"
         Exit.fallsShort
     | _ -> Exit.done'
+
+let run (args: Args) =
+    let code = evaluate args
+    match Ranks.group () with
+    | Some group -> Ranks.endTogether group code
+    | None -> code

@@ -20,7 +20,7 @@ let private numbers (curve: LearningRateCurve) =
 
 let run (job: Job) (net: Module) (split: Split) (cancel: CancellationToken) =
     let o = job.Options
-    let trainer = trainerOf o net (partsOf o net split) [] null
+    let trainer = trainerOf o net (partsOf o net split None) [] null
     let curve = LearningRateFinder(trainer).Run(loaderOf o split.Data, cancel)
     let suggestion = Option.ofNullable curve.Suggestion
     let isShown i = i % (max 1 (curve.Rates.Count / rows)) = 0 || Some curve.Rates[i] = suggestion

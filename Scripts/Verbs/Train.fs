@@ -202,7 +202,7 @@ let private fit
               Note.provider, Products.Name
               Note.engine, trainer job
               Note.options, string o ]
-    let held = HeldOutScores(data.Test, parts.Validation)
+    let held = HeldOutScores(data.Test, parts.Validation, parts.Group)
     let export (snapshot: Snapshot) =
         let test = if parts.Validation.IsSome then None else Some snapshot.Scores.Accuracy
         modelOf job data snapshot.Network test snapshot.Epoch
@@ -243,16 +243,8 @@ let private ortTrainerOf (job: Job) (net: Module) (parts: Parts) =
             OrtOptions(Device = job.Ort.Device, IntraOpThreads = Workers.Threads)
     OrtTrainer.Create(net, job.Model.Sample, parts.Optimizer, graph, ort)
 
-/// Trains, and brings the run to its end; the exit code, and why where it falls short.
-let private trainHere (job: Job) (net: Module) (parts: Parts) (split: Split) =
-    let data = split.Data
-    line job.Out (string net)
-    line job.Out ""
-    let held = split.Validation |> Option.map (fun part -> $", {part.Count:N0} held out") |> Option.defaultValue ""
-    line
-        job.Out
-        $"{net.ParameterCount:N0} parameters, {data.Train.Count:N0} training images{held}, batch size {job.Options.BatchSize}, seed \
-            {job.Options.Seed}, {Workers.Threads} thread(s), {trainedBy job}"
+/// Trains until it is done, or a signal asks to stop.
+let private untilStopped (train: CancellationToken -> TrainingResult) =
     use cancel = new CancellationTokenSource()
     let stop (signal: PosixSignalContext) =
         // The first signal stops between two steps, a second one ends the process as usual.
@@ -260,13 +252,27 @@ let private trainHere (job: Job) (net: Module) (parts: Parts) (split: Split) =
         cancel.Cancel()
     use _ = PosixSignalRegistration.Create(PosixSignal.SIGINT, stop)
     use _ = PosixSignalRegistration.Create(PosixSignal.SIGTERM, stop)
+    train cancel.Token
+
+/// Trains, and brings the run to its end; the exit code, and why where it falls short.
+let private trainHere (job: Job) (net: Module) (parts: Parts) (split: Split) =
+    let data = split.Data
+    line job.Out (string net)
+    line job.Out ""
+    let held = split.Validation |> Option.map (fun part -> $", {part.Count:N0} held out") |> Option.defaultValue ""
+    let processes = parts.Group |> Option.map (fun group -> $" in each of {group}") |> Option.defaultValue ""
+    line
+        job.Out
+        $"{net.ParameterCount:N0} parameters, {data.Train.Count:N0} training images{held}, batch size {job.Options.BatchSize}, seed \
+            {job.Options.Seed}, {Workers.Threads} thread(s){processes}, {trainedBy job}"
     let began = Stopwatch.GetTimestamp()
     let result =
-        if job.Engine = Engine.OnnxRuntime then
-            use trainer = ortTrainerOf job net parts
-            fit job net parts data cancel.Token trainer
-        else
-            fit job net parts data cancel.Token null
+        untilStopped (fun cancel ->
+            if job.Engine = Engine.OnnxRuntime then
+                use trainer = ortTrainerOf job net parts
+                fit job net parts data cancel trainer
+            else
+                fit job net parts data cancel null)
     let seconds = Stopwatch.GetElapsedTime(began).TotalSeconds
     net.Eval() |> ignore
     let write extra =
@@ -290,9 +296,39 @@ let private train (job: Job) (net: Module) (parts: Parts) (split: Split) =
     let job = { job with Run = folder }
     TrainRecord.whileRunning job.Run (fun () -> trainHere job net parts split)
 
+/// Trains along with the first process, which alone tells of it and writes.
+let private trainAlong (job: Job) (net: Module) (parts: Parts) (split: Split) =
+    let held = HeldOutScores(split.Data.Test, parts.Validation, parts.Group)
+    untilStopped (fun cancel ->
+        (trainerOf job.Options net parts [ held ] null)
+            .Fit(loaderOf job.Options split.Data, job.Options.Epochs, Option.toObj job.Resume, cancel))
+    |> ignore
+    Exit.done'
+
+/// The processes that train together, once all of them are to do the same in the same way; None where this one is alone.
+let private together (job: Job) (args: Args) =
+    let agree (group: ProcessGroup) =
+        for asked, option in
+            [ job.Engine = Engine.OnnxRuntime, "--engine onnxruntime"
+              job.FindLr, "--find-lr"
+              job.ShowAugmented.IsSome, "--show-augmented" ] do
+            if asked then raise (OnnxLeNetException $"{option} is for one process: leave it out, or start without mpirun")
+        if (args.TryGet Options.threads).IsNone then Ranks.shareThreads group
+        Agreement.Require(
+            group,
+            [ struct ("version", Workspace.version)
+              struct ("model", job.Model.Name)
+              struct ("options", $"{job.Options} --hold-out {job.HoldOut}")
+              struct ("provider", Products.Name)
+              struct ("vector width", $"{SimdWidth.Bits} bits (--width sets it)") ]
+        )
+        group
+    Ranks.group () |> Option.map agree
+
 /// Trains the network that the options name; models finds those of a name.
 let runWith (models: string -> Models.Model) (args: Args) =
     let asked = jobOf models args
+    let group = together asked args
     let folder = dataFolder asked.DataFolder
     let asked, whole = if PictureFolder.Is folder then loadPictures asked folder else load asked folder
     let job = fitted asked whole
@@ -302,12 +338,15 @@ let runWith (models: string -> Models.Model) (args: Args) =
     if job.Engine = Engine.Own then Option.iter (message job.Out) withoutFma
     let net = job.Model.Build(Generator job.Options.Seed)
     freeze (message job.Out) job.Model job.Options.Freeze net
-    let parts = partsOf job.Options net split
+    let parts = partsOf job.Options net split group
     tellRates (message job.Out) job.Options net parts.Optimizer
     Trainer.Check(net, parts.Loss, loaderOf job.Options data)
     match job.ShowAugmented with
     | Some file -> ShowAugmented.run job data file
     | None when job.FindLr -> FindLr.run job net split CancellationToken.None
-    | None -> train job net parts split
+    | None ->
+        match group with
+        | None -> train job net parts split
+        | Some group -> Ranks.endTogether group ((if Ranks.isFirst then train else trainAlong) job net parts split)
 
 let run (args: Args) = runWith Models.find args

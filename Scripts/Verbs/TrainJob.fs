@@ -190,8 +190,9 @@ let jobOf (models: string -> Models.Model) (args: Args) =
     job.Plot |> Option.iter (Workspace.requireWritableFile "--plot")
     job.ShowAugmented |> Option.iter (Workspace.requireWritableFile "--show-augmented")
     configure (args.TryGet Options.threads) (args.TryGet Options.width) (args.TryGet Options.provider)
-    Workspace.requireWritable "--out" job.Folder
-    job.Json |> Option.iter (Workspace.requireWritableFile "--json")
+    if Ranks.isFirst then
+        Workspace.requireWritable "--out" job.Folder
+        job.Json |> Option.iter (Workspace.requireWritableFile "--json")
     match resume, resumedFrom with
     | Some checkpoint, Some file when not checkpoint.HasChecksum ->
         message job.Out $"{file} is of an earlier version and has no checksum: damage in it would not be found"

@@ -107,7 +107,9 @@ type Parts =
       Averaging: WeightAveraging option
       Validation: Validation option
       Best: BestWeights option
-      EarlyStopping: EarlyStopping option }
+      EarlyStopping: EarlyStopping option
+      /// The processes that train together.
+      Group: ProcessGroup option }
 
     /// The observers that decide what is kept, in the order in which they look at each other.
     member parts.Observers: TrainingObserver list =
@@ -115,12 +117,12 @@ type Parts =
           yield! parts.Best |> Option.map (fun o -> o :> TrainingObserver) |> Option.toList
           yield! parts.EarlyStopping |> Option.map (fun o -> o :> TrainingObserver) |> Option.toList ]
 
-let partsOf (o: TrainingOptions) (net: Module) (split: Split) =
+let partsOf (o: TrainingOptions) (net: Module) (split: Split) (group: ProcessGroup option) =
     let weight: float32 array | null =
         if o.Balance then ClassWeights.Balanced(split.Data.Train, split.Data.Classes) else null
     let optimizer = optimizerOf o (groupsOf o net split.Data.Train.Sample)
     let batches = (loaderOf o split.Data).Steps
-    let validation = split.Validation |> Option.map (fun data -> Validation data)
+    let validation = split.Validation |> Option.map (fun data -> Validation(data, Group = Option.toObj group))
     let loss (_: TrainingRun) = validation.Value.Loss
     { Loss = CrossEntropyLoss(weight, labelSmoothing = o.LabelSmoothing)
       Optimizer = optimizer
@@ -128,7 +130,8 @@ let partsOf (o: TrainingOptions) (net: Module) (split: Split) =
       Averaging = o.Ema |> Option.map (fun decay -> WeightAveraging(net, decay))
       Validation = validation
       Best = if o.KeepBest then Some(BestWeights(net, loss)) else None
-      EarlyStopping = o.EarlyStop |> Option.map (fun patience -> EarlyStopping(patience, loss)) }
+      EarlyStopping = o.EarlyStop |> Option.map (fun patience -> EarlyStopping(patience, loss))
+      Group = group }
 
 /// The trainer of the parts, with what else looks on.
 let trainerOf (o: TrainingOptions) (net: Module) (parts: Parts) (observers: TrainingObserver list) (steps: ITrainingSteps | null) =
@@ -142,5 +145,6 @@ let trainerOf (o: TrainingOptions) (net: Module) (parts: Parts) (observers: Trai
         ClipNorm = Option.toNullable o.Clip,
         Averaging = Option.toObj parts.Averaging,
         Observers = [| yield! parts.Observers; yield! observers |],
-        Steps = steps
+        Steps = steps,
+        Group = Option.toObj parts.Group
     )

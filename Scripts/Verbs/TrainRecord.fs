@@ -36,6 +36,7 @@ let private environment (job: Job) =
           "processor", processor ()
           "cores", Environment.ProcessorCount
           "threads", Workers.Threads
+          "processes", box (Ranks.group () |> Option.map _.Size |> Option.defaultValue 1)
           "vectorBits", SimdWidth.Bits
           "provider", Products.Name
           "engine", trainedBy job ]
