@@ -44,6 +44,10 @@ public sealed record PictureOptions
     /// <summary>Is told how many pictures are decoded and how many there are to decode. Called by several threads.</summary>
     public Action<int, int>? Progress { get; init; }
 
+    /// <summary>The processes that read the same pictures: each decodes a part of them, and all get the images of all. Null for this one
+    /// alone.</summary>
+    public ProcessGroup? Group { get; init; }
+
     /// <summary>A picture's file as an image.</summary>
     /// <exception cref="DataException">It cannot be read.</exception>
     internal void Read(string path, Span<byte> image)

@@ -1,6 +1,9 @@
 namespace OnnxLeNet.Numerics;
 
-/// <summary>Reads many pictures on all threads, or from the cache where they have not changed; each into its own place.</summary>
+/// <summary>
+/// Reads many pictures on all threads, or from the cache where they have not changed; each into its own place. Of several processes each
+/// decodes a part, and gives it to the others.
+/// </summary>
 internal static class PictureReader
 {
     private const int MostNamed = 20;
@@ -20,6 +23,8 @@ internal static class PictureReader
         if ((long)count * size > Array.MaxLength)
             throw new DataException($"{source}: {count:#,0} pictures of {options.Image} are {(long)count * size:#,0} bytes, more than an "
                 + "array holds: make them smaller");
+        var shared = options.Group is { Size: > 1 } several ? new SharedPictures(several, entries) : null;
+        var (from, to) = shared?.Own ?? (0, count);
         var pixels = new byte[count * size];
         var problems = new string?[count];
         var cache = PictureCache.Of(source, options);
@@ -31,7 +36,7 @@ internal static class PictureReader
             Workers.Run(count, i => stamps[i] = PictureCache.Stamp.Of(entries[i].Path));
             restored = cache.Restore(entries, stamps, pixels, out others);
         }
-        int[] missing = [.. Enumerable.Range(0, count).Where(i => !restored[i])];
+        int[] missing = [.. Enumerable.Range(from, to - from).Where(i => !restored[i])];
         int done = 0;
         Workers.Run(missing.Length, k =>
         {
@@ -43,7 +48,9 @@ internal static class PictureReader
             }
             options.Progress?.Invoke(Interlocked.Increment(ref done), missing.Length);
         });
-        if (missing.Length > 0 && (isWhole || !others) && cache?.Save(entries, stamps, pixels, i => problems[i] is null) is { } problem)
+        bool isNew = missing.Length > 0;
+        shared?.Exchange(pixels, problems, ref isNew);
+        if (isNew && shared is null or { IsFirst: true } && (isWhole || !others) && cache?.Save(entries, stamps, pixels, i => problems[i] is null) is { } problem)
             notes.Add(problem);
         int damaged = problems.Count(text => text is not null);
         if (damaged == 0) return pixels;

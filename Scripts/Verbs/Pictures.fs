@@ -76,7 +76,8 @@ let load out (args: Args) (sample: Shape) (seed: int64) (validation: float optio
                 Seed = seed,
                 ValidationShare = Option.toNullable validation,
                 CacheFolder = Workspace.pictureCache (),
-                Progress = progress
+                Progress = progress,
+                Group = Option.toObj (Ranks.group ())
             )
         ))
 
@@ -137,7 +138,8 @@ let private optionsFor (metadata: IReadOnlyDictionary<string, string>) padding s
         TestShare = (if all && heldOut.IsNone then 1.0 else 0.1),
         ClassNames = (said metadata ModelMetadata.Classes |> Option.map ModelMetadata.SplitClasses |> Option.toObj),
         CacheFolder = Workspace.pictureCache (),
-        Progress = progress
+        Progress = progress,
+        Group = Option.toObj (Ranks.group ())
     )
 
 /// The test images of a data set for a model: of pictures those that it was not trained on, or all where nobody knows; each class under the

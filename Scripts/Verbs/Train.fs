@@ -245,10 +245,13 @@ let private ortTrainerOf (job: Job) (net: Module) (parts: Parts) =
 
 /// Trains until it is done, or a signal asks to stop.
 let private untilStopped (train: CancellationToken -> TrainingResult) =
-    use cancel = new CancellationTokenSource()
+    let cancel = new CancellationTokenSource() // not disposed: a signal may come as late as it will
+    let first = ref 0L
     let stop (signal: PosixSignalContext) =
-        // The first signal stops between two steps, a second one ends the process as usual.
-        signal.Cancel <- not cancel.IsCancellationRequested
+        // The first signal stops between two steps, a second one ends the process as usual. Launchers send the first one twice.
+        let again = first.Value <> 0L && not (Ranks.areSeveral && Stopwatch.GetElapsedTime first.Value < TimeSpan.FromSeconds 1.0)
+        if first.Value = 0L then first.Value <- Stopwatch.GetTimestamp()
+        signal.Cancel <- not again
         cancel.Cancel()
     use _ = PosixSignalRegistration.Create(PosixSignal.SIGINT, stop)
     use _ = PosixSignalRegistration.Create(PosixSignal.SIGTERM, stop)
