@@ -109,7 +109,7 @@ let main argv =
         with :? IO.IOException ->
             () // no console, or one that keeps its own
     // What a launcher reads of its processes is no terminal, even where it looks like one.
-    if Ranks.areSeveral then Environment.SetEnvironmentVariable("TERM", "dumb")
+    if Ranks.haveLauncher then Environment.SetEnvironmentVariable("TERM", "dumb")
     errors.Force()
     let json = Array.tryFindIndexBack ((=) "--json") argv |> Option.exists (fun at -> Array.tryItem (at + 1) argv = Some "-")
     if json || Array.contains "--json=-" argv then Terminal.keepOutputForJson ()

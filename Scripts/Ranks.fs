@@ -9,6 +9,9 @@ open OnnxLeNet.Numerics
 /// Whether a launcher started this process as one of several.
 let areSeveral = Mpi.IsLaunched
 
+/// Whether a launcher started this process, be it alone.
+let haveLauncher = MpiEnvironment.Current.Launcher <> MpiLauncher.None
+
 /// Whether this process prints and writes.
 let isFirst = Mpi.Rank = 0
 
@@ -46,7 +49,10 @@ let finish (code: int) =
         if world.IsValueCreated then group () |> Option.iter _.Dispose()
         if isFirst then code else 0
     else
-        group () |> Option.iter _.Abort(code)
+        try
+            group () |> Option.iter _.Abort(code)
+        with :? MissingPartException ->
+            () // it is what was told
         code
 
 /// Refuses a verb that does not share its work.
