@@ -232,7 +232,7 @@ let bench =
       Entries =
         [ Options.only
           |> meaning "only these sections, separated by commas"
-          |> listing [ "memory"; "fma"; "products"; "vectors"; "epoch"; "inference"; "networks"; "scaling"; "layers" ]
+          |> listing [ "memory"; "fma"; "products"; "vectors"; "epoch"; "inference"; "networks"; "scaling"; "processes"; "layers" ]
           Options.quick
           Options.rounds
           Options.torchSharp

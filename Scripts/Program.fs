@@ -27,7 +27,7 @@ let private runs: (Verb * (Args -> int)) list =
       Commands.gpuCheck, GpuCheck.run ]
 
 /// Those that several processes under mpirun do together.
-let private sharing = [ Commands.train; Commands.evaluate ]
+let private sharing = [ Commands.train; Commands.evaluate; Commands.bench ]
 
 let private verbs = List.map fst runs @ [ Commands.completion ]
 let private names = [ for verb in verbs -> verb.Name ]

@@ -108,11 +108,12 @@ let labels count = [| for n in 0 .. count - 1 -> n % 10 |]
 let batchOf (setup: Setup) network = if setup.Quick then 8 else network.Batch
 
 /// A network in training, over random data in its order.
-type Training(network: Network, batch: int, batches: int) =
+type Training(network: Network, batch: int, batches: int, ?group: ProcessGroup) =
     let random = Generator 1L
     let net = (network.Build random).Train()
     let data = TensorDataset(images network.Sample (batch * batches), labels (batch * batches))
-    let steps = TrainingSteps(net, CrossEntropyLoss(), SGD(net.Parameters(), 0.03, 0.9), random)
+    let steps =
+        TrainingSteps(net, CrossEntropyLoss(), SGD(net.Parameters(), 0.03, 0.9), random, Group = Option.toObj group)
     let indices = [| for start in 0..batch .. data.Count - batch -> [| start .. start + batch - 1 |] |]
     let losses = Array.zeroCreate<float> batches
     let mutable firstLosses: float array option = None

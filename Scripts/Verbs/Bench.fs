@@ -14,7 +14,7 @@ open OnnxLeNet.Scripts.Terminal
 open OnnxLeNet.Scripts.Verbs.Common
 
 /// The sections by name, in the order they run: memory first, before the others make it grow.
-let private sections = [ "memory"; "fma"; "products"; "vectors"; "epoch"; "inference"; "networks"; "scaling"; "layers" ]
+let private sections = [ "memory"; "fma"; "products"; "vectors"; "epoch"; "inference"; "networks"; "scaling"; "processes"; "layers" ]
 
 let private chosen (only: string option) =
     match only with
@@ -36,7 +36,8 @@ let private measure (args: Args) =
     let names = chosen (args.TryGet Options.only)
     let quick = args.Has Options.quick
     let rounds = args.Get(Options.rounds, if quick then 1 else 5) |> atLeastOne "--rounds"
-    args.TryGet Options.json |> Option.iter (Workspace.requireWritableFile "--json")
+    if names <> [ "processes" ] then Ranks.requireOne "bench without --only processes"
+    if Ranks.isFirst then args.TryGet Options.json |> Option.iter (Workspace.requireWritableFile "--json")
     let model = args.TryGet Options.timed
     if model.IsSome && not (List.contains "layers" names) then
         raise (OnnxLeNetException "--model is the network that layers times: leave it out, or name layers in --only")
@@ -81,10 +82,11 @@ let private measure (args: Args) =
                   | "vectors", _ -> name, Vectors.run setup
                   | "layers", _ -> name, Layers.run setup timed.Value
                   | "scaling", _ -> name, Training.scaling setup
+                  | "processes", _ -> name, Processes.run setup
                   | _ -> () ]
         let kernels = if args.Has Options.kernels then Some(Kernels.run out quick) else None
 
-        args.TryGet Options.json
+        (if Ranks.isFirst then args.TryGet Options.json else None)
         |> Option.iter (fun path ->
             writeJson
                 path
