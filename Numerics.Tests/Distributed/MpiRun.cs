@@ -57,7 +57,8 @@ internal sealed record MpiRun(string Launcher, string[] Options)
         foreach (string file in files)
         {
             var (_, version, errors) = Tool.Run(file, Path.GetTempPath(), "--version");
-            if ((version + errors).Contains("Open MPI", StringComparison.OrdinalIgnoreCase))
+            if ((version + errors).Contains("Open MPI", StringComparison.OrdinalIgnoreCase)
+                || (version + errors).Contains("OpenRTE", StringComparison.OrdinalIgnoreCase))
                 found.TryAdd("openmpi", new MpiRun(file, ["--oversubscribe"]));
             else if ((version + errors).Contains("HYDRA", StringComparison.OrdinalIgnoreCase)) found.TryAdd("mpich", new MpiRun(file, []));
         }

@@ -96,11 +96,14 @@ let private normOf (layer: Leaf) =
     | :? BatchNorm as norm -> Some norm
     | _ -> None
 
-/// On this process and one thread.
+let private batchesOf (setup: Setup) (network: Network) batch =
+    if setup.Quick then 1 else max 1 (4096 / batch / (if network.Name = "lenet" then 1 else 4))
+
+/// On one thread of this process, while the others do the same: the cores of a machine share its memory, and often more.
 let private costsOf (setup: Setup) (network: Network) batch =
     withThreads 1 (fun () ->
-        progress setup $"{network.Name}, one process"
-        let batches = if setup.Quick then 1 else max 1 (4096 / batch / (if network.Name = "lenet" then 1 else 4))
+        progress setup $"{network.Name}, each process for itself"
+        let batches = batchesOf setup network batch
         let whole = secondsOf setup (Training(network, batch, batches))
         let cut = BlockPlan.For batch
         let one = secondsOf setup (Training(network, cut.Size, batches))
@@ -117,8 +120,18 @@ let private costsOf (setup: Setup) (network: Network) batch =
           Shards = cut.Shards
           Floats = int net.ParameterCount
           Stages = norms.Length
-          StatisticBytes = 2 * 8 * List.sum [ for norm in norms -> 2 * norm.NumFeatures + 1 ] },
-        whole)
+          StatisticBytes = 2 * 8 * List.sum [ for norm in norms -> 2 * norm.NumFeatures + 1 ] })
+
+/// Seconds of a step of the first process, while the others sleep.
+let private aloneOf (setup: Setup) (group: ProcessGroup) (network: Network) batch =
+    if group.Rank = 0 then
+        progress setup $"{network.Name}, one process"
+        let seconds = withThreads 1 (fun () -> secondsOf setup (Training(network, batch, batchesOf setup network batch)))
+        group.Await 0 |> ignore
+        seconds
+    else
+        group.Await 0 |> ignore
+        nan
 
 /// How fast messages between the first two processes are; rank 0's figures on all.
 let private linkHere (setup: Setup) (group: ProcessGroup) =
@@ -149,35 +162,28 @@ let private together (setup: Setup) (group: ProcessGroup) (network: Network) bat
         let steps = int64 ((setup.Rounds + 1) * (if setup.Quick then 1 else 8))
         seconds, group.AllReduceSum(group.BytesSent - sent) / steps)
 
-let private speedup (alone: float) (seconds: float) = times (alone / seconds)
-
 /// Measured under mpirun; predicted everywhere.
 let run (setup: Setup) : JsonNode =
     let group = Ranks.group ()
     let here = group |> Option.map (linkHere setup)
     let measured =
         [ for network, batch in networks setup ->
-              let costs, alone =
-                  match group with
-                  | Some group when not Ranks.isFirst ->
-                      group.Await 0 |> ignore // the first process measures alone meanwhile
-                      None, nan
-                  | _ ->
-                      let costs, alone = costsOf setup network batch
-                      group |> Option.iter (fun group -> group.Await 0 |> ignore)
-                      Some costs, alone
-              let several = group |> Option.map (fun group -> together setup group network batch)
-              costs, alone, several ]
+              group |> Option.iter _.Barrier()
+              let costs = costsOf setup network batch
+              costs,
+              group
+              |> Option.map (fun group ->
+                  let alone = aloneOf setup group network batch
+                  let seconds, bytes = together setup group network batch
+                  {| Alone = alone; Together = seconds; Bytes = bytes; Model = alone / step here.Value costs group.Size |}) ]
     progress setup ""
     let links = Option.toList here @ usual
     line setup.Out ""
     line setup.Out "training by several processes of one thread each, times one process, as a model has it"
     let rows =
-        [ for costs, _, _ in measured do
-              for costs in Option.toList costs do
-                  for link in links do
-                      let alone = step link costs 1
-                      costs, link, [ for ranks in counts -> alone / step link costs ranks ] ]
+        [ for costs, _ in measured do
+              for link in links do
+                  costs, link, [ for ranks in counts -> step link costs 1 / step link costs ranks ] ]
     table
         setup.Out
         ([ "network"; "batch"; "network between" ] @ List.map string counts)
@@ -193,18 +199,16 @@ let run (setup: Setup) : JsonNode =
         table
             setup.Out
             [ "network"; "batch"; "alone, ms"; "together, ms"; "times"; "the model"; "MB a step"; "of the least" ]
-            [ for costs, alone, several in measured do
-                  match costs, several with
-                  | Some costs, Some(seconds, bytes) ->
+            [ for costs, several in measured do
+                  for run in Option.toList several do
                       [ costs.Network
                         string costs.Batch
-                        fixedPoint 2 (1e3 * alone)
-                        fixedPoint 2 (1e3 * seconds)
-                        speedup alone seconds
-                        speedup (step link costs 1) (step link costs group.Size)
-                        fixedPoint 2 (float bytes / 1e6)
-                        times (float bytes / float (least costs.Floats)) ]
-                  | _ -> () ]
+                        fixedPoint 2 (1e3 * run.Alone)
+                        fixedPoint 2 (1e3 * run.Together)
+                        times (run.Alone / run.Together)
+                        times run.Model
+                        fixedPoint 2 (float run.Bytes / 1e6)
+                        times (float run.Bytes / float (least costs.Floats)) ] ]
     | _ -> line setup.Out "  `mpirun -n 2 onnxlenet bench --only processes` measures it"
     json
         [ "model",
@@ -219,15 +223,14 @@ let run (setup: Setup) : JsonNode =
                           "speedup", json [ for ranks, times in List.zip counts speedups -> string ranks, box times ] ] ]
           "measured",
           jsonArray
-              [ for costs, alone, several in measured do
-                    match costs, several, here with
-                    | Some costs, Some(seconds, bytes), Some link ->
+              [ for costs, several in measured do
+                    for run in Option.toList several do
                         json
                             [ "network", box costs.Network
                               "batch", costs.Batch
                               "processes", group.Value.Size
-                              "aloneSeconds", alone
-                              "togetherSeconds", seconds
-                              "modelSpeedup", box (step link costs 1 / step link costs group.Value.Size)
-                              "bytesPerStep", bytes ]
-                    | _ -> () ] ]
+                              "aloneSeconds", run.Alone
+                              "togetherSeconds", run.Together
+                              "modelSpeedup", run.Model
+                              "bytesPerStep", run.Bytes
+                              "leastBytesPerStep", box (8L * int64 (group.Value.Size - 1) * int64 costs.Floats) ] ] ]
