@@ -40,7 +40,11 @@ public sealed class MachinesTests
 
         public Machines(TemporaryFolder folder)
         {
-            if (!OperatingSystem.IsLinux() || geteuid() != 0) Assert.Inconclusive("network namespaces need root on Linux");
+            if (!OperatingSystem.IsLinux() || geteuid() != 0)
+            {
+                Assert.Inconclusive("network namespaces need root on Linux");
+                throw new PlatformNotSupportedException();
+            }
             Tool.Require("ip");
             Agent = folder["agent"];
             // The launchers call it as they would ssh: options, the host, the command.

@@ -27,7 +27,8 @@ public sealed class SharedTrainingTests
         ["a part of no use"] = new(WithSpare, 60, 40, Adam: true),
     };
 
-    public static IEnumerable<object[]> Cases => from name in Runs.Keys from size in new[] { 2, 3, 4, 17 } select new object[] { name, size };
+    public static IEnumerable<object[]> Cases => from name in Runs.Keys from size in new[] { 2, 3, 4, 17 }
+                                                 select new object[] { name, size };
 
     [TestMethod]
     [DynamicData(nameof(Cases))]
@@ -143,7 +144,7 @@ public sealed class SharedTrainingTests
         return new Sequential { new Dropout(0.3), net };
     }
 
-    private static Module WithSpare() => new Spare();
+    private static Spare WithSpare() => new();
 
     private static string Train(Run run, ProcessGroup? group)
     {
@@ -210,9 +211,13 @@ public sealed class SharedTrainingTests
     /// <summary>A layer that nothing goes through, beside those that are used.</summary>
     private sealed class Spare : Module
     {
-        private readonly Module used, spare;
+        private readonly Module used;
 
-        public Spare() => (used, spare) = (Register("used", LayerCases.Chain()), Register("spare", new Linear(3, 2, generator: new Generator(1))));
+        public Spare()
+        {
+            used = Register("used", LayerCases.Chain());
+            Register("spare", new Linear(3, 2, generator: new Generator(1)));
+        }
 
         public override Value Forward(Value x) => used.Forward(x);
     }

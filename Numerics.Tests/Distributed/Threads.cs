@@ -4,7 +4,7 @@ using System.Runtime.InteropServices;
 namespace OnnxLeNet.Numerics.Tests;
 
 /// <summary>Threads of this process as the processes of a group: what needs no MPI is tested without it.</summary>
-internal sealed class Threads
+internal sealed class Threads : IDisposable
 {
     private static readonly TimeSpan Patience = TimeSpan.FromSeconds(60);
     private readonly BlockingCollection<byte[]>[,] messages;
@@ -22,7 +22,7 @@ internal sealed class Threads
     /// <summary>Runs the same on so many ranks; what each returned. The first exception that a rank threw is thrown again.</summary>
     public static T[] Run<T>(int size, Func<ProcessGroup, T> work)
     {
-        var threads = new Threads(size);
+        using var threads = new Threads(size);
         var results = new T[size];
         var errors = new Exception?[size];
         var all = Enumerable.Range(0, size).Select(rank => new Thread(() =>
@@ -39,6 +39,13 @@ internal sealed class Threads
         if (errors.FirstOrDefault(error => error is not (null or OperationCanceledException)) is { } first)
             System.Runtime.ExceptionServices.ExceptionDispatchInfo.Throw(first);
         return results;
+    }
+
+    public void Dispose()
+    {
+        aborted.Dispose();
+        barrier.Dispose();
+        foreach (var queue in messages) queue.Dispose();
     }
 
     private void Meet()

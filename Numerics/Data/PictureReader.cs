@@ -50,8 +50,8 @@ internal static class PictureReader
         });
         bool isNew = missing.Length > 0;
         shared?.Exchange(pixels, problems, ref isNew);
-        if (isNew && shared is null or { IsFirst: true } && (isWhole || !others) && cache?.Save(entries, stamps, pixels, i => problems[i] is null) is { } problem)
-            notes.Add(problem);
+        bool keeps = isNew && shared is null or { IsFirst: true } && (isWhole || !others);
+        if (keeps && cache?.Save(entries, stamps, pixels, i => problems[i] is null) is { } problem) notes.Add(problem);
         int damaged = problems.Count(text => text is not null);
         if (damaged == 0) return pixels;
         string named = string.Join("\n  ", problems.OfType<string>().Take(MostNamed))

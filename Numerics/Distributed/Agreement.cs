@@ -21,16 +21,17 @@ public static class Agreement
         ArgumentNullException.ThrowIfNull(group);
         ArgumentNullException.ThrowIfNull(facts);
         const char Next = '\u001e', Of = '\u001f';
-        string own = string.Join(Next, facts.Select(fact => fact.Name + Of + fact.Value).Prepend("" + Of + group.Host));
+        string own = string.Join(Next, facts.Select(fact => fact.Name + Of + fact.Value.Replace(Next, ' ')).Prepend("" + Of + group.Host));
         string[][][] all = [.. group.AllGather(Encoding.UTF8.GetBytes(own))
-            .Select(bytes => Encoding.UTF8.GetString(bytes).Split(Next).Select(fact => fact.Split(Of)).ToArray())];
+            .Select(bytes => Encoding.UTF8.GetString(bytes).Split(Next).Select(fact => fact.Split(Of, 2)).ToArray())];
         for (int i = 1; i < all.Max(rank => rank.Length); i++)
         {
             string[] values = [.. all.Select(rank => i < rank.Length ? $"{rank[i][0]} {rank[i][1]}" : "nothing")];
             string most = values.GroupBy(value => value).MaxBy(same => same.Count())!.Key;
-            if (Array.FindIndex(values, value => value != most) is var other and >= 0)
-                throw new DisagreementException($"rank {other} on {all[other][0][1]} has {values[other]}, and rank "
-                    + $"{Array.IndexOf(values, most)} on {all[Array.IndexOf(values, most)][0][1]} has {most}: all processes must have the same");
+            int other = Array.FindIndex(values, value => value != most), usual = Array.IndexOf(values, most);
+            if (other < 0) continue;
+            throw new DisagreementException($"rank {other} on {all[other][0][1]} has {values[other]}, and rank {usual} on "
+                + $"{all[usual][0][1]} has {most}: all processes must have the same");
         }
     }
 }

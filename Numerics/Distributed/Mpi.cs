@@ -55,8 +55,8 @@ internal sealed unsafe class MpiGroup : ProcessGroup
         Check(mpi.CommSize(mpi.World, &all), "MPI_Comm_size");
         (rank, size) = (own, all);
         if (size != MpiEnvironment.Current.Size)
-            throw new MissingPartException($"the launcher started {MpiEnvironment.Current.Size} processes, and {mpi.Version} ({mpi.Name}) sees "
-                + $"{size}: it is another MPI's library. {MpiLibrary.Variable} names the right one");
+            throw new MissingPartException($"the launcher started {MpiEnvironment.Current.Size} processes, and {mpi.Version} ({mpi.Name}) "
+                + $"sees {size}: it is another MPI's library. {MpiLibrary.Variable} names the right one");
         requests = (nint*)NativeMemory.AllocZeroed(MostRequests, (nuint)sizeof(nint));
     }
 
@@ -119,7 +119,8 @@ internal sealed unsafe class MpiGroup : ProcessGroup
     {
         nint request = Next();
         BytesSent += (long)count * sizeof(float);
-        Check(mpi.BeginSend(Address(pinned, from), checked(count * sizeof(float)), mpi.Byte, to, Tag, mpi.World, requests + request), "MPI_Isend");
+        Check(mpi.BeginSend(Address(pinned, from), checked(count * sizeof(float)), mpi.Byte, to, Tag, mpi.World, requests + request),
+            "MPI_Isend");
         return request;
     }
 

@@ -91,11 +91,12 @@ internal sealed unsafe class MpiLibrary
     public static MpiLibrary Of(MpiLauncher launcher)
     {
         if (Environment.GetEnvironmentVariable(Variable) is { Length: > 0 } named)
-            return Try([named]) ?? throw new MissingPartException($"{Variable} names {named}, which is no library of MPI that can be loaded");
+            return Try([named])
+                ?? throw new MissingPartException($"{Variable} names {named}, which is no library of MPI that can be loaded");
         string[] names = launcher == MpiLauncher.OpenMpi ? [.. OpenMpiNames, .. StandardNames]
             : launcher == MpiLauncher.Hydra ? [.. MpichNames, .. StandardNames] : [.. OpenMpiNames, .. MpichNames, .. StandardNames];
-        return Try(names) ?? throw new MissingPartException(
-            $"the process was started by {(launcher == MpiLauncher.OpenMpi ? "Open MPI" : "MPICH")}'s launcher, and the library is not here. "
+        string who = launcher == MpiLauncher.OpenMpi ? "Open MPI" : launcher == MpiLauncher.Hydra ? "MPICH" : "Slurm";
+        return Try(names) ?? throw new MissingPartException($"the process was started by {who}'s launcher, and the library is not here. "
             + $"Looked for {string.Join(", ", names)}; {Variable} names another. {HowToGet}");
     }
 
@@ -107,8 +108,7 @@ internal sealed unsafe class MpiLibrary
         foreach (string name in names)
             if (NativeLibrary.TryLoad(name, out nint handle))
             {
-                bool isStandard = StandardNames.Contains(Path.GetFileName(name)) || NativeLibrary.TryGetExport(handle, "MPI_Abi_get_version", out _)
-                    && Path.GetFileName(name).Contains("abi", StringComparison.Ordinal);
+                bool isStandard = Path.GetFileName(name).Contains("mpi_abi", StringComparison.Ordinal);
                 if (NativeLibrary.TryGetExport(handle, "MPI_Init_thread", out _)) return new MpiLibrary(name, handle, isStandard);
             }
         return null;

@@ -3,9 +3,9 @@ using System.Runtime.InteropServices;
 namespace OnnxLeNet.Numerics;
 
 /// <summary>
-/// Merges the blocks' statistics of a batch that several processes share, in the tree of <see cref="IBatchStatistics"/>: each process merges
-/// what lies wholly among its blocks, the results are gathered, and every process does the rest. So all have the same bits, those of a
-/// single process.
+/// Merges the blocks' statistics of a batch that several processes share, in the tree of <see cref="IBatchStatistics"/>: each process
+/// merges what lies wholly among its blocks, the results are gathered, and every process does the rest. So all have the same bits, those
+/// of a single process.
 /// </summary>
 internal sealed class SharedStatistics(ProcessGroup group)
 {

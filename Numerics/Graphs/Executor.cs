@@ -61,8 +61,8 @@ internal sealed class Executor
     /// norm.</summary>
     public Func<int, BlockPlan>? Replicas { get; init; }
 
-    /// <summary>The processes that share every batch: each runs the blocks of its shards, and what batch norm needs of all blocks is gathered.
-    /// Null for this process alone.</summary>
+    /// <summary>The processes that share every batch: each runs the blocks of its shards, and what batch norm needs of all blocks is
+    /// gathered. Null for this process alone.</summary>
     public ProcessGroup? Group
     {
         get;

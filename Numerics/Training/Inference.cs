@@ -57,7 +57,10 @@ public static class Inference
         var executor = new Executor(graph) { Group = group };
         executor.Infer(task, data.Count);
         if (executor.Share is { } share)
-            share.Gather(group!, MemoryMarshal.AsBytes(task.Result.Data.AsSpan()), executor.Cut, executor.Cut.Size * classes * sizeof(float));
+        {
+            int bytesPerBlock = executor.Cut.Size * classes * sizeof(float);
+            share.Gather(group!, MemoryMarshal.AsBytes(task.Result.Data.AsSpan()), executor.Cut, bytesPerBlock);
+        }
         return task.Result;
     }
 

@@ -76,9 +76,9 @@ public sealed class Trainer
     public WeightAveraging? Averaging { get; init; }
 
     /// <summary>
-    /// The processes that train this network together: <see cref="Mpi.World"/>. Each makes the same trainer and the same calls; batches are
-    /// shared, and all end with the weights that a single process has, to the bit. Observers that measure must be on all of them, those that
-    /// write on one. Null for this process alone.
+    /// The processes that train this network together: <see cref="Mpi.World"/>. Each makes the same trainer and the same calls; batches
+    /// are shared, and all end with the weights that a single process has, to the bit. Observers that measure must be on all of them,
+    /// those that write on one. Null for this process alone.
     /// </summary>
     public ProcessGroup? Group { get; init => field = value is { Size: > 1 } ? value : null; }
 

@@ -136,7 +136,10 @@ public sealed class TrainingSteps : ITrainingSteps
             if (Group is not null) Divide((batch.Length + most - 1) / most);
             for (int from = 0; from < batch.Length; from += most) sum += Run(batch.Slice(from, Math.Min(most, batch.Length - from)));
             if (Group is not null)
-                return shared!.Add(executor.Share!.Value.Own(BlockPlan.MostShards), lossSums, piece, Stop.IsCancellationRequested) / divisor;
+            {
+                var own = executor.Share!.Value.Own(BlockPlan.MostShards);
+                return shared!.Add(own, lossSums, piece, Stop.IsCancellationRequested) / divisor;
+            }
         }
         catch
         {

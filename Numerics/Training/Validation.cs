@@ -39,7 +39,8 @@ public sealed class Validation : TrainingObserver, IStateful
     /// <summary>The samples.</summary>
     public Dataset Data { get; }
 
-    /// <summary>The processes that measure together, each a part of the samples; all get the same numbers. Null for this one alone.</summary>
+    /// <summary>The processes that measure together, each a part of the samples; all get the same numbers. Null for this one
+    /// alone.</summary>
     public ProcessGroup? Group { get; init => field = value is { Size: > 1 } ? value : null; }
 
     /// <summary>The loss after each epoch.</summary>

@@ -1,4 +1,4 @@
-/// Training by several processes: what it would give on other networks and at other numbers, by a model; and under mpirun what it gives here.
+/// Training by several processes: what it would give elsewhere and at other numbers, by a model; and under mpirun what it gives here.
 module OnnxLeNet.Scripts.Bench.Processes
 
 open System
