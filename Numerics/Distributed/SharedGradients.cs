@@ -23,10 +23,11 @@ internal sealed class SharedGradients
     private readonly int[] chunkStarts; // in floats, of chunk 0 and after the last
     private readonly int[] chunkPieces; // the first piece of each
     private readonly nint[] prefixes, totals, sends;
-    private readonly Action<int> addPiece;
+    private readonly Action<int> addPiece, takePiece;
     private readonly int flags; // where the parameters' states begin: behind the losses, and whether to stop
     private readonly float[] states; // of the parameters, as they come from the rank before
     private readonly float[] sums, result; // what comes from the rank before, and what comes back
+    private float[] whole = []; // that of the two which holds all ranks' sums
     private int chunk;
     private (int From, int To) shards;
 
@@ -36,7 +37,8 @@ internal sealed class SharedGradients
     /// <summary>Of the parameters, which are the same on all processes.</summary>
     public SharedGradients(ProcessGroup group, Parameter[] parameters, int mostLosses)
     {
-        (this.group, this.parameters, MostLosses, addPiece) = (group, parameters, mostLosses, AddPiece);
+        (this.group, this.parameters, MostLosses) = (group, parameters, mostLosses);
+        (addPiece, takePiece) = (AddPiece, TakePiece);
         (flags, states) = (2 * mostLosses + 1, new float[parameters.Length]);
         int head = flags + parameters.Length;
         long all = head + parameters.Sum(parameter => (long)parameter.Value.Data.Length);
@@ -154,12 +156,20 @@ internal sealed class SharedGradients
         Stop = total[flags - 1] != 0;
         for (int p = 0; p < parameters.Length; p++) parameters[p].DropPartials();
         if (!double.IsFinite(sum)) return sum;
-        foreach (var piece in pieces)
-        {
-            if (total[flags + piece.Parameter] != Begun) continue;
-            parameters[piece.Parameter].SetGrad(piece.From, total.AsSpan(piece.At, piece.Count));
-        }
+        for (int p = 0; p < parameters.Length; p++)
+            if (total[flags + p] == Begun) parameters[p].PrepareToSettle();
+        whole = total;
+        Workers.Run(pieces.Length, takePiece);
+        for (int p = 0; p < parameters.Length; p++)
+            if (total[flags + p] == Begun) parameters[p].Settled();
         return sum;
+    }
+
+    private void TakePiece(int index)
+    {
+        var piece = pieces[index];
+        if (whole[flags + piece.Parameter] == Begun)
+            parameters[piece.Parameter].SetGrad(piece.From, whole.AsSpan(piece.At, piece.Count));
     }
 
     private nint Receive(float[] into, int c, int rank) =>

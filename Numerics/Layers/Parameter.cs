@@ -158,13 +158,9 @@ public sealed class Parameter
         return fresh;
     }
 
-    /// <summary>Takes a range of the whole gradient, which was added up elsewhere.</summary>
-    internal void SetGrad(int from, ReadOnlySpan<float> values)
-    {
-        grad ??= new Tensor(Value.Shape);
-        isZero = false;
-        values.CopyTo(grad.Data.AsSpan(from));
-    }
+    /// <summary>Takes a range of the whole gradient, which was added up elsewhere: between <see cref="PrepareToSettle"/> and
+    /// <see cref="Settled"/>.</summary>
+    internal void SetGrad(int from, ReadOnlySpan<float> values) => values.CopyTo(grad!.Data.AsSpan(from));
 
     /// <summary>Puts a gradient back as it was, null included.</summary>
     internal void RestoreGrad(Tensor? before)
