@@ -177,6 +177,21 @@ let export =
           "model.onnx --int8 --to small.onnx", "quantized, calibrated on MNIST"
           "model.onnx --training --to step.onnx", "the training step as a graph" ] }
 
+let sweep =
+    { Name = "sweep"
+      Summary = "many trainings over values of train's options, compared"
+      Entries =
+        [ Options.sweepFile
+          Options.jobs
+          Options.threads |> meaning "threads of the engine, for all trainings that run at once"
+          Options.dryRun |> meaning "list the trainings, and train nothing" |> under Options.jobs.Entry.Group
+          Options.out |> unlessSet "sweeps/FILE below models" |> meaning "folder of the trainings; those that are done there are kept"
+          Options.sweepReport
+          yield! results ]
+      Examples =
+        [ "lr.json", "each training in turn, with all threads; the same command goes on after an interrupt"
+          "lr.json --jobs 2 --json best.json", "two at once, the results as JSON" ] }
+
 let runs =
     { Name = "runs"
       Summary = "the trainings so far: list, compare and prune them"

@@ -104,7 +104,8 @@ let begin' (argv: string array) =
             Native.prctl (Native.onParentsDeath, Native.kill9, 0un, 0un, 0un) |> ignore
         if not (OperatingSystem.IsWindows()) then muteNativeCode ()
 
-let private commandLine (argv: string array) =
+/// Starts this program again.
+let commandLine (argv: string array) =
     let program = string Environment.ProcessPath
     let start = ProcessStartInfo program
     // `dotnet OnnxLeNet.Scripts.dll`: the host is given the program again.

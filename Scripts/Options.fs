@@ -50,6 +50,7 @@ module Options =
 
     let runsWords =
         argument "WHAT" OneOrMore "nothing to list the runs, compare A B, or prune" |> optional
+    let sweepFile = argument "FILE" One "a JSON file: method grid or random, fixed options of train, and parameters with their values"
     let runOrModel = argument "RUN|MODEL" One "a run, by its name or folder, or an ONNX model"
 
     // Network.
@@ -186,6 +187,7 @@ module Options =
 
     // Computing.
     let threads = whole "--threads" "N" Group.computing "one per core" "threads of the engine; the result does not depend on it"
+    let jobs = whole "--jobs" "N" Group.computing "1" "trainings at once, which share the threads"
     let width =
         whole "--width" "BITS" Group.computing "the widest here" "vector width; the result does not depend on it"
         |> listing [ "128"; "256"; "512" ]
@@ -216,6 +218,7 @@ module Options =
     let csv = text "--csv" "FILE" Group.output "" "write a table: file, class, probability, agreement"
     let report = text "--to" "FILE" Group.output "beside the run or model" "the HTML file to write"
     let plots = text "--plots" "DIR" Group.output "" "write every plot as a file too, SVG or PNG"
+    let sweepReport = text "--report" "FILE" Group.output "report.html in the folder" "the HTML file that compares the trainings"
     let keepRuns = whole "--keep" "N" Group.checks "all" "with prune: remove all but the N newest finished runs"
     let failed = flag "--failed" Group.checks "with prune: remove failed runs"
     let interrupted = flag "--interrupted" Group.checks "with prune: remove interrupted runs, which could go on"

@@ -17,6 +17,7 @@ let private runs: (Verb * (Args -> int)) list =
       Commands.validate, Validate.run
       Commands.inspect, Inspect.run
       Commands.export, (fun args -> if args.Has Options.training then ExportTraining.run args else Export.run args)
+      Commands.sweep, Verbs.Sweep.run
       Commands.runs, Verbs.Runs.run
       Commands.report, Verbs.Report.run
       Commands.serve, Serve.run
@@ -27,7 +28,7 @@ let private runs: (Verb * (Args -> int)) list =
       Commands.gpuCheck, GpuCheck.run ]
 
 /// Those that several processes under mpirun do together.
-let private sharing = [ Commands.train; Commands.evaluate; Commands.bench ]
+let private sharing = [ Commands.train; Commands.evaluate; Commands.sweep; Commands.bench ]
 
 let private verbs = List.map fst runs @ [ Commands.completion ]
 let private names = [ for verb in verbs -> verb.Name ]

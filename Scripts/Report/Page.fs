@@ -63,8 +63,42 @@ footer{margin-top:56px;color:var(--muted);font-size:.85rem}
   .row{grid-template-columns:1fr 1fr}.few{grid-template-columns:repeat(3,1fr)}
 }"""
 
-let private key (name: string) (value: string) (more: string) =
+let key (name: string) (value: string) (more: string) =
     tag "div" [] [ tag "dt" [] [ text name ]; tag "dd" [] [ text value; if more <> "" then tag "small" [] [ text more ] ] ]
+
+/// A sentence in a box: that all is well, or what is not.
+let note (good: bool) (sentence: string) = tag "p" [ "class", (if good then "verdict" else "verdict bad") ] [ text sentence ]
+
+/// A page of sections, each with its id, its name in the links on top, and its content; empty ones are left out.
+let frame (theme: string) (title: string) (about: string) (first: string list) (sections: (string * string * string list) list) =
+    let sections = sections |> List.filter (fun (_, _, content) -> not content.IsEmpty)
+    let links = [ for id, name, _ in sections -> tag "li" [] [ tag "a" [ "href", "#" + id ] [ text name ] ] ]
+    "<!doctype html>\n"
+    + Marker
+    + "\n"
+    + tag
+        "html"
+        [ "lang", "en" ]
+        [ tag
+              "head"
+              []
+              [ empty "meta" [ "charset", "utf-8" ]
+                empty "meta" [ "name", "viewport"; "content", "width=device-width, initial-scale=1" ]
+                empty "meta" [ "name", "color-scheme"; "content", "light dark" ]
+                tag "title" [] [ text title ]
+                tag "style" [] [ theme; style; Charts.style ] ]
+          tag
+              "body"
+              []
+              [ tag "nav" [ "aria-label", "Sections" ] [ tag "ul" [] links ]
+                tag
+                    "main"
+                    []
+                    (tag "header" [] [ tag "h1" [] [ text title ]; tag "p" [] [ text about ] ]
+                     :: first
+                     @ (sections |> List.collect (fun (_, _, content) -> content))
+                     @ [ tag "footer" [] [ p "Written by onnxlenet." ] ]) ] ]
+    + "\n"
 
 // ---- the page ----
 
@@ -252,8 +286,7 @@ let make (theme: string) (title: string) (run: Run option) (found: Findings opti
                 | _ -> ""
             $"""Run {run.Name}, {string run.State}{why}. Begun {run.Started.ToString("yyyy-MM-dd HH:mm", CultureInfo.InvariantCulture)}."""
         | None -> found |> Option.map (fun f -> $"Model {Path.GetFileName f.File}") |> Option.defaultValue ""
-    let sections = training @ images @ learned @ weights @ graph @ agreement @ settings
-    let links =
+    let sections =
         [ "training", "Training", training
           "images", "Test images", images
           "learned", "Learned", learned
@@ -261,45 +294,14 @@ let make (theme: string) (title: string) (run: Run option) (found: Findings opti
           "graph", "Network", graph
           "agreement", "ONNX Runtime", agreement
           "settings", "Settings", settings ]
-        |> List.filter (fun (_, _, content) -> not content.IsEmpty)
-        |> List.map (fun (id, name, _) -> tag "li" [] [ tag "a" [ "href", "#" + id ] [ text name ] ])
     let judged =
         match found, imported with
         | Some f, Some imported ->
             let agrees, sentence = verdict f imported
-            [ tag "p" [ "class", (if agrees then "verdict" else "verdict bad") ] [ text sentence ] ]
+            [ note agrees sentence ]
         | _ -> []
     let missing =
         [ for why in found |> Option.map _.Missing |> Option.defaultValue [] do
-              tag "p" [ "class", "verdict bad" ] [ text why ]
-          if found.IsNone then
-              tag "p" [ "class", "verdict bad" ] [ text "The run has no model yet: no epoch was complete." ] ]
-    let html =
-        "<!doctype html>\n"
-        + Marker
-        + "\n"
-        + tag
-            "html"
-            [ "lang", "en" ]
-            [ tag
-                  "head"
-                  []
-                  [ empty "meta" [ "charset", "utf-8" ]
-                    empty "meta" [ "name", "viewport"; "content", "width=device-width, initial-scale=1" ]
-                    empty "meta" [ "name", "color-scheme"; "content", "light dark" ]
-                    tag "title" [] [ text title ]
-                    tag "style" [] [ theme; style; Charts.style ] ]
-              tag
-                  "body"
-                  []
-                  [ tag "nav" [ "aria-label", "Sections" ] [ tag "ul" [] links ]
-                    tag
-                        "main"
-                        []
-                        ([ tag "header" [] [ tag "h1" [] [ text title ]; tag "p" [] [ text about ] ]; tag "dl" [ "class", "key" ] keys ]
-                         @ judged
-                         @ missing
-                         @ sections
-                         @ [ tag "footer" [] [ p "Written by onnxlenet." ] ]) ] ]
-        + "\n"
-    html, List.ofSeq plots
+              note false why
+          if found.IsNone then note false "The run has no model yet: no epoch was complete." ]
+    frame theme title about (tag "dl" [ "class", "key" ] keys :: judged @ missing) sections, List.ofSeq plots

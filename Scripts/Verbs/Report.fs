@@ -74,12 +74,12 @@ let private imagesFor (args: Args) out file (subject: Subject) (model: OrtModel)
     with :? OnnxLeNetException as e when (args.TryGet Options.data).IsNone ->
         Error e.Message
 
-/// A file that is no report is somebody's.
-let private requireOwn (args: Args) (path: string) =
-    if File.Exists path && not (args.Has Options.force) then
+/// Fails for a file that is no report: it is somebody's. What else can be done is said where there is something.
+let requireReport (option: string) otherwise (path: string) =
+    if File.Exists path then
         let head = (RegularFile.ReadText path).Split '\n' |> Seq.truncate 3 |> Seq.contains Page.Marker
         if not head then
-            raise (OnnxLeNetException $"{path} is no report: name another file by --to, or replace it with --force")
+            raise (OnnxLeNetException $"{path} is no report: name another file by {option}{otherwise}")
 
 let private writePlots (folder: string) (plots: Page.Plot list) =
     Workspace.makeFolder folder |> ignore
@@ -102,7 +102,7 @@ let run (args: Args) =
         | None, Model file -> nonNull (Path.ChangeExtension(file, ".html"))
     Workspace.requireWritableFile "--to" path
     args.TryGet Options.plots |> Option.iter (Workspace.requireWritable "--plots")
-    requireOwn args path
+    if not (args.Has Options.force) then requireReport "--to" ", or replace it with --force" path
     let say (text: string) = message out text
     let found file = find say file (imagesFor args out file subject)
     let title, run, findings =
