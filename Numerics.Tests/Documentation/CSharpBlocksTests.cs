@@ -13,6 +13,27 @@ public sealed partial class CSharpBlocksTests
 {
     private static readonly string OnnxRuntime = $"Microsoft.ML.OnnxRuntime {PackedFixture.CentralVersion("Microsoft.ML.OnnxRuntime")}";
 
+    private static readonly string[] Folders = ["Numerics", "Onnx", ""];
+
+    private static string NameOf(string folder) => $"Readme{folder}";
+
+    /// <summary>One for each README, and the web application of the repository's.</summary>
+    internal static IEnumerable<PackedProgram> Programs => Folders.Select(ProgramOf).Append(
+        new("Web", Markdown.Blocks(Markdown.Readme()).Single(block => block.Language == "cs").Text, "OnnxLeNet.Onnx", OnnxRuntime)
+        {
+            Sdk = "Microsoft.NET.Sdk.Web",
+        });
+
+    private static PackedProgram ProgramOf(string folder)
+    {
+        var code = Markdown.Blocks(Markdown.Readme(folder)).Where(block => block.Language == "csharp").ToArray();
+        string statements = string.Concat(code.Where(block => !IsType(block)).Select(block => block.Text));
+        return new(NameOf(folder), statements, folder == "Numerics" ? ["OnnxLeNet.Numerics"] : ["OnnxLeNet.Onnx", OnnxRuntime])
+        {
+            More = code.Where(IsType).ToDictionary(block => $"Line{block.Line}.cs", block => Usings(code[0]) + block.Text),
+        };
+    }
+
     [TestMethod]
     [DataRow("Numerics", 10)]
     [DataRow("Onnx", 5)]
@@ -20,16 +41,10 @@ public sealed partial class CSharpBlocksTests
     public void TheyAreOneProgram(string folder, int least)
     {
         var blocks = Markdown.Blocks(Markdown.Readme(folder));
-        var code = blocks.Where(block => block.Language == "csharp").ToArray();
-        Assert.IsGreaterThanOrEqualTo(least, code.Length);
+        Assert.IsGreaterThanOrEqualTo(least, blocks.Count(block => block.Language == "csharp"));
         var packed = PackedFixture.Shared;
-        string statements = string.Concat(code.Where(block => !IsType(block)).Select(block => block.Text));
-        string project = packed.NewProject($"{folder}Readme", statements,
-            folder == "Numerics" ? ["OnnxLeNet.Numerics"] : ["OnnxLeNet.Onnx", OnnxRuntime]);
-        foreach (var block in code.Where(IsType))
-            File.WriteAllText(Path.Combine(project, $"Line{block.Line}.cs"), Usings(code[0]) + block.Text);
-        WriteWhatTheyRead(project);
-        string printed = packed.DotNet(project, "run");
+        WriteWhatTheyRead(packed.Built(NameOf(folder)).Folder);
+        string printed = packed.RunBuilt(NameOf(folder));
         foreach (var (block, next) in blocks.Zip(blocks.Skip(1)))
         {
             if (block.Language != "csharp" || next.Language != "text") continue;
@@ -42,14 +57,12 @@ public sealed partial class CSharpBlocksTests
     [TestMethod]
     public async Task TheWebApplicationAnswers()
     {
-        var packed = PackedFixture.Shared;
-        string project = packed.NewProject("Web", Markdown.Blocks(Markdown.Readme()).Single(block => block.Language == "cs").Text,
-            ["OnnxLeNet.Onnx", OnnxRuntime], sdk: "Microsoft.NET.Sdk.Web");
+        var (project, assembly) = PackedFixture.Shared.Built("Web");
         WriteWhatTheyRead(project);
-        packed.DotNet(project, "build");
-        using var application = Process.Start(new ProcessStartInfo("dotnet", [Directory.GetFiles(project, "Web.dll",
-            SearchOption.AllDirectories).First(file => file.Contains($"{Path.DirectorySeparatorChar}bin{Path.DirectorySeparatorChar}",
-            StringComparison.Ordinal)), "--urls", "http://127.0.0.1:0"]) { WorkingDirectory = project, RedirectStandardOutput = true })!;
+        using var application = Process.Start(new ProcessStartInfo("dotnet", [assembly, "--urls", "http://127.0.0.1:0"])
+        {
+            WorkingDirectory = project, RedirectStandardOutput = true,
+        })!;
         try
         {
             string? line;

@@ -4,8 +4,8 @@ using System.Text.RegularExpressions;
 namespace OnnxLeNet.Numerics.Tests;
 
 /// <summary>
-/// The scripts that one is meant to change and run again: each runs by <c>dotnet fsi</c>, and reaches an accuracy that it prints.
-/// Inconclusive where the SDK has no F# Interactive.
+/// The scripts that one is meant to change and run again: <c>dotnet fsi</c> runs them, one after another in one process, and each reaches
+/// an accuracy that it prints. Inconclusive where the SDK has no F# Interactive.
 /// </summary>
 [TestClass]
 public sealed partial class ExamplesTests
@@ -18,8 +18,8 @@ public sealed partial class ExamplesTests
     [DataRow("export-and-compare", 0.99)]
     public void AScriptReachesItsAccuracy(string name, double least)
     {
-        using var folder = new TemporaryFolder();
-        string printed = Run(folder, File.ReadAllText(Path.Combine(Repository.Root, "Scripts", "Examples", $"{name}.fsx")));
+        string printed = PrintedBy(name);
+        Assert.DoesNotContain($"{Ends} 1", printed, printed);
         double[] reached = [.. Accuracy().Matches(printed)
             .Select(match => double.Parse(match.Groups[1].Value, CultureInfo.InvariantCulture))];
         Assert.IsNotEmpty(reached, printed);
@@ -27,16 +27,27 @@ public sealed partial class ExamplesTests
         Assert.DoesNotContain("DIFFERS", printed);
     }
 
+    /// <summary>The scripts of the tests' rows.</summary>
+    private static string[] Names => [.. typeof(ExamplesTests).GetMethod(nameof(AScriptReachesItsAccuracy))!.GetCustomAttributesData()
+        .Where(attribute => attribute.AttributeType == typeof(DataRowAttribute))
+        .Select(attribute => (string)((IReadOnlyList<System.Reflection.CustomAttributeTypedArgument>)
+            attribute.ConstructorArguments[0].Value!)[0].Value!)];
+
     /// <summary>All scripts of the folder are tried, here or with pictures of its own.</summary>
     [TestMethod]
-    public void NoScriptIsLeftOut()
+    public void NoScriptIsLeftOut() => CollectionAssert.AreEquivalent(Names.Append("own-network").ToArray(),
+        Directory.GetFiles(Path.Combine(Repository.Root, "Scripts", "Examples"), "*.fsx").Select(Path.GetFileNameWithoutExtension)
+            .ToArray());
+
+    /// <summary>A walkthrough as a script prints what the verb prints, but for the devices.</summary>
+    [TestMethod]
+    public void AWalkthroughPrintsWhatTheVerbPrints()
     {
-        string[] tried = [.. typeof(ExamplesTests).GetMethod(nameof(AScriptReachesItsAccuracy))!.GetCustomAttributesData()
-            .Where(attribute => attribute.AttributeType == typeof(DataRowAttribute))
-            .Select(attribute => (string)((IReadOnlyList<System.Reflection.CustomAttributeTypedArgument>)
-                attribute.ConstructorArguments[0].Value!)[0].Value!), "own-network"];
-        CollectionAssert.AreEquivalent(tried, Directory.GetFiles(Path.Combine(Repository.Root, "Scripts", "Examples"), "*.fsx")
-            .Select(Path.GetFileNameWithoutExtension).ToArray());
+        string printed = PrintedBy(Walkthrough);
+        Assert.Contains($"{Ends} 0", printed);
+        Assert.Contains("checks, all hold\n", printed);
+        string verb = Program.Run("walkthrough", Walkthrough).MustExit(0).Output.ReplaceLineEndings("\n");
+        Assert.AreEqual(verb.Split("\n## cuda()")[0], printed.Split("\n## cuda()")[0]);
     }
 
     [TestMethod]
@@ -63,27 +74,58 @@ public sealed partial class ExamplesTests
         Assert.Contains("same class 100.00%: agrees", output);
     }
 
-    /// <summary>Runs a script as if it were in the folder of the examples, with the assemblies that are under test.</summary>
-    /// <returns>What it printed.</returns>
-    private static string Run(TemporaryFolder folder, string script)
+    private const string Walkthrough = "layers", Begins = "-- begins", Ends = "-- ends with";
+
+    /// <summary>
+    /// What the scripts of the tests' rows and a walkthrough printed, run as if they were in their folders, with the assemblies that are
+    /// under test. An exit is printed too, and does not end the others.
+    /// </summary>
+    private static readonly Lazy<string> Printed = new(() =>
     {
+        using var folder = new TemporaryFolder();
         WriteHead(folder);
-        Directory.CreateDirectory(folder["Examples"]);
-        File.WriteAllText(folder["Examples/script.fsx"], script);
-        var (code, output, errors) = Tool.Run("dotnet", Repository.Root, "fsi", folder["Examples/script.fsx"]);
+        foreach (string name in Names) WriteScript(folder, "Examples", name, "#load \"../onnxlenet.fsx\"");
+        WriteScript(folder, "Walkthroughs", Walkthrough, "#r \"../bin/Release/net10.0/OnnxLeNet.Scripts.dll\"");
+        File.WriteAllText(folder["all.fsx"], $"#load {string.Join(' ', Directory.GetFiles(folder.Path, "*.fsx", SearchOption.AllDirectories)
+            .Where(file => file != folder["onnxlenet.fsx"]).Select(file => $"@\"{file}\""))}\n");
+        var (code, output, errors) = Tool.Run("dotnet", Repository.Root, "fsi", folder["all.fsx"]);
         RequireInteractive(output + errors);
         Assert.AreEqual(0, code, $"{output}\n{errors}");
-        return output;
+        return output.ReplaceLineEndings("\n");
+    });
+
+    private static string PrintedBy(string script)
+    {
+        string begin = $"{Begins} {script}\n";
+        Assert.Contains(begin, Printed.Value);
+        return Printed.Value.Split(begin)[1].Split(Begins)[0];
     }
 
+    /// <summary>A script that says where it begins and ends, by a name that is a module's too.</summary>
+    private static void WriteScript(TemporaryFolder folder, string within, string name, string lastDirective)
+    {
+        string script = File.ReadAllText(Path.Combine(Repository.Root, "Scripts", within, $"{name}.fsx"));
+        Assert.Contains($"\n{lastDirective}\n", script);
+        Directory.CreateDirectory(folder[within]);
+        File.WriteAllText(folder[$"{within}/{name.Replace('-', '_')}.fsx"], script
+            .Replace($"\n{lastDirective}\n", $"\n{ToBuilt(lastDirective)}\nprintfn \"{Begins} {name}\"\n", StringComparison.Ordinal)
+            .Replace("\nexit (", $"\nprintfn \"{Ends} %d\" (", StringComparison.Ordinal));
+    }
+
+    /// <summary>The assemblies that are under test, which may be of another build than those that the scripts name.</summary>
+    private static string ToBuilt(string script) =>
+        BuiltFolder().Replace(script, AppContext.BaseDirectory.Replace('\\', '/').Replace("$", "$$", StringComparison.Ordinal));
+
     private static void WriteHead(TemporaryFolder folder) => File.WriteAllText(folder["onnxlenet.fsx"],
-        File.ReadAllText(Path.Combine(Repository.Root, "Scripts", "onnxlenet.fsx"))
-            .Replace("bin/Release/net10.0/", AppContext.BaseDirectory.Replace('\\', '/'), StringComparison.Ordinal));
+        ToBuilt(File.ReadAllText(Path.Combine(Repository.Root, "Scripts", "onnxlenet.fsx"))));
 
     private static void RequireInteractive(string printed)
     {
         if (printed.Contains("fsi does not exist", StringComparison.Ordinal)) Assert.Inconclusive("this SDK has no F# Interactive");
     }
+
+    [GeneratedRegex(@"(\.\./)?bin/Release/net10\.0/")]
+    private static partial Regex BuiltFolder();
 
     [GeneratedRegex(@"\baccuracy (\d\.\d+)")]
     private static partial Regex Accuracy();

@@ -67,39 +67,11 @@ public sealed class FiguresTests
         ]));
     }
 
-    /// <summary>The way of a newcomer, by the commands of the README, with letters for photos: the name of the class is right.</summary>
-    [TestMethod]
-    public void YourOwnPictures()
-    {
-        using var folder = new TemporaryFolder();
-        LettersTests.Unpack(folder);
-        Directory.Move(folder["letters"], folder["photos"]);
-        File.Copy(Directory.GetFiles(folder["photos/test/C"]).Order(StringComparer.Ordinal).First(), folder["holiday.jpg"]);
-        const string Command = "dotnet run --project Scripts -c Release -- ";
-        var commands = Markdown.Blocks(Markdown.Readme())
-            .Single(block => block.Language == "sh" && block.Heading == "Your own pictures").Text
-            .Split('\n', StringSplitOptions.RemoveEmptyEntries);
-        var shown = new List<string>();
-        foreach (string command in commands)
-        {
-            Assert.StartsWith(Command, command);
-            var run = Program.RunIn(folder.Path, command[Command.Length..].Split(' ')).MustExit(0);
-            string[] lines = Lines(run.Output);
-            if (shown.Count > 0) shown.Add("");
-            shown.Add($"$ {command.Replace(Command, "… ", StringComparison.Ordinal)}");
-            shown.AddRange(command.Contains(" train ", StringComparison.Ordinal)
-                ? lines.Where(line => line.StartsWith("  epoch 20", StringComparison.Ordinal)).Concat(Section(lines, "test accuracy"))
-                : command.Contains(" validate ", StringComparison.Ordinal) ? lines[^1..] : lines);
-        }
-        StringAssert.Contains(shown[^4] + shown[^3] + shown[^2] + shown[^1], " C ");
-        Figures.AssertCurrent("", "letters", Block(shown));
-    }
-
-    private static string[] Lines(string printed) => [.. printed.TrimEnd().Split('\n').Select(line => line.TrimEnd())];
+    internal static string[] Lines(string printed) => [.. printed.TrimEnd().Split('\n').Select(line => line.TrimEnd())];
 
     /// <summary>A line that begins so, and those up to the next empty one.</summary>
-    private static IEnumerable<string> Section(string[] lines, string beginning) =>
+    internal static IEnumerable<string> Section(string[] lines, string beginning) =>
         lines.SkipWhile(line => !line.StartsWith(beginning, StringComparison.Ordinal)).TakeWhile(line => line.Length > 0);
 
-    private static string Block(IEnumerable<string> lines) => $"```text\n{string.Join('\n', lines)}\n```";
+    internal static string Block(IEnumerable<string> lines) => $"```text\n{string.Join('\n', lines)}\n```";
 }

@@ -22,34 +22,32 @@ public sealed partial class OtherAppsTests
         return string.Join(' ', own);
     });
 
+    internal static PackedProgram CSharpProgram => new("App", Block("cs"),
+        $"Microsoft.ML.OnnxRuntime {PackedFixture.CentralVersion("Microsoft.ML.OnnxRuntime")}");
+
     [TestMethod]
-    public void ACSharpProgramThatRefersToOnnxRuntimeAlone()
+    public void ACSharpProgramThatRefersToOnnxRuntimeAlone() =>
+        AssertPrintsTheClasses(Tool.Run("dotnet", Repository.Root, PackedFixture.Shared.Built(CSharpProgram.Name).Assembly));
+
+    /// <summary>A folder with Node's packages.</summary>
+    private static readonly Lazy<TemporaryFolder> Installed = new(() =>
     {
-        using var folder = new TemporaryFolder();
-        File.WriteAllText(folder["Program.cs"], Block("cs"));
-        string version = PackedFixture.CentralVersion("Microsoft.ML.OnnxRuntime");
-        File.WriteAllText(folder["App.csproj"], $"""
-            <Project Sdk="Microsoft.NET.Sdk">
-              <PropertyGroup>
-                <OutputType>Exe</OutputType>
-                <TargetFramework>net10.0</TargetFramework>
-                <ImplicitUsings>enable</ImplicitUsings>
-                <Nullable>enable</Nullable>
-              </PropertyGroup>
-              <ItemGroup>
-                <PackageReference Include="Microsoft.ML.OnnxRuntime" Version="{version}" />
-              </ItemGroup>
-            </Project>
-            """);
-        AssertPrintsTheClasses(Tool.Run("dotnet", Repository.Root, "run", "--project", folder["App.csproj"]));
+        var folder = new TemporaryFolder();
+        Install("Numerics.Tests/Node", folder);
+        return folder;
+    });
+
+    [ClassCleanup]
+    public static void DeleteWhatWasInstalled()
+    {
+        if (Installed.IsValueCreated) Installed.Value.Dispose();
     }
 
     [TestMethod]
     public void ANodeProgram()
     {
         string node = Tool.Require("node");
-        using var folder = new TemporaryFolder();
-        Install("Numerics.Tests/Node", folder);
+        var folder = Installed.Value;
         File.WriteAllText(folder["app.mjs"], Block("js"));
         AssertPrintsTheClasses(Tool.Run(node, Repository.Root, folder["app.mjs"]));
     }
@@ -89,8 +87,7 @@ public sealed partial class OtherAppsTests
     public void ANodeProgramThatTrains()
     {
         string node = Tool.Require("node");
-        using var folder = new TemporaryFolder();
-        Install("Numerics.Tests/Node", folder);
+        var folder = Installed.Value;
         WriteTrainingStep(folder);
         File.WriteAllText(folder["train.mjs"], Block("javascript").Replace("\"lenet5-train", $"\"{folder.Path}/lenet5-train",
             StringComparison.Ordinal));

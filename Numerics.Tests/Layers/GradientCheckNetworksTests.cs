@@ -53,14 +53,14 @@ public sealed class GradientCheckNetworksTests
     public static IEnumerable<object[]> ZooCases =>
         from model in Scripts.Models.zoo from images in new[] { "random", "of zeros" } select new object[] { model.Name, images };
 
-    /// <summary>Larger networks: a few elements of each tensor.</summary>
+    /// <summary>Larger networks: a few elements of each tensor, on small images where they take images of any size.</summary>
     [TestMethod]
     [DynamicData(nameof(ZooCases))]
     public void TheZoo(string name, string images)
     {
         var model = Scripts.Models.zoo.Single(model => model.Name == name);
         var network = model.Build.Invoke(new Generator(1)).Train();
-        var x = new Batch(2, model.Sample);
+        var x = new Batch(2, name == "lenet5-1998" ? model.Sample : new Shape(1, 12, 12));
         for (int i = 0; i < x.Values.Length; i++) x.Values[i] = Images[images](i);
         foreach (var row in GradientCheck.Run(network, x, most: 4)) Assert.IsTrue(row.Passed && row.Checked > 0, $"{name}: {row}");
     }

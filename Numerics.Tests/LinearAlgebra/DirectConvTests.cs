@@ -5,7 +5,6 @@ namespace OnnxLeNet.Numerics.Tests;
 /// managed provider, then each layer on its own.
 /// </summary>
 [TestClass]
-[DoNotParallelize]
 public sealed class DirectConvTests
 {
     public static IEnumerable<int> Widths => Implementations.Widths;
@@ -160,7 +159,7 @@ public sealed class DirectConvTests
     [DynamicData(nameof(Widths))]
     public void ALongSumOfEqualTermsIsExactToAFewUnits(int bits)
     {
-        using var _ = new Settings(bits, provider: "simd");
+        using var _ = Settings.OfThisThread(bits, provider: "simd");
         foreach (var (channels, kernel, count) in new[] { (512, 3, 16), (512, 3, 1), (4608, 1, 16) })
         {
             var layer = new Conv2d(channels, 5, kernel, bias: false, generator: new Generator(3));
@@ -185,7 +184,7 @@ public sealed class DirectConvTests
     public void AnEpilogueScalesAddsAndRectifies(int bits)
     {
         const float Guard = 12345;
-        using var _ = new Settings(bits, provider: "simd");
+        using var _ = Settings.OfThisThread(bits, provider: "simd");
         var random = new Random(bits + 2);
         for (int i = 0; i < 96; i++)
         {
@@ -204,7 +203,7 @@ public sealed class DirectConvTests
             direct.Forward(x.Values, layer.Weight.Value.Data, bias, guarded.AsSpan(0, y.Values.Length), skip, rectified, scale);
             Assert.AreEqual(Guard, guarded[^1], text);
 
-            using var __ = new Settings(bits, provider: "managed");
+            using var __ = Settings.OfThisThread(bits, provider: "managed");
             if (layer.Bias is not null) Array.Clear(layer.Bias.Value.Data);
             float[] plain = Inference.Run(layer, x).Values;
             double[] expected = [.. plain.Select((value, at) =>
@@ -226,7 +225,7 @@ public sealed class DirectConvTests
     [DynamicData(nameof(Widths))]
     public void NothingOutsideTheArraysIsReadOrWritten(int bits)
     {
-        using var _ = new Settings(bits, provider: "simd");
+        using var _ = Settings.OfThisThread(bits, provider: "simd");
         var random = new Random(bits + 3);
         for (int i = 0; i < 150; i++)
         {
@@ -288,7 +287,7 @@ public sealed class DirectConvTests
     [DynamicData(nameof(Widths))]
     public void ANaNInAWindowWins(int bits)
     {
-        using var _ = new Settings(bits);
+        using var _ = Settings.OfThisThread(bits);
         var net = new Sequential { new Conv2d(1, 2, 1, generator: new Generator(1)) };
         net.AddFunction(new ReLU());
         net.AddFunction(new MaxPool2d(2));
@@ -353,7 +352,7 @@ public sealed class DirectConvTests
     /// <summary>The outputs in training and without, and every gradient.</summary>
     private static List<(string Name, float[] Values)> Run(Module module, Batch x, int bits, string provider)
     {
-        using var _ = new Settings(bits, provider: provider);
+        using var _ = Settings.OfThisThread(bits, provider: provider);
         foreach (var parameter in module.Parameters()) parameter.RestoreGrad(null);
         var y = module.Forward(x);
         List<(string, float[])> results = [("y", y.Values), ("y, inference", Inference.Run(module, x).Values)];

@@ -10,7 +10,6 @@ namespace OnnxLeNet.Numerics.Tests;
 /// onnx/backend/test/data/light; Apache-2.0.
 /// </summary>
 [TestClass]
-[DoNotParallelize]
 public sealed class ZooTests
 {
     private static readonly string Folder = Path.Combine(Repository.Root, "Numerics.Tests", "Reference", "zoo");

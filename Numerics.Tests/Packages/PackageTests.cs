@@ -74,15 +74,36 @@ public sealed class PackageTests
         foreach (string document in documents) Assert.StartsWith(from, document);
     }
 
-    /// <summary>
-    /// The first program of the library's README, word for word; and what came along is Math.NET and the decoder of pictures alone.
-    /// </summary>
+    private static readonly string OnnxRuntime =
+        $"Microsoft.ML.OnnxRuntime {PackedFixture.CentralVersion("Microsoft.ML.OnnxRuntime")}";
+
+    /// <summary>The first program of the library's README, word for word; and of the exporter's, without and with the native half.</summary>
+    internal static IEnumerable<PackedProgram> Programs =>
+    [
+        new("Trains", Code("Numerics"), "OnnxLeNet.Numerics"),
+        new("WithoutNative", $$"""
+            try { Run(); }
+            catch (OnnxLeNet.Onnx.MissingDeviceException e) { Console.WriteLine($"refused: {e.Message}"); }
+            Console.WriteLine(File.Exists("net.onnx") ? "exported" : "not exported");
+            static void Run() => Parts.Run();
+            static class Parts { public static void Run() { {{Body(Code("Onnx"))}} } }
+            """, "OnnxLeNet.Onnx")
+        {
+            More = new Dictionary<string, string>
+            {
+                ["Usings.cs"] = "global using OnnxLeNet.Numerics; global using OnnxLeNet.Onnx;",
+            },
+        },
+        new("WithNative", Code("Onnx"), "OnnxLeNet.Onnx", OnnxRuntime),
+    ];
+
+    /// <summary>What came along is Math.NET and the decoder of pictures alone.</summary>
     [TestMethod]
     public void AProjectThatTrains()
     {
-        string project = packed.NewProject("Trains", Code("Numerics"), ["OnnxLeNet.Numerics"]);
-        Assert.Contains("64 of 64 right", packed.DotNet(project, "run"));
-        CollectionAssert.AreEquivalent(new[] { "MathNet.Numerics", "OnnxLeNet.Numerics", "StbImageSharp" }, Restored(project));
+        Assert.Contains("64 of 64 right", packed.RunBuilt("Trains"));
+        CollectionAssert.AreEquivalent(new[] { "MathNet.Numerics", "OnnxLeNet.Numerics", "StbImageSharp" },
+            Restored(packed.Built("Trains").Folder));
     }
 
     /// <summary>
@@ -91,29 +112,19 @@ public sealed class PackageTests
     [TestMethod]
     public void AProjectThatExportsWithAndWithoutTheNativeHalf()
     {
-        string code = Code("Onnx");
-        string without = packed.NewProject("WithoutNative", $$"""
-            try { Run(); }
-            catch (OnnxLeNet.Onnx.MissingDeviceException e) { Console.WriteLine($"refused: {e.Message}"); }
-            Console.WriteLine(File.Exists("net.onnx") ? "exported" : "not exported");
-            static void Run() => Parts.Run();
-            static class Parts { public static void Run() { {{Body(code)}} } }
-            """, ["OnnxLeNet.Onnx"]);
-        File.WriteAllText(Path.Combine(without, "Usings.cs"), "global using OnnxLeNet.Numerics; global using OnnxLeNet.Onnx;");
-        string said = packed.DotNet(without, "run");
+        string said = packed.RunBuilt("WithoutNative");
         Assert.Contains("refused: ", said);
         Assert.Contains("dotnet add package Microsoft.ML.OnnxRuntime", said);
         Assert.Contains("exported", said);
         Assert.DoesNotContain("not exported", said);
+        string without = packed.Built("WithoutNative").Folder;
         string[] restored = Restored(without);
         CollectionAssert.Contains(restored, "Microsoft.ML.OnnxRuntime.Managed");
         CollectionAssert.DoesNotContain(restored, "Microsoft.ML.OnnxRuntime");
         CollectionAssert.DoesNotContain(restored, "Grpc.Tools");
         Assert.IsLessThan(60_000_000, Size(without), string.Join(", ", restored));
 
-        string with = packed.NewProject("WithNative", code,
-            ["OnnxLeNet.Onnx", $"Microsoft.ML.OnnxRuntime {PackedFixture.CentralVersion("Microsoft.ML.OnnxRuntime")}"]);
-        said = packed.DotNet(with, "run");
+        said = packed.RunBuilt("WithNative");
         Assert.HasCount(4, said.Split('\n').Where(line => line.EndsWith("agrees", StringComparison.Ordinal)), said);
     }
 
@@ -141,10 +152,11 @@ public sealed class PackageTests
     /// It is one file of a few megabytes (and ONNX Runtime's library), and needs no .NET.
     /// </summary>
     [TestMethod]
+    [TestCategory("Soak")]
     public void AProgramCompiledAheadOfTime()
     {
         if (!OperatingSystem.IsWindows()) Tool.Require("clang", "gcc");
-        string project = packed.NewProject("Ahead", """
+        string project = packed.NewProject(new("Ahead", """
             using OnnxLeNet.Numerics;
             using OnnxLeNet.Onnx;
             var imported = OnnxImporter.Import(args[0]);
@@ -156,8 +168,7 @@ public sealed class PackageTests
             Print(model.Run(new float[1024], batch: 1));
             static void Print(IEnumerable<float> scores) =>
                 Console.WriteLine(string.Join(' ', scores.Select(score => score.ToString("F3"))));
-            """, ["OnnxLeNet.Onnx", $"Microsoft.ML.OnnxRuntime {PackedFixture.CentralVersion("Microsoft.ML.OnnxRuntime")}"],
-            "<PublishAot>true</PublishAot><InvariantGlobalization>true</InvariantGlobalization>");
+            """, "OnnxLeNet.Onnx", OnnxRuntime), "<PublishAot>true</PublishAot><InvariantGlobalization>true</InvariantGlobalization>");
         packed.DotNet(project, "publish", "-c", "Release", "-o", "published");
         string file = Path.Combine(project, "published", OperatingSystem.IsWindows() ? "Ahead.exe" : "Ahead");
         Assert.IsLessThan(16_000_000, new FileInfo(file).Length);

@@ -20,6 +20,19 @@ internal sealed class Settings : IDisposable
 
     public Settings(ILinearAlgebraProvider provider) => Products.Provider = provider;
 
+    /// <summary>Sets it for what the calling thread runs, and for nobody else: for tests that run beside others.</summary>
+    public static IDisposable OfThisThread(int? bits = null, string? provider = null, bool? winograd = null)
+    {
+        var current = ComputeSettings.Current;
+        return (current with
+        {
+            SimdBits = bits ?? current.SimdBits,
+            Provider = provider is null ? current.Provider : Products.ByName(provider),
+            ProviderName = provider ?? current.ProviderName,
+            Winograd = winograd ?? current.Winograd,
+        }).Use();
+    }
+
     public void Dispose()
     {
         (SimdWidth.Bits, Workers.Threads, LinearAlgebraControl.Provider, Winograd.Enabled) = (bits, threads, mathNet, winograd);

@@ -27,7 +27,7 @@ internal static class Tool
     public static (int Code, string Output, string Errors) RunOn(string input, string program, string folder, params string[] arguments) =>
         Run([], program, folder, arguments, input);
 
-    /// <summary>Runs a program to its end, for five minutes at most.</summary>
+    /// <summary>Runs a program to its end, for ten minutes at most.</summary>
     /// <param name="environment">Variables that it is given beside this process's own.</param>
     /// <param name="program">Its name, or its file.</param>
     /// <param name="folder">The folder it runs in.</param>
@@ -51,7 +51,7 @@ internal static class Tool
                 process.StandardInput.Write(input);
                 process.StandardInput.Close();
             }
-            if (!process.WaitForExit(TimeSpan.FromMinutes(5)))
+            if (!process.WaitForExit(TimeSpan.FromMinutes(10)))
             {
                 process.Kill(entireProcessTree: true);
                 Assert.Fail($"{program} did not end");

@@ -70,7 +70,7 @@ public sealed class BadInputTests
         string[] before = folder.Files;
 
         string[] words = [.. command.Split(' ').Select(word => word.Replace("{0}", folder.Path, StringComparison.Ordinal))];
-        var run = Program.Run(words).MustExit(code).MustSay(said);
+        var run = Program.RunHere(words).MustExit(code).MustSay(said);
 
         Assert.StartsWith("error: ", run.Errors, StringComparison.Ordinal);
         Assert.AreEqual("", run.Output);

@@ -11,7 +11,6 @@ namespace OnnxLeNet.Numerics.Tests;
 /// script stands in for TorchSharp, where the program looks for it in a user's cache.
 /// </summary>
 [TestClass]
-[DoNotParallelize]
 public sealed class BenchPeersTests
 {
     private const string About = """echo '{"torchSharp": "0.1", "libtorch": "0.2"}'""";

@@ -20,9 +20,9 @@ public sealed class CommandLineTests
     [DynamicData(nameof(Verbs))]
     public void HelpOfAVerb(string name)
     {
-        string help = Program.Run(name, "--help").MustExit(0).Output;
+        string help = Program.RunHere(name, "--help").MustExit(0).Output;
         foreach (string[] asked in new string[][] { [name, "-h"], ["help", name], [name, "help"], [name, "--quiet", "--help"] })
-            Assert.AreEqual(help, Program.Run(asked).MustExit(0).Output, string.Join(' ', asked));
+            Assert.AreEqual(help, Program.RunHere(asked).MustExit(0).Output, string.Join(' ', asked));
         string[] lines = help.ReplaceLineEndings("\n").Split('\n');
         Assert.StartsWith("Usage: ", lines[0]);
         Assert.Contains("Examples", help);

@@ -8,11 +8,11 @@ namespace OnnxLeNet.Numerics.Tests;
 public sealed class KillTests
 {
     [TestMethod]
-    public void ATrainingThatIsKilledComesOutTheSame() => Train(kills: 5, epochs: 120, within: 100);
+    public void ATrainingThatIsKilledComesOutTheSame() => Train(kills: 3, epochs: 120, within: 100);
 
     /// <summary>Most of these hit the export, the proof, and the placing of the model and its card.</summary>
     [TestMethod]
-    public void ATrainingThatIsKilledAtItsEndComesOutTheSame() => Train(kills: 4, epochs: 3, within: 1200);
+    public void ATrainingThatIsKilledAtItsEndComesOutTheSame() => Train(kills: 3, epochs: 3, within: 1200);
 
     [TestMethod]
     [TestCategory("Soak")]

@@ -11,18 +11,62 @@ namespace OnnxLeNet.Numerics.Tests;
 [TestClass]
 public sealed partial class LettersTests
 {
+    private static readonly Lazy<(TemporaryFolder Folder, List<(string Command, string[] Lines)> Runs)> Trained = new(Train);
+
+    [ClassCleanup]
+    public static void DeleteWhatWasTrained()
+    {
+        if (Trained.IsValueCreated) Trained.Value.Folder.Dispose();
+    }
+
+    /// <summary>Runs the commands of the README, with letters for photos.</summary>
+    private static (TemporaryFolder, List<(string, string[])>) Train()
+    {
+        var folder = new TemporaryFolder();
+        Directory.Move(Unpack(folder), folder["photos"]);
+        File.Copy(Directory.GetFiles(folder["photos/test/C"]).Order(StringComparer.Ordinal).First(), folder["holiday.jpg"]);
+        const string Start = "dotnet run --project Scripts -c Release -- ";
+        string[] commands = Markdown.Blocks(Markdown.Readme())
+            .Single(block => block.Language == "sh" && block.Heading == "Your own pictures").Text
+            .Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        var runs = new List<(string, string[])>();
+        foreach (string command in commands)
+        {
+            Assert.StartsWith(Start, command);
+            string[] words = command[Start.Length..].Split(' ');
+            if (words[0] == "train") words = [.. words, "--json", "run.json"];
+            runs.Add((command.Replace(Start, "… ", StringComparison.Ordinal),
+                FiguresTests.Lines(Program.RunIn(folder.Path, words).MustExit(0).Output)));
+        }
+        return (folder, runs);
+    }
+
+    /// <summary>The README shows what these commands print, and the name of the class is right.</summary>
+    [TestMethod]
+    public void TheReadmeShowsWhatIsPrinted()
+    {
+        var shown = new List<string>();
+        foreach (var (command, lines) in Trained.Value.Runs)
+        {
+            if (shown.Count > 0) shown.Add("");
+            shown.Add($"$ {command}");
+            shown.AddRange(command.Contains(" train ", StringComparison.Ordinal)
+                ? lines.Where(line => line.StartsWith("  epoch 20", StringComparison.Ordinal))
+                    .Concat(FiguresTests.Section(lines, "test accuracy"))
+                : command.Contains(" validate ", StringComparison.Ordinal) ? lines[^1..] : lines);
+        }
+        StringAssert.Contains(shown[^4] + shown[^3] + shown[^2] + shown[^1], " C ");
+        Figures.AssertCurrent("", "letters", FiguresTests.Block(shown));
+    }
+
     [TestMethod]
     public void FromAFolderOfPicturesToThePredictionOfAPhoto()
     {
-        using var folder = new TemporaryFolder();
-        string letters = Unpack(folder);
-        Program.Run("train", "--data", letters, "--model", "small-vgg", "--grey", "--epochs", "20", "--batch-size", "32", "--augment",
-            "light", "--min-accuracy", "0.9", "--out", folder["out"], "--json", folder["run.json"]).MustExit(0);
+        var folder = Trained.Value.Folder;
         var run = folder.Json("run.json");
         Assert.AreEqual(100, (int)run["parity"]!["samples"]!);
-        string file = folder["out/small-vgg-letters.onnx"];
-
-        Program.Run("validate", file, "--data", letters).MustExit(0);
+        Assert.IsGreaterThan(0.9, (double)run["testAccuracy"]!);
+        string letters = folder["photos"], file = folder["models/small-vgg-photos.onnx"];
 
         // A photo that is in no folder of the data: larger, wide, with the letter somewhere in its middle.
         var letter = Picture.Load(Path.Combine(letters, "test", "C", "cabin-0.jpg"));

@@ -141,7 +141,7 @@ public sealed class OtherVerbsTests
     [DataRow("doctor --help", "--json")]
     public void HelpIsEverywhere(string command, params string[] said)
     {
-        var run = Program.Spawn(command.Split(' ')).MustExit(0);
+        var run = Program.RunHere(command.Split(' ')).MustExit(0);
         foreach (string part in said) Assert.Contains(part, run.Output, StringComparison.Ordinal);
     }
 }

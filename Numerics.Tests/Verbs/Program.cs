@@ -8,7 +8,7 @@ namespace OnnxLeNet.Numerics.Tests;
 /// <summary>
 /// Runs the verbs as a person does: arguments, an exit code and two streams. <see cref="Spawn(string[])"/> gives each a process of its own;
 /// <see cref="Run(string[])"/> saves its start, which takes longer than most verbs, and runs in this process what leaves nothing behind
-/// there.
+/// there; <see cref="RunHere"/> runs anything there: what is refused or only prints, or in a class that has the process to itself.
 /// </summary>
 internal sealed record Program(int ExitCode, string Output, string Errors)
 {
@@ -24,6 +24,11 @@ internal sealed record Program(int ExitCode, string Output, string Errors)
         int provider = Array.IndexOf(arguments, "--provider") + 1;
         if (arguments.Select(argument => argument.StartsWith("--json", StringComparison.Ordinal) ? argument : argument.Split('=')[0])
             .Intersect(Own).Any() || (provider > 0 && arguments.ElementAtOrDefault(provider) != "simd")) return Spawn(arguments);
+        return RunHere(arguments);
+    }
+
+    public static Program RunHere(params string[] arguments)
+    {
         using var streams = new CapturedConsole();
         int code = Scripts.Program.main(arguments);
         return new Program(code, streams.Output, streams.Errors);

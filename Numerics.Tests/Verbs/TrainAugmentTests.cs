@@ -4,7 +4,6 @@ namespace OnnxLeNet.Numerics.Tests;
 
 /// <summary>train with random changes of the training images.</summary>
 [TestClass]
-[DoNotParallelize]
 public sealed class TrainAugmentTests
 {
     /// <summary>The command, the card and the metadata say it, it changes the result, and the same command gives the same bytes.</summary>

@@ -129,7 +129,7 @@ public sealed class TrainFilesTests
         Assert.DoesNotContain("ame command", Train().Output);
         Assert.IsNull(folder.Json("run.json")["sameCommand"]);
 
-        foreach (string[] more in new string[][] { [], ["--out", "elsewhere"], ["--threads", "1"] })
+        foreach (string[] more in new string[][] { [], ["--out", "elsewhere", "--threads", "1"] })
         {
             Assert.Contains("Same bytes as models/lenet5-small.onnx, which the same command made before.", Train(more).Output);
             Assert.IsTrue((bool)folder.Json("run.json")["sameCommand"]!["sameBytes"]!);
@@ -155,12 +155,9 @@ public sealed class TrainFilesTests
     {
         using var folder = new TemporaryFolder();
         string data = SmallMnist.Write(folder);
-        foreach (string[] json in new string[][] { ["--json", "-"], ["--json=-"] })
-        {
-            var run = Program.RunIn(folder.Path, ["--data", data, "--epochs", "1", "--out", folder["out"], .. json]).MustExit(0);
-            Assert.AreEqual(1, (int)JsonNode.Parse(run.Output)!["epochs"]!);
-            run.MustSay("epoch  1/1", "engine against ONNX Runtime");
-        }
+        var run = Program.RunIn(folder.Path, "--data", data, "--epochs", "1", "--out", folder["out"], "--json=-").MustExit(0);
+        Assert.AreEqual(1, (int)JsonNode.Parse(run.Output)!["epochs"]!);
+        run.MustSay("epoch  1/1", "engine against ONNX Runtime");
         var evaluate = Program.Run("evaluate", folder[Name + ".onnx"], "--data", data, "--json", "-").MustExit(0);
         Assert.AreEqual(200, (int)JsonNode.Parse(evaluate.Output)!["samples"]!);
         Assert.AreEqual("", Program.Run("--data", folder["nowhere"], "--json", "-").MustExit(2).Output);
@@ -204,7 +201,7 @@ public sealed class TrainFilesTests
     {
         using var folder = new TemporaryFolder();
         string data = SmallMnist.Write(folder);
-        for (int pair = 0; pair < 3; pair++)
+        for (int pair = 0; pair < 2; pair++)
         {
             string to = folder[$"out{pair}"];
             string[] run = ["--data", data, "--epochs", "2", "--out", to, "--seed"];

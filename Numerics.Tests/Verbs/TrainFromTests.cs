@@ -4,7 +4,6 @@ namespace OnnxLeNet.Numerics.Tests;
 
 /// <summary>train that goes on from a file: its weights, a head for the data's classes, layers that stay.</summary>
 [TestClass]
-[DoNotParallelize]
 public sealed class TrainFromTests
 {
     private static readonly string LeNet5 = Path.Combine(Repository.Root, "models", "lenet5-mnist.onnx");

@@ -1,11 +1,10 @@
-using System.ComponentModel;
-using System.Diagnostics;
 using System.Globalization;
 
 namespace OnnxLeNet.Numerics.Tests;
 
 /// <summary>The documents step by step: what each prints that can be known beforehand, in its order.</summary>
 [TestClass]
+[DoNotParallelize]
 public sealed class WalkthroughTests
 {
     private const string LeNet3 = """
@@ -149,7 +148,7 @@ public sealed class WalkthroughTests
     [TestMethod]
     public void EverySeedPasses()
     {
-        foreach (string name in Names()) Program.Run("walkthrough", name, "--seed", "77", "--quiet").MustExit(0);
+        foreach (string name in Names()) Program.RunHere("walkthrough", name, "--seed", "77", "--quiet").MustExit(0);
     }
 
     [TestMethod]
@@ -163,7 +162,7 @@ public sealed class WalkthroughTests
         foreach (string input in new[] { "in.pgm", "text.pgm" })
         {
             string output = folder[input + ".out"];
-            Program.Run("walkthrough", "layers", "--image", folder[input], "--out", output, "--json", folder["run.json"]).MustExit(0);
+            Program.RunHere("walkthrough", "layers", "--image", folder[input], "--out", output, "--json", folder["run.json"]).MustExit(0);
             CollectionAssert.AreEqual(names, Directory.GetFiles(output).Select(Path.GetFileName).Order().ToArray());
             var json = folder.Json("run.json");
             Assert.IsTrue((bool)json["passed"]!);
@@ -210,7 +209,7 @@ public sealed class WalkthroughTests
         File.WriteAllText(folder["value.pgm"], "P2\n2 1\n7\n3 9\n");
         File.WriteAllText(folder["tiny.pgm"], "P2\n2 1\n255\n3 9\n");
         string[] words = [.. command.Split(' ').Select(word => word.Replace("{0}", folder.Path, StringComparison.Ordinal))];
-        var run = Program.Run(words).MustExit(2).MustSay(said);
+        var run = Program.RunHere(words).MustExit(2).MustSay(said);
         Assert.StartsWith("error: ", run.Errors, StringComparison.Ordinal);
     }
 
@@ -218,7 +217,7 @@ public sealed class WalkthroughTests
     public void TheListIsOfNames()
     {
         CollectionAssert.AreEqual(new[] { "uneven-pools", "output-sizes", "lenet5", "gradients", "layers" }, Names());
-        Assert.Contains("--image", Program.Run("walkthrough", "--help").MustExit(0).Output, StringComparison.Ordinal);
+        Assert.Contains("--image", Program.RunHere("walkthrough", "--help").MustExit(0).Output, StringComparison.Ordinal);
     }
 
     [TestMethod]
@@ -232,36 +231,12 @@ public sealed class WalkthroughTests
         }
     }
 
-    [TestMethod]
-    public void AScriptRuns()
-    {
-        // The script names the assemblies of a Release build; what is under test here may be another, so it runs beside these.
-        using var folder = new TemporaryFolder();
-        string built = AppContext.BaseDirectory.Replace('\\', '/'), script = File.ReadAllText(Script("layers"));
-        Assert.Contains("#r \"../bin/Release/net10.0/OnnxLeNet.Scripts.dll\"", script, StringComparison.Ordinal);
-        File.WriteAllText(folder["layers.fsx"], script.Replace("../bin/Release/net10.0/", built, StringComparison.Ordinal));
-        var info = new ProcessStartInfo("dotnet", ["fsi", folder["layers.fsx"]]) { RedirectStandardOutput = true,
-            RedirectStandardError = true };
-        Process? process = null;
-        try { process = Process.Start(info); }
-        catch (Win32Exception error) { Assert.Inconclusive($"dotnet does not start: {error.Message}"); }
-        using (process)
-        {
-            var run = Program.Finish(process!);
-            if (run.ExitCode != 0 && (run.Output + run.Errors).Contains("fsi does not exist",
-                StringComparison.Ordinal)) Assert.Inconclusive("this SDK has no fsi");
-            run.MustExit(0);
-            Assert.Contains("checks, all hold\n", run.Output.ReplaceLineEndings("\n"), StringComparison.Ordinal);
-            Assert.AreEqual(Run("layers").Split("\n## cuda()")[0], run.Output.ReplaceLineEndings("\n").Split("\n## cuda()")[0]);
-        }
-    }
-
     private static string Script(string name) => Path.Combine(Repository.Root, "Scripts", "Walkthroughs", name + ".fsx");
 
-    private static string[] Names() => Program.Run("walkthrough", "--list").MustExit(0).Output.Split(['\n', '\r'],
+    private static string[] Names() => Program.RunHere("walkthrough", "--list").MustExit(0).Output.Split(['\n', '\r'],
         StringSplitOptions.RemoveEmptyEntries);
 
-    private static string Run(string name) => Program.Run("walkthrough", name).MustExit(0).Output.ReplaceLineEndings("\n");
+    private static string Run(string name) => Program.RunHere("walkthrough", name).MustExit(0).Output.ReplaceLineEndings("\n");
 
     /// <summary>Runs a walkthrough by its number and by its name, and fails unless these parts are printed in this order, and every check
     /// holds.</summary>

@@ -7,7 +7,6 @@ namespace OnnxLeNet.Numerics.Tests;
 
 /// <summary>serve's page in a real browser, used as a person uses it.</summary>
 [TestClass]
-[DoNotParallelize]
 public sealed class PageTests
 {
     private static TestServer server = null!;
@@ -46,11 +45,11 @@ public sealed class PageTests
     private static Browser Page => browser!;
 
     private static (double X, double Y)[] Arc(double x, double y, double width, double height, double from, double to) =>
-        [.. Enumerable.Range(0, 21).Select(i => from + (to - from) * i / 20)
+        [.. Enumerable.Range(0, 11).Select(i => from + (to - from) * i / 10)
             .Select(angle => (x + width * Math.Cos(angle), y + height * Math.Sin(angle)))];
 
-    /// <summary>A 3 in one stroke, a 1 and a 0.</summary>
-    private static (double X, double Y)[] Three => [.. Arc(.47, .34, .19, .16, -2.5, 1.4), .. Arc(.47, .66, .21, .18, -1.3, 2.6)];
+    /// <summary>A 3 in one stroke.</summary>
+    internal static (double X, double Y)[] Three => [.. Arc(.47, .34, .19, .16, -2.5, 1.4), .. Arc(.47, .66, .21, .18, -1.3, 2.6)];
 
     /// <summary>Whether the page tells how the engine and ONNX Runtime agree.</summary>
     private const string Measured = "document.getElementById('graph-note').textContent.startsWith('✓')";
@@ -83,33 +82,6 @@ public sealed class PageTests
         await Page.ClickAsync("#undo");
         await Page.WaitAsync("document.getElementById('says').textContent == 'Nothing drawn'");
         Assert.AreEqual("", await Page.TextAsync("class"));
-    }
-
-    /// <summary>
-    /// From a stroke's last point to its answer on the page: the median of twenty. Inconclusive where this machine is too busy to answer
-    /// even what needs no work in that time.
-    /// </summary>
-    [TestMethod]
-    public async Task AStrokeIsAnsweredInUnderThirtyMilliseconds()
-    {
-        await Page.OpenAsync(server.Address);
-        List<double> strokes = [], others = [];
-        for (int stroke = 0; stroke < 20; stroke++)
-        {
-            await Page.StrokeAsync("#canvas", "mouse", Three);
-            await IsSaidAsync("3");
-            await Task.Delay(100); // the answer to the last point is there
-            strokes.Add(double.Parse((await Page.TextAsync("round-trip")).Split(' ')[0], CultureInfo.InvariantCulture));
-            await Page.ClickAsync("#clear");
-            others.Add((double)(await Page.EvaluateAsync("""
-                (async () => { const began = performance.now()
-                  await (await fetch('health')).json()
-                  return performance.now() - began })()
-                """))!);
-        }
-        double median = strokes.Order().ElementAt(10), other = others.Order().ElementAt(10);
-        if (median >= 30 && other > 10) Assert.Inconclusive($"this machine is busy: /health takes {other:F0} ms, a stroke {median:F0} ms");
-        Assert.IsLessThan(30, median);
     }
 
     /// <summary>A second stroke changes the answer; undo takes it back, and clear all.</summary>
@@ -228,18 +200,17 @@ public sealed class PageTests
             double.Parse((string)(await Page.EvaluateAsync($"document.body.dataset.{name}"))!, CultureInfo.InvariantCulture);
     }
 
-    /// <summary>In every part, theme and width: axe finds nothing, nothing spills out sideways, and nothing moves by itself.</summary>
+    /// <summary>In every part, theme and width: axe finds nothing, nothing spills out sideways, and nothing moves by itself. A part is
+    /// opened in one theme and turned to the other.</summary>
     [TestMethod]
-    [DataRow(1280, "light")]
-    [DataRow(1280, "dark")]
-    [DataRow(390, "light")]
-    [DataRow(390, "dark")]
-    public async Task EveryPartIsAccessibleAndStays(int width, string theme)
+    [DataRow(1280, "light", "dark")]
+    [DataRow(390, "dark", "light")]
+    public async Task EveryPartIsAccessibleAndStays(int width, string first, string second)
     {
         string axe = new BundledAxeScriptProvider().GetScript();
-        await Page.EmulateAsync(width, theme, reducedMotion: true);
         foreach (string part in new[] { "draw", "train", "model" })
         {
+            await Page.EmulateAsync(width, first, reducedMotion: true);
             await Page.OpenAsync(new Uri(server.Address, $"#{part}"));
             if (part == "draw")
             {
@@ -251,7 +222,9 @@ public sealed class PageTests
                 await Page.WaitAsync("!document.getElementById('train').disabled || document.getElementById('message').className == 'bad'",
                     120);
             if (part == "model") await Page.WaitAsync(Measured);
-            await CheckAsync(part);
+            await CheckAsync($"{part}, {first}");
+            await Page.EmulateAsync(width, second, reducedMotion: true);
+            await CheckAsync($"{part}, {second} after {first}");
         }
 
         async Task CheckAsync(string part)
@@ -265,7 +238,7 @@ public sealed class PageTests
                   `${v.id}: ${v.help}: ${v.nodes.map(n => n.html + ' ' + n.failureSummary).join('; ')}`)
                   .concat(passes.length > 5 ? [] : ['hardly anything was checked']))
                 """))!.AsArray();
-            Assert.IsEmpty(found, $"{part}, {theme}: {string.Join("\n", found.Select(f => (string)f!))}");
+            Assert.IsEmpty(found, $"{part}: {string.Join("\n", found.Select(f => (string)f!))}");
         }
     }
 
