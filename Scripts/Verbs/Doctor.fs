@@ -99,7 +99,7 @@ let private mpi () =
             HowToGet = MpiLibrary.HowToGet } ]
     | libraries ->
         [ for struct (version, library) in libraries ->
-              { Name = "MPI"; Found = true; Detail = $"{version}, {library}"; HowToGet = "" } ]
+              { Name = $"MPI ({library})"; Found = true; Detail = version; HowToGet = "" } ]
 
 let run (args: Args) =
     let out = output (args.Has Options.quiet)
