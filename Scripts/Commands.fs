@@ -189,7 +189,7 @@ let sweep =
           Options.sweepReport
           yield! results ]
       Examples =
-        [ "lr.json", "each training in turn, with all threads; the same command goes on after an interrupt"
+        [ "lr.json", "one after another; the same command goes on after an interrupt"
           "lr.json --jobs 2 --json best.json", "two at once, the results as JSON" ] }
 
 let runs =
