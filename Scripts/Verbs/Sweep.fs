@@ -31,7 +31,7 @@ let private trainAll out (settings: Trainings.Settings) (sweep: Sweep) isDone =
             | Trainings.Began _ -> ()
             | Trainings.Running held -> show [ for trial, last in held -> $"  {trial.Id}  {trial}   {last}" ]
             | Trainings.Waiting trials -> show [ $"  {trials.Length} trainings are another process's: this one waits" ]
-            | Trainings.Finished(trial, _) ->
+            | Trainings.Finished trial ->
                 ended.Value <- ended.Value + 1
                 let entry = Ranking.entryOf settings.Folder trial
                 line out $"  {ended.Value}/{total}  {trial.Id}  {trial}   {outcome entry}"))
