@@ -30,7 +30,7 @@ type Setting =
         match setting with
         | Typed text -> text
         | On -> "yes"
-        | LeftOut -> "-"
+        | LeftOut -> "default"
 
 /// Numbers that are drawn: uniform, or with a uniform logarithm.
 type Range = { Min: float; Max: float; IsLog: bool; IsInteger: bool }

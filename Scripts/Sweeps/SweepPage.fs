@@ -14,7 +14,7 @@ let private charts (sweep: Sweep) (r: Ranking) (measure: TrialFolder.Measure) =
     let best = r.Best |> Option.map _.Trial.Id
     [ for name, _ in sweep.Parameters do
           let points: OutcomeChart.Point list =
-              [ for entry in r.Finished do
+              [ for entry in r.Finished |> List.sortBy (fun entry -> List.findIndex ((=) entry.Trial) sweep.Trials) do
                     let outcome = Ranking.value entry.Score.Value
                     if Double.IsFinite outcome then
                         { OutcomeChart.Value = entry.Trial.Varied |> List.find (fst >> (=) name) |> snd
@@ -33,10 +33,17 @@ let private finishedTable (sweep: Sweep) (r: Ranking) (measure: TrialFolder.Meas
         if not (high > low) then 1.0
         elif measure = TrialFolder.Test then (high - value) / (high - low)
         else (value - low) / (high - low)
-    let of' (value: Setting) =
-        match value with
-        | Typed text when text <> "" && (Char.IsDigit text[0] || text[0] = '-') -> Number text
-        | value -> Text(string value)
+    /// How the column of an option shows its values.
+    let cells (values: Setting list) =
+        let isNumber =
+            function
+            | Typed text -> text <> "" && (Char.IsDigit text[0] || text[0] = '-')
+            | On -> false
+            | LeftOut -> true
+        let cell = if List.forall isNumber values then Number else Text
+        values |> List.map (string >> cell)
+    let varied = [ for entry in r.Finished -> List.map snd entry.Trial.Varied ]
+    let options = varied |> List.transpose |> List.map cells |> List.transpose
     table
         $"By {Ranking.byWhat measure}, the best first"
         [ "trial"
@@ -44,10 +51,10 @@ let private finishedTable (sweep: Sweep) (r: Ranking) (measure: TrialFolder.Meas
           Ranking.byWhat measure
           if measure <> TrialFolder.Test then $"{measure} loss"
           "seconds" ]
-        [ for entry, value in List.zip r.Finished values do
+        [ for entry, value, options in List.zip3 r.Finished values options do
               let score = entry.Score.Value
-              [ Code entry.Trial.Id
-                yield! entry.Trial.Varied |> List.map (snd >> of')
+              [ Text entry.Trial.Id
+                yield! options
                 Bar(Ranking.shown measure value, share value)
                 if measure <> TrialFolder.Test then Number(score.Loss.ToString "F4")
                 Number(seconds score) ] ]
@@ -124,7 +131,7 @@ let make (theme: string) (page: string) (sweep: Sweep) (r: Ranking) =
                   [ table
                         "Trainings that failed, and why"
                         [ "trial"; "options"; "error" ]
-                        [ for entry in failed -> [ Code entry.Trial.Id; Text(string entry.Trial); Text entry.Why ] ] ] ]
+                        [ for entry in failed -> [ Text entry.Trial.Id; Text(string entry.Trial); Text entry.Why ] ] ] ]
     Page.frame
         theme
         title

@@ -23,7 +23,8 @@ type Settings =
 
 type Told =
     | Began of Trial
-    | Finished of Trial * Ended
+    /// Here, or in another process.
+    | Finished of Trial
     /// Those that run, with the line of their last epoch.
     | Running of (Trial * string) list
     /// What only others have.
@@ -75,6 +76,7 @@ let run (settings: Settings) (trials: Trial list) (tell: Told -> unit) =
         | None -> false
         | Some claim when read trial <> before[trial.Id] -> // somebody has run it meanwhile
             claim.Dispose()
+            tell (Finished trial)
             true
         | Some claim ->
             let held =
@@ -99,7 +101,7 @@ let run (settings: Settings) (trials: Trial list) (tell: Told -> unit) =
         (held.Process :> IDisposable).Dispose()
         held.Claim.Dispose()
         free.Enqueue held.Threads
-        tell (Finished(held.Trial, ended))
+        tell (Finished held.Trial)
 
     let rec go () =
         for held in List.ofSeq running do

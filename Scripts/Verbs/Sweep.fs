@@ -31,25 +31,30 @@ let private trainAll out (settings: Trainings.Settings) (sweep: Sweep) isDone =
             | Trainings.Began _ -> ()
             | Trainings.Running held -> show [ for trial, last in held -> $"  {trial.Id}  {trial}   {last}" ]
             | Trainings.Waiting trials -> show [ $"  {trials.Length} trainings are another process's: this one waits" ]
-            | Trainings.Finished(trial, _) ->
+            | Trainings.Finished trial ->
                 ended.Value <- ended.Value + 1
                 let entry = Ranking.entryOf settings.Folder trial
                 line out $"  {ended.Value}/{total}  {trial.Id}  {trial}   {outcome entry}"))
 
 let private rankingTable out (sweep: Sweep) (r: Ranking) =
-    let by = r.Measure |> Option.map Ranking.byWhat |> Option.defaultValue "accuracy"
-    let hasLoss = r.Measure.IsSome && not (Ranking.isByTestImages r)
-    heading out $"{r.Entries.Length} trainings, the best first"
+    let by = r.Measure |> Option.map (fun measure -> $" by {Ranking.byWhat measure}, the best first") |> Option.defaultValue ""
+    let hasAccuracy = not (Ranking.isByTestImages r)
+    heading out $"{r.Entries.Length} trainings{by}"
     table
         out
-        [ "trial"; yield! List.map fst sweep.Parameters; by; if hasLoss then "loss"; "seconds"; "" ]
+        [ "trial"
+          yield! List.map fst sweep.Parameters
+          if hasAccuracy then "accuracy"
+          "loss"
+          "seconds"
+          "" ]
         [ for entry in r.Entries do
               let score = if entry.IsFinished then entry.Score else None
               let number of' = score |> Option.map of' |> Option.defaultValue "?"
               [ entry.Trial.Id
                 yield! [ for _, value in entry.Trial.Varied -> string value ]
-                number (fun score -> Ranking.shown score.Measure (Ranking.value score))
-                if hasLoss then number (fun score -> score.Loss.ToString "F4")
+                if hasAccuracy then number (fun score -> percent score.Accuracy)
+                number (fun score -> score.Loss.ToString "F4")
                 number (fun score -> score.TrainSeconds.ToString "F1")
                 (if entry.HasFailed then "FAILED"
                  elif entry.IsFinished then ""
