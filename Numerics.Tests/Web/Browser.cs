@@ -17,7 +17,6 @@ internal sealed partial class Browser : IAsyncDisposable
     private readonly TemporaryFolder profile;
     private readonly ClientWebSocket socket = new();
     private readonly ConcurrentDictionary<int, TaskCompletionSource<JsonNode>> pending = new();
-    private readonly ConcurrentDictionary<string, string> methods = new(); // by the requests' numbers
     private readonly SemaphoreSlim sending = new(1, 1);
     private readonly CancellationTokenSource closing = new();
     private string? session;
@@ -30,9 +29,6 @@ internal sealed partial class Browser : IAsyncDisposable
 
     /// <summary>The addresses of all requests.</summary>
     public ConcurrentQueue<string> Requests { get; } = new();
-
-    /// <summary>The requests that were answered, in that order, also where the page may not read the answer.</summary>
-    public ConcurrentQueue<(string Method, int Status)> Answers { get; } = new();
 
     /// <summary>Starts it; the test is inconclusive where there is no Chromium.</summary>
     public static async Task<Browser> StartAsync()
@@ -280,10 +276,6 @@ internal sealed partial class Browser : IAsyncDisposable
                 break;
             case "Network.requestWillBeSent":
                 Requests.Enqueue((string)event_["request"]!["url"]!);
-                methods[(string)event_["requestId"]!] = (string)event_["request"]!["method"]!;
-                break;
-            case "Network.responseReceivedExtraInfo":
-                Answers.Enqueue((methods.GetValueOrDefault((string)event_["requestId"]!, ""), (int)event_["statusCode"]!));
                 break;
             case "Target.attachedToTarget":
                 _ = WatchAsync((string)event_["sessionId"]!);
