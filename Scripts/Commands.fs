@@ -13,6 +13,10 @@ let private computing: IEntry list = [ Options.threads; Options.width; Options.p
 
 let private testData = Options.data |> meaning "a folder or list of pictures, or a folder of IDX or CIFAR files"
 let private idxData = Options.data |> meaning "a folder of IDX or CIFAR files"
+
+/// Of a model that is only imported, which no loop and no operator beyond the engine's ever is.
+let private trustedImport = "the model comes from a source you trust: it is read and run without limits of time and memory"
+
 let private results: IEntry list = [ Options.json; Options.quiet ]
 
 let train =
@@ -55,7 +59,7 @@ let train =
           Options.plot
           Options.engine
           yield! computing
-          Options.trust
+          Options.trust |> meaning trustedImport
           Options.minAccuracy
           Options.out
           Options.force
@@ -119,7 +123,7 @@ let validate =
           Options.all
           Options.seed |> meaning "seed of the random input" |> under Options.batches.Entry.Group
           yield! computing
-          Options.trust
+          Options.trust |> meaning trustedImport
           yield! results ]
       Examples =
         [ "models/lenet5-mnist.onnx", "every layer, and the test images"
@@ -168,7 +172,7 @@ let export =
           Options.clipValue
           Options.returnGradients
           Options.width
-          Options.trust
+          Options.trust |> meaning trustedImport
           Options.card
           Options.force |> meaning "write over the source itself"
           yield! results ]

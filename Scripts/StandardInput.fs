@@ -4,6 +4,7 @@ module OnnxLeNet.Scripts.StandardInput
 
 open System
 open System.IO
+open System.Runtime.InteropServices
 open OnnxLeNet.Numerics
 
 /// Where another process of this program, which started this one, has put it.
@@ -12,7 +13,25 @@ let private variable = "ONNXLENET_STANDARD_INPUT"
 /// What people call it.
 let name = "standard input"
 
+module private Native =
+    [<DllImport("libc")>]
+    extern int fcntl(int descriptor, int command)
+
+    // The command that reads a descriptor's flags, and the only one of these.
+    let getFlags = 1
+    let closedByExec = 1
+
+/// Its bytes. Where it is closed, its number is that of the first file that this program opens for itself, and to read that may never end.
+/// Such a file is one that no other program gets, unlike any that this one was started with.
+let open' () =
+    if not (OperatingSystem.IsWindows()) then
+        let flags = Native.fcntl (0, Native.getFlags)
+        if flags < 0 || flags &&& Native.closedByExec <> 0 then
+            raise (DataException $"{name} is closed, and a file name of - reads from it: give it a file with < or a pipe, or name the file")
+    Console.OpenStandardInput()
+
 let private keep () =
+    use source = open' ()
     let folder = (Directory.CreateTempSubdirectory "onnxlenet-").FullName
     AppDomain.CurrentDomain.ProcessExit.Add(fun _ ->
         try
@@ -21,7 +40,6 @@ let private keep () =
         | :? IOException
         | :? UnauthorizedAccessException -> ())
     let path = Path.Combine(folder, "standard input")
-    use source = Console.OpenStandardInput()
     use file = new FileStream(path, FileMode.CreateNew, FileAccess.Write)
     let buffer = Array.zeroCreate<byte> (1 <<< 16)
     let mutable count = source.Read(buffer, 0, buffer.Length)

@@ -23,6 +23,14 @@ public sealed class FoundTests
     public void ArithmeticOnNoNumbers() => Failure.Of<OnnxException>(() => OnnxImporter.Import(Graphs.Of(13, Image,
         "Add none one -> s\nReshape x s -> y").WithIntegers("none").WithIntegers("one", 1)), "'s' (Add)", "0 and 1 numbers");
 
+    [TestMethod]
+    public void ASumOfNothing()
+    {
+        var model = Graphs.Of(13, Image, "Sum x -> y");
+        model.Graph.Node[0].Input.Clear();
+        Failure.Of<OnnxException>(() => OnnxImporter.Import(model), "'y' (Sum)", "has no inputs");
+    }
+
     /// <summary>The one number that has no absolute value.</summary>
     [TestMethod]
     public void PaddingOfTheLeastNumber() => Failure.Of<OnnxException>(() => OnnxImporter.Import(Graphs.Of(13, Image,
@@ -75,6 +83,22 @@ public sealed class FoundTests
         using var folder = new TemporaryFolder();
         File.WriteAllText(folder["steps.jsonl"], "{\"step\": 1, \"epoch\": 1, \"loss\": 1, \"loss\": 2}\n");
         Failure.Of<DataException>(() => RunFolder.steps(folder.Path), "steps.jsonl, line 1, is damaged", "loss");
+    }
+
+    /// <summary>Half a surrogate pair is JSON and no text, which .NET says only when the text is taken.</summary>
+    [TestMethod]
+    [DataRow("settings.json", """{"version": 1, "started": "2026-01-02T03:04:05Z", "network": "\ud800"}""")]
+    [DataRow("settings.json", """{"version": 1, "started": "2026-01-02T03:04:05Z", "\udc00": 1}""")]
+    [DataRow("state.json", """{"state": "failed", "why": "\ud800"}""")]
+    [DataRow("result.json", """{"model": ["\ud800 and more"]}""")]
+    [DataRow("epochs.jsonl", "{\"epoch\": 1, \"step\": 8, \"trainLoss\": 1, \"note\": \"\\ud800\"}\n")]
+    public void ARunWithHalfACharacter(string damaged, string text)
+    {
+        using var folder = new TemporaryFolder();
+        File.WriteAllText(folder["settings.json"], """{"version": 1, "started": "2026-01-02T03:04:05Z"}""");
+        RunFolder.read(folder.Path);
+        File.WriteAllText(folder[damaged], text);
+        Failure.Of<DataException>(() => RunFolder.read(folder.Path), damaged, "is damaged", "is no Unicode");
     }
 
     /// <summary>A file cut short anywhere is refused, or is one that ends with a whole field and says the same network.</summary>

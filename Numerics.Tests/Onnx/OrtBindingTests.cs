@@ -225,5 +225,16 @@ public sealed class OrtBindingTests
             $"convolution and ReLU are one node then: {string.Join(", ", optimized)}");
     }
 
+    /// <summary>Names are the file's, and ONNX Runtime writes them into its profile.</summary>
+    [TestMethod]
+    public void TheProfileOfANodeWithAnyName()
+    {
+        var model = Graphs.Of(13, new Shape(2), "Relu x -> y");
+        model.Graph.Node[0].Name = "a\"b\\\n";
+        var placed = OrtPlacement.Of(model.ToByteArray());
+        Assert.HasCount(1, placed);
+        Assert.AreEqual("Relu", placed[0].OpType);
+    }
+
     private static byte[] LeNet5 => OnnxExporter.Export(Networks.LeNet5(1), new Shape(1, 32, 32), "lenet5").ToByteArray();
 }

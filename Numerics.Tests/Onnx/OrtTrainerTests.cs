@@ -112,6 +112,65 @@ public sealed class OrtTrainerTests
         Assert.AreEqual(0, least);
     }
 
+    /// <summary>Samples that come only when they may.</summary>
+    private sealed class Gate : Dataset
+    {
+        public ManualResetEventSlim Reached { get; } = new();
+
+        public ManualResetEventSlim Open { get; } = new();
+
+        public override int Count => Images.Count;
+
+        public override Shape Sample => Images.Sample;
+
+        public override int Classes => Images.Classes;
+
+        public override string Fingerprint => Images.Fingerprint;
+
+        public override void Gather(ReadOnlySpan<int> indices, Span<float> x, Span<long> classes)
+        {
+            Reached.Set();
+            Assert.IsTrue(Open.Wait(TimeSpan.FromSeconds(60)));
+            Images.Gather(indices, x, classes);
+        }
+    }
+
+    /// <summary>A second thread is refused, and a disposal waits for the first one's step, which is right.</summary>
+    [TestMethod]
+    public async Task ASecondThreadIsRefused()
+    {
+        double Alone()
+        {
+            var same = Networks.LeNet5(8);
+            using var only = OrtTrainer.Create(same, Sample, new SGD(same.Parameters(), 0.01));
+            return only.Step(Images, [1, 2]);
+        }
+        var network = Networks.LeNet5(8);
+        var trainer = OrtTrainer.Create(network, Sample, new SGD(network.Parameters(), 0.01));
+        var gate = new Gate();
+        var first = Task.Run(() => trainer.Step(gate, [1, 2]));
+        Assert.IsTrue(gate.Reached.Wait(TimeSpan.FromSeconds(60)));
+        foreach (Action use in (Action[])[() => trainer.Step(Images, [3, 4]), () => trainer.Step(new float[Sample.Count], [1]),
+            () => trainer.Step(2), () => trainer.InputOf(2), () => trainer.LabelsOf(2), trainer.Load, trainer.Store])
+            Failure.Of<InvalidOperationException>(use, "the training step: two threads", "for each thread");
+        trainer.Dispose();
+        gate.Open.Set();
+        Assert.AreEqual(Alone(), await first);
+        Assert.ThrowsExactly<ObjectDisposedException>(() => trainer.Step(Images, [3, 4]));
+        Assert.ThrowsExactly<ObjectDisposedException>(() => _ = trainer.Logits.Length);
+        trainer.Dispose();
+    }
+
+    [TestMethod]
+    public void UpdatesThatAreNoTextAreDamage()
+    {
+        var network = Networks.LeNet5(8);
+        SGD Sgd() => new(network.Parameters(), 0.01);
+        var step = TrainingExporter.Export(network, Sample, "step", Sgd());
+        step.MetadataProps.Single(entry => entry.Key == TrainingNames.Updates).Value = """{"\ud800": "conv1.weight"}""";
+        Failure.Of<OnnxException>(() => OrtTrainer.Load(step, network, Sgd()), "is damaged", "no JSON object");
+    }
+
     [TestMethod]
     public void SamplesToLeaveOutAreLeftOut()
     {

@@ -1,3 +1,4 @@
+using Google.Protobuf;
 using OnnxLeNet.Onnx;
 using OnnxLeNet.Onnx.Schema;
 
@@ -89,6 +90,41 @@ public sealed class ValueSizesTests
         Failure.Of<OnnxException>(() => OnnxChecker.Check(model), "more than 1 GiB, the memory budget");
         Failure.Of<OnnxException>(() => OnnxChecker.CheckRuntime(model, new OrtOptions()), "more than 1 GiB, the memory budget");
         OnnxChecker.Check(model, 1L << 40);
+    }
+
+    /// <summary>Where proportions are kept, other sizes come of those that are stated; ONNX Runtime knows which.</summary>
+    [TestMethod]
+    [DataRow("stretch", 9, 20)]
+    [DataRow("not_larger", 9, 20)]
+    [DataRow("not_larger", 20, 9)]
+    [DataRow("not_smaller", 9, 20)]
+    [DataRow("not_smaller", 3, 7)]
+    [DataRow("not_smaller", 20, 9)]
+    public void AResizeThatKeepsProportions(string policy, int height, int width)
+    {
+        var model = Resize(policy, new Shape(2, 4, 5), height, width);
+        long[] dims = ValueSizes.Of(model.Graph, 18)["y"].Dims!;
+        using var ort = OrtModel.Load(model.ToByteArray());
+        Assert.AreEqual(ort.RunOutputs(new float[40], [1, 2, 4, 5])["y"].Length, 2 * dims[2] * dims[3], string.Join(", ", dims));
+    }
+
+    /// <summary>The sizes that are stated are small, and what comes of them is 1.6 TB.</summary>
+    [TestMethod]
+    public void AResizeThatGrowsByItsProportionsIsRefused()
+    {
+        OnnxChecker.Check(Resize("not_larger", new Shape(1, 1, 20_000), 20_000, 1));
+        Failure.Of<OnnxException>(() => OnnxChecker.Check(Resize("not_smaller", new Shape(1, 1, 20_000), 20_000, 1)), "'y' (Resize)",
+            "1 GiB");
+    }
+
+    private static ModelProto Resize(string policy, Shape sample, params long[] sizes)
+    {
+        var model = Graphs.Of(18, sample, "Resize x _ _ s -> y axes=2,3").WithIntegers("s", sizes);
+        model.Graph.Node[0].Attribute.Add(new AttributeProto
+        {
+            Name = "keep_aspect_ratio_policy", Type = AttributeProto.Types.AttributeType.String, S = ByteString.CopyFromUtf8(policy),
+        });
+        return model;
     }
 
     [TestMethod]

@@ -49,6 +49,7 @@ public sealed class BenchPeersTests
     [DataRow(3, "echo 'no libtorch' >&2; exit 5", "cannot be used", "ended with exit code 5: no libtorch", "--torchsharp builds it again")]
     [DataRow(3, """echo '{"error": "it cannot be loaded"}'""", "cannot be used", "TorchSharp: it cannot be loaded")]
     [DataRow(3, "echo hello", "said 'hello', expected a JSON object")]
+    [DataRow(3, """printf '%s\n' '{"error": "\ud800"}'""", "expected a JSON object")]
     [DataRow(3, "echo '[1]'", "said '[1]', expected a JSON object")]
     [DataRow(3, About + "; read request; echo 'killed' >&2; exit 9", "the TorchSharp process ended with exit code 9: killed")]
     [DataRow(3, About + "; exec <&-; exit 4", "the TorchSharp process ended with exit code 4: it said nothing")]

@@ -176,6 +176,16 @@ public sealed class RunsTests
     }
 
     [TestMethod]
+    public void ASettingThatIsNoneIsNamed()
+    {
+        using var folder = new TemporaryFolder();
+        File.WriteAllText(folder["settings.json"],
+            """{"version": 1, "started": "2026-01-02T03:04:05Z", "data": {"name": "small", "heldOut": "many"}}""");
+        File.Copy(Path.Combine(Repository.Root, "models", "lenet5-mnist.onnx"), folder["last.onnx"]);
+        Program.Run("report", folder.Path).MustExit(2).MustSay("settings.json is damaged", "heldOut is \"many\"");
+    }
+
+    [TestMethod]
     public void BadInputIsTold()
     {
         using var folder = new TemporaryFolder();

@@ -27,6 +27,8 @@ public sealed class StandardInputTests
         using var folder = new TemporaryFolder();
         Must("echo nonsense |", "inspect -", "is a text file, not an ONNX model");
         Must("", "inspect - </dev/null", "is empty, expected an ONNX model");
+        Must("", "inspect - <&-", "standard input is closed");
+        Must("", $"predict '{Model}' - <&-", "standard input is closed");
         Must("", "predict - - </dev/null", "not both");
         Must("", "train --from - </dev/null", "--from needs a file, got -");
         Must("", "report - </dev/null", "report needs a run or a file, got -");

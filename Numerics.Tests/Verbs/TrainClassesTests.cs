@@ -49,9 +49,10 @@ public sealed class TrainClassesTests
             using (var kill = System.Diagnostics.Process.Start("kill", ["-INT", $"{process.Id}"])) kill.WaitForExit();
             Program.Finish(process).MustExit(130);
         }
-        Program.Run("evaluate", folder["out/lenet5-data.partial.onnx"], "--data", data).MustExit(0);
+        Program.Run("evaluate", folder["out/runs/lenet5-data-1/partial.onnx"], "--data", data).MustExit(0);
         Program.Run("--resume", folder["out/runs/lenet5-data-1/run.checkpoint"], "--data", data, "--out", folder["out"]).MustExit(0);
         CollectionAssert.AreEqual(File.ReadAllBytes(folder["whole/lenet5-data.onnx"]), File.ReadAllBytes(folder["out/lenet5-data.onnx"]));
+        Assert.IsFalse(File.Exists(folder["out/runs/lenet5-data-1/partial.onnx"]), "it has come to its end");
         CollectionAssert.AreEqual(new[] { "lenet5-data.md", "lenet5-data.onnx" },
             Directory.GetFiles(folder["out"]).Select(file => Path.GetFileName(file)).Order().ToArray());
     }

@@ -164,7 +164,7 @@ public sealed class TrainFilesTests
         CollectionAssert.AreEqual(new[] { "out", "small" }, folder.Files);
     }
 
-    /// <summary>An interrupted run's checkpoint is not the next run's to overwrite.</summary>
+    /// <summary>An interrupted run's checkpoint and weights are not the next run's to overwrite.</summary>
     [TestMethod]
     public void AnotherRunsCheckpointIsKept()
     {
@@ -177,11 +177,12 @@ public sealed class TrainFilesTests
             using (var kill = Process.Start("kill", ["-INT", $"{process.Id}"])) kill.WaitForExit();
             Program.Finish(process).MustExit(130).MustSay("--resume lenet5-small-1");
         }
-        byte[] bytes = File.ReadAllBytes(checkpoint), partial = File.ReadAllBytes(folder[Name + ".partial.onnx"]);
+        string weights = folder["out/runs/lenet5-small-1/partial.onnx"];
+        byte[] bytes = File.ReadAllBytes(checkpoint), partial = File.ReadAllBytes(weights);
         Program.Run("--data", data, "--epochs", "1", "--out", folder["out"]).MustExit(0);
         CollectionAssert.AreEqual(bytes, File.ReadAllBytes(checkpoint));
-        CollectionAssert.AreEqual(partial, File.ReadAllBytes(folder[Name + ".partial.onnx"]));
-        CollectionAssert.AreEqual(new[] { "lenet5-small.md", "lenet5-small.onnx", "lenet5-small.partial.onnx" }, FilesIn(folder["out"]));
+        CollectionAssert.AreEqual(partial, File.ReadAllBytes(weights));
+        CollectionAssert.AreEqual(new[] { "lenet5-small.md", "lenet5-small.onnx" }, FilesIn(folder["out"]));
         CollectionAssert.AreEqual(new[] { "lenet5-small-1", "lenet5-small-2" }, FilesIn(folder["out/runs"]));
         // Below the floor the finished model is left, as ever, and nothing is put aside.
         Program.Run("--data", data, "--epochs", "1", "--seed", "3", "--out", folder["out"], "--min-accuracy",

@@ -143,11 +143,19 @@ internal static class SizeWindows
         long[] axes = call.Ints("axes") ?? [.. Enumerable.Range(0, dims.Length).Select(i => (long)i)];
         if (numbers is null || numbers.Length != axes.Length || axes.Any(axis => axis < -dims.Length || axis >= dims.Length))
             return SizeRules.Of(call, null);
+        int[] places = [.. axes.Select(axis => (int)(axis < 0 ? axis + dims.Length : axis))];
+        string policy = bySizes ? call.Text("keep_aspect_ratio_policy", "stretch") : "";
+        // By these all axes get one scale, and a size that is not stated can come of it.
+        double? shared = policy is not ("not_larger" or "not_smaller") || axes.Length == 0 ? null
+            : places.Any(axis => dims[axis] <= 0) ? double.NaN
+            : policy == "not_larger" ? places.Select((axis, i) => numbers[i] / dims[axis]).Min()
+            : places.Select((axis, i) => numbers[i] / dims[axis]).Max();
         long[] result = [.. dims];
-        for (int i = 0; i < axes.Length; i++)
+        for (int i = 0; i < places.Length; i++)
         {
-            long axis = axes[i] < 0 ? axes[i] + dims.Length : axes[i];
-            result[axis] = bySizes ? Whole(numbers[i]) : dims[axis] < 0 ? -1 : Whole(Math.Floor(dims[axis] * numbers[i]));
+            long size = dims[places[i]];
+            result[places[i]] = shared is { } scale ? double.IsNaN(scale) ? -1 : Whole(Math.Floor(size * scale + 0.5))
+                : bySizes ? Whole(numbers[i]) : size < 0 ? -1 : Whole(Math.Floor(size * numbers[i]));
         }
         return SizeRules.Of(call, result);
     }

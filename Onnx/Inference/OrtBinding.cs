@@ -12,15 +12,13 @@ namespace OnnxLeNet.Onnx;
 /// </summary>
 public sealed class OrtBinding : IDisposable
 {
-    private const int Running = 1, Disposed = 2;
-
     private readonly OrtModel model;
     private readonly OrtIoBinding binding;
     private readonly RunOptions runOptions;
     private readonly List<IDisposable> parts = [];
     private readonly float[] input, output;
     private readonly CudaMemory? deviceInput, deviceOutput;
-    private int state; // of Running and Disposed
+    private OneUse use;
 
     /// <summary>Binds, and runs once on zeros: what only a first run costs is paid here.</summary>
     /// <param name="model">The model, in use until this is disposed.</param>
@@ -88,10 +86,11 @@ public sealed class OrtBinding : IDisposable
     /// <exception cref="ObjectDisposedException">This, or the model, has been disposed.</exception>
     public void Run()
     {
-        Begin();
+        if (!use.TryBegin(this)) throw new InvalidOperationException($"{model.Source}: two threads run one binding, which has memory for "
+            + "one run: let each thread bind one.");
         try
         {
-            using var use = model.Enter();
+            using var modelUse = model.Enter();
             deviceInput?.CopyFrom(Marshal.UnsafeAddrOfPinnedArrayElement(input, 0));
             model.Session.RunWithBinding(runOptions, binding);
             deviceOutput?.CopyTo(Marshal.UnsafeAddrOfPinnedArrayElement(output, 0));
@@ -102,7 +101,7 @@ public sealed class OrtBinding : IDisposable
         }
         finally
         {
-            if ((Interlocked.And(ref state, ~Running) & Disposed) != 0) Release();
+            if (use.End()) Release();
         }
     }
 
@@ -110,16 +109,7 @@ public sealed class OrtBinding : IDisposable
     /// nothing.</summary>
     public void Dispose()
     {
-        if (Interlocked.Or(ref state, Disposed) == 0) Release();
-    }
-
-    private void Begin()
-    {
-        int seen = Interlocked.CompareExchange(ref state, Running, 0);
-        if (seen == 0) return;
-        ObjectDisposedException.ThrowIf((seen & Disposed) != 0, this);
-        throw new InvalidOperationException($"{model.Source}: two threads run one binding, which has memory for one run: let each "
-            + "thread bind one.");
+        if (use.Dispose()) Release();
     }
 
     private void Release()

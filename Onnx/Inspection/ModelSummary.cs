@@ -86,23 +86,26 @@ public sealed record ModelSummary(
 
     /// <summary>Summarizes a model file.</summary>
     /// <exception cref="OnnxException">There is no such file, or it is no ONNX model.</exception>
-    public static ModelSummary Read(string path)
+    public static ModelSummary Read(string path) => Read(path, trusted: false);
+
+    internal static ModelSummary Read(string path, bool trusted)
     {
         byte[] bytes = OnnxFile.ReadBytes(path);
-        return Of(OnnxFile.Of(bytes, path, out _), bytes);
+        return Of(OnnxFile.Of(bytes, path, out _), bytes, trusted: trusted);
     }
 
     /// <summary>Summarizes a model that has been read.</summary>
     /// <param name="model">The model, checked.</param>
     /// <param name="bytes">Its file.</param>
     /// <param name="infer">Whether ONNX Runtime may be asked for the types that the file and the import do not say.</param>
-    internal static ModelSummary Of(ModelProto model, byte[] bytes, bool infer = true)
+    /// <param name="trusted">As <see cref="OrtOptions.Trusted"/>.</param>
+    internal static ModelSummary Of(ModelProto model, byte[] bytes, bool infer = true, bool trusted = false)
     {
         var graph = model.Graph;
         var weights = new Dictionary<string, TensorProto>();
         foreach (var tensor in graph.Initializer) weights.TryAdd(tensor.Name, tensor);
         var (problems, notes, samples) = OnnxImporter.Try(model);
-        var types = ValueTypes.Of(model, samples, infer);
+        var types = ValueTypes.Of(model, samples, infer, trusted);
         var functions = model.Functions.Select(function => (function.Domain, function.Name)).ToHashSet();
         var learned = new Dictionary<TensorProto, string>(ReferenceEqualityComparer.Instance); // with the first node that takes it
         var prepared = new Dictionary<string, TensorProto>(weights); // what stands behind each value that only depends on weights

@@ -19,7 +19,8 @@ internal sealed class ValueTypes
     /// <param name="model">The model.</param>
     /// <param name="samples">A sample's shape of the values that the import knows.</param>
     /// <param name="infer">Whether ONNX Runtime is asked for the rest.</param>
-    public static ValueTypes Of(ModelProto model, IReadOnlyDictionary<string, Shape?> samples, bool infer = true)
+    /// <param name="trusted">As <see cref="OrtOptions.Trusted"/>.</param>
+    public static ValueTypes Of(ModelProto model, IReadOnlyDictionary<string, Shape?> samples, bool infer = true, bool trusted = false)
     {
         var types = new ValueTypes();
         foreach (var value in model.Graph.Input.Concat(model.Graph.Output).Concat(model.Graph.ValueInfo))
@@ -38,7 +39,7 @@ internal sealed class ValueTypes
         if (!infer) return types;
         if (model.Graph.Node.SelectMany(node => node.Output).All(types.known.ContainsKey)) return types;
         if (model.Functions.Count > 0) return types; // their nodes are not the file's
-        foreach (var info in Infer(model)) types.known.TryAdd(info.Name,
+        foreach (var info in Infer(model, trusted)) types.known.TryAdd(info.Name,
             (info.ElementType, [.. info.Shape.Zip(info.DimParams, (size, name) => size >= 0 ? $"{size}" : name.Length > 0 ? name : "?")]));
         return types;
     }
@@ -62,7 +63,7 @@ internal sealed class ValueTypes
         : $"type {type}";
 
     /// <summary>ONNX Runtime's word on every value, by a copy of the graph that returns them all.</summary>
-    private static IEnumerable<OrtTensorInfo> Infer(ModelProto model)
+    private static IEnumerable<OrtTensorInfo> Infer(ModelProto model, bool trusted)
     {
         var all = model.Clone();
         var outputs = all.Graph.Output.Select(output => output.Name).ToHashSet();
@@ -70,8 +71,9 @@ internal sealed class ValueTypes
             all.Graph.Output.Add(new ValueInfoProto { Name = name });
         try
         {
-            OnnxChecker.CheckRuntime(model, new OrtOptions());
-            OwnProcess.Require(model, "the model", new OrtOptions());
+            var options = new OrtOptions { Trusted = trusted };
+            OnnxChecker.CheckRuntime(model, options);
+            if (!trusted) OwnProcess.Require(model, "the model", options);
             _ = OrtRuntime.Env; // before the first ONNX Runtime object, which would make an environment that logs warnings
             using var settings = new SessionOptions { GraphOptimizationLevel = GraphOptimizationLevel.ORT_DISABLE_ALL,
                 LogSeverityLevel = OrtLoggingLevel.ORT_LOGGING_LEVEL_FATAL };

@@ -105,6 +105,7 @@ internal static class Joins
     {
         node.RequireArity(int.MaxValue);
         string[] x = [.. node.Computed];
+        if (node.Node.Input.Count == 0) throw node.Refuse("it has no inputs");
         if (x.Length < node.Node.Input.Count) throw node.Refuse("one of its inputs is missing, or a constant: it takes values that are "
             + "computed from the samples");
         return x;

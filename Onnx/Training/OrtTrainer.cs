@@ -12,7 +12,8 @@ namespace OnnxLeNet.Onnx;
 /// Trains a network in ONNX Runtime, by a training step that <see cref="TrainingExporter"/> wrote. The weights and the optimizer's state
 /// stay on the device in two sets: a step reads one and writes the other, and the next goes the other way. Nothing is copied but the batch,
 /// its labels and the loss; a step allocates nothing. <see cref="Load()"/> takes weights and state from the network and the optimizer,
-/// <see cref="Store"/> gives them back, so that checkpoints, state dicts and exports are the engine's. For one thread at a time.
+/// <see cref="Store"/> gives them back, so that checkpoints, state dicts and exports are the engine's. For one thread at a
+/// time: a second one is refused.
 /// </summary>
 public sealed class OrtTrainer : ITrainingSteps, IDisposable
 {
@@ -32,7 +33,7 @@ public sealed class OrtTrainer : ITrainingSteps, IDisposable
     private readonly Dictionary<int, BoundBatch> batches = [];
     private BoundBatch? last;
     private int current, cudaGraphs;
-    private bool disposed;
+    private OneUse use;
 
     private OrtTrainer(ModelProto model, string source, Module network, Optimizer optimizer, OrtOptions options, Generator? random)
     {
@@ -137,15 +138,7 @@ public sealed class OrtTrainer : ITrainingSteps, IDisposable
     public long Steps { get; private set; }
 
     /// <summary>The last step's logits, [N, …] row-major.</summary>
-    public ReadOnlySpan<float> Logits
-    {
-        get
-        {
-            var logits = Last().Logits;
-            logits.FromDevice();
-            return logits.Elements;
-        }
-    }
+    public ReadOnlySpan<float> Logits => Read(Last().Logits);
 
     /// <summary>A step on samples of classes: forward, backward, and the update with the optimizer's learning rates of this
     /// moment.</summary>
@@ -158,13 +151,19 @@ public sealed class OrtTrainer : ITrainingSteps, IDisposable
     /// </returns>
     /// <exception cref="OnnxException">A batch of another size than the step takes, a label that is no class, or ONNX Runtime
     /// fails.</exception>
+    /// <exception cref="InvalidOperationException">Another thread is in a step.</exception>
     public double Step(ReadOnlySpan<float> x, ReadOnlySpan<int> labels)
     {
-        RequireLoss(TrainingLoss.CrossEntropy);
-        var batch = Batch(labels.Length);
-        Fill(batch.Input.Elements, x, "input");
-        for (int n = 0; n < labels.Length; n++) batch.Labels!.Elements[n] = labels[n];
-        return Step(labels.Length);
+        Begin();
+        try
+        {
+            RequireLoss(TrainingLoss.CrossEntropy);
+            var batch = Batch(labels.Length);
+            Fill(batch.Input.Elements, x, "input");
+            for (int n = 0; n < labels.Length; n++) batch.Labels!.Elements[n] = labels[n];
+            return StepAlone(batch);
+        }
+        finally { End(); }
     }
 
     /// <summary>A step on samples and what they should give, for the mean squared error.</summary>
@@ -173,12 +172,17 @@ public sealed class OrtTrainer : ITrainingSteps, IDisposable
     /// <inheritdoc cref="Step(ReadOnlySpan{float}, ReadOnlySpan{int})"/>
     public double Step(ReadOnlySpan<float> x, ReadOnlySpan<float> target)
     {
-        RequireLoss(TrainingLoss.MeanSquaredError);
-        int samples = target.Length / OutputSample.Count;
-        var batch = Batch(samples);
-        Fill(batch.Input.Elements, x, "input");
-        Fill(batch.Target!.Elements, target, "target");
-        return Step(samples);
+        Begin();
+        try
+        {
+            RequireLoss(TrainingLoss.MeanSquaredError);
+            int samples = target.Length / OutputSample.Count;
+            var batch = Batch(samples);
+            Fill(batch.Input.Elements, x, "input");
+            Fill(batch.Target!.Elements, target, "target");
+            return StepAlone(batch);
+        }
+        finally { End(); }
     }
 
     /// <summary>
@@ -191,19 +195,29 @@ public sealed class OrtTrainer : ITrainingSteps, IDisposable
         ArgumentNullException.ThrowIfNull(data);
         RequireLoss(TrainingLoss.CrossEntropy);
         if (data.Mixes) throw new OnnxException($"{source} takes one class for a sample, and this data set mixes samples of two");
-        int size = BatchSize is { } most && batch.Length < most && batch.Length > 0 && !normalizes ? most : batch.Length;
-        var bound = Batch(size);
-        if (data.Sample != Sample) throw new OnnxException($"{source} takes samples of shape {Sample}, the data's are {data.Sample}");
-        data.Gather(batch, bound.Input.Elements[..(batch.Length * Sample.Count)], bound.Labels!.Elements[..batch.Length]);
-        bound.Input.Elements[(batch.Length * Sample.Count)..].Clear();
-        bound.Labels.Elements[batch.Length..].Fill(ClassLoss.DefaultIgnoreIndex);
-        return Step(size);
+        Begin();
+        try
+        {
+            int size = BatchSize is { } most && batch.Length < most && batch.Length > 0 && !normalizes ? most : batch.Length;
+            var bound = Batch(size);
+            if (data.Sample != Sample) throw new OnnxException($"{source} takes samples of shape {Sample}, the data's are {data.Sample}");
+            data.Gather(batch, bound.Input.Elements[..(batch.Length * Sample.Count)], bound.Labels!.Elements[..batch.Length]);
+            bound.Input.Elements[(batch.Length * Sample.Count)..].Clear();
+            bound.Labels.Elements[batch.Length..].Fill(ClassLoss.DefaultIgnoreIndex);
+            return StepAlone(bound);
+        }
+        finally { End(); }
     }
 
     /// <summary>The memory of a batch's input, row-major, to be filled for <see cref="Step(int)"/>.</summary>
     /// <param name="samples">The size of the batch.</param>
     /// <exception cref="OnnxException">The step takes another size.</exception>
-    public Span<float> InputOf(int samples) => Batch(samples).Input.Elements;
+    public Span<float> InputOf(int samples)
+    {
+        Begin();
+        try { return Batch(samples).Input.Elements; }
+        finally { End(); }
+    }
 
     /// <summary>The memory of a batch's labels, to be filled for <see cref="Step(int)"/>.</summary>
     /// <param name="samples">The size of the batch.</param>
@@ -211,14 +225,22 @@ public sealed class OrtTrainer : ITrainingSteps, IDisposable
     public Span<long> LabelsOf(int samples)
     {
         RequireLoss(TrainingLoss.CrossEntropy);
-        return Batch(samples).Labels!.Elements;
+        Begin();
+        try { return Batch(samples).Labels!.Elements; }
+        finally { End(); }
     }
 
     /// <summary>A step on what was filled in: <see cref="InputOf"/> and <see cref="LabelsOf"/>.</summary>
     /// <inheritdoc cref="Step(ReadOnlySpan{float}, ReadOnlySpan{int})"/>
     public double Step(int samples)
     {
-        var batch = Batch(samples);
+        Begin();
+        try { return StepAlone(Batch(samples)); }
+        finally { End(); }
+    }
+
+    private double StepAlone(BoundBatch batch)
+    {
         if (batch.Labels is { } labels)
         {
             RequireLabels(labels.Elements);
@@ -265,22 +287,23 @@ public sealed class OrtTrainer : ITrainingSteps, IDisposable
     {
         if (!Last().Returned.TryGetValue(name + TrainingNames.Gradient, out var gradient))
             throw new OnnxException($"{source} does not return the gradient of '{name}': write it with gradients");
-        gradient.FromDevice();
-        return gradient.Elements;
+        return Read(gradient);
     }
 
     /// <summary>An output of the last step, by its name.</summary>
-    internal ReadOnlySpan<float> Value(string output)
-    {
-        var value = Last().Returned[output];
-        value.FromDevice();
-        return value.Elements;
-    }
+    internal ReadOnlySpan<float> Value(string output) => Read(Last().Returned[output]);
 
     /// <summary>Takes weights and buffers from the network, and state and rates from the optimizer.</summary>
     /// <exception cref="OnnxException">The optimizer's parameters have different numbers of steps behind them, which one count cannot
     /// tell.</exception>
     public void Load()
+    {
+        Begin();
+        try { LoadAlone(); }
+        finally { End(); }
+    }
+
+    private void LoadAlone()
     {
         var state = optimizer.State().Entries.ToDictionary(entry => entry.Name);
         long[] steps = [.. layout.Indices.Select(i => ((CountEntry)state[$"state.{i}.step"]).Value).Distinct()];
@@ -322,6 +345,13 @@ public sealed class OrtTrainer : ITrainingSteps, IDisposable
     /// <summary>Gives weights and buffers to the network, and the state to the optimizer.</summary>
     public void Store()
     {
+        Begin();
+        try { StoreAlone(); }
+        finally { End(); }
+    }
+
+    private void StoreAlone()
+    {
         var set = sets[current];
         set.FromDevice();
         foreach (var tensor in layout.Tensors)
@@ -342,11 +372,36 @@ public sealed class OrtTrainer : ITrainingSteps, IDisposable
         });
     }
 
-    /// <summary>Releases the session and all memory. A second call does nothing.</summary>
+    /// <summary>Releases the session and all memory; while a step is under way, as soon as that ends. A second call does nothing.</summary>
     public void Dispose()
     {
-        if (disposed) return;
-        disposed = true;
+        if (use.Dispose()) Release();
+    }
+
+    private void Begin()
+    {
+        if (!use.TryBegin(this)) throw new InvalidOperationException($"{source}: two threads train with it at once, and it has memory for "
+            + "one: make a trainer, a network and an optimizer for each thread");
+    }
+
+    private void End()
+    {
+        if (use.End()) Release();
+    }
+
+    private ReadOnlySpan<float> Read(DeviceTensor<float> tensor)
+    {
+        Begin();
+        try
+        {
+            tensor.FromDevice();
+            return tensor.Elements;
+        }
+        finally { End(); }
+    }
+
+    private void Release()
+    {
         foreach (var batch in batches.Values) batch.Dispose();
         foreach (var set in sets) set.Dispose();
         foreach (var rate in rates) rate.Dispose();
@@ -369,7 +424,6 @@ public sealed class OrtTrainer : ITrainingSteps, IDisposable
 
     private BoundBatch Batch(int samples)
     {
-        ObjectDisposedException.ThrowIf(disposed, this);
         if (samples < 1 || (BatchSize is { } only && samples != only))
             throw new OnnxException($"{source}: a batch of {samples} samples came, expected " + (BatchSize is { } size
                 ? $"{size}: the step is written for this size alone; write it without one for any" : "1 or more"));

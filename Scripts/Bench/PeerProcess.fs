@@ -38,7 +38,7 @@ type PeerProcess private (name: string, running: Process, lastError: unit -> str
         | line ->
             let node =
                 try
-                    JsonNode.Parse line
+                    StrictJson.Parse line
                 with :? JsonException ->
                     null
             match node with

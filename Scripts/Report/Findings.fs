@@ -116,10 +116,10 @@ let private import say (file: string) (images: TestImages option) =
             []
     imported, { measured with Gradients = gradients }
 
-/// Looks at a model. imagesFor gives the images that it is judged on, for the sample that it takes where its file says that.
-let find say (file: string) (imagesFor: OrtModel -> Result<TestImages, string>) =
-    use model = OrtModel.Load file
-    let summary = ModelSummary.Read file
+/// Looks at a model, which may come from a source that is trusted. imagesFor gives the images that it is judged on, for the sample that it takes where its file says that.
+let find say (file: string) trusted (imagesFor: OrtModel -> Result<TestImages, string>) =
+    use model = OrtModel.Load(file, OrtOptions(Trusted = trusted))
+    let summary = ModelSummary.Read(file, trusted)
     let images = imagesFor model
     let missing = ResizeArray<string>()
     let found =

@@ -8,6 +8,7 @@
 ///     run.checkpoint     where to go on, while the run is not finished
 ///     best.onnx          the network after the epoch with the least held-out loss
 ///     last.onnx          the network after the last epoch
+///     partial.onnx       the network where the run was interrupted
 ///     unproven.onnx      the finished model, while it is not proved and has not got its place
 ///     run.lock           there while a process trains here
 ///     state.json         running, finished, interrupted or failed
@@ -47,6 +48,9 @@ let Best = "best.onnx"
 
 [<Literal>]
 let Last = "last.onnx"
+
+[<Literal>]
+let Partial = "partial.onnx"
 
 [<Literal>]
 let Unproven = "unproven.onnx"
@@ -138,11 +142,8 @@ let private parsing (path: string) (read: unit -> 'T) =
     | :? FormatException
     | :? OverflowException as e -> damaged path e.Message
 
-// A key that stands twice would else be an error of whoever asks for any.
-let private strict = JsonDocumentOptions(AllowDuplicateProperties = false)
-
 let private objectOf (text: string) =
-    match JsonNode.Parse(text, documentOptions = strict) with
+    match StrictJson.Parse text with
     | :? JsonObject as node -> node
     | _ -> raise (FormatException "it holds no JSON object")
 
@@ -200,7 +201,8 @@ let steps folder =
 let private isAlive (state: JsonObject) =
     try
         use found = Process.GetProcessById((required state "process").GetValue<int>())
-        abs ((DateTimeOffset found.StartTime - DateTimeOffset.Parse(string state["processStarted"])).TotalSeconds) < 2.0
+        let started = DateTimeOffset.Parse(string state["processStarted"], Globalization.CultureInfo.InvariantCulture)
+        abs ((DateTimeOffset found.StartTime - started).TotalSeconds) < 2.0
     with
     | :? ArgumentException
     | :? ComponentModel.Win32Exception // another user's

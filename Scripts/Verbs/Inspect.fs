@@ -37,8 +37,8 @@ let private import out (model: ModelSummary) =
     for note in model.ImportNotes do
         line out $"  {note}"
 
-let private ofModel out file =
-    let model = ModelSummary.Read file
+let private ofModel out file trusted =
+    let model = ModelSummary.Read(file, trusted)
     line out $"{Workspace.display file}   {model.Bytes:N0} bytes   sha256 {model.Sha256}"
     facts
         out
@@ -157,7 +157,7 @@ let run (args: Args) =
         match ModelFile.kindOf file with
         | ModelFile.Onnx ->
             ModelFile.refuseReading reading $"{file} is an ONNX model"
-            ofModel out file
+            ofModel out file (args.Has Options.trust)
         | _ -> ofState out file (ModelFile.readWeights file reading (fun _ -> None))
     args.TryGet Options.json
     |> Option.iter (fun path -> writeJson path (json (("file", box (Workspace.display file)) :: fields)))

@@ -4,6 +4,7 @@ module OnnxLeNet.Scripts.Verbs.PredictSources
 open System
 open System.IO
 open OnnxLeNet.Numerics
+open OnnxLeNet.Scripts
 
 /// A picture that has not been read yet.
 type Source =
@@ -77,7 +78,7 @@ let private ofFolder (folder: string) =
 let private ofInput () =
     { File = "-"
       Index = None
-      Read = fun background -> Picture.Load(Console.OpenStandardInput(), "standard input", Nullable background) }
+      Read = fun background -> Picture.Load(StandardInput.open' (), StandardInput.name, Nullable background) }
 
 /// The pictures that a name stands for.
 let ofName (index: int list option) (name: string) =

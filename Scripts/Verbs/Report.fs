@@ -45,15 +45,26 @@ let private dataSetting (run: RunFolder.Run) (key: string) =
     | :? JsonObject as data -> data[key] |> Option.ofObj
     | _ -> None
 
+/// How many training images a run was judged by; 0 where it was by the test images.
+let private heldOut (run: RunFolder.Run) =
+    match dataSetting run "heldOut" with
+    | None -> 0
+    | Some node ->
+        match Int32.TryParse(node.ToJsonString()) with
+        | true, count -> count
+        | _ ->
+            let file = RunFolder.file run.Folder RunFolder.Settings
+            raise (DataException $"{file} is damaged: its heldOut is {node.ToJsonString()}, expected a number of images")
+
 /// The images that evaluate takes; of a run with --hold-out those that were held out.
 let private imagesFor (args: Args) out file (subject: Subject) (model: OrtModel) =
     let given = Input.ofArgs args
-    let folder, heldOut =
+    let folder, judgedBy =
         match args.TryGet Options.data, subject with
         | Some folder, _ -> folder, 0
         | None, Run run ->
             dataSetting run "folder" |> Option.map string |> Option.defaultValue Workspace.mnistFolder,
-            dataSetting run "heldOut" |> Option.map int |> Option.defaultValue 0
+            heldOut run
         | None, Model _ -> Workspace.mnistFolder, 0
     try
         if model.Inputs.Count > 1 then raise (ShapeException $"{file} has {model.Inputs.Count} inputs, and images are one")
@@ -62,9 +73,9 @@ let private imagesFor (args: Args) out file (subject: Subject) (model: OrtModel)
         let name = ImageFolder.FolderName folder
         let stored =
             match sample with
-            | Some sample when heldOut > 0 ->
+            | Some sample when judgedBy > 0 ->
                 let train = (Pictures.allOf out metadata given.Padding sample folder).Train
-                train.Slice(train.Count - heldOut, heldOut)
+                train.Slice(train.Count - judgedBy, judgedBy)
             | _ -> Pictures.testOf out metadata given.Padding given.Size sample (args.Has Options.skipDamaged) folder
         let transform, _, said = Input.transformOf given metadata sample stored
         let outputs = String.Join(" and ", model.Outputs)
@@ -104,7 +115,7 @@ let run (args: Args) =
     args.TryGet Options.plots |> Option.iter (Workspace.requireWritable "--plots")
     if not (args.Has Options.force) then requireReport "--to" ", or replace it with --force" path
     let say (text: string) = message out text
-    let found file = find say file (imagesFor args out file subject)
+    let found file = find say file (args.Has Options.trust) (imagesFor args out file subject)
     let title, run, findings =
         match subject with
         | Model file -> string (Path.GetFileNameWithoutExtension file), None, Some(found file)

@@ -207,12 +207,13 @@ let private fit
         let test = if parts.Validation.IsSome then None else Some snapshot.Scores.Accuracy
         modelOf job data snapshot.Network test snapshot.Epoch
     let recorder = Recorder(job.Run, data.Train.Count, held, (fun () -> job.Model.Build(Generator 0L)), export)
+    let checkpointFailed = notWritten job "the checkpoint" // once: it remembers when it has said so
     let writer =
         CheckpointWriter(
             RunFolder.file job.Run RunFolder.Checkpoint,
             Notes = Collections.ObjectModel.ReadOnlyDictionary notes,
             Writing = Action<_> recorder.Flush,
-            Failed = Action<_>(notWritten job "the checkpoint")
+            Failed = Action<_> checkpointFailed
         )
     let lines = EpochLines(out, held)
     live out (fun show ->

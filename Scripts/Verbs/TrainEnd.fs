@@ -339,7 +339,7 @@ let finish (job: Job) (data: ImageFolder) (net: Module) (result: TrainingResult)
             match job.ResumedFrom with
             | Some checkpoint ->
                 File.Delete checkpoint
-                File.Delete(Path.Combine(job.Folder, name + ".partial.onnx"))
+                File.Delete(RunFolder.file job.Run RunFolder.Partial)
             | None -> ()
             Some placed
         else
@@ -386,9 +386,9 @@ let finish (job: Job) (data: ImageFolder) (net: Module) (result: TrainingResult)
     placed |> Option.iter (fun placed -> summarize job placed.Path)
     if placed.IsSome then Exit.done' else Exit.fallsShort
 
-/// Training that ended early: what is done is kept beside the finished model, not in its place.
+/// Training that ended early: what is done is kept in the run's folder, where no other run ends.
 let endEarly (job: Job) (data: ImageFolder) (net: Module) (parts: Parts) (result: TrainingResult) write =
-    let partial = Path.Combine(job.Folder, nameOf job data + ".partial.onnx")
+    let partial = RunFolder.file job.Run RunFolder.Partial
     let struct (epoch, step) = result.StoppedAt.Value
     let keep () =
         let _, test, _ = export job data net result.Losses.Count partial

@@ -52,7 +52,7 @@ let private pixelsOf (node: JsonElement) =
 let private ofJson (bytes: byte array) =
     let document =
         try
-            JsonDocument.Parse bytes
+            StrictJson.ParseDocument bytes
         with :? JsonException as e ->
             wrong $"the body is no JSON: {e.Message}"
     use document = document

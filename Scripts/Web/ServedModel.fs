@@ -127,7 +127,7 @@ let load id name trusted (given: Input.Given) (fit: Fit option) (proto: ModelPro
         with :? OnnxException as e -> None, None, Some(e.Problems |> Seq.tryHead |> Option.defaultValue e.Message)
     let maps = network |> Option.map FeatureMaps
     let layers = maps |> Option.map (fun maps -> maps.Of(Array.zeroCreate theirs.Input.Sample.Count))
-    let summary = ModelSummary.Of(proto, bytes)
+    let summary = ModelSummary.Of(proto, bytes, trusted = trusted)
     let data = metadata.TryGetValue ModelMetadata.Data |> snd
     let shown = dict [ for entry in summary.Metadata -> oneLine entry.Key, oneLine entry.Value ]
     { Info =
