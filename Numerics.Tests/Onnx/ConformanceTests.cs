@@ -143,50 +143,6 @@ public sealed class ConformanceTests
         if (!claimed) Assert.AreEqual(ConformanceOutcome.NotSupported, row.Outcome);
     }
 
-    /// <summary>What a layer cannot be is not supported, and the reason says what the test has.</summary>
-    [TestMethod]
-    public void WhatIsNoLayerIsNotSupported()
-    {
-        Tensor x = new(new Shape(1, 2), [1, -1]), y = new(new Shape(1, 2), [1, 0]);
-        Refused(model =>
-        {
-            model.Graph.Input.Clear();
-            model.Graph.Node[0].Input[0] = "w";
-            model.Graph.Initializer.Add(new TensorProto { Name = "w", DataType = (int)TensorProto.Types.DataType.Float, Dims = { 1, 2 },
-                FloatData = { 1, -1 } });
-        }, "takes no input");
-        Refused(model => model.Graph.Output.Add(GraphWriter.FloatValue("z", "N", new Shape(2))), "returns 2 values");
-        Refused(model => model.Graph.Input[0].Type = new TypeProto { SequenceType = new() }, "'x' is no tensor");
-        Refused(model => model.Graph.Output[0].Type = null, "'y' is no tensor");
-        using (var folder = Write("test_relu", Relu(), [new(new Shape(1, 3), [1, -1, 2])], y))
-            AssertNotSupported(folder, "the input has the shape [1, 3]", "[2]");
-        using (var folder = Write("test_relu", Relu(), [new(new Shape(), [1])], y))
-            AssertNotSupported(folder, "the input has the shape []");
-        using (var folder = Write("test_relu", Relu(), [x], y))
-        {
-            ChangeOutput(folder["test_relu"], tensor =>
-            {
-                tensor.DataType = (int)TensorProto.Types.DataType.Int32;
-                tensor.FloatData.Clear();
-                tensor.Int32Data.Add([1, 0]);
-            });
-            AssertNotSupported(folder, "the output is of type int32");
-        }
-        using (var folder = Write("test_relu", Relu(), [x], y))
-        {
-            File.WriteAllBytes(Path.Combine(folder["test_relu"], "test_data_set_0", "input_0.pb"), [0xFF, 0xFF]);
-            AssertNotSupported(folder, "input_0.pb is no tensor");
-        }
-
-        void Refused(Action<ModelProto> change, string reason)
-        {
-            var model = Relu();
-            change(model);
-            using var folder = Write("test_relu", model, [x], y);
-            AssertNotSupported(folder, reason);
-        }
-    }
-
     /// <summary>Two inputs of a sum are samples both, as many of each; the second of another operator is a weight.</summary>
     [TestMethod]
     public void TwoInputsAreSamplesOfAJoinAlone()
