@@ -49,6 +49,65 @@ public sealed class GradientCheckLiesTests
                 || row.Name.StartsWith("7.", StringComparison.Ordinal), row.Passed, $"{row}");
     }
 
+    /// <summary>The row of a parameter that the backward forgets is there, and fails.</summary>
+    [TestMethod]
+    public void AGradientThatIsForgottenFails()
+    {
+        foreach (bool honest in new[] { true, false })
+        {
+            var row = GradientCheck.Run(new Sequential { new Factor(honest) }, Input()).Single(row => row.Name == "0.w");
+            Assert.AreEqual(honest, row.Passed, $"{row}");
+            Assert.IsGreaterThan(0, row.Checked);
+        }
+    }
+
+    /// <summary>Two calls of one layer, of which one alone is wrong: the row of their parameter fails, whichever it is.</summary>
+    [TestMethod]
+    [DataRow(0)]
+    [DataRow(1)]
+    public void OfASharedParameterTheWrongCallCounts(int wrong)
+    {
+        var net = new GraphModule("Net");
+        var shared = new Factor(true) { WrongCall = wrong };
+        net.Return(net.Call(shared, net.Call("w", shared, 0)));
+        Assert.IsFalse(GradientCheck.Run(net, Input()).Single(row => row.Name == "w.w").Passed);
+    }
+
+    /// <summary>y = x·w with one weight, of whose gradient the backward may say nothing.</summary>
+    private sealed class Factor : Layer
+    {
+        private readonly bool honest;
+        private readonly Parameter w;
+
+        public Factor(bool honest)
+        {
+            this.honest = honest;
+            w = Register("w", new Parameter(1));
+            w.Value.Data[0] = 0.8f;
+        }
+
+        /// <summary>The call whose gradient is 2% too large: by its input, 1 for what the first has made smaller.</summary>
+        public int WrongCall { get; init; } = -1;
+
+        public override Shape OutputShape(Shape sample) => sample;
+
+        public override void Forward(Batch x, Batch y, Context context)
+        {
+            for (int i = 0; i < y.Values.Length; i++) y.Values[i] = x.Values[i] * w.Value.Data[0];
+        }
+
+        public override void Backward(Batch x, Batch y, Batch dy, Batch? dx, Context context)
+        {
+            double sum = 0;
+            for (int i = 0; i < y.Values.Length; i++) sum += (double)dy.Values[i] * x.Values[i];
+            int call = x.Values[0] == Input().Values[0] ? 0 : 1;
+            if (honest) w.AddGrad(context, [(float)(sum * (call == WrongCall ? 1.02 : 1))]);
+            for (int i = 0; dx is not null && i < y.Values.Length; i++) dx.Values[i] = dy.Values[i] * w.Value.Data[0];
+        }
+    }
+
+    private static Batch Input() => Values.Batch(2, 3, new Shape(2, 5, 6));
+
     /// <summary>dx = γ·s·(dy − (Σ dy + x̂·Σ dy·x̂)/M) in training: each sum left out, both, and γ and s.</summary>
     [TestMethod]
     [DataRow("")]

@@ -44,6 +44,41 @@ public sealed class GradientCheckTests
         Assert.IsTrue(net.Parameters().All(p => p.Grad is null));
     }
 
+    /// <summary>Gradients that are there are not added to, and not lost.</summary>
+    [TestMethod]
+    public void LeavesGradientsAsTheyWere()
+    {
+        var net = new Sequential { new Flatten(), new Linear(60, 3, generator: new Generator(4)) };
+        net.Backward(net.Forward(Input()));
+        float[][] before = [.. net.Parameters().Select(parameter => (float[])parameter.Grad!.Data.Clone())];
+        Assert.IsTrue(GradientCheck.Run(net, Input(), most: 5).All(row => row.Passed));
+        foreach (var (parameter, grad) in net.Parameters().Zip(before)) CollectionAssert.AreEqual(grad, parameter.Grad!.Data);
+    }
+
+    [TestMethod]
+    public void ChecksNoMoreThanAsked()
+    {
+        var net = new Sequential { new Flatten(), new Linear(60, 3, generator: new Generator(4)) };
+        foreach (int most in new[] { 1, 2, 7 })
+            foreach (var row in GradientCheck.Run(net, Input(), most: most))
+                Assert.AreEqual(Math.Min(most, row.Name == "1.bias" ? 3 : most), row.Checked, $"{row}");
+        Assert.ThrowsExactly<ArgumentOutOfRangeException>(() => GradientCheck.Run(net, Input(), most: 0));
+    }
+
+    [TestMethod]
+    public void ARowSaysWhatItIsWorth()
+    {
+        var row = new GradientCheckRow("w", 9, 1e-3, default, 2e-3);
+        Assert.IsTrue(row.Passed);
+        Assert.IsFalse((row with { MaxRel = 2e-3 }).Passed, "the tolerance is a bound itself not within");
+        Assert.IsFalse((row with { MaxRel = double.NaN }).Passed);
+        Assert.AreEqual("9 checked", row.Note);
+        row = row with { AtKinks = 2, Unsteady = 3, Aside = 4, Across = 5, WrongBehind = "fc" };
+        Assert.AreEqual(5, row.LeftOut);
+        Assert.AreEqual("9 checked, 4 of them a little aside of the given point, 5 of them across kinks, 2 left out at kinks or ties, "
+            + "3 left out since two steps gave two slopes; the input of fc failed, through which this one comes", row.Note);
+    }
+
     /// <summary>Also what the module's own last forward kept, and where the random numbers stand.</summary>
     [TestMethod]
     public void LeavesAForwardInProgressAndTheRandomNumbersAsTheyWere()
@@ -133,6 +168,39 @@ public sealed class GradientCheckTests
             }
             Assert.AreEqual(honest, GradientCheck.Run(net, Input()).All(row => row.Passed));
         }
+    }
+
+    /// <summary>Thirty-seven samples are three blocks; the sums of a batch norm come from all of them.</summary>
+    [TestMethod]
+    public void ABatchOfSeveralBlocks()
+    {
+        var g = new Generator(1);
+        var net = new Sequential { new Conv2d(2, 3, (2, 3), generator: g), new BatchNorm2d(3), new Tanh(), new Flatten(),
+            new Linear(48, 2, generator: g) };
+        var x = Values.Batch(1, 37, new Shape(2, 5, 6));
+        foreach (var row in GradientCheck.Run(net, x, most: 8)) Assert.IsTrue(row.Passed, $"{row}");
+        List<GradientCheckRow> rows = [.. net.NamedParameters().Select(p => p.Name).Prepend("input")
+            .Select(name => new GradientCheckRow(name, 1, 0, default, GradientCheck.Tolerance))];
+        foreach (var row in Composition.Compare(net, x, new Generator(2), rows, tolerance: 0))
+            Assert.IsLessThan(1e-5, row.MaxRel, $"{row}");
+    }
+
+    [TestMethod]
+    public void AFrozenParameterHasNoRow()
+    {
+        var net = new Sequential { new Flatten(), new Linear(60, 2, generator: new Generator(1)) };
+        net.Parameters().First().RequiresGrad = false;
+        CollectionAssert.AreEqual(new[] { "input", "1.bias" }, GradientCheck.Run(net, Input(), most: 5).Select(row => row.Name).ToArray());
+    }
+
+    /// <summary>A row that has failed already, or that is of nothing the whole has, stays as it is.</summary>
+    [TestMethod]
+    public void TheWholeChangesOnlyRowsThatPassed()
+    {
+        var net = new Sequential { new Flatten(), new Linear(60, 2, generator: new Generator(1)), new Tanh() };
+        var failed = new GradientCheckRow("1.weight", 1, 1, default, GradientCheck.Tolerance);
+        var unknown = new GradientCheckRow("nowhere", 1, 0, default, GradientCheck.Tolerance);
+        CollectionAssert.AreEqual(new[] { failed, unknown }, Composition.Compare(net, Input(), new Generator(2), [failed, unknown], 0));
     }
 
     /// <summary>y = x², which reads x backward.</summary>

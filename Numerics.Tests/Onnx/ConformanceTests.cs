@@ -84,6 +84,80 @@ public sealed class ConformanceTests
         Assert.AreEqual(ConformanceOutcome.Failed, Conformance.Run(folder.Path).Single().Outcome);
     }
 
+    /// <summary>Within 10⁻⁷ + 10⁻³·|expected|: of a ReLU's 0 only the first counts. An infinity is equal to itself alone.</summary>
+    [TestMethod]
+    [DataRow(-1f, 1e-7f, true)]
+    [DataRow(-1f, 1.01e-7f, false)]
+    [DataRow(-1f, -1e-7f, true)]
+    [DataRow(-1f, -1.01e-7f, false)]
+    [DataRow(2f, 2.00199f, true)]
+    [DataRow(2f, 2.0021f, false)]
+    [DataRow(2f, 1.998f, false)]
+    [DataRow(float.PositiveInfinity, float.PositiveInfinity, true)]
+    [DataRow(float.PositiveInfinity, 1f, false)]
+    [DataRow(1f, float.PositiveInfinity, false)]
+    [DataRow(float.PositiveInfinity, float.NegativeInfinity, false)]
+    public void AnOutputHasToBeWithinTheSuitesTolerance(float x, float expected, bool passes)
+    {
+        using var folder = Write("test_relu", Relu(), [new(new Shape(1, 2), [1, x])], new Tensor(new Shape(1, 2), [1, expected]));
+        var row = Conformance.Run(folder.Path).Single();
+        Assert.AreEqual(passes ? ConformanceOutcome.Passed : ConformanceOutcome.Failed, row.Outcome, row.Reason);
+        if (!passes) Assert.Contains("element 1 of [1, 2]", row.Reason);
+    }
+
+    [TestMethod]
+    public void EverySetOfATestHasToPass()
+    {
+        Tensor x = new(new Shape(1, 2), [1, -1]), right = new(new Shape(1, 2), [1, 0]), wrong = new(new Shape(1, 2), [1, 1]);
+        using var good = Write("test_relu", Relu(), [x], right, right);
+        Assert.AreEqual(ConformanceOutcome.Passed, Conformance.Run(good.Path).Single().Outcome);
+        using var bad = Write("test_relu", Relu(), [x], right, wrong);
+        Assert.AreEqual(ConformanceOutcome.Failed, Conformance.Run(bad.Path).Single().Outcome);
+        using var none = Write("test_relu", Relu(), [x]);
+        AssertNotSupported(none, "there is no test_data_set_0 beside the model");
+    }
+
+    [TestMethod]
+    [DataRow(ConformanceOutcome.Passed, true, null, false)]
+    [DataRow(ConformanceOutcome.Passed, true, "a reason", true)]
+    [DataRow(ConformanceOutcome.Failed, true, null, true)]
+    [DataRow(ConformanceOutcome.Failed, true, "a reason", false)]
+    [DataRow(ConformanceOutcome.Failed, false, null, false)]
+    [DataRow(ConformanceOutcome.NotSupported, true, null, true)]
+    [DataRow(ConformanceOutcome.NotSupported, false, null, false)]
+    public void OnlyAClaimedTestOrAnExceptionCanEndUnexpectedly(object outcome, bool claimed, string? exception, bool unexpected) =>
+        Assert.AreEqual(unexpected, new ConformanceRow("test", "Relu", claimed, (ConformanceOutcome)outcome, "", exception).Unexpected);
+
+    /// <summary>All operators of a test have to be claimed; of more than four the first three are named.</summary>
+    [TestMethod]
+    [DataRow("Relu x -> y", "Relu", true)]
+    [DataRow("Relu x -> a\nRelu a -> y", "Relu", true)]
+    [DataRow("Relu x -> a\nTanh a -> b\nSigmoid b -> c\nElu c -> y", "Relu+Tanh+Sigmoid+Elu", true)]
+    [DataRow("Relu x -> a\nTanh a -> b\nSigmoid b -> c\nElu c -> d\nSelu d -> y", "Relu+Tanh+Sigmoid+2 more", true)]
+    [DataRow("Relu x -> a\nNoSuch a -> y", "Relu+NoSuch", false)]
+    public void ATestIsNamedByItsOperators(string nodes, string operators, bool claimed)
+    {
+        using var folder = Write("test_own", Model(nodes), [new(new Shape(1, 2), [1, -1])], new Tensor(new Shape(1, 2)));
+        var row = Conformance.Run(folder.Path).Single();
+        Assert.AreEqual(("test_own", operators, claimed), (row.Test, row.Operators, row.Claimed));
+        if (!claimed) Assert.AreEqual(ConformanceOutcome.NotSupported, row.Outcome);
+    }
+
+    /// <summary>Two inputs of a sum are samples both, as many of each; the second of another operator is a weight.</summary>
+    [TestMethod]
+    public void TwoInputsAreSamplesOfAJoinAlone()
+    {
+        Tensor two = new(new Shape(2, 2), [1, 2, 3, 4]), other = new(new Shape(2, 2), [5, 6, 7, 9]);
+        var sum = new Tensor(new Shape(2, 2), [6, 8, 10, 13]);
+        using (var folder = Write("test_add", Two("Add x w -> y"), [two, other], sum))
+            Assert.AreEqual(ConformanceOutcome.Passed, Conformance.Run(folder.Path).Single().Outcome);
+        using (var folder = Write("test_add", Two("Add x w -> y"), [two, new(new Shape(3, 2), [1, 2, 3, 4, 5, 6])], sum))
+            AssertNotSupported(folder, "different numbers of samples");
+        using (var folder = Write("test_matmul", Two("MatMul x w -> y"), [two, other],
+            new Tensor(new Shape(2, 2), [19, 24, 43, 54])))
+            Assert.AreEqual(ConformanceOutcome.Passed, Conformance.Run(folder.Path).Single().Outcome);
+    }
+
     [TestMethod]
     public void AnExceptionThatPassesIsAnError()
     {
@@ -123,6 +197,51 @@ public sealed class ConformanceTests
             string to = Path.Combine(folder[name], Path.GetRelativePath(Path.Combine(Committed, test), file));
             Directory.CreateDirectory(Path.GetDirectoryName(to)!);
             File.Copy(file, to);
+        }
+        return folder;
+    }
+
+    private static ModelProto Relu() => Model("Relu x -> y");
+
+    private static ModelProto Model(string nodes)
+    {
+        var model = Graphs.Of(13, new Shape(2), nodes);
+        model.Graph.Output[0] = GraphWriter.FloatValue("y", "N", new Shape(2));
+        return model;
+    }
+
+    private static ModelProto Two(string nodes)
+    {
+        var model = Model(nodes);
+        model.Graph.Input.Add(GraphWriter.FloatValue("w", "N", new Shape(2)));
+        return model;
+    }
+
+    private static void AssertNotSupported(ModelFolder folder, params ReadOnlySpan<string> reasons)
+    {
+        var row = Conformance.Run(folder.Path).Single();
+        Assert.AreEqual(ConformanceOutcome.NotSupported, row.Outcome, row.Reason);
+        foreach (string reason in reasons) Assert.Contains(reason, row.Reason);
+    }
+
+    /// <summary>A test of one's own, with a set of the same inputs for each expected output.</summary>
+    private static ModelFolder Write(string name, ModelProto model, Tensor[] inputs, params Tensor[] expected)
+    {
+        var folder = new ModelFolder();
+        Directory.CreateDirectory(folder[name]);
+        File.WriteAllBytes(Path.Combine(folder[name], "model.onnx"), model.ToByteArray());
+        for (int set = 0; set < expected.Length; set++)
+        {
+            string data = Directory.CreateDirectory(Path.Combine(folder[name], $"test_data_set_{set}")).FullName;
+            for (int i = 0; i < inputs.Length; i++) Put($"input_{i}.pb", inputs[i]);
+            Put("output_0.pb", expected[set]);
+
+            void Put(string file, Tensor tensor)
+            {
+                var proto = new TensorProto { DataType = (int)TensorProto.Types.DataType.Float, FloatData = { tensor.Data } };
+                foreach (int size in tensor.Shape.Sizes) proto.Dims.Add(size);
+                File.WriteAllBytes(Path.Combine(data, file), proto.ToByteArray());
+            }
         }
         return folder;
     }

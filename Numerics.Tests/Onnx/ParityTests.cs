@@ -115,6 +115,56 @@ public sealed class ParityTests
         }
     }
 
+    [TestMethod]
+    public void TheWorstOfSeveralHasTheWorstOfEachNumber()
+    {
+        ParityRow one = new("one", 1, 3, 0.1, 0.9, 1e-4) { Flips = 1, FlipGap = 0.5 };
+        ParityRow other = new("other", 2, 2, 0.4, 0.7, 1e-5) { Flips = 3, FlipGap = 0.25 };
+        var worst = new ParityRow("all", 7, 3, 0.4, 0.7, 1e-5) { Flips = 3, FlipGap = 0.5 };
+        Assert.AreEqual(worst, ParityRow.Worst("all", 7, [one, other]));
+        Assert.AreEqual(worst, ParityRow.Worst("all", 7, [other, one]));
+        Assert.AreEqual(one with { Input = "all", Samples = 7 }, ParityRow.Worst("all", 7, [one]));
+        foreach (var rows in new[] { new[] { one, other with { MaxRel = double.NaN } }, [other with { MaxRel = double.NaN }, one] })
+            Assert.IsFalse(ParityRow.Worst("all", 7, rows).Passed, "what is not a number stays so");
+        foreach (var rows in new[] { new[] { one, other with { LeastAgreement = 0.5 } }, [other with { LeastAgreement = 0.5 }, one] })
+            Assert.AreEqual(1, ParityRow.Worst("all", 7, rows).LeastAgreement);
+        Failure.Of<ArgumentException>(() => ParityRow.Worst("all", 0, []), "all", "nothing was compared");
+    }
+
+    /// <summary>A tie says nothing even where all is zero, and a row that is not finite has no gap to tell.</summary>
+    [TestMethod]
+    public void AFlipOfATieHasNoGap()
+    {
+        var zeros = Parity.Compare("zeros", Rows(2, 0, 1e-30f), Rows(2, 0, 0), 1e-5);
+        Assert.AreEqual((1.0, 1, 0.0), (zeros.Top1Agreement, zeros.Flips, zeros.FlipGap));
+        var infinite = Parity.Compare("infinite", Rows(2, 1, float.PositiveInfinity, 1, 2), Rows(2, 5, 1, 1, 2), 1e-5);
+        Assert.AreEqual((0.5, 1, 0.0), (infinite.Top1Agreement, infinite.Flips, infinite.FlipGap));
+    }
+
+    [TestMethod]
+    public void AgreementHasToReachItsLeast()
+    {
+        var row = new ParityRow("half", 1000, 0, 0, Parity.HalfAgreement, 1e-5) { LeastAgreement = Parity.HalfAgreement };
+        Assert.IsTrue(row.Passed);
+        Assert.IsFalse((row with { Top1Agreement = 0.997 }).Passed);
+        Assert.IsFalse((row with { LeastAgreement = 1 }).Passed);
+    }
+
+    /// <summary>The same seed gives the same input; bytes are whole numbers from 0 to 255, all of them.</summary>
+    [TestMethod]
+    public void RandomInputIsNormalOrBytes()
+    {
+        var samples = new[] { new Shape(2, 3), new Shape(500) };
+        var batches = Parity.RandomInputs(samples, [1, 40], 3, [false, true]).ToList();
+        CollectionAssert.AreEqual(new[] { new Shape(1, 2, 3), new Shape(1, 500), new Shape(40, 2, 3), new Shape(40, 500) },
+            batches.SelectMany(batch => batch.Select(input => input.Shape)).ToArray());
+        CollectionAssert.AreEqual(Enumerable.Range(0, 256).Select(value => (float)value).ToArray(),
+            batches[1][1].Data.Distinct().Order().ToArray());
+        Assert.AreEqual(0, batches[1][0].Data.Average(), 0.2);
+        Assert.AreEqual(1, batches[1][0].Data.Average(value => value * value), 0.3);
+        Close.AssertSameBits("seed", batches[1][0].Data, Parity.RandomInputs(samples, [1, 40], 3, [false, true]).Last()[0].Data);
+    }
+
     /// <summary>Two outputs with the same weights: which is larger is rounding's choice alone, in every way to compute.</summary>
     [TestMethod]
     public void ANetworkWithTwoEqualClassesAgrees()

@@ -147,10 +147,11 @@ public static class GradientCheck
 
         Batch[] Inputs(Node node) => [.. node.Inputs.Select(value => values[value.Index])];
 
-        // Of a parameter that several nodes share, the worst.
+        // Of a parameter that several nodes share, the worst: one that fails, whatever its tolerance, or the largest error.
         void Add(string name, GradientCheckRow row)
         {
-            bool worse = !rows.TryGetValue(name, out var present) || (present.Passed && !(row.MaxRel <= present.MaxRel));
+            bool worse = !rows.TryGetValue(name, out var present)
+                || (present.Passed && (!row.Passed || row.MaxRel > present.MaxRel));
             if (worse) rows[name] = row with { Name = name };
         }
     }

@@ -58,7 +58,7 @@ internal sealed class LossSurface
     /// <summary>What the module returned for the batch.</summary>
     public Batch Output { get; }
 
-    /// <summary>The inputs that the module gives a gradient for, and every parameter that has one.</summary>
+    /// <summary>The inputs that the module gives a gradient for, and every parameter that is trained.</summary>
     public List<Tensor> Tensors { get; } = [];
 
     /// <summary>L at the point itself.</summary>
@@ -92,7 +92,7 @@ internal sealed class LossSurface
         {
             tensor.Values[place] = value + step * ((2 * i + 1f) / Points - 1);
             var (_, dx) = ForwardBackward();
-            float gradient = (tensor.Parameter is null ? dx[tensor.Input]!.Values : tensor.Parameter.Grad!.Data)[place];
+            float gradient = tensor.Parameter is null ? dx[tensor.Input]!.Values[place] : tensor.Parameter.Grad?.Data[place] ?? 0;
             if (i % 2 == 0) even += gradient;
             else odd += gradient;
         }
@@ -122,8 +122,11 @@ internal sealed class LossSurface
         }
         foreach (var (name, parameter) in module.NamedParameters())
         {
-            if (parameter is { RequiresGrad: true, Grad: { } grad })
-                Tensors.Add(new Tensor(name, parameter, -1, parameter.Value.Data, (float[])grad.Data.Clone()));
+            if (!parameter.RequiresGrad) continue;
+            // One that the backward says nothing of counts as zero: it may have been forgotten.
+            float[] gradient = new float[parameter.Value.Data.Length];
+            parameter.Grad?.Data.CopyTo(gradient, 0);
+            Tensors.Add(new Tensor(name, parameter, -1, parameter.Value.Data, gradient));
         }
         Noise = MeasureNoise(y.Values);
     }

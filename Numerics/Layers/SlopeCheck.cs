@@ -14,7 +14,7 @@ internal static class SlopeCheck
     private const double Shortest = 1e-18;
 
     /// <summary>
-    /// A row for each input that the layer gives a gradient for (its parameter is null), and for every parameter that has one.
+    /// A row for each input that the layer gives a gradient for (its parameter is null), and for every parameter that is trained.
     /// </summary>
     public static List<(Parameter? Parameter, int Input, GradientCheckRow Row)> Run(Module layer, Batch[] x, Generator generator, int most)
     {

@@ -125,7 +125,9 @@ internal static class Conformance
         for (int i = 0; i < y.Data.Length; i++)
         {
             double own = y.Data[i], wanted = expected.Data[i];
-            bool equal = own.Equals(wanted) || Math.Abs(own - wanted) <= Absolute + Relative * Math.Abs(wanted);
+            // Around an infinity the tolerance would be infinite too.
+            bool equal = own.Equals(wanted)
+                || (double.IsFinite(wanted) && Math.Abs(own - wanted) <= Absolute + Relative * Math.Abs(wanted));
             if (!equal) return FormattableString.Invariant($"element {i} of {y.Shape} is {own}, expected {wanted}");
         }
         return null;

@@ -42,6 +42,7 @@ public sealed record ParityRow(string Input, int Samples, double MaxAbs, double 
                 MaxRel = Math.Max(worst.MaxRel, row.MaxRel),
                 Top1Agreement = Math.Min(worst.Top1Agreement, row.Top1Agreement),
                 Tolerance = Math.Min(worst.Tolerance, row.Tolerance),
+                LeastAgreement = Math.Max(worst.LeastAgreement, row.LeastAgreement),
                 Flips = Math.Max(worst.Flips, row.Flips),
                 FlipGap = Math.Max(worst.FlipGap, row.FlipGap),
             };

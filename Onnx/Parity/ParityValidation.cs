@@ -154,7 +154,7 @@ public static class ParityValidation
     /// Takes off what costs more than the budget: the large batches, then ways that take many times as long as the others, then the rest
     /// from the slowest and largest on. One batch and one way stay. Returns what was chosen, in words; null where all is.
     /// </summary>
-    private static string? Choose(NetworkCost cost, ref IReadOnlyList<int> batchSizes, bool chooseBatches, List<EngineSide> engines,
+    internal static string? Choose(NetworkCost cost, ref IReadOnlyList<int> batchSizes, bool chooseBatches, List<EngineSide> engines,
         bool chooseWays, List<string> leftOut)
     {
         var sizes = batchSizes.Order().ToList();
@@ -257,8 +257,16 @@ public static class ParityValidation
         return (engines, leftOut);
     }
 
+    /// <summary>Products that each number of a layer's result is a sum of.</summary>
+    internal static int Terms(Module layer) => layer switch
+    {
+        Conv2d conv => conv.Weight.Value.Shape.Count / conv.OutChannels,
+        Linear linear => linear.InFeatures,
+        _ => 1,
+    };
+
     /// <summary>A way the engine computes: its provider and vector width.</summary>
-    private sealed record EngineSide(string Provider, int Bits)
+    internal sealed record EngineSide(string Provider, int Bits)
     {
         /// <summary>About how many times as long it takes as the fastest.</summary>
         public double Slowness => Provider switch
@@ -352,14 +360,6 @@ public static class ParityValidation
             comparison.Add(tensor, reference, engine, way, error * Terms(layer));
             return reference?.Length == tensor.Data.Length ? new Tensor(tensor.Shape, reference) : null;
         }
-
-        /// <summary>Products that each number of a layer's result is a sum of.</summary>
-        private static int Terms(Module layer) => layer switch
-        {
-            Conv2d conv => conv.Weight.Value.Shape.Count / conv.OutChannels,
-            Linear linear => linear.InFeatures,
-            _ => 1,
-        };
 
         public void AddPaths(Tensor[] tensors, Computed computed, string engine)
         {

@@ -44,16 +44,7 @@ public static partial class GradientParity
     {
         ArgumentNullException.ThrowIfNull(network);
         var cost = NetworkCost.Of(Graph.Trace(network, sample));
-        var contenders = Contenders(network).ToList();
-        var (steps, batch) = (OptimizerSteps, OptimizerBatch);
-        // A large model's session takes a second to make.
-        double Seconds() => contenders.Count * (2 * steps * cost.Step(batch) + cost.Parameters / 1e7);
-        if (!all && Seconds() > NetworkCost.Budget)
-        {
-            (steps, batch) = (2, 2);
-            contenders = [.. contenders.OrderBy(contender => contender.Rank)];
-            while (contenders.Count > 1 && Seconds() > NetworkCost.Budget) contenders.RemoveAt(contenders.Count - 1);
-        }
+        var (steps, batch, contenders) = Plan(cost, network, all);
         var rows = new List<OptimizerRow>();
         foreach (var contender in contenders)
         {
@@ -68,6 +59,20 @@ public static partial class GradientParity
         return rows;
     }
 
+    /// <summary>How many steps of how many samples each of which optimizers takes: all of them, or what there is time for.</summary>
+    internal static (int Steps, int Batch, IReadOnlyList<Contender> Contenders) Plan(NetworkCost cost, Module network, bool all)
+    {
+        var contenders = Contenders(network).ToList();
+        var (steps, batch) = (OptimizerSteps, OptimizerBatch);
+        // A large model's session takes a second to make.
+        double Seconds() => contenders.Count * (2 * steps * cost.Step(batch) + cost.Parameters / 1e7);
+        if (all || Seconds() <= NetworkCost.Budget) return (steps, batch, contenders);
+        (steps, batch) = (2, 2);
+        contenders = [.. contenders.OrderBy(contender => contender.Rank)];
+        while (contenders.Count > 1 && Seconds() > NetworkCost.Budget) contenders.RemoveAt(contenders.Count - 1);
+        return (steps, batch, contenders);
+    }
+
     /// <summary>Optimizers that there are to compare.</summary>
     internal static int OptimizerCount => Contenders(new Sequential()).Count();
 
@@ -77,7 +82,7 @@ public static partial class GradientParity
     private const int MostParametersReplacing = 10_000_000;
 
     // Where there is time for a few only, those of the lowest rank are compared.
-    private sealed record Contender(string Name, Func<Optimizer> Make, double Tolerance, double? ClipNorm = null, double? ClipValue = null,
+    internal sealed record Contender(string Name, Func<Optimizer> Make, double Tolerance, double? ClipNorm = null, double? ClipValue = null,
         int Rank = 2);
 
     /// <summary>
@@ -126,7 +131,7 @@ public static partial class GradientParity
         {
             if (!parameter.RequiresGrad) continue;
             var other = trainer.Gradient(name);
-            float[] own = parameter.Grad!.Data;
+            float[] own = GradientOf(parameter);
             for (int i = 0; i < own.Length; i++) maxAbs = Math.Max(maxAbs, Math.Abs((double)own[i] - other[i]));
             largest = Math.Max(largest, Largest(other));
         }

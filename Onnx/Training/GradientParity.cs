@@ -136,15 +136,10 @@ public static partial class GradientParity
         using var trainer = OrtTrainer.Load(TrainingExporter.Export(network, sample, "training", still, graph, null, backwards), network,
             still, options with { Trusted = true }, random);
         var rows = new List<GradientRow>();
-        int dataBatch = data is null ? 0 : Math.Min(backwards is null ? DataBatch : NodeGradients.BatchSize, data.Count),
-            samples = dataBatch;
-        foreach (int size in backwards is null ? BatchSizes : [NodeGradients.BatchSize])
-        {
-            samples += size;
-            if (!all && rows.Count > 0 && 2 * cost.Step(samples) > NetworkCost.Budget) break;
+        int dataBatch = data is null ? 0 : Math.Min(backwards is null ? DataBatch : NodeGradients.BatchSize, data.Count);
+        foreach (int size in backwards is null ? SizesFor(cost, dataBatch, all) : [NodeGradients.BatchSize])
             rows.AddRange(Tried($"random, batch {size}", (input, _) => Compare(network, trainer, input, Task.Random(trainer, size, random),
                 options.Device, backwards)));
-        }
         if (backwards is not null)
             rows.AddRange(NodeGradients.Whole(network, Task.Random(trainer, NodeGradients.WholeBatchSize, random).X, seed,
                 $"random, batch {NodeGradients.WholeBatchSize}"));
@@ -163,6 +158,17 @@ public static partial class GradientParity
             return Compare(network, trainer, input, new Task(x, labels, null), options.Device, backwards);
         }));
         return rows;
+    }
+
+    /// <summary>Of the batch sizes those that finish within the budget together with the data's batch; the smallest at least.</summary>
+    internal static IReadOnlyList<int> SizesFor(NetworkCost cost, int dataBatch, bool all)
+    {
+        int samples = dataBatch;
+        return [.. BatchSizes.TakeWhile((size, i) =>
+        {
+            samples += size;
+            return i == 0 || all || 2 * cost.Step(samples) <= NetworkCost.Budget;
+        })];
     }
 
     /// <summary>The rows of every try, up to the first whose rows all pass.</summary>
@@ -202,7 +208,7 @@ public static partial class GradientParity
             if (!parameter.RequiresGrad) continue;
             double? scale = weights.TryGetValue(parameter, out var weight) && weight.RequiresGrad ? Largest(trainer.Gradient(names[weight]))
                 : sums.TryGetValue(parameter, out double sum) ? Math.Max(sum, Largest(trainer.Gradient(name))) : null;
-            yield return Row(name, parameter.Grad!.Data, trainer.Gradient(name), scale);
+            yield return Row(name, GradientOf(parameter), trainer.Gradient(name), scale);
         }
         if (dx is not null) yield return Row(OnnxExporter.Input, dx.Data, trainer.Gradient(OnnxExporter.Input), null);
 
@@ -214,6 +220,9 @@ public static partial class GradientParity
             return new GradientRow(input, task.X.Shape[0], name, maxAbs, largest, relative, tolerance);
         }
     }
+
+    /// <summary>A parameter's gradient; zeros where the backward said nothing of it.</summary>
+    private static float[] GradientOf(Parameter parameter) => parameter.Grad?.Data ?? new float[parameter.Value.Data.Length];
 
     internal static double Largest(ReadOnlySpan<float> values)
     {
