@@ -114,7 +114,7 @@ public sealed class TrainingVerbTests
             {
                 "sharpen" => new Shape(1, 40, 50),
                 "lenet5-1998" => model.Sample,
-                _ => zoo ? new Shape(1, 16, 16) : model.Sample,
+                _ => zoo ? new Shape(1, 24, 24) : model.Sample,
             };
             var data = sample == new Shape(1, 32, 32) ? Repository.Mnist.Train : null;
             Assert.IsTrue(GradientParity.Passed(GradientParity.Gradients(network, sample, data, "MNIST")), model.Name);
