@@ -41,7 +41,7 @@ public sealed class FullDiskTests
         Assert.IsInRange(1, 3, log.Split("cannot be written").Length - 1, "said once a minute of each");
         string run = folder["out/runs/lenet5-small-1"];
         var epochs = RunFolder.epochs(run).Select(epoch => epoch.Number).ToArray();
-        Assert.IsInRange(2, Epochs - 1, epochs.Length);
+        Assert.IsInRange(2, Epochs, epochs.Length, "those of a full disk may be missing");
         CollectionAssert.AreEqual(epochs.Distinct().Order().ToArray(), epochs);
         CollectionAssert.IsSubsetOf(new[] { 1, 2, Epochs }, epochs);
         long[] steps = [.. RunFolder.steps(run).Select(step => step.Number)];
