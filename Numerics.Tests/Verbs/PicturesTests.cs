@@ -106,7 +106,7 @@ public sealed class PicturesTests
         if (OperatingSystem.IsWindows()) Assert.Inconclusive("Windows has no signals to send to another process");
         using var folder = new TemporaryFolder();
         string photos = Pictures.Write(folder["photos"], ("a", 40), ("b", 70));
-        string[] train = ["--data", photos, "--epochs", "500", "--size", "20", "--grey", "--fit", "pad", "--background", "black",
+        string[] train = ["--data", photos, "--epochs", "150", "--size", "20", "--grey", "--fit", "pad", "--background", "black",
             "--balance"];
         Program.Run([.. train, "--out", folder["whole"]]).MustExit(0);
         using (var process = Program.Start([.. train, "--out", folder["out"]]))
