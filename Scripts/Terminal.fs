@@ -131,8 +131,12 @@ let error (text: string) =
             $"rank {Mpi.Rank} on {Environment.MachineName}: {text}"
         else
             text
-    if isTerminal Console.IsErrorRedirected then redError () else Console.Error.Write "error:"
-    Console.Error.WriteLine(" " + DisplayText.Message text)
+    let text = DisplayText.Message text
+    if isTerminal Console.IsErrorRedirected then
+        redError ()
+        Console.Error.WriteLine(" " + text)
+    else
+        Console.Error.WriteLine("error: " + text) // at once: other processes may write to the same pipe
 
 /// The lines of help, for at most a hundred columns.
 let help (lines: int -> Help.Line list) =

@@ -222,6 +222,17 @@ public sealed class GradientCheckTests
     }
 
     /// <summary>A Sequential with a forward of its own is what that says, not what its chain does.</summary>
+    /// <summary>x² of zeros: nothing rounds, and every slope is 0. What lies aside of them tells the lie.</summary>
+    [TestMethod]
+    [DataRow(1f, true)]
+    [DataRow(1.01f, false)]
+    public void ABatchOfZerosIsNoNoise(float factor, bool passes)
+    {
+        var row = GradientCheck.Run(new Wrong(factor), new Batch(3, new Shape(2, 5))).Single();
+        Assert.AreEqual(passes, row.Passed, $"{row}");
+        Assert.IsGreaterThan(0, row.Checked);
+    }
+
     [TestMethod]
     public void ASequentialWithASkip()
     {

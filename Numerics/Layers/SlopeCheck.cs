@@ -49,7 +49,8 @@ internal static class SlopeCheck
             if (errors.Count == 0 && Math.Abs(backward) > least) scale = Math.Abs(backward);
             double bound = GradientCheck.Tolerance * scale, size = Math.Abs(tensor.Values[place]);
             double lastBits = 1024 * (MathF.BitIncrement((float)size) - size);
-            float step = (float)Math.Max(Math.Max(lastBits, Shortest), Math.Min(Steps * surface.Noise / bound, longest / 4));
+            double wanted = bound > 0 ? Steps * surface.Noise / bound : 0; // all is 0, and nothing rounds
+            float step = (float)Math.Max(Math.Max(lastBits, Shortest), Math.Min(wanted, longest / 4));
             var near = surface.Slopes(tensor.Values, place, step);
             var far = surface.Slopes(tensor.Values, place, 4 * step);
             // The slopes to both sides differ by h·f″ and, at a kink, by its jump, which is what is left at h = 0.
