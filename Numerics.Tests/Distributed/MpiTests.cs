@@ -69,6 +69,27 @@ public sealed class MpiTests
         refused.MustSay("error: evaluate by ONNX Runtime does not share its work among processes: start it without mpirun");
     }
 
+    /// <summary>What travels in a step, batch norm's statistics included: hardly more than a reduce and a broadcast of the gradients
+    /// must.</summary>
+    [TestMethod]
+    [DataRow("openmpi", 2)]
+    [DataRow("mpich", 3)]
+    public void TheBenchmarkMeasuresThem(string library, int size)
+    {
+        var mpi = MpiRun.Of(library);
+        using var folder = new TemporaryFolder();
+        mpi.Run(size, "bench", "--quick", "--only", "processes", "--json", folder["bench.json"]).MustExit(0);
+        var measured = folder.Json("bench.json")["processes"]!["measured"]!.AsArray();
+        Assert.HasCount(2, measured);
+        foreach (var row in measured)
+        {
+            Assert.AreEqual(size, (int)row!["processes"]!);
+            double bytes = (double)row["bytesPerStep"]!, least = (double)row["leastBytesPerStep"]!;
+            Assert.IsInRange(least, 1.1 * least, bytes, $"{row}");
+            Assert.IsGreaterThan(0, (double)row["togetherSeconds"]!);
+        }
+    }
+
     [TestMethod]
     [DataRow("openmpi")]
     [DataRow("mpich")]

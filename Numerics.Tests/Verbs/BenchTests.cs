@@ -45,6 +45,28 @@ public sealed class BenchTests
         Assert.IsNull(json["epoch"], "what was not asked for");
     }
 
+    /// <summary>The model of several processes: without messages' cost 16 shares are at most 16 times as fast, and more processes add nothing
+    /// but messages.</summary>
+    [TestMethod]
+    public void Processes()
+    {
+        using var folder = new TemporaryFolder();
+        Program.Run("bench", "--quick", "--only", "processes", "--json", folder["bench.json"]).MustExit(0);
+        var json = folder.Json("bench.json")["processes"]!;
+        var rows = json["model"]!.AsArray();
+        Assert.HasCount(6, rows, "two networks, three kinds of link");
+        foreach (var row in rows)
+        {
+            double At(int processes) => (double)row!["speedup"]![$"{processes}"]!;
+            Assert.IsInRange(0, 2, At(2), $"{row}");
+            Assert.IsGreaterThan(At(512), At(64), $"{row}"); // neither has a share for each
+        }
+        double Of(string link) => (double)rows.First(row => (string)row!["network"]! == "resnet20" && (string)row["link"]! == link)!
+            ["speedup"]!["2"]!;
+        Assert.IsGreaterThan(Of("1 Gb/s Ethernet"), Of("200 Gb/s InfiniBand"));
+        Assert.IsEmpty(json["measured"]!.AsArray());
+    }
+
     [TestMethod]
     public void EpochInferenceScalingAndLayers()
     {

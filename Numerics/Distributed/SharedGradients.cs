@@ -45,7 +45,7 @@ internal sealed class SharedGradients
         if (all > Array.MaxLength)
             throw new ShapeException($"the network's {all:#,0} parameters are more than an array holds: processes cannot share them");
         (sums, result) = (NewBuffer((int)all), NewBuffer((int)all));
-        int length = Math.Max(Math.Clamp((int)(all / Chunks + 1), LeastChunk, MostChunk), (int)(all / MostChunks + 1)), at = head;
+        int length = ChunkLength((int)all), at = head;
         // The head goes with the first chunk.
         var found = new List<Piece>();
         var (starts, firsts) = (new List<int> { 0 }, new List<int> { 0 });
@@ -79,6 +79,10 @@ internal sealed class SharedGradients
     public bool Stop { get; private set; }
 
     private int Count => chunkStarts.Length - 1;
+
+    /// <summary>The numbers in a chunk, of so many in all.</summary>
+    public static int ChunkLength(int all) =>
+        Math.Max(Math.Clamp(all / Chunks + 1, LeastChunk, MostChunk), all / MostChunks + 1);
 
     private Span<double> Losses(float[] of) => MemoryMarshal.Cast<float, double>(of.AsSpan(0, 2 * MostLosses));
 

@@ -155,7 +155,8 @@ internal sealed class FunctionInliner
             if (attribute.RefAttrName.Length > 0 && !given.ContainsKey(attribute.RefAttrName)) continue;
             bool refers = attribute.RefAttrName.Length > 0;
             var value = refers ? given[attribute.RefAttrName] : attribute;
-            if ((left -= value.CalculateSize() + (long)sizeof(long) * value.Ints.Count) < 0) throw new OnnxException("the attributes that the model's functions pass on take more than "
+            left -= value.CalculateSize() + (long)sizeof(long) * value.Ints.Count;
+            if (left < 0) throw new OnnxException("the attributes that the model's functions pass on take more than "
                 + $"{MostBytes:N0} bytes when each call is replaced by its nodes");
             var own = value.Clone();
             own.Name = attribute.Name;

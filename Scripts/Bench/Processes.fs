@@ -3,6 +3,7 @@ module OnnxLeNet.Scripts.Bench.Processes
 
 open System
 open System.Diagnostics
+open System.Runtime.InteropServices
 open System.Text.Json.Nodes
 open OnnxLeNet.Numerics
 open OnnxLeNet.Scripts
@@ -38,16 +39,14 @@ type private Costs =
         StatisticBytes: int
     }
 
-let private chunkFloats (costs: Costs) = min 65536 (max 4096 (costs.Floats / 8 + 1))
-
 /// Seconds of a step by so many processes: the sum so far goes up the ranks in chunks, each rank adds its shards, and the whole comes back.
 let private step (link: Link) (costs: Costs) (ranks: int) =
-    let first rank = rank * costs.Shards / ranks
-    let shards = [| for rank in 0 .. ranks - 1 -> first (rank + 1) - first rank |]
+    let share = ShardShare(0, ranks, costs.Shards)
+    let shards = [| for rank in 0 .. ranks - 1 -> share.First(rank + 1) - share.First rank |]
     if ranks = 1 then
         float costs.Shards * costs.Block + costs.Fixed
     else
-        let floats = chunkFloats costs
+        let floats = SharedGradients.ChunkLength costs.Floats
         let chunks = (costs.Floats + floats - 1) / floats
         let transfer = 4.0 * float (min floats costs.Floats) / link.Bandwidth
         let others = float (ranks - 1) / float ranks
@@ -150,8 +149,9 @@ let private linkHere (setup: Setup) (group: ProcessGroup) =
     let fastest bytes times = List.min [ for _ in 1..7 -> pingPong bytes times ]
     let latency = fastest 8 200
     let large = 1 <<< 18
-    let rest = fastest large 40 - latency
-    { Name = "between these processes"; Latency = latency; Bandwidth = float large / max 1e-9 rest }
+    let figures = [| latency; fastest large 40 - latency |]
+    group.Broadcast(MemoryMarshal.AsBytes(Span figures))
+    { Name = "between these processes"; Latency = figures[0]; Bandwidth = float large / max 1e-9 figures[1] }
 
 /// Seconds of a step by all processes together.
 let private together (setup: Setup) (group: ProcessGroup) (network: Network) batch =
