@@ -116,6 +116,7 @@ public static class OnnxFile
     public static string Write(ModelProto model, string path)
     {
         ArgumentNullException.ThrowIfNull(model);
+        ArgumentNullException.ThrowIfNull(path);
         byte[] bytes = model.ToByteArray();
         AtomicFile.Write(path, bytes);
         return Convert.ToHexStringLower(SHA256.HashData(bytes));

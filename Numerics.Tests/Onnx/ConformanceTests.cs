@@ -117,6 +117,72 @@ public sealed class ConformanceTests
         AssertNotSupported(none, "there is no test_data_set_0 beside the model");
     }
 
+    /// <summary>Rows come by the folders' names, and a test that differs in several sets tells of the first.</summary>
+    [TestMethod]
+    public void TestsAndSetsGoByName()
+    {
+        Tensor x = new(new Shape(1, 2), [1, -1]), first = new(new Shape(1, 2), [1, 3]), second = new(new Shape(1, 2), [1, 4]);
+        using var folder = Write("test_b", Relu(), [x], first, second);
+        foreach (string name in new[] { "test_c", "test_a" })
+        {
+            Directory.CreateDirectory(folder[name]);
+            File.Copy(Path.Combine(folder["test_b"], "model.onnx"), Path.Combine(folder[name], "model.onnx"));
+        }
+        var rows = Conformance.Run(folder.Path).ToList();
+        CollectionAssert.AreEqual(new[] { "test_a", "test_b", "test_c" }, rows.Select(row => row.Test).ToArray());
+        Assert.AreEqual("element 1 of [1, 2] is 0, expected 3", rows[1].Reason);
+        Failure.Of<OnnxException>(() => Conformance.Run(folder["none"]), "there is no folder");
+        Failure.Of<OnnxException>(() => Conformance.Run(Path.Combine(folder["test_b"], "test_data_set_0")), "holds no tests");
+    }
+
+    /// <summary>What no layer can be is said before anything is computed.</summary>
+    [TestMethod]
+    public void WhatALayerCannotTakeOrReturnIsNotSupported()
+    {
+        Tensor x = new(new Shape(1, 2), [1, -1]), y = new(new Shape(1, 2), [1, 0]);
+        void Refuses(string reason, Action<ModelProto> change, Tensor? input = null, string nodes = "Relu x -> y")
+        {
+            var model = Model(nodes);
+            change(model);
+            using var folder = Write("test_own", model, [input ?? x], y);
+            AssertNotSupported(folder, reason);
+        }
+        Refuses("the model takes no input", model =>
+        {
+            model.Graph.Input.Clear();
+            model.Graph.Initializer.Add(new TensorProto { Name = "x", DataType = 1, Dims = { 1, 2 }, FloatData = { 1, -1 } });
+        });
+        Refuses("'x' is no tensor", model => model.Graph.Input[0].Type = new TypeProto { SequenceType = new() });
+        Refuses("'y' is no tensor", model => model.Graph.Output[0].Type = new TypeProto { SequenceType = new() });
+        Refuses("the model returns 2 values", model => model.Graph.Output.Add(GraphWriter.FloatValue("a", "N", new Shape(2))),
+            nodes: "Relu x -> a\nTanh a -> y");
+        Refuses("ArgMax", model => model.Graph.Output[0].Type.TensorType.ElemType = (int)TensorProto.Types.DataType.Int64,
+            nodes: "Relu x -> a\nArgMax a -> y");
+        Refuses("the input has the shape [1, 3], the model takes samples of [2]", _ => { }, new Tensor(new Shape(1, 3), [1, 2, 3]));
+        Refuses("the input has the shape []", _ => { }, new Tensor(new Shape(), [1]));
+    }
+
+    /// <summary>What the importer says of a node is told, unless the model is joins alone, whose second input may be samples.</summary>
+    [TestMethod]
+    public void AWeightThatDoesNotFitIsTold()
+    {
+        Tensor two = new(new Shape(2, 2), [1, 2, 3, 4]), weight = new(new Shape(2, 2, 2), [1, 2, 3, 4, 5, 6, 7, 8]);
+        using var folder = Write("test_own", Two("MatMul x w -> a\nAdd a x -> y"), [two, weight], two);
+        AssertNotSupported(folder, "MatMul");
+    }
+
+    /// <summary>A model or tensor that cannot be read ends its own test alone: none of its operators is claimed.</summary>
+    [TestMethod]
+    public void AFileThatCannotBeReadIsNotSupported()
+    {
+        using var folder = Copy("test_gemm_factors", "test_off");
+        ChangeOutput(folder["test_off"], tensor => tensor.Dims[0]++);
+        AssertNotSupported(folder, "output_0.pb");
+        File.WriteAllBytes(Path.Combine(folder["test_off"], "model.onnx"), [1, 2, 3]);
+        AssertNotSupported(folder, "model.onnx");
+        Assert.AreEqual((false, false), (Conformance.Run(folder.Path).Single().Claimed, Conformance.Run(folder.Path).Single().Unexpected));
+    }
+
     [TestMethod]
     [DataRow(ConformanceOutcome.Passed, true, null, false)]
     [DataRow(ConformanceOutcome.Passed, true, "a reason", true)]

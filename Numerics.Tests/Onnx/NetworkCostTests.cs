@@ -87,8 +87,8 @@ public sealed class NetworkCostTests
         List<ParityValidation.EngineSide> one = [Simd];
         IReadOnlyList<int> sizes = [3, 1];
         // Four samples at 8 + 7 forwards of a second each.
-        Assert.IsNull(ParityValidation.Choose(new NetworkCost(MultiplyAddsPerSecond, 0, 0), ref sizes, true, one, true, []));
-        Assert.IsNotNull(ParityValidation.Choose(new NetworkCost(1.01 * MultiplyAddsPerSecond, 0, 0), ref sizes, true, one, true, []));
+        Assert.IsNull(ParityValidation.Choose(new NetworkCost(MultiplyAddsPerSecond, 0, 0), new(), ref sizes, one, []));
+        Assert.IsNotNull(ParityValidation.Choose(new NetworkCost(1.01 * MultiplyAddsPerSecond, 0, 0), new(), ref sizes, one, []));
         CollectionAssert.AreEqual(new[] { 1 }, sizes.ToArray(), "the largest goes, wherever it stands");
     }
 
@@ -105,7 +105,7 @@ public sealed class NetworkCostTests
         var cost = new NetworkCost(0, elements, 0);
         IReadOnlyList<int> sizes = All;
         if (what == "time") sizes = Choose(cost, sizes).Batches;
-        else ParityValidation.Choose(cost, ref sizes, true, [Simd], true, []);
+        else ParityValidation.Choose(cost, new(), ref sizes, [Simd], []);
         Assert.HasCount(batches, sizes);
     }
 
@@ -123,16 +123,56 @@ public sealed class NetworkCostTests
         Assert.HasCount(3, engines);
         Assert.AreEqual("2000 billion multiply-adds a sample: batch sizes 1 of 1, 7, 64, 257", chosen);
         Assert.IsNull(Choose(cost, All, chooseBatches: false, chooseWays: false).Chosen);
+        (chosen, batches, engines, _) = Choose(cost, All, all: true);
+        Assert.AreEqual((null, 4, 3), (chosen, batches.Count, engines.Count), "all was asked for");
     }
+
+    /// <summary>64 samples of so many values are 500 MB, and four times that is what is allowed; one value more is too much.</summary>
+    [TestMethod]
+    public void WhatTakesTheMemoryItselfFits()
+    {
+        foreach (var (elements, largest) in new[] { (1_953_125, 64), (1_953_126, 1) })
+        {
+            IReadOnlyList<int> sizes = [1, 64];
+            ParityValidation.Choose(new NetworkCost(0, elements, 0), new(), ref sizes, [Simd], []);
+            Assert.AreEqual(largest, sizes[^1]);
+        }
+    }
+
+    /// <summary>A way that takes four times as long as the fastest is kept as long as a smaller batch will do.</summary>
+    [TestMethod]
+    public void ASlowWayGoesBeforeTheLastBatchAndAnUsualOneAfter()
+    {
+        foreach (var (width, batches, ways) in new[] { (SimdWidth.Widest / 4, 1, 2), (SimdWidth.Widest / 8, 2, 1) })
+        {
+            IReadOnlyList<int> sizes = [1, 7];
+            List<ParityValidation.EngineSide> engines = [Simd, new("simd", width)];
+            // Of both batches the fastest takes 8·15 forwards, which fit; both ways of one sample do too, and all of all do not.
+            ParityValidation.Choose(new NetworkCost(0.99 * NetworkCost.Budget / 120 * MultiplyAddsPerSecond, 0, 0), new(), ref sizes,
+                engines, []);
+            Assert.AreEqual((batches, ways), (sizes.Count, engines.Count), $"{width}");
+        }
+    }
+
+    /// <summary>A proof on random input takes the batch sizes that fit, and a single sample at least.</summary>
+    [TestMethod]
+    [DataRow(257, "1, 7, 64, 257")]
+    [DataRow(100, "1, 7, 64")]
+    [DataRow(63, "1, 7")]
+    [DataRow(0, "1")]
+    public void BatchesThatDoNotFitAreLeftOut(int samples, string sizes) => Assert.AreEqual(sizes, string.Join(", ",
+        Parity.SizesFor(new NetworkCost(0, OnnxImporter.MemoryBudget / sizeof(float) / (samples + 0.5), 0))));
 
     private static ParityValidation.EngineSide Simd => new("simd", SimdWidth.Widest);
 
     private static (string? Chosen, IReadOnlyList<int> Batches, List<ParityValidation.EngineSide> Engines, List<string> LeftOut) Choose(
-        NetworkCost cost, IReadOnlyList<int> batches, bool chooseBatches = true, bool chooseWays = true)
+        NetworkCost cost, IReadOnlyList<int> batches, bool chooseBatches = true, bool chooseWays = true,
+        bool all = false)
     {
         List<ParityValidation.EngineSide> engines = [Simd, new("cblas", SimdWidth.Widest), new("managed", SimdWidth.Widest)];
         var leftOut = new List<string>();
-        string? chosen = ParityValidation.Choose(cost, ref batches, chooseBatches, engines, chooseWays, leftOut);
+        var options = new ValidationOptions { BatchSizes = chooseBatches ? null : batches, Providers = chooseWays ? [] : ["simd"], All = all };
+        string? chosen = ParityValidation.Choose(cost, options, ref batches, engines, leftOut);
         return (chosen, batches, engines, leftOut);
     }
 }

@@ -97,6 +97,35 @@ public sealed class ParityLayerTests
         Assert.AreEqual((9, 0.375), (comparison.Result().MaxAbs, comparison.Result().MaxRel));
     }
 
+    /// <summary>Of equal differences the first is told; values that are all zero on both sides agree.</summary>
+    [TestMethod]
+    public void TheFirstOfEqualDifferencesIsTheWorst()
+    {
+        var comparison = new LayerComparison("a", "A()", "v", new Shape(3), 1);
+        comparison.Add(new Tensor(new Shape(1, 3), [1, 1.5f, 3.5f]), [1, 2, 4], "e", "r");
+        Assert.AreEqual(1, comparison.Result().Worst!.Place[0]);
+        var zeros = new LayerComparison("a", "A()", "v", new Shape(3), 1e-5);
+        zeros.Add(new Tensor(new Shape(1, 3), [0, 0, 0]), [0, 0, 0], "e", "r");
+        Assert.AreEqual((true, 0.0), (zeros.Result().Passed, zeros.Result().MaxRel));
+        Assert.AreEqual(6, new UlpHistogram([2, 1], 3).Total, "those that are no numbers too");
+    }
+
+    /// <summary>Without values to compare with there is no error to show, whatever comes before or after.</summary>
+    [TestMethod]
+    public void AMissingValueLeavesNoError()
+    {
+        var comparison = new LayerComparison("a", "A()", "v", new Shape(2), 1);
+        Tensor values = new(new Shape(1, 2), [1, 2]);
+        comparison.Add(values, [1, 2], "e", "r");
+        comparison.Add(values, null, "e", "r");
+        comparison.Add(values, [1, 2, 3], "e", "r");
+        comparison.Add(values, [1, 2], "e", "r");
+        var result = comparison.Result();
+        Assert.AreEqual((double.NaN, double.NaN, double.NaN), (result.MaxAbs, result.MaxRel, result.OfAllowed));
+        Assert.AreEqual("ONNX Runtime's graph has no value 'v'", result.Problem, "the first");
+        Assert.IsFalse(result.Passed);
+    }
+
     [TestMethod]
     public void NothingComparedNeverPasses() => Assert.IsFalse(new LayerComparison("a", "A()", "v", new Shape(1), 1).Result().Passed);
 

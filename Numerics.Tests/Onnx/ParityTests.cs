@@ -104,6 +104,53 @@ public sealed class ParityTests
         Assert.IsTrue((row with { Top1Agreement = 0.999, LeastAgreement = Parity.HalfAgreement }).Passed);
     }
 
+    /// <summary>Each row has its own classes and its own gap, wherever it stands.</summary>
+    [TestMethod]
+    public void AFlipInALaterRowIsThatRows()
+    {
+        var row = Parity.Compare("fourth", Rows(2, 5, 1, 5, 1, 1, 5, 1, 1.01f), Rows(2, 5, 1, 5, 1, 1, 5, 1.08f, 0.93f), 0.02);
+        Assert.AreEqual((0.75, 1), (row.Top1Agreement, row.Flips));
+        Assert.AreEqual((1.08f - (double)0.93f) / 5, row.FlipGap);
+    }
+
+    /// <summary>Only a file with float16 at its ends may flip a few classes of many; and its values may lie farther apart.</summary>
+    [TestMethod]
+    public void OnlyFloat16MayLoseClasses()
+    {
+        var row = new ParityRow("of 1000", 1000, 0, 0, 0.999, 1e-5);
+        foreach (bool half in new[] { false, true })
+        {
+            var file = Graphs.Of(14, new Shape(3), "Relu x -> y");
+            file.Graph.Output[0] = GraphWriter.FloatValue("y", "N", new Shape(3));
+            foreach (var end in file.Graph.Input.Concat(file.Graph.Output))
+                if (half) end.Type.TensorType.ElemType = (int)TensorProto.Types.DataType.Float16;
+            using var model = OrtModel.Load(file.ToByteArray());
+            Assert.AreEqual(half, Parity.Judged(row, model).Passed);
+            Assert.AreEqual(half ? 0.998 : 1, Parity.Judged(row, model).LeastAgreement);
+            Assert.AreEqual(half ? 8.0 / 2048 : 1e-5, Parity.Tolerance(model));
+        }
+    }
+
+    /// <summary>A row is named by its batch, and by its output where there are several.</summary>
+    [TestMethod]
+    public void EveryOutputHasItsRows()
+    {
+        var g = new Generator(4);
+        var network = new GraphModule("Two");
+        int first = network.Call("first", new Linear(3, 2, generator: g), 0);
+        network.Return(first, network.Call("second", new Linear(3, 4, generator: g), 0));
+        var one = new GraphModule("One");
+        one.Return(one.Call("first", new Linear(3, 2, generator: g), 0));
+        var sample = new Shape(3);
+        using var both = OrtModel.Load(OnnxExporter.Export(network, [sample], "two", options: new() { OutputNames = ["a", "b"] }).ToByteArray());
+        using var single = OrtModel.Load(OnnxExporter.Export(one, [sample], "one").ToByteArray());
+        CollectionAssert.AreEqual(Parity.BatchSizes.SelectMany(n => new[] { $"random, batch {n}, a", $"random, batch {n}, b" }).ToArray(),
+            Parity.OnRandomInput(network, [sample], both).Select(row => row.Input).ToArray());
+        CollectionAssert.AreEqual(Parity.BatchSizes.Select(n => $"random, batch {n}").ToArray(),
+            Parity.OnRandomInput(one, [sample], single).Select(row => row.Input).ToArray());
+        Failure.Of<ShapeException>(() => Parity.OnRandomInput(network, [sample], single).ToList(), "the network returns 2 values, the model");
+    }
+
     [TestMethod]
     public void TheWorstOfSeveralHasTheLargestFlip()
     {

@@ -100,6 +100,65 @@ public sealed class ParityValidationTests
         Assert.IsLessThan(failing.Worst.Batch, failing.Worst.Sample);
     }
 
+    /// <summary>Each layer takes what ONNX Runtime has before it: those after a fault have none of their own.</summary>
+    [TestMethod]
+    public void AFaultIsOfItsLayerAlone()
+    {
+        var file = Nested();
+        Change(file, "features.0.weight", values => values[5] += 0.25f);
+        CollectionAssert.AreEqual(new[] { "features.0" },
+            Validate(Nested(), file).Devices.Single().Layers.Where(layer => !layer.Passed).Select(layer => layer.Name).ToArray());
+    }
+
+    /// <summary>A value that several layers take is there for each of them.</summary>
+    [TestMethod]
+    public void BranchesAgree()
+    {
+        var g = new Generator(6);
+        var network = new GraphModule("Net");
+        int first = network.Call("first", new Linear(3, 3, generator: g), 0);
+        int second = network.Call("second", new Linear(3, 3, generator: g), first);
+        network.Return(network.Call(new Add(), second, network.Call("third", new Linear(3, 3, generator: g), first)));
+        Assert.IsTrue(Validate(OnnxExporter.Export(network, new Shape(3), "branches")).Passed);
+    }
+
+    /// <summary>Of logits the classes are compared. Of an image each element is a row of one, which has a class always.</summary>
+    [TestMethod]
+    public void OnlyLogitsHaveClasses()
+    {
+        foreach (var (network, sample, classes) in new (Module, Shape, bool)[]
+        {
+            (new Sequential { new Linear(3, 2, generator: new Generator(1)) }, new Shape(3), true),
+            (new Sequential { new Conv2d(3, 2, 1, generator: new Generator(1)) }, new Shape(3, 2, 2), false),
+        })
+        {
+            var own = OnnxExporter.Export(network, sample, "net");
+            var file = own.Clone();
+            Change(file, "0.bias", bias => (bias[0], bias[1]) = (100, 0));
+            Change(own, "0.bias", bias => (bias[0], bias[1]) = (0, 100));
+            foreach (var path in Validate(own, file).Devices.Single().Paths)
+                Assert.AreEqual((classes ? 0 : 1, false), (path.Row.Top1Agreement, path.Row.Passed), $"{path}");
+        }
+    }
+
+    /// <summary>Math.NET's managed product adds 2¹⁸ terms one after the other: half a unit for each is 1.6% of the whole.</summary>
+    [TestMethod]
+    public void ALongSumOfTheManagedProductMayBeOffByMore()
+    {
+        const int Terms = 1 << 18;
+        var linear = new Linear(Terms, 1, generator: new Generator(1));
+        var own = OnnxExporter.Export(new Sequential { linear }, new Shape(Terms), "long");
+        var file = own.Clone();
+        // By 0.1% to 1% of the largest sum, which is of about 0.6 for weights below 1/512 in size.
+        Change(file, "0.bias", bias => bias[0] += 0.004f);
+        foreach (var (provider, passes) in new[] { ("managed", true), ("simd", false) })
+        {
+            var layer = Validate(own, file, Quick with { Providers = [provider], BatchSizes = [3] }).Devices.Single().Layers.Single();
+            Assert.IsTrue(layer.MaxRel is > 1e-3 and < 1e-2, $"{layer.MaxRel}");
+            Assert.AreEqual(passes, layer.Passed, $"{layer}");
+        }
+    }
+
     [TestMethod]
     public void ATransposedKernelIsFoundInItsLayer() => AssertFoundInSecond(file => Change(file, "1.weight", weights =>
     {
@@ -198,9 +257,12 @@ public sealed class ParityValidationTests
     /// A file that ends in the class's number: the logits before it are compared, layer by layer, as a whole and over a data set.
     /// </summary>
     [TestMethod]
-    public void AFileThatEndsInTheClassIsComparedBeforeIt()
+    [DataRow(false)]
+    [DataRow(true)]
+    public void AFileThatEndsInTheClassIsComparedBeforeIt(bool asFloat)
     {
         var file = Nested();
+        file.Graph.Input[0].Type.TensorType.Shape.Dim[0].DimParam = "pictures";
         file.Graph.Node.Add(new NodeProto
         {
             OpType = "ArgMax",
@@ -209,14 +271,24 @@ public sealed class ParityValidationTests
             Output = { "label" },
             Attribute = { new AttributeProto { Name = "axis", I = 1, Type = AttributeProto.Types.AttributeType.Int } }
         });
+        if (asFloat) file.Graph.Node.Add(new NodeProto
+        {
+            OpType = "Cast",
+            Name = "number",
+            Input = { "label" },
+            Output = { "number" },
+            Attribute = { new AttributeProto { Name = "to", I = (int)TensorProto.Types.DataType.Float,
+                Type = AttributeProto.Types.AttributeType.Int } }
+        });
         file.Graph.Output.Clear();
-        file.Graph.Output.Add(new ValueInfoProto { Name = "label",
-            Type = new TypeProto { TensorType = new() { ElemType = (int)TensorProto.Types.DataType.Int64 } } });
+        file.Graph.Output.Add(new ValueInfoProto { Name = asFloat ? "number" : "label", Type = new TypeProto { TensorType = new()
+            { ElemType = (int)(asFloat ? TensorProto.Types.DataType.Float : TensorProto.Types.DataType.Int64) } } });
         var report = Validate(file);
         Assert.IsTrue(report.Passed);
         Assert.AreEqual("logits", report.Devices.Single().Layers[^1].Value);
         var own = OnnxImporter.Import(file);
         using var model = ParityValidation.Load(own, file);
+        Assert.AreEqual(("logits", "pictures"), (model.Outputs.Single().Name, model.Outputs[0].DimParams[0]));
         var x = OnnxNetworks.Random(own.Sample.Prepend(3), 1);
         OnnxNetworks.AssertAgree("logits", model.Run(x), own.Network.Eval().Forward(x), 1e-5);
     }
@@ -252,6 +324,7 @@ public sealed class ParityValidationTests
         var report = Validate(Padded(), options: new ValidationOptions { BatchSizes = [2] });
         CollectionAssert.AreEquivalent(Products.Names.ToArray(),
             report.Engines.Select(way => way.Split(' ')[0]).Concat(report.LeftOut.Select(line => line.Split(':')[0])).Distinct().ToArray());
+        CollectionAssert.AllItemsAreUnique(report.Engines.ToArray());
         var device = report.Devices.Single();
         string[] ways = [.. device.Runtimes.Select(way => way[$"{OrtDevice.Cpu}".Length..])];
         CollectionAssert.AreEqual(new[] { " 1 thread", "", " 1 thread as written", " as written" }, ways);
@@ -262,6 +335,28 @@ public sealed class ParityValidationTests
         Assert.IsTrue(device.Paths.All(path => path.Output == "" && path.Row.Samples == 2));
         foreach (var layer in device.Layers)
             Assert.AreEqual(2L * layer.Sample.Count * report.Engines.Count * device.Runtimes.Count, layer.Ulps.Total, layer.Name);
+    }
+
+    [TestMethod]
+    public void WithoutOptionsAllBatchesAndProvidersAreCompared()
+    {
+        Sequential network = [new Linear(3, 2, generator: new Generator(1))];
+        var file = OnnxExporter.Export(network, new Shape(3), "net");
+        var report = ParityValidation.Run(OnnxImporter.Import(file), file);
+        CollectionAssert.AreEqual(Parity.BatchSizes.ToArray(), report.BatchSizes.ToArray());
+        CollectionAssert.AreEquivalent(Products.Names.ToArray(),
+            report.Engines.Select(way => way.Split(' ')[0]).Concat(report.LeftOut.Select(line => line.Split(':')[0])).Distinct().ToArray());
+        Assert.AreEqual((true, null), (report.Passed, report.Choice));
+    }
+
+    /// <summary>A GPU that was asked for is compared beside the processor, and is never left out without a word.</summary>
+    [TestMethod]
+    public void AGpuIsComparedOrItsAbsenceIsAnError()
+    {
+        var file = Padded();
+        ValidationReport Run() => ParityValidation.Run(OnnxImporter.Import(file), file, Quick with { Device = OrtDevice.Cuda() });
+        try { Assert.HasCount(2, Run().Devices); }
+        catch (MissingDeviceException error) { Assert.Contains("cuda", error.Message, StringComparison.OrdinalIgnoreCase); }
     }
 
     /// <summary>A provider that was asked for by name and is not there is an error; else it is left out.</summary>

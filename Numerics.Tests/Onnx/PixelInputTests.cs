@@ -1,4 +1,5 @@
 using OnnxLeNet.Onnx;
+using OnnxLeNet.Onnx.Schema;
 
 namespace OnnxLeNet.Numerics.Tests;
 
@@ -62,6 +63,15 @@ public sealed class PixelInputTests
         Assert.IsFalse(Passes(new ImageTransform(2, [0.1308, 0.4, 0.7], Deviations)), "a mean");
         Assert.IsFalse(Passes(new ImageTransform(2, [0.4, 0.1307, 0.7], Deviations)), "two means changed over");
         Assert.IsFalse(Passes(new ImageTransform(2, Means, [0.3081, 0.2, 0.501])), "a deviation");
+        // Pictures have all of a byte's values: a file that takes none over 200 is found.
+        var bounded = OnnxExporter.Export(network, sample, "small", options: new() { Pixels = pixels });
+        var cast = bounded.Graph.Node.Single(node => node.OpType == "Cast");
+        bounded.Graph.Initializer.Add(new TensorProto { Name = "most", DataType = (int)TensorProto.Types.DataType.Float, FloatData = { 200 } });
+        bounded.Graph.Node.Insert(bounded.Graph.Node.IndexOf(cast) + 1,
+            new NodeProto { OpType = "Clip", Name = "bounded", Input = { "unbounded", "", "most" }, Output = { cast.Output[0] } });
+        cast.Output[0] = "unbounded";
+        using var dark = OrtModel.Load(Google.Protobuf.MessageExtensions.ToByteArray(bounded));
+        Assert.IsFalse(Parity.OnRandomPixels(network, sample, pixels, dark).Any(row => row.Passed), "no bright pixel");
         // Padded after the normalization, the padding would be another: zeros.
         var images = new ImageDataset(new Shape(3, 5, 3), new byte[45], new byte[1], pixels.Transform);
         float[] padded = images.Take([0]).Images.ToTensor().Data;

@@ -57,6 +57,7 @@ internal sealed partial class DataFolder
     /// <exception cref="DataException">There is no such folder, no data set in it, or more than one.</exception>
     public static DataFolder Find(string folder, Shape? sample = null)
     {
+        ArgumentNullException.ThrowIfNull(folder);
         var listing = DataListing.Of(folder, MostDepth, MostFiles);
         var found = new Dictionary<(string, DataForm, string), DataFolder>();
         foreach (string file in listing.Files)

@@ -42,6 +42,7 @@ public sealed record ImageFolder(string Name, ImageDataset Train, ImageDataset T
     /// </exception>
     public static ImageFolder Load(string folder, ImageTransform transform, Shape? sample = null)
     {
+        ArgumentNullException.ThrowIfNull(transform);
         var data = DataFolder.Find(folder, sample);
         var (train, test) = data.Form == DataForm.Idx
             ? (IdxFolder.Load(data, "train", transform), IdxFolder.Load(data, "t10k", transform))
@@ -55,6 +56,7 @@ public sealed record ImageFolder(string Name, ImageDataset Train, ImageDataset T
     /// <inheritdoc cref="Load"/>
     public static ImageDataset LoadTest(string folder, ImageTransform transform, Shape? sample = null)
     {
+        ArgumentNullException.ThrowIfNull(transform);
         var data = DataFolder.Find(folder, sample);
         return data.Form == DataForm.Idx ? IdxFolder.Load(data, "t10k", transform) : CifarFolder.LoadTest(data, transform);
     }
@@ -69,6 +71,9 @@ public sealed record ImageFolder(string Name, ImageDataset Train, ImageDataset T
     };
 
     /// <summary>The name that a folder, or a list of pictures, gives its data set.</summary>
-    public static string FolderName(string folder) =>
-        File.Exists(folder) ? Path.GetFileNameWithoutExtension(folder) : new DirectoryInfo(folder).Name;
+    public static string FolderName(string folder)
+    {
+        ArgumentNullException.ThrowIfNull(folder);
+        return File.Exists(folder) ? Path.GetFileNameWithoutExtension(folder) : new DirectoryInfo(folder).Name;
+    }
 }

@@ -19,6 +19,7 @@ public static class PictureFolder
     /// <exception cref="DataException">There is nothing of that name, or it cannot be read.</exception>
     public static bool Is(string path)
     {
+        ArgumentNullException.ThrowIfNull(path);
         if (File.Exists(path)) return PictureList.Is(path);
         return !DataFolder.IsIn(path) && DataListing.Of(path, mostDepth: 4, mostFiles: 100_000).Files.Exists(PictureTree.IsPicture);
     }
@@ -32,6 +33,7 @@ public static class PictureFolder
     /// </exception>
     public static ImageFolder Load(string path, PictureOptions options)
     {
+        ArgumentNullException.ThrowIfNull(path);
         ArgumentNullException.ThrowIfNull(options);
         options.RequireShares();
         var (entries, notes) = List(path);
@@ -67,6 +69,7 @@ public static class PictureFolder
     /// <inheritdoc cref="Load"/>
     public static ImageDataset LoadTest(string path, PictureOptions options)
     {
+        ArgumentNullException.ThrowIfNull(path);
         ArgumentNullException.ThrowIfNull(options);
         var (entries, notes) = List(path);
         var names = Classes(path, entries, options);

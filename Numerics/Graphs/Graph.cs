@@ -53,7 +53,11 @@ public sealed class Graph
     /// <param name="inputs">The shape of one sample of each input.</param>
     /// <exception cref="ShapeException">A shape that a layer does not take; the message names the layer.</exception>
     /// <exception cref="OnnxLeNetException">The forward calls itself, or returns what is no value of this graph.</exception>
-    public static Graph Trace(Module module, params Shape[] inputs) => Trace(module, null, inputs);
+    public static Graph Trace(Module module, params Shape[] inputs)
+    {
+        ArgumentNullException.ThrowIfNull(inputs);
+        return Trace(module, null, inputs);
+    }
 
     /// <summary>The same for a batch whose size errors are to name.</summary>
     internal static Graph Trace(Module module, int? samples, ReadOnlySpan<Shape> inputs)

@@ -37,7 +37,11 @@ public static class PyTorchFile
     /// <exception cref="DataException">A name that is no valid Unicode, or more than the format holds.</exception>
     /// <exception cref="IOException">It cannot be written.</exception>
     /// <exception cref="UnauthorizedAccessException">It may not be written.</exception>
-    public static void Write(StateDict state, string path) => AtomicFile.Write(path, ToBytes(state));
+    public static void Write(StateDict state, string path)
+    {
+        ArgumentNullException.ThrowIfNull(path);
+        AtomicFile.Write(path, ToBytes(state));
+    }
 
     /// <summary>The bytes of the file.</summary>
     /// <inheritdoc cref="Write"/>

@@ -59,8 +59,11 @@ public static class SafeTensors
     /// <exception cref="DataException">A name that the format cannot hold, or more bytes than an array holds.</exception>
     /// <exception cref="IOException">It cannot be written.</exception>
     /// <exception cref="UnauthorizedAccessException">It may not be written.</exception>
-    public static void Write(StateDict state, string path, IReadOnlyDictionary<string, string>? metadata = null) =>
+    public static void Write(StateDict state, string path, IReadOnlyDictionary<string, string>? metadata = null)
+    {
+        ArgumentNullException.ThrowIfNull(path);
         AtomicFile.Write(path, ToBytes(state, metadata));
+    }
 
     /// <summary>The bytes of the file.</summary>
     /// <inheritdoc cref="Write"/>

@@ -75,6 +75,7 @@ public sealed class ClassificationMetrics
     /// <inheritdoc cref="ClassificationMetrics(Tensor, ReadOnlySpan{int}, bool)"/>
     public static ClassificationMetrics Of(Tensor scores, Dataset data, bool probabilities = false)
     {
+        ArgumentNullException.ThrowIfNull(scores);
         ArgumentNullException.ThrowIfNull(data);
         return new ClassificationMetrics(scores, [.. Enumerable.Range(0, data.Count).Select(data.Label)], probabilities);
     }

@@ -35,9 +35,12 @@ public static class FineTuning
     }
 
     /// <summary>The outputs of a head.</summary>
-    public static int OutputsOf(Layer head) => head is Linear linear ? linear.OutFeatures
-        : head is Conv2d conv ? conv.OutChannels
-        : throw new ArgumentException($"{head} is no head: a head is a linear layer or a convolution", nameof(head));
+    public static int OutputsOf(Layer head)
+    {
+        ArgumentNullException.ThrowIfNull(head);
+        return head is Linear linear ? linear.OutFeatures : head is Conv2d conv ? conv.OutChannels
+            : throw new ArgumentException($"{head} is no head: a head is a linear layer or a convolution", nameof(head));
+    }
 
     /// <summary>Puts a new head with an output for each class in the place of a network's own.</summary>
     /// <param name="network">A <see cref="Sequential"/> or a <see cref="GraphModule"/>, such as an imported one.</param>

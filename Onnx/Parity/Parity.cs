@@ -190,11 +190,10 @@ public static class Parity
     }
 
     /// <summary>Those of <see cref="BatchSizes"/> that a network has memory for; one sample at least.</summary>
-    private static IEnumerable<int> SizesFor(Module network, IReadOnlyList<Shape> samples)
-    {
-        var cost = NetworkCost.Of(Graph.Trace(network, [.. samples]));
-        return BatchSizes.Where((size, i) => i == 0 || cost.Fits(size));
-    }
+    private static IEnumerable<int> SizesFor(Module network, IReadOnlyList<Shape> samples) =>
+        SizesFor(NetworkCost.Of(Graph.Trace(network, [.. samples])));
+
+    internal static IEnumerable<int> SizesFor(NetworkCost cost) => BatchSizes.Where((size, i) => i == 0 || cost.Fits(size));
 
     /// <summary>A sample in each row, also of networks that return images.</summary>
     private static Tensor Rows(Tensor y) => y.Reshape(y.Shape[0], y.Shape.Count / y.Shape[0]);
@@ -221,6 +220,7 @@ public static class Parity
     /// <summary>Every image of a data set; returns ONNX Runtime's logits too.</summary>
     public static (ParityRow Row, Tensor Logits) OnData(string name, Tensor own, ImageDataset data, OrtModel model)
     {
+        ArgumentNullException.ThrowIfNull(own);
         ArgumentNullException.ThrowIfNull(model);
         var logits = Logits(model, data);
         return (Compare(name, own, logits, model), logits);

@@ -102,9 +102,8 @@ public static class ParityValidation
         {
             var graph = Numerics.Graph.Trace(own.Network, [.. own.Samples]);
             IReadOnlyList<int> batchSizes = sides[0].FixedBatch is { } batch ? [batch] : options.BatchSizes ?? Parity.BatchSizes;
-            string? choice = options.All ? null : Choose(NetworkCost.Of(graph), ref batchSizes, options.BatchSizes is null, engines,
-                options.Providers.Count == 0, leftOut);
-            var bytes = own.Inputs.Select(name => file.Graph.Input.First(input => input.Name == name).Type.TensorType.ElemType
+            string? choice = Choose(NetworkCost.Of(graph), options, ref batchSizes, engines, leftOut);
+            var bytes = own.Inputs.Select(name => file.Graph.Input.Single(input => input.Name == name).Type.TensorType.ElemType
                 == (int)DataType.Uint8).ToList();
             foreach (var x in Parity.RandomInputs(own.Samples, batchSizes, options.Seed, bytes)) Compare(own, graph, x, engines, sides);
             return new ValidationReport(batchSizes, [.. engines.Select(e => e.ToString())], leftOut,
@@ -138,15 +137,12 @@ public static class ParityValidation
 
     private static ModelProto WithFloatOutputs(ImportedModel own, ModelProto file)
     {
-        bool same = own.Ending.Count == 0 || file.Graph.Output.Select(output => output.Name).SequenceEqual(own.Outputs);
-        if (same && file.Graph.Output.All(output => output is
-            { Type.TensorType.ElemType: (int)DataType.Float or (int)DataType.Float16 or (int)DataType.Double })) return file;
+        if (file.Graph.Output.Select(output => output.Name).SequenceEqual(own.Outputs)) return file;
         var copy = file.Clone();
-        var batch = file.Graph.Input.Select(input => input.Type?.TensorType?.Shape?.Dim.FirstOrDefault()?.DimParam)
-            .FirstOrDefault(name => !string.IsNullOrEmpty(name));
+        string batch = file.Graph.Input.Single(input => input.Name == own.Inputs[0]).Type.TensorType.Shape.Dim[0].DimParam;
         copy.Graph.Output.Clear();
         foreach (var (name, value) in own.Outputs.Zip(Numerics.Graph.Trace(own.Network, [.. own.Samples]).Outputs))
-            copy.Graph.Output.Add(GraphWriter.FloatValue(name, batch ?? OnnxExporter.BatchAxis, value.Sample));
+            copy.Graph.Output.Add(GraphWriter.FloatValue(name, batch is "" ? OnnxExporter.BatchAxis : batch, value.Sample));
         return copy;
     }
 
@@ -154,9 +150,10 @@ public static class ParityValidation
     /// Takes off what costs more than the budget: the large batches, then ways that take many times as long as the others, then the rest
     /// from the slowest and largest on. One batch and one way stay. Returns what was chosen, in words; null where all is.
     /// </summary>
-    internal static string? Choose(NetworkCost cost, ref IReadOnlyList<int> batchSizes, bool chooseBatches, List<EngineSide> engines,
-        bool chooseWays, List<string> leftOut)
+    internal static string? Choose(NetworkCost cost, ValidationOptions options, ref IReadOnlyList<int> batchSizes, List<EngineSide> engines,
+        List<string> leftOut)
     {
+        if (options.All) return null;
         var sizes = batchSizes.Order().ToList();
         string asked = string.Join(", ", batchSizes);
         int ways = engines.Count;
@@ -166,14 +163,14 @@ public static class ParityValidation
         bool Fits() => Seconds() <= NetworkCost.Budget && 4 * sizeof(float) * cost.Elements * sizes[^1] <= MostValues;
         bool DropBatch(int above)
         {
-            if (!chooseBatches || sizes.Count == 1 || sizes[^1] <= above) return false;
+            if (options.BatchSizes is not null || sizes.Count == 1 || sizes[^1] <= above) return false;
             sizes.RemoveAt(sizes.Count - 1);
             return true;
         }
         bool DropWay(double above)
         {
             var slowest = engines.MaxBy(engine => engine.Slowness)!;
-            if (!chooseWays || engines.Count == 1 || slowest.Slowness <= above) return false;
+            if (options.Providers.Count > 0 || engines.Count == 1 || slowest.Slowness <= above) return false;
             engines.Remove(slowest);
             leftOut.Add($"{slowest}: it takes too long for a network of {cost}; --all goes through it");
             return true;
@@ -345,8 +342,7 @@ public static class ParityValidation
         public Computed Compute(Tensor[] x)
         {
             string[] wanted = [.. values.OfType<string>().Distinct()];
-            return new Computed([.. ways.Select(way => (way.Name, wanted.Length == 0 ? new Dictionary<string, Tensor>()
-                : way.Layers.RunOutputs(x, wanted), way.Whole.Run(x)))]);
+            return new Computed([.. ways.Select(way => (way.Name, way.Layers.RunOutputs(x, wanted), way.Whole.Run(x)))]);
         }
 
         /// <summary>Compares a layer's output with ONNX Runtime's; returns that, or null where it has none of this shape.</summary>

@@ -97,6 +97,7 @@ public static partial class GradientParity
     /// error.</summary>
     public static TrainingLoss LossFor(Module network, Shape sample)
     {
+        ArgumentNullException.ThrowIfNull(network);
         var output = Graph.Trace(network, sample).Output.Sample;
         return output.Rank == 1 && output.Count > 1 ? TrainingLoss.CrossEntropy : TrainingLoss.MeanSquaredError;
     }

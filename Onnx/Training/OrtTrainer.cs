@@ -96,8 +96,12 @@ public sealed partial class OrtTrainer : ITrainingSteps, IDisposable
     /// <param name="random">Where dropout draws from; <see cref="Generator.Default"/> if left out.</param>
     /// <exception cref="OnnxException">The file is no training step, one of another network or optimizer, or cannot be run.</exception>
     /// <exception cref="MissingDeviceException">The device, or a part that it needs, is not there.</exception>
-    public static OrtTrainer Load(string path, Module network, Optimizer optimizer, OrtOptions? options = null, Generator? random = null) =>
-        Load(OnnxFile.Read(path), network, optimizer, options, random, path);
+    public static OrtTrainer Load(string path, Module network, Optimizer optimizer, OrtOptions? options = null, Generator? random = null)
+    {
+        ArgumentNullException.ThrowIfNull(network);
+        ArgumentNullException.ThrowIfNull(optimizer);
+        return Load(OnnxFile.Read(path), network, optimizer, options, random, path);
+    }
 
     /// <summary>A trainer by a training step in memory.</summary>
     /// <param name="model">The step.</param>
