@@ -14,7 +14,8 @@ public sealed class NullArgumentTests
 
     public static IEnumerable<object[]> Types => from library in Libraries from type in library.GetExportedTypes()
         where type != typeof(F) && type != typeof(Value) // whose operators refuse in one place, as "inputs"
-            && type is { IsInterface: false, ContainsGenericParameters: false } && !type.FullName!.Contains(".Schema.", StringComparison.Ordinal)
+            && type is { IsInterface: false, ContainsGenericParameters: false }
+            && !type.FullName!.Contains(".Schema.", StringComparison.Ordinal)
         select new object[] { type };
 
     [TestMethod]

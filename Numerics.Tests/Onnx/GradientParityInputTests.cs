@@ -84,6 +84,129 @@ public sealed class GradientParityInputTests
         network.Parameters().Last().RequiresGrad = false;
         CollectionAssert.AreEqual(new[] { "fc.weight", "input" },
             GradientParity.Gradients(network, Image).Select(row => row.Name).Distinct().ToArray());
+        Assert.IsTrue(GradientParity.Passed(GradientParity.Optimizers(network, Image)));
+    }
+
+    /// <summary>Node by node each has its result and its gradients, under its name, or its value's number and its type.</summary>
+    [TestMethod]
+    public void NodesAreCalledByTheirNames()
+    {
+        var network = new GraphModule("Net");
+        int first = network.Call("first", new Linear(84_000, 2, generator: new Generator(1)), network.Call(new ReLU(), 0));
+        network.Return(network.Call(new Add(), first, network.Call("second", new Linear(84_000, 2, generator: new Generator(2)),
+            network.Call("tanh", new Tanh(), 0))));
+        network.NamedParameters().Single(named => named.Name == "second.bias").Parameter.RequiresGrad = false;
+        var rows = GradientParity.Gradients(network, new Shape(84_000));
+        CollectionAssert.AreEquivalent(new[]
+        {
+            "%1 ReLU y", "%1 ReLU dx", "first y", "first dx", "tanh y", "tanh dx", "second y", "second dx", "%5 Add y", "%5 Add dx[0]",
+            "%5 Add dx[1]", "first.weight", "first.bias", "second.weight",
+        }, rows.Where(row => row.Input == "random, batch 4").Select(row => row.Name).ToArray());
+        CollectionAssert.AreEqual(new[] { "input", "first.weight", "first.bias", "second.weight" },
+            rows.Where(row => row.Samples == 2).Select(row => row.Name).ToArray());
+    }
+
+    /// <summary>A whole that differs from its nodes: by half of the nodes' gradient, where it is largest.</summary>
+    [TestMethod]
+    public void TheWholesErrorIsShown()
+    {
+        var network = new Sequential { new Flatten(), new EverySecondTime(), new Linear(20, 3, generator: new Generator(1)) };
+        var x = OnnxNetworks.Random(Image.Prepend(2), 1);
+        var row = NodeGradients.Whole(network, x, 1, "random").First();
+        Assert.AreEqual(("random, the whole against its nodes", 2, "input", false), (row.Input, row.Samples, row.Name, row.Passed));
+        Assert.AreEqual(0.5, row.MaxRel, 1e-6);
+        Assert.AreEqual(row.MaxRel * row.Largest, row.MaxAbs, 1e-9);
+        Assert.IsTrue(row.Largest > 0 && row.Largest != 1);
+    }
+
+    /// <summary>y = x, and its gradient is dy the second time and half of it the first.</summary>
+    private sealed class EverySecondTime : Layer
+    {
+        private int times;
+
+        public override Shape OutputShape(Shape sample) => sample;
+
+        public override void Forward(Batch x, Batch y, Context context) => x.Values.CopyTo(y.Values, 0);
+
+        public override void Backward(Batch x, Batch y, Batch dy, Batch? dx, Context context)
+        {
+            float factor = times++ % 2 == 0 ? 0.5f : 1;
+            for (int i = 0; i < dy.Values.Length; i++) dx!.Values[i] = factor * dy.Values[i];
+        }
+    }
+
+    /// <summary>Whether both sides went the same way is told by the gradients' size: large ones differ by more, zeros not at all.</summary>
+    [TestMethod]
+    public void NoBatchIsReplacedForTheSizeOfItsGradients()
+    {
+        var steep = new Linear(1, 1, bias: false);
+        steep.Weight.Value.Data[0] = 1000;
+        Sequential dead = [new Linear(3, 1, generator: new Generator(1)), new ReLU()];
+        dead.Parameters().Last().Value.Data[0] = -100;
+        foreach (var (network, sample) in new (Module, Shape)[] { (steep, new Shape(1)), (dead, new Shape(3)) })
+        {
+            var rows = GradientParity.Optimizers(network, sample);
+            Assert.IsTrue(GradientParity.Passed(rows), string.Join("\n", rows));
+            Assert.AreEqual(0, rows.Sum(row => row.Replaced));
+        }
+    }
+
+    /// <summary>A network may be a layer itself, whose weights have no name before their own.</summary>
+    [TestMethod]
+    [DataRow("Linear")]
+    [DataRow("Conv2d")]
+    [DataRow("ConvTranspose2d")]
+    [DataRow("BatchNorm2d")]
+    [DataRow("GroupNorm")]
+    [DataRow("LayerNorm")]
+    [DataRow("PReLU")]
+    public void ANetworkOfOneLayerTrains(string layer)
+    {
+        var g = new Generator(1);
+        var (network, sample) = layer switch
+        {
+            "Linear" => ((Module)new Linear(3, 2, generator: g), new Shape(3)),
+            "Conv2d" => (new Conv2d(2, 3, 3, generator: g), new Shape(2, 5, 4)),
+            "ConvTranspose2d" => (new ConvTranspose2d(2, 3, 3, generator: g), new Shape(2, 5, 4)),
+            "BatchNorm2d" => (new BatchNorm2d(2), new Shape(2, 5, 4)),
+            "GroupNorm" => (new GroupNorm(2, 4), new Shape(4, 5, 4)),
+            "LayerNorm" => (new LayerNorm(new Shape(6)), new Shape(6)),
+            _ => (new PReLU(2), new Shape(2, 5, 4)),
+        };
+        var gradients = GradientParity.Gradients(network, sample);
+        Assert.IsTrue(GradientParity.Passed(gradients), $"{gradients.FirstOrDefault(row => !row.Passed)}");
+        var updates = GradientParity.Optimizers(network, sample);
+        Assert.IsTrue(GradientParity.Passed(updates), string.Join("\n", updates.Where(row => !row.Passed)));
+    }
+
+    /// <summary>A frozen batch normalization may be called twice: both take the same estimates.</summary>
+    [TestMethod]
+    public void AFrozenBatchNormMayBeCalledTwice()
+    {
+        var g = new Generator(2);
+        var norm = new BatchNorm1d(3);
+        norm.Freeze();
+        for (int i = 0; i < 3; i++) (norm.RunningMean![i], norm.RunningVar![i]) = (0.5f * i - 1, 0.25f + i);
+        var network = new GraphModule("Net");
+        int first = network.Call("norm", norm, network.Call("first", new Linear(3, 3, generator: g), 0));
+        network.Return(network.Call(norm, network.Call("second", new Linear(3, 3, generator: g), first)));
+        var rows = GradientParity.Gradients(network, new Shape(3));
+        Assert.IsTrue(GradientParity.Passed(rows), $"{rows.FirstOrDefault(row => !row.Passed)}");
+        CollectionAssert.IsSubsetOf(new[] { "first.weight", "second.bias", "input" }, rows.Select(row => row.Name).ToArray());
+    }
+
+    /// <summary>Every try has batches of its own: the second has those of the next seed.</summary>
+    [TestMethod]
+    public void ATryHasItsOwnBatches()
+    {
+        var network = new Sequential("Net");
+        network.Add("flatten", new Flatten());
+        network.Add("scale", new LyingScale(Lie.Weight));
+        network.Add("fc", new Linear(20, 3, generator: new Generator(1)));
+        OptimizerRow[] Rows(long seed) => [.. GradientParity.Optimizers(network, Image, seed: seed).Where(row => row.Optimizer == "SGD")];
+        OptimizerRow[] here = Rows(1), next = Rows(2);
+        Assert.AreEqual(here[1] with { Try = 1 }, next[0]);
+        Assert.AreNotEqual(here[0] with { Try = 2 }, here[1]);
     }
 
     /// <summary>
@@ -100,7 +223,8 @@ public sealed class GradientParityInputTests
         network.Add("second", new Linear(6, 5, generator: g));
         network.Add("norm", new BatchNorm1d(5));
         network.Add("last", new Linear(5, 3, generator: g));
-        var rows = GradientParity.Gradients(network, new Shape(20)).Where(row => row is { MaxAbs: > 0, Samples: 16 }).ToDictionary(row => row.Name);
+        var rows = GradientParity.Gradients(network, new Shape(20))
+            .Where(row => row is { MaxAbs: > 0, Samples: 16 }).ToDictionary(row => row.Name);
         Assert.IsTrue(rows.ContainsKey("second.bias"));
         foreach (var row in rows.Values)
         {
@@ -153,7 +277,7 @@ public sealed class GradientParityInputTests
         catch (MissingDeviceException error) { Assert.Contains("cuda", error.Message, StringComparison.OrdinalIgnoreCase); }
     }
 
-    /// <summary>Optimizers step on the data's images where there are some: of black ones no weight moves, and a white one moves them.</summary>
+    /// <summary>Optimizers step on the data's images where there are some: by black ones no weight moves, by white ones all do.</summary>
     [TestMethod]
     public void OptimizersStepOnTheImages()
     {

@@ -171,7 +171,10 @@ public sealed class NetworkCostTests
     {
         List<ParityValidation.EngineSide> engines = [Simd, new("cblas", SimdWidth.Widest), new("managed", SimdWidth.Widest)];
         var leftOut = new List<string>();
-        var options = new ValidationOptions { BatchSizes = chooseBatches ? null : batches, Providers = chooseWays ? [] : ["simd"], All = all };
+        var options = new ValidationOptions
+        {
+            BatchSizes = chooseBatches ? null : batches, Providers = chooseWays ? [] : ["simd"], All = all,
+        };
         string? chosen = ParityValidation.Choose(cost, options, ref batches, engines, leftOut);
         return (chosen, batches, engines, leftOut);
     }

@@ -142,13 +142,16 @@ public sealed class ParityTests
         var one = new GraphModule("One");
         one.Return(one.Call("first", new Linear(3, 2, generator: g), 0));
         var sample = new Shape(3);
-        using var both = OrtModel.Load(OnnxExporter.Export(network, [sample], "two", options: new() { OutputNames = ["a", "b"] }).ToByteArray());
+        using var both = OrtModel.Load(
+            OnnxExporter.Export(network, [sample], "two", options: new() { OutputNames = ["a", "b"] }).ToByteArray());
         using var single = OrtModel.Load(OnnxExporter.Export(one, [sample], "one").ToByteArray());
-        CollectionAssert.AreEqual(Parity.BatchSizes.SelectMany(n => new[] { $"random, batch {n}, a", $"random, batch {n}, b" }).ToArray(),
+        CollectionAssert.AreEqual(
+            Parity.BatchSizes.SelectMany(n => new[] { $"random, batch {n}, a", $"random, batch {n}, b" }).ToArray(),
             Parity.OnRandomInput(network, [sample], both).Select(row => row.Input).ToArray());
         CollectionAssert.AreEqual(Parity.BatchSizes.Select(n => $"random, batch {n}").ToArray(),
             Parity.OnRandomInput(one, [sample], single).Select(row => row.Input).ToArray());
-        Failure.Of<ShapeException>(() => Parity.OnRandomInput(network, [sample], single).ToList(), "the network returns 2 values, the model");
+        Failure.Of<ShapeException>(() => Parity.OnRandomInput(network, [sample], single).ToList(),
+            "the network returns 2 values, the model");
     }
 
     [TestMethod]

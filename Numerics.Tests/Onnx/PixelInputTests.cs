@@ -66,7 +66,10 @@ public sealed class PixelInputTests
         // Pictures have all of a byte's values: a file that takes none over 200 is found.
         var bounded = OnnxExporter.Export(network, sample, "small", options: new() { Pixels = pixels });
         var cast = bounded.Graph.Node.Single(node => node.OpType == "Cast");
-        bounded.Graph.Initializer.Add(new TensorProto { Name = "most", DataType = (int)TensorProto.Types.DataType.Float, FloatData = { 200 } });
+        bounded.Graph.Initializer.Add(new TensorProto
+        {
+            Name = "most", DataType = (int)TensorProto.Types.DataType.Float, FloatData = { 200 },
+        });
         bounded.Graph.Node.Insert(bounded.Graph.Node.IndexOf(cast) + 1,
             new NodeProto { OpType = "Clip", Name = "bounded", Input = { "unbounded", "", "most" }, Output = { cast.Output[0] } });
         cast.Output[0] = "unbounded";

@@ -1,4 +1,6 @@
 using System.Globalization;
+using System.Net;
+using System.Net.Sockets;
 using System.Text.Json.Nodes;
 using Deque.AxeCore.Commons;
 using OnnxLeNet.Onnx;
@@ -55,6 +57,38 @@ public sealed class PageTests
     private const string Measured = "document.getElementById('graph-note').textContent.startsWith('✓')";
 
     private static Task IsSaidAsync(string digit) => Page.WaitAsync($"document.getElementById('class').textContent == '{digit}'");
+
+    /// <summary>
+    /// A page of another site has the browser send weights, by script and by a form, as the page itself may: none becomes a model, so that
+    /// the user's own, of which there are eight at most, stays.
+    /// </summary>
+    [TestMethod]
+    public async Task APageOfAnotherSiteCannotAddModels()
+    {
+        await Page.OpenAsync(server.Address);
+        string own = (string)(await Page.EvaluateAsync(
+            "fetch('models', { method: 'POST', body: new Float32Array(61706) }).then(a => a.json()).then(made => `${made.id}`)"))!;
+        // Another site that the browser trusts as it trusts this one: one in the open network it keeps from this machine by itself.
+        using var foreign = new TcpListener(IPAddress.Loopback, 0);
+        foreign.Start();
+        var visit = Page.OpenAsync(new Uri($"http://localhost:{((IPEndPoint)foreign.LocalEndpoint).Port}"));
+        using (var client = await foreign.AcceptTcpClientAsync())
+        {
+            await client.GetStream().WriteAsync(
+                "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nConnection: close\r\n\r\n<main>foreign</main>"u8.ToArray());
+            client.Client.Shutdown(SocketShutdown.Send);
+            await visit;
+        }
+        await Page.EvaluateAsync($"Promise.allSettled([...Array(9)].map((_, i) => fetch('{server.Address}models', {{ method: 'POST', "
+            + "mode: 'no-cors', body: new Float32Array(61706).fill(i + 1) })))");
+        await Page.EvaluateAsync($"document.body.innerHTML = '<form method=post enctype=text/plain action={server.Address}models>"
+            + "<input name=weights></form>', document.forms[0].submit()");
+        await Page.WaitAsync("document.body.innerText.includes('may not ask here')");
+        using var answer = await server.Client.GetAsync(new Uri($"model?model={own}", UriKind.Relative));
+        Assert.AreEqual(HttpStatusCode.OK, answer.StatusCode, "the user's own model is still there");
+        Page.Complaints.Clear(); // of what was refused, and of the other site's icon
+        Page.Requests.Clear();
+    }
 
     [TestMethod]
     [DataRow("mouse")]

@@ -125,6 +125,14 @@ internal sealed class GraphWriter(string name, IEnumerable<string> layers, int o
         }
     }
 
+    /// <summary>Gives a weight another name, here and in the nodes that take it; without it nothing changes.</summary>
+    public void RenameWeight(string from, string to)
+    {
+        if (Graph.Initializer.FirstOrDefault(weight => weight.Name == from) is not { } weight) return;
+        weight.Name = to;
+        Rename(from, to);
+    }
+
     public static AttributeProto Int(string name, long value) => new() { Name = name, Type = AttributeProto.Types.AttributeType.Int,
         I = value };
 

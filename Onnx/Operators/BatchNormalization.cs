@@ -39,10 +39,10 @@ internal static class BatchNormalization
     public static string ExportTraining(TrainingWriter graph, string name, string x, BatchNorm layer, Shape sample)
     {
         bool frozen = IsFrozen(layer);
-        string mean = frozen ? Channels(graph, $"{name}.mean", $"{name}.running_mean", sample)
+        string mean = frozen ? Channels(graph, $"{name}.mean", graph.NameOf(layer, "running_mean"), sample)
             : graph.Mean($"{name}.mean", x, Axes(sample));
         string centred = graph.Node("Sub", $"{name}.centred", [x, mean]);
-        string variance = frozen ? Channels(graph, $"{name}.variance", $"{name}.running_var", sample)
+        string variance = frozen ? Channels(graph, $"{name}.variance", graph.NameOf(layer, "running_var"), sample)
             : graph.Mean($"{name}.variance", graph.Node("Mul", $"{name}.squares", [centred, centred]), Axes(sample));
         string deviation = graph.Node("Sqrt", $"{name}.deviation",
             [graph.Node("Add", $"{name}.variance_eps", [variance, graph.Number(layer.Eps)])]);
@@ -84,7 +84,7 @@ internal static class BatchNormalization
 
     private static void Estimates(TrainingWriter graph, string name, BatchNorm layer, Shape sample, string mean, string variance)
     {
-        string batches = $"{name}.num_batches_tracked";
+        string batches = graph.NameOf(layer, "num_batches_tracked");
         graph.Update(batches, "Add", batches, graph.Integer(1));
         string step, kept;
         if (layer.Momentum is { } momentum) (step, kept) = (graph.Number(momentum), graph.Number(1 - momentum));
@@ -109,8 +109,8 @@ internal static class BatchNormalization
         void Move(string estimate, string to)
         {
             string flat = graph.Reshape($"{name}.{estimate}_batch", to, -1);
-            string old = graph.Node("Mul", $"{name}.{estimate}_old", [$"{name}.{estimate}", kept]);
-            graph.Update($"{name}.{estimate}", "Add", old, graph.Node("Mul", $"{name}.{estimate}_new", [flat, step]));
+            string input = graph.NameOf(layer, estimate), old = graph.Node("Mul", $"{name}.{estimate}_old", [input, kept]);
+            graph.Update(input, "Add", old, graph.Node("Mul", $"{name}.{estimate}_new", [flat, step]));
         }
     }
 

@@ -49,10 +49,12 @@ public static partial class GradientParity
         foreach (var contender in contenders)
         {
             if (cost.Parameters > 1e7) GC.Collect(); // the weights of the last one, three times over: its memory serves again
-            for (int number = 1; number <= MostTries; number++)
+            for (int number = 0; number < MostTries; number++)
             {
-                rows.Add(Compare(network, sample, contender, data, options ?? new OrtOptions(), seed + number - 1, steps,
-                    batch, update) with { Try = number });
+                rows.Add(Compare(network, sample, contender, data, options ?? new OrtOptions(), seed + number, steps, batch, update) with
+                {
+                    Try = number + 1,
+                });
                 if (rows[^1].Passed) break;
             }
         }

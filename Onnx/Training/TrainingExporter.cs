@@ -46,7 +46,7 @@ public static class TrainingExporter
         var writer = new GraphWriter(name, OnnxExporter.Names(network, ""), options.Opset);
         foreach (string value in layout.Names.Concat([TrainingNames.Labels, TrainingNames.Target, TrainingNames.Loss,
             TrainingNames.Step])) writer.Reserve(value);
-        var graph = new TrainingWriter(writer, options, layout.ParameterNames, layout.Trained);
+        var graph = new TrainingWriter(writer, options, network, layout.ParameterNames, layout.Trained);
         var proto = writer.Graph;
 
         proto.Input.Add(graph.Batched(OnnxExporter.Input, DataType.Float, sample.Sizes));
@@ -63,6 +63,8 @@ public static class TrainingExporter
             graph.Uses[parameter] = graph.Uses.GetValueOrDefault(parameter) + 1;
         var nodes = Forward(graph, traced, options.InputGradient);
         if (proto.Node.Count == 0) throw new OnnxException($"{network} has no layers to export");
+        // A network that is a layer itself has no name to stand before its weights' own, and its node has one.
+        if (network is Leaf) foreach (var tensor in layout.Tensors) writer.RenameWeight($"{nodes[0].Name}.{tensor.Name}", tensor.Name);
         string y = nodes[traced.Output.Producer!.Index].Y;
         graph.Rename(y, OnnxExporter.Output);
         nodes = [.. nodes.Select(node => node with { X = [.. node.X.Select(x => x == y ? OnnxExporter.Output : x)],
@@ -151,7 +153,7 @@ public static class TrainingExporter
             string[] x = [.. node.Inputs.Select(value => values[value.Index])];
             Shape[] samples = [.. node.Inputs.Select(value => value.Sample)];
             bool[] wanted = [.. node.Inputs.Select(value => needs[value.Index])];
-            if (node.Layer is BatchNorm && written.Exists(other => other.Layer == node.Layer))
+            if (node.Layer is BatchNorm { IsFrozen: false } && written.Exists(other => other.Layer == node.Layer))
                 throw new OnnxException($"{node.Layer.Label} is called twice: its running estimates would move twice in a step, "
                     + "for which a "
                     + "training step has no form");

@@ -35,14 +35,15 @@ internal sealed record TrainingLayer(Module Layer, string Name, string X, string
 /// </summary>
 internal sealed class TrainingWriter
 {
+    private readonly Module network;
     private readonly Dictionary<Parameter, string> names;
     private readonly HashSet<Parameter> trained;
     private readonly Dictionary<string, string> constants = [], saved = [];
     private string? samples;
 
-    public TrainingWriter(GraphWriter graph, TrainingGraphOptions options, Dictionary<Parameter, string> names,
+    public TrainingWriter(GraphWriter graph, TrainingGraphOptions options, Module network, Dictionary<Parameter, string> names,
         IEnumerable<Parameter> trained) =>
-        (Graph, Options, this.names, this.trained) = (graph, options, names, [.. trained]);
+        (Graph, Options, this.network, this.names, this.trained) = (graph, options, network, names, [.. trained]);
 
     public GraphWriter Graph { get; }
 
@@ -61,6 +62,10 @@ internal sealed class TrainingWriter
     public string Samples => samples ??= Options.BatchSize is { } count ? Number(count) : CountSamples!();
 
     public string NameOf(Parameter parameter) => names[parameter];
+
+    /// <summary>A layer's buffer, by the network's name for it: however often the layer is called, it has one.</summary>
+    public string NameOf(Module layer, string buffer) =>
+        network.NamedModules().First(named => named.Module == layer).Name is { Length: > 0 } path ? $"{path}.{buffer}" : buffer;
 
     /// <summary>Whether the step changes a parameter.</summary>
     public bool Trains(Parameter? parameter) => parameter is not null && trained.Contains(parameter);
