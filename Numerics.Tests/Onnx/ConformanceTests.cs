@@ -169,6 +169,9 @@ public sealed class ConformanceTests
         Tensor two = new(new Shape(2, 2), [1, 2, 3, 4]), weight = new(new Shape(2, 2, 2), [1, 2, 3, 4, 5, 6, 7, 8]);
         using var folder = Write("test_own", Two("MatMul x w -> a\nAdd a x -> y"), [two, weight], two);
         AssertNotSupported(folder, "MatMul");
+        using var sum = Write("test_own", Two("Add x w -> a\nRelu a -> y"), [two, new(new Shape(2, 2), [1, 1, 1, 1])],
+            new(new Shape(2, 2), [2, 3, 4, 5]));
+        AssertNotSupported(sum, "Add");
     }
 
     /// <summary>A model or tensor that cannot be read ends its own test alone: none of its operators is claimed.</summary>

@@ -129,6 +129,13 @@ public sealed class ParityTests
             Assert.AreEqual(half ? 0.998 : 1, Parity.Judged(row, model).LeastAgreement);
             Assert.AreEqual(half ? 8.0 / 2048 : 1e-5, Parity.Tolerance(model));
         }
+        // At one of its ends is enough.
+        var cast = Graphs.Of(14, new Shape(3), "Cast x -> y");
+        cast.Graph.Node[0].Attribute.Add(GraphWriter.Int("to", (int)TensorProto.Types.DataType.Float16));
+        cast.Graph.Output[0] = GraphWriter.FloatValue("y", "N", new Shape(3));
+        cast.Graph.Output[0].Type.TensorType.ElemType = (int)TensorProto.Types.DataType.Float16;
+        using var ends = OrtModel.Load(cast.ToByteArray());
+        Assert.AreEqual(8.0 / 2048, Parity.Tolerance(ends));
     }
 
     /// <summary>A row is named by its batch, and by its output where there are several.</summary>

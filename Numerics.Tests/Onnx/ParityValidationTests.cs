@@ -129,7 +129,7 @@ public sealed class ParityValidationTests
         foreach (var (network, sample, classes) in new (Module, Shape, bool)[]
         {
             (new Sequential { new Linear(3, 2, generator: new Generator(1)) }, new Shape(3), true),
-            (new Sequential { new Conv2d(3, 2, 1, generator: new Generator(1)) }, new Shape(3, 2, 2), false),
+            (new Sequential { new Conv2d(3, 2, 1, generator: new Generator(1)) }, new Shape(3, 1, 1), false),
         })
         {
             var own = OnnxExporter.Export(network, sample, "net");

@@ -183,7 +183,7 @@ public static class Parity
         {
             int count = x.Shape[0];
             int[] all = [.. Enumerable.Range(0, count)];
-            var images = new ImageDataset(stored, Array.ConvertAll(x.Data, value => (byte)value), new byte[count], pixels.Transform);
+            var images = new ImageDataset(stored, Array.ConvertAll(x.Data, value => checked((byte)value)), new byte[count], pixels.Transform);
             yield return Compare($"random pictures, batch {count}", Rows(Inference.Run(network, images.Take(all).Images).ToTensor()),
                 Rows(model.Run(pixels.AsTaken(images).Take(all).Images.ToTensor())), model);
         }
@@ -221,7 +221,6 @@ public static class Parity
     public static (ParityRow Row, Tensor Logits) OnData(string name, Tensor own, ImageDataset data, OrtModel model)
     {
         ArgumentNullException.ThrowIfNull(own);
-        ArgumentNullException.ThrowIfNull(model);
         var logits = Logits(model, data);
         return (Compare(name, own, logits, model), logits);
     }

@@ -142,7 +142,7 @@ public static class ParityValidation
         string batch = file.Graph.Input.Single(input => input.Name == own.Inputs[0]).Type.TensorType.Shape.Dim[0].DimParam;
         copy.Graph.Output.Clear();
         foreach (var (name, value) in own.Outputs.Zip(Numerics.Graph.Trace(own.Network, [.. own.Samples]).Outputs))
-            copy.Graph.Output.Add(GraphWriter.FloatValue(name, batch is "" ? OnnxExporter.BatchAxis : batch, value.Sample));
+            copy.Graph.Output.Add(GraphWriter.FloatValue(name, batch, value.Sample));
         return copy;
     }
 
