@@ -154,6 +154,7 @@ public sealed class GradientCheckLiesTests
             double[] sums = new double[statistics.GradientStatisticsLength];
             statistics.MeasureGradient([x], y, dy, sums, context);
             statistics.CompleteGradient(sums, context);
+            if (dx is null) return;
             int count = dy.Values.Length / 3;
             for (int c = 0; c < 3; c++)
             {
@@ -164,7 +165,7 @@ public sealed class GradientCheckLiesTests
                     : dyc.Zip(xc, (d, v) => d * (v - mean) * s).Sum();
                 double factor = (missing.Contains("gamma") ? 1 : inner.Weight!.Value.Data[c]) * (missing.Contains("s") ? 1 : s);
                 for (int i = 0; i < count; i++)
-                    dx!.Values[c * count + i] = (float)(factor * (dyc[i] - (sum + (xc[i] - mean) * s * sumHat) / count));
+                    dx.Values[c * count + i] = (float)(factor * (dyc[i] - (sum + (xc[i] - mean) * s * sumHat) / count));
             }
         }
     }

@@ -132,6 +132,82 @@ public sealed class GradientCheckTests
     }
 
     [TestMethod]
+    public void WhatIsMissingIsNamed()
+    {
+        Assert.AreEqual("module", Assert.ThrowsExactly<ArgumentNullException>(() => GradientCheck.Run(null!, Input())).ParamName);
+        Assert.AreEqual("x", Assert.ThrowsExactly<ArgumentNullException>(() => GradientCheck.Run(new ReLU(), null!)).ParamName);
+    }
+
+    /// <summary>A check that ends with an error leaves no trace: not the running estimates of the forwards before it.</summary>
+    [TestMethod]
+    public void AnErrorLeavesEverythingAsItWas()
+    {
+        var norm = new BatchNorm1d(60);
+        Failure.Of<OnnxLeNetException>(() => GradientCheck.Run(new Sequential { new Flatten(), norm, new Noisy() }, Input()), "Noisy");
+        Assert.AreEqual(0, norm.NumBatchesTracked);
+        CollectionAssert.AreEqual(new float[60], norm.RunningMean);
+    }
+
+    /// <summary>Before anything is computed.</summary>
+    [TestMethod]
+    public void ALayerWithoutABackwardIsRefused()
+    {
+        var rounding = new Rounding();
+        Failure.Of<OnnxLeNetException>(() => GradientCheck.Run(new Sequential { new Flatten(), new Linear(60, 2), rounding }, Input()),
+            "Rounding", "no backward", "the gradient goes through it");
+        Assert.AreEqual(0, rounding.Forwards);
+    }
+
+    /// <summary>Of a value that two layers take, the gradient is wrong if it is for one of them, whichever runs first.</summary>
+    [TestMethod]
+    [DataRow(true)]
+    [DataRow(false)]
+    public void OneWrongBranchOfTwoIsEnough(bool wrongFirst)
+    {
+        var net = new GraphModule("Net");
+        int y = net.Call("fc", new Linear(60, 4, generator: new Generator(1)), net.Call(new Flatten(), 0));
+        int first = net.Call("first", wrongFirst ? new Wrong(1.02f) : new Tanh(), y);
+        int second = net.Call("second", wrongFirst ? new Tanh() : new Wrong(1.02f), y);
+        net.Return(net.Call(new Add(), first, second));
+        foreach (var row in GradientCheck.Run(net, Input()))
+            Assert.AreEqual((false, wrongFirst ? "first: Wrong()" : "second: Wrong()"), (row.Passed, row.WrongBehind), $"{row}");
+    }
+
+    /// <summary>A weight is moved aside for an input of zeros, and back again: for another call of its layer, and for the whole.</summary>
+    [TestMethod]
+    public void AWeightThatWasMovedAsideIsPutBack()
+    {
+        var scale = new Scale();
+        var net = new GraphModule("Net");
+        int zero = net.Call("zero", new ScaleShift(new Shape(1), null), 0);
+        net.Return(net.Call(new Add(), net.Call("scale", scale, 0), net.Call(scale, zero)));
+        foreach (var parameter in net.Parameters().Where(p => p != scale.Weight)) parameter.Value.Data[0] = 0;
+        Assert.IsTrue(GradientCheck.Run(net, Input(), most: 4).Single(row => row.Name == "scale.weight").Passed);
+        Assert.Contains(weight => weight != 1, scale.Seen, "moved");
+        Assert.IsTrue(scale.Seen.TakeLast(6).All(weight => weight == 1), "two calls in the whole, in its parts, and as in training");
+        scale.ForgetsAtOne = true;
+        Assert.IsFalse(GradientCheck.Run(net, Input(), most: 4).Single(row => row.Name == "scale.weight").Passed);
+    }
+
+    /// <summary>A layer that writes to its input spoils what the layer before has saved, and its own backward never tells.</summary>
+    [TestMethod]
+    [DataRow("forward")]
+    [DataRow("backward")]
+    public void ALayerThatChangesItsInputIsRefused(string when) =>
+        Failure.Of<OnnxLeNetException>(() => GradientCheck.Run(new Sequential { new Flatten(), new Tanh(), new Halving(when) }, Input()),
+            "Halving", $"its {when} changes its input, from ", "at element 0", "write to the result alone");
+
+    /// <summary>A backward that adds to what it should overwrite is right only the first time.</summary>
+    [TestMethod]
+    public void ABackwardThatAddsInsteadOfOverwritingFails() =>
+        Assert.IsFalse(GradientCheck.Run(new Halving("adding"), Input()).Single().Passed);
+
+    /// <summary>The check runs as training does, where a layer may use up what it saved.</summary>
+    [TestMethod]
+    public void AGradientThatIsRightOnlyIfRetainedFails() =>
+        Assert.IsFalse(GradientCheck.Run(new Retaining(), Input()).Single().Passed);
+
+    [TestMethod]
     public void TheRowOfWhatAWrongLayerSpoilsNamesIt()
     {
         var net = new Sequential { new Flatten(), new Linear(60, 4, generator: new Generator(1)) };
@@ -221,7 +297,6 @@ public sealed class GradientCheckTests
         }
     }
 
-    /// <summary>A Sequential with a forward of its own is what that says, not what its chain does.</summary>
     /// <summary>x² of zeros: nothing rounds, and every slope is 0. What lies aside of them tells the lie.</summary>
     [TestMethod]
     [DataRow(1f, true)]
@@ -233,6 +308,7 @@ public sealed class GradientCheckTests
         Assert.IsGreaterThan(0, row.Checked);
     }
 
+    /// <summary>A Sequential with a forward of its own is what that says, not what its chain does.</summary>
     [TestMethod]
     public void ASequentialWithASkip()
     {
@@ -265,6 +341,70 @@ public sealed class GradientCheckTests
         protected override void ApplyBackward(ReadOnlySpan<float> x, ReadOnlySpan<float> y, ReadOnlySpan<float> dy, Span<float> dx)
         {
             for (int i = 0; i < dx.Length; i++) dx[i] = factor * 2 * x[i] * dy[i];
+        }
+    }
+
+    /// <summary>y = x·w for one w, 1 at first, where its gradient may be forgotten.</summary>
+    private sealed class Scale : Layer
+    {
+        public Scale()
+        {
+            Weight = Register("weight", new Parameter(1));
+            Weight.Value.Data[0] = 1;
+        }
+
+        public Parameter Weight { get; }
+
+        public bool ForgetsAtOne { get; set; }
+
+        /// <summary>The weights that forwards saw.</summary>
+        public List<float> Seen { get; } = [];
+
+        public override Shape OutputShape(Shape sample) => sample;
+
+        public override void Forward(Batch x, Batch y, Context context)
+        {
+            float w = Weight.Value.Data[0];
+            Seen.Add(w);
+            for (int i = 0; i < y.Values.Length; i++) y.Values[i] = x.Values[i] * w;
+        }
+
+        public override void Backward(Batch x, Batch y, Batch dy, Batch? dx, Context context)
+        {
+            float w = Weight.Value.Data[0];
+            if (w != 1 || !ForgetsAtOne) Weight.AddGrad(context, [(float)x.Values.Zip(dy.Values, (a, b) => (double)a * b).Sum()]);
+            for (int i = 0; dx is not null && i < dx.Values.Length; i++) dx.Values[i] = dy.Values[i] * w;
+        }
+    }
+
+    /// <summary>y = x/2, which in its forward or backward halves x too, or adds to dx.</summary>
+    private sealed class Halving(string wrong) : Layer
+    {
+        public override Shape OutputShape(Shape sample) => sample;
+
+        public override void Forward(Batch x, Batch y, Context context)
+        {
+            for (int i = 0; i < y.Values.Length; i++) y.Values[i] = x.Values[i] / 2;
+            if (wrong == "forward") y.Values.CopyTo(x.Values, 0);
+        }
+
+        public override void Backward(Batch x, Batch y, Batch dy, Batch? dx, Context context)
+        {
+            for (int i = 0; i < dy.Values.Length; i++) dx!.Values[i] = dy.Values[i] / 2 + (wrong == "adding" ? dx.Values[i] : 0);
+            if (wrong == "backward") y.Values.CopyTo(x.Values, 0);
+        }
+    }
+
+    private sealed class Rounding : Layer
+    {
+        public int Forwards { get; private set; }
+
+        public override Shape OutputShape(Shape sample) => sample;
+
+        public override void Forward(Batch x, Batch y, Context context)
+        {
+            Forwards++;
+            for (int i = 0; i < y.Values.Length; i++) y.Values[i] = MathF.Round(x.Values[i]);
         }
     }
 
