@@ -50,7 +50,7 @@ public sealed class CompositionTests
     public void BuffersAreTheSameForTheWholeAndItsParts()
     {
         var x = Values.Batch(1, 2, new Shape(3));
-        var counting = new Counting(integer: true);
+        var counting = new Counting(isInteger: true);
         foreach (var row in Composition.Compare(new Sequential { new Flatten(), counting }, x, new Generator(1), Rows("input"), 1e-6))
             Assert.AreEqual(0, row.MaxRel, $"{row}");
         Assert.AreEqual(0, counting.Count);
@@ -65,6 +65,61 @@ public sealed class CompositionTests
             Assert.AreEqual(0, row.MaxRel, $"{row}");
     }
 
+    /// <summary>
+    /// Layers that are right, and a whole that does not put them together: a layer whose backward reads what it does not name finds it
+    /// overwritten there. Each row that differs has that error.
+    /// </summary>
+    [TestMethod]
+    public void TheWholeMustBeItsLayersOneAfterTheOther()
+    {
+        foreach (bool honest in new[] { true, false })
+        {
+            var g = new Generator(1);
+            var net = new Sequential { new Flatten(), new Linear(60, 4, generator: g), new Square(honest), new Linear(4, 4, generator: g),
+                new Tanh(), new Linear(4, 2, generator: g) };
+            List<GradientCheckRow> rows = [.. net.NamedParameters().Select(p => p.Name).Prepend("input")
+                .Select(name => new GradientCheckRow(name, 1, 0, default, GradientCheck.Tolerance))];
+            foreach (var row in Composition.Compare(net, Values.Batch(1, 3, new Shape(2, 5, 6)), new Generator(2), rows))
+            {
+                bool behind = row.Name[0] is '3' or '5';
+                Assert.AreEqual(honest || behind, row.Passed, $"{row}");
+                if (honest) Assert.IsLessThan(1e-6, row.MaxRel);
+            }
+            Assert.AreEqual(honest, GradientCheck.Run(net, Values.Batch(1, 3, new Shape(2, 5, 6))).All(row => row.Passed));
+        }
+    }
+
+    /// <summary>Thirty-seven samples are three blocks; the sums of a batch norm come from all of them.</summary>
+    [TestMethod]
+    public void ABatchOfSeveralBlocks()
+    {
+        var g = new Generator(1);
+        var net = new Sequential { new Conv2d(2, 3, (2, 3), generator: g), new BatchNorm2d(3), new Tanh(), new Flatten(),
+            new Linear(48, 2, generator: g) };
+        var x = Values.Batch(1, 37, new Shape(2, 5, 6));
+        foreach (var row in GradientCheck.Run(net, x, most: 8)) Assert.IsTrue(row.Passed, $"{row}");
+        List<GradientCheckRow> rows = [.. net.NamedParameters().Select(p => p.Name).Prepend("input")
+            .Select(name => new GradientCheckRow(name, 1, 0, default, GradientCheck.Tolerance))];
+        foreach (var row in Composition.Compare(net, x, new Generator(2), rows, tolerance: 0))
+            Assert.IsLessThan(1e-5, row.MaxRel, $"{row}");
+    }
+
+    /// <summary>A row that has failed already, or that is of nothing the whole has, stays as it is.</summary>
+    [TestMethod]
+    public void TheWholeChangesOnlyRowsThatPassed()
+    {
+        var net = new Sequential { new Flatten(), new Linear(60, 2, generator: new Generator(1)), new Tanh() };
+        var failed = new GradientCheckRow("1.weight", 1, 1, default, GradientCheck.Tolerance);
+        var unknown = new GradientCheckRow("nowhere", 1, 0, default, GradientCheck.Tolerance);
+        CollectionAssert.AreEqual(new[] { failed, unknown }, Composition.Compare(net, Values.Batch(1, 3, new Shape(2, 5, 6)), new Generator(2), [failed, unknown], 0));
+    }
+
+    /// <summary>Every layer gives its gradient itself, also one that says that it hands its result's on, and does not.</summary>
+    [TestMethod]
+    public void ThePartsAskEveryLayer() =>
+        Assert.IsFalse(Composition.Compare(new Sequential { new Twice() }, Values.Batch(1, 2, new Shape(3)), new Generator(1),
+            Rows("input"))[0].Passed);
+
     private static List<GradientCheckRow> Rows(params string[] names) =>
         [.. names.Select(name => new GradientCheckRow(name, 1, 0, default, GradientCheck.Tolerance))];
 
@@ -72,6 +127,42 @@ public sealed class CompositionTests
     private static GradientCheckRow Compare(float[] whole, float[] parts, float input, float? inputOfParts = null) =>
         Composition.Compare(new Told([(whole, input), (parts, inputOfParts ?? input)]), new Batch(1, new Shape(1)), new Generator(1),
             Rows("w"))[0];
+
+    /// <summary>y = x², which reads x backward.</summary>
+    private sealed class Square(bool honest) : Layer
+    {
+        protected internal override BackwardReads BackwardReads => honest ? BackwardReads.Input : BackwardReads.None;
+
+        public override Shape OutputShape(Shape sample) => sample;
+
+        public override void Forward(Batch x, Batch y, Context context)
+        {
+            for (int i = 0; i < y.Values.Length; i++) y.Values[i] = x.Values[i] * x.Values[i];
+        }
+
+        public override void Backward(Batch x, Batch y, Batch dy, Batch? dx, Context context)
+        {
+            for (int i = 0; i < dx!.Values.Length; i++) dx.Values[i] = 2 * x.Values[i] * dy.Values[i];
+        }
+    }
+
+    /// <summary>y = 2x.</summary>
+    private sealed class Twice : Layer
+    {
+        public override Shape OutputShape(Shape sample) => sample;
+
+        internal override bool PassesGradient(int input, Shape[] inputs, Shape output) => true;
+
+        public override void Forward(Batch x, Batch y, Context context)
+        {
+            for (int i = 0; i < y.Values.Length; i++) y.Values[i] = 2 * x.Values[i];
+        }
+
+        public override void Backward(Batch x, Batch y, Batch dy, Batch? dx, Context context)
+        {
+            for (int i = 0; dx is not null && i < dx.Values.Length; i++) dx.Values[i] = 2 * dy.Values[i];
+        }
+    }
 
     /// <summary>A layer whose gradients are given call by call: first comes the whole, then its parts.</summary>
     private sealed class Told : Layer
@@ -128,8 +219,8 @@ internal sealed class Counting : Layer
 {
     private readonly StateTensor count;
 
-    public Counting(bool integer) =>
-        count = Register("count", integer ? StateTensor.Of(new Shape(1), new long[1], ElementType.Int64)
+    public Counting(bool isInteger) =>
+        count = Register("count", isInteger ? StateTensor.Of(new Shape(1), new long[1], ElementType.Int64)
             : StateTensor.Of(new Tensor(new Shape(1))));
 
     public double Count => count.IsInteger ? count.AsInt64()[0] : count.AsTensor().Data[0];

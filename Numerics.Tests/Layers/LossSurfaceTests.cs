@@ -120,13 +120,19 @@ public sealed class LossSurfaceTests
         Assert.AreEqual(0, w.Values[0]);
     }
 
-    /// <summary>A line misses nothing to both sides, and what it returns is rounded by half of its last bit.</summary>
+    /// <summary>A line misses nothing to both sides: its noise is half of the last bit of what it returns, and none where that is
+    /// 0.</summary>
     [TestMethod]
     public void TheNoiseOfALineIsThatOfItsOutputs()
     {
         var surface = Surface(new LeakyReLU(1), [1, -4, 0.5f, 64, 2]);
         double squares = surface.Tensors[0].Backward.Zip(new[] { 1, -4, 0.5f, 64, 2 }, (dy, y) => (double)dy * y * dy * y).Sum();
         Assert.AreEqual(Math.Sqrt(squares) / (1 << 24), surface.Noise, 1e-12 * surface.Noise);
+
+        var x = Batch.FromTensor(new Tensor(new Shape(1, 4), [1, -1, 1, -1]));
+        surface = new LossSurface(new ReduceSum([1], keepdim: true), [x], new Generator(3));
+        surface.Measure();
+        Assert.AreEqual(0, surface.Noise);
     }
 
     /// <summary>
@@ -148,9 +154,9 @@ public sealed class LossSurfaceTests
     [TestMethod]
     [DataRow(true)]
     [DataRow(false)]
-    public void EveryForwardBeginsWithTheSameBuffers(bool integer)
+    public void EveryForwardBeginsWithTheSameBuffers(bool isInteger)
     {
-        var counting = new Counting(integer);
+        var counting = new Counting(isInteger);
         var surface = Surface(counting, [3]);
         Assert.AreEqual(3, surface.Output.Values[0]);
         Assert.AreEqual(1, counting.Count);
