@@ -120,6 +120,19 @@ public sealed class CompositionTests
         Assert.IsFalse(Composition.Compare(new Sequential { new Twice() }, Values.Batch(1, 2, new Shape(3)), new Generator(1),
             Rows("input"))[0].Passed);
 
+    /// <summary>A layer that says that it runs in place, and reads its neighbours, hands other values on in the whole than alone.</summary>
+    [TestMethod]
+    [DataRow(false)]
+    [DataRow(true)]
+    public void ALayerThatCannotRunInPlaceSpoilsWhatIsBehind(bool inPlace)
+    {
+        var g = new Generator(1);
+        var net = new Sequential { new Flatten(), new Linear(3, 4, generator: g), new Neighbours(inPlace), new Linear(4, 2, generator: g) };
+        var rows = GradientCheck.Run(net, Values.Batch(1, 2, new Shape(3)));
+        Assert.AreEqual(!inPlace, rows.Single(row => row.Name == "3.weight").Passed);
+        Assert.IsTrue(rows.Where(row => row.Name != "3.weight").All(row => row.Passed));
+    }
+
     private static List<GradientCheckRow> Rows(params string[] names) =>
         [.. names.Select(name => new GradientCheckRow(name, 1, 0, default, GradientCheck.Tolerance))];
 
@@ -143,6 +156,27 @@ public sealed class CompositionTests
         public override void Backward(Batch x, Batch y, Batch dy, Batch? dx, Context context)
         {
             for (int i = 0; i < dx!.Values.Length; i++) dx.Values[i] = 2 * x.Values[i] * dy.Values[i];
+        }
+    }
+
+    /// <summary>Every feature and the one before it.</summary>
+    private sealed class Neighbours(bool inPlace) : Layer
+    {
+        protected internal override BackwardReads BackwardReads => BackwardReads.None;
+
+        protected internal override bool RunsInPlace => inPlace;
+
+        public override Shape OutputShape(Shape sample) => sample;
+
+        public override void Forward(Batch x, Batch y, Context context)
+        {
+            for (int i = 0; i < y.Values.Length; i++) y.Values[i] = x.Values[i] + (i < x.Count ? 0 : x.Values[i - x.Count]);
+        }
+
+        public override void Backward(Batch x, Batch y, Batch dy, Batch? dx, Context context)
+        {
+            int n = dy.Count, length = dy.Values.Length;
+            for (int i = 0; i < length; i++) dx!.Values[i] = dy.Values[i] + (i + n < length ? dy.Values[i + n] : 0);
         }
     }
 

@@ -172,6 +172,21 @@ public sealed class SlopeCheckTests
         Assert.AreEqual(1e-4 / least, row.MaxRel, 1e-4);
     }
 
+    /// <summary>Where nothing rounds a step is of 1024 last bits, which around 1 is 2⁻¹³, and another one four times as long: what is flat up
+    /// to nine tenths of that has another slope, up to three of them two slopes, and up to five none but 0.</summary>
+    [TestMethod]
+    [DataRow(0.9f, 1, 0, 1.0)]
+    [DataRow(3f, 0, 1, 0.0)]
+    [DataRow(5f, 1, 0, 0.0)]
+    public void AStepIsLongBesideTheLastBit(float steps, int compared, int unsteady, double slope)
+    {
+        float flat = steps / (1 << 13);
+        Term[] terms = [Line(1), Line(1), new Term(t => Math.Abs(t - 1) < flat ? 0 : t - 1, t => Math.Abs(t - 1) < flat ? 0 : 1)];
+        var row = Row(terms, [0, 0, 1]);
+        Assert.AreEqual((2 + compared, unsteady, 0), (row.Checked, row.Unsteady, row.AtKinks));
+        Assert.AreEqual(slope, row.MaxRel, 1e-6);
+    }
+
     /// <summary>Half of the elements looked at are those of the largest gradients, always; one alone is the largest.</summary>
     [TestMethod]
     public void TheLargestGradientsAreAlwaysLookedAt()
