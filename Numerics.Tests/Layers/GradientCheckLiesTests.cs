@@ -108,6 +108,40 @@ public sealed class GradientCheckLiesTests
 
     private static Batch Input() => Values.Batch(2, 3, new Shape(2, 5, 6));
 
+    /// <summary>A weight is moved aside for an input of zeros, and back again: for another call of its layer, and for the whole.</summary>
+    [TestMethod]
+    public void AWeightThatWasMovedAsideIsPutBack()
+    {
+        var scale = new Scale();
+        var net = new GraphModule("Net");
+        int zero = net.Call("zero", new ScaleShift(new Shape(1), null), 0);
+        net.Return(net.Call(new Add(), net.Call("scale", scale, 0), net.Call(scale, zero)));
+        foreach (var parameter in net.Parameters().Where(p => p != scale.Weight)) parameter.Value.Data[0] = 0;
+        Assert.IsTrue(GradientCheck.Run(net, Input(), most: 4).Single(row => row.Name == "scale.weight").Passed);
+        Assert.Contains(weight => weight != 1, scale.Seen, "moved");
+        Assert.IsTrue(scale.Seen.TakeLast(6).All(weight => weight == 1), "two calls in the whole, in its parts, and as in training");
+        scale.ForgetsAtOne = true;
+        Assert.IsFalse(GradientCheck.Run(net, Input(), most: 4).Single(row => row.Name == "scale.weight").Passed);
+    }
+
+    /// <summary>A layer that writes to its input spoils what the layer before has saved, and its own backward never tells.</summary>
+    [TestMethod]
+    [DataRow("forward")]
+    [DataRow("backward")]
+    public void ALayerThatChangesItsInputIsRefused(string when) =>
+        Failure.Of<OnnxLeNetException>(() => GradientCheck.Run(new Sequential { new Flatten(), new Tanh(), new Halving(when) }, Input()),
+            "Halving", $"its {when} changes its input, from ", "at element 0", "write to the result alone");
+
+    /// <summary>A backward that adds to what it should overwrite is right only the first time.</summary>
+    [TestMethod]
+    public void ABackwardThatAddsInsteadOfOverwritingFails() =>
+        Assert.IsFalse(GradientCheck.Run(new Halving("adding"), Input()).Single().Passed);
+
+    /// <summary>The check runs as training does, where a layer may use up what it saved.</summary>
+    [TestMethod]
+    public void AGradientThatIsRightOnlyIfRetainedFails() =>
+        Assert.IsFalse(GradientCheck.Run(new Retaining(), Input()).Single().Passed);
+
     /// <summary>dx = γ·s·(dy − (Σ dy + x̂·Σ dy·x̂)/M) in training: each sum left out, both, and γ and s.</summary>
     [TestMethod]
     [DataRow("")]
@@ -121,6 +155,57 @@ public sealed class GradientCheckLiesTests
         var rows = GradientCheck.Run(new PartialBatchNorm(new BatchNorm2d(3), missing), Values.Batch(4, 4, new Shape(3, 4, 5)));
         Assert.AreEqual(missing == "", rows.Single(row => row.Name == "input").Passed, $"{rows[0]}");
         Assert.IsTrue(rows.Skip(1).All(row => row.Passed));
+    }
+
+    /// <summary>y = x·w for one w, 1 at first, where its gradient may be forgotten.</summary>
+    private sealed class Scale : Layer
+    {
+        public Scale()
+        {
+            Weight = Register("weight", new Parameter(1));
+            Weight.Value.Data[0] = 1;
+        }
+
+        public Parameter Weight { get; }
+
+        public bool ForgetsAtOne { get; set; }
+
+        /// <summary>The weights that forwards saw.</summary>
+        public List<float> Seen { get; } = [];
+
+        public override Shape OutputShape(Shape sample) => sample;
+
+        public override void Forward(Batch x, Batch y, Context context)
+        {
+            float w = Weight.Value.Data[0];
+            Seen.Add(w);
+            for (int i = 0; i < y.Values.Length; i++) y.Values[i] = x.Values[i] * w;
+        }
+
+        public override void Backward(Batch x, Batch y, Batch dy, Batch? dx, Context context)
+        {
+            float w = Weight.Value.Data[0];
+            if (w != 1 || !ForgetsAtOne) Weight.AddGrad(context, [(float)x.Values.Zip(dy.Values, (a, b) => (double)a * b).Sum()]);
+            for (int i = 0; dx is not null && i < dx.Values.Length; i++) dx.Values[i] = dy.Values[i] * w;
+        }
+    }
+
+    /// <summary>y = x/2, which in its forward or backward halves x too, or adds to dx.</summary>
+    private sealed class Halving(string wrong) : Layer
+    {
+        public override Shape OutputShape(Shape sample) => sample;
+
+        public override void Forward(Batch x, Batch y, Context context)
+        {
+            for (int i = 0; i < y.Values.Length; i++) y.Values[i] = x.Values[i] / 2;
+            if (wrong == "forward") y.Values.CopyTo(x.Values, 0);
+        }
+
+        public override void Backward(Batch x, Batch y, Batch dy, Batch? dx, Context context)
+        {
+            for (int i = 0; i < dy.Values.Length; i++) dx!.Values[i] = dy.Values[i] / 2 + (wrong == "adding" ? dx.Values[i] : 0);
+            if (wrong == "backward") y.Values.CopyTo(x.Values, 0);
+        }
     }
 
     /// <summary>The forward of a batch norm, and its input's gradient written out, or most of it: for a batch that is one block.</summary>
@@ -154,6 +239,7 @@ public sealed class GradientCheckLiesTests
             double[] sums = new double[statistics.GradientStatisticsLength];
             statistics.MeasureGradient([x], y, dy, sums, context);
             statistics.CompleteGradient(sums, context);
+            if (dx is null) return;
             int count = dy.Values.Length / 3;
             for (int c = 0; c < 3; c++)
             {
@@ -164,7 +250,7 @@ public sealed class GradientCheckLiesTests
                     : dyc.Zip(xc, (d, v) => d * (v - mean) * s).Sum();
                 double factor = (missing.Contains("gamma") ? 1 : inner.Weight!.Value.Data[c]) * (missing.Contains("s") ? 1 : s);
                 for (int i = 0; i < count; i++)
-                    dx!.Values[c * count + i] = (float)(factor * (dyc[i] - (sum + (xc[i] - mean) * s * sumHat) / count));
+                    dx.Values[c * count + i] = (float)(factor * (dyc[i] - (sum + (xc[i] - mean) * s * sumHat) / count));
             }
         }
     }

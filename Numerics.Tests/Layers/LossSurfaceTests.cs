@@ -81,6 +81,117 @@ public sealed class LossSurfaceTests
     public void TheSpanIsAPowerOfTwo(float largest, double span) =>
         Assert.AreEqual(span, Surface(new ReLU(), [0, largest, 0.1f, 0]).Tensors[0].Span);
 
+    /// <summary>Its inputs, then the parameters that are not frozen, with their gradients; once, however often it is measured.</summary>
+    [TestMethod]
+    public void ItsTensorsAreInputsAndParameters()
+    {
+        var (a, b) = (Values.Batch(1, 2, new Shape(3)), Values.Batch(2, 2, new Shape(3)));
+        var surface = new LossSurface(new Add(), [a, b], new Generator(3));
+        surface.Measure();
+        surface.Measure();
+        CollectionAssert.AreEqual(new[] { ("input", 0), ("input", 1) }, surface.Tensors.Select(t => (t.Name, t.Input)).ToArray());
+        CollectionAssert.AreEqual(a.Values, surface.Tensors[0].Values);
+        CollectionAssert.AreEqual(b.Values, surface.Tensors[1].Values);
+
+        var linear = new Linear(3, 2, generator: new Generator(1));
+        surface = new LossSurface(linear, [a], new Generator(3));
+        surface.Measure();
+        surface.Measure();
+        CollectionAssert.AreEqual(new[] { ("input", 0), ("weight", -1), ("bias", -1) },
+            surface.Tensors.Select(t => (t.Name, t.Input)).ToArray());
+        linear.Parameters().First().RequiresGrad = false;
+        surface.Measure();
+        CollectionAssert.AreEqual(new[] { "input", "bias" }, surface.Tensors.Select(t => t.Name).ToArray());
+    }
+
+    /// <summary>Along a parameter too: with x = 0 half of the way of w over its kink has the slope dy. One whose gradient the backward never
+    /// gives has none.</summary>
+    [TestMethod]
+    [DataRow(true)]
+    [DataRow(false)]
+    public void TheMeanAlongAParameter(bool honest)
+    {
+        var surface = Surface(new Hinge(honest), [0]);
+        var (input, w) = (surface.Tensors[0], surface.Tensors[1]);
+        double mean = surface.MeanBackward(input, 0, 0.5f).Mean;
+        Assert.AreNotEqual(0, mean);
+        Assert.AreEqual(honest ? (mean, 0.0) : (0, 0), surface.MeanBackward(w, 0, 0.5f));
+        Assert.AreEqual(mean, surface.Slopes(w.Values, 0, 0.5f).Central, 1e-6);
+        Assert.AreEqual(0, w.Values[0]);
+    }
+
+    /// <summary>A line misses nothing to both sides: its noise is half of the last bit of what it returns, and none where that is
+    /// 0.</summary>
+    [TestMethod]
+    public void TheNoiseOfALineIsThatOfItsOutputs()
+    {
+        var surface = Surface(new LeakyReLU(1), [1, -4, 0.5f, 64, 2]);
+        double squares = surface.Tensors[0].Backward.Zip(new[] { 1, -4, 0.5f, 64, 2 }, (dy, y) => (double)dy * y * dy * y).Sum();
+        Assert.AreEqual(Math.Sqrt(squares) / (1 << 24), surface.Noise, 1e-12 * surface.Noise);
+
+        var x = Batch.FromTensor(new Tensor(new Shape(1, 4), [1, -1, 1, -1]));
+        surface = new LossSurface(new ReduceSum([1], keepdim: true), [x], new Generator(3));
+        surface.Measure();
+        Assert.AreEqual(0, surface.Noise);
+    }
+
+    /// <summary>
+    /// y = Σ |a − b| of a thousand pairs of ones: moved by a last bit up or down, or not at all (with chances of ¼, ¼ and ½), each pair lies
+    /// ¾ of a bit apart on average, to both sides. Three terms, one of them twice, make √6 of what one does.
+    /// </summary>
+    [TestMethod]
+    public void EveryInputMovesOnItsOwn()
+    {
+        var x = new Batch(1, new Shape(2000));
+        Array.Fill(x.Values, 1);
+        var surface = new LossSurface(new Distances(), [x], new Generator(3));
+        surface.Measure();
+        double expected = 2 * 750 / Math.Sqrt(6) / (1 << 23) * Math.Abs(surface.Tensors[0].Backward[0]);
+        Assert.AreEqual(expected, surface.Noise, 0.03 * expected);
+    }
+
+    /// <summary>A layer that counts its forwards counts to one in each.</summary>
+    [TestMethod]
+    [DataRow(true)]
+    [DataRow(false)]
+    public void EveryForwardBeginsWithTheSameBuffers(bool isInteger)
+    {
+        var counting = new Counting(isInteger);
+        var surface = Surface(counting, [3]);
+        Assert.AreEqual(3, surface.Output.Values[0]);
+        Assert.AreEqual(1, counting.Count);
+    }
+
+    /// <summary>y = max(0, x + w) for one w, of whose gradient the backward may say nothing.</summary>
+    private sealed class Hinge : Layer
+    {
+        private readonly bool honest;
+        private readonly Parameter w;
+
+        public Hinge(bool honest) => (this.honest, w) = (honest, Register("w", new Parameter(1)));
+
+        public override Shape OutputShape(Shape sample) => sample;
+
+        public override void Forward(Batch x, Batch y, Context context) => y.Values[0] = Math.Max(0, x.Values[0] + w.Value.Data[0]);
+
+        public override void Backward(Batch x, Batch y, Batch dy, Batch? dx, Context context)
+        {
+            dx!.Values[0] = y.Values[0] > 0 ? dy.Values[0] : 0;
+            if (honest) w.AddGrad(context, dx.Values);
+        }
+    }
+
+    /// <summary>y = Σ |a − b| over pairs of neighbours; its gradient is dy everywhere.</summary>
+    private sealed class Distances : Layer
+    {
+        public override Shape OutputShape(Shape sample) => new(1);
+
+        public override void Forward(Batch x, Batch y, Context context) =>
+            y.Values[0] = x.Values.Chunk(2).Sum(pair => Math.Abs(pair[0] - pair[1]));
+
+        public override void Backward(Batch x, Batch y, Batch dy, Batch? dx, Context context) => Array.Fill(dx!.Values, dy.Values[0]);
+    }
+
     private static LossSurface Surface(Module module, float[] x)
     {
         var batch = new Batch(x.Length, new Shape(1));

@@ -44,8 +44,11 @@ internal sealed class Nudged : Layer, IBatchStatistics
     public override void Backward(Batch x, Batch y, Batch dy, Batch? dx, Context context)
     {
         inner.Backward(x, y, dy, dx, context);
-        if (tensor == "input") Spoil(dx!.Values);
-        else if (!inner.BatchDependent) SpoilParameter(context);
+        if (tensor != "input")
+        {
+            if (!inner.BatchDependent) SpoilParameter(context);
+        }
+        else if (dx is not null) Spoil(dx.Values);
     }
 
     public int StatisticsLength => Statistics.StatisticsLength;

@@ -2,7 +2,7 @@ namespace OnnxLeNet.Numerics;
 
 /// <summary>
 /// Whether the gradients of a whole network are those of its nodes one after the other: what <see cref="GradientCheck"/> does beside
-/// each layer.
+/// each layer. Also as in training, where nobody wants the gradient of the input.
 /// </summary>
 internal static class Composition
 {
@@ -17,18 +17,19 @@ internal static class Composition
     {
         ulong draws = generator.NextBits();
         float[]? dy = null;
-        Dictionary<string, float[]> Gradients(bool apart)
+        Dictionary<string, float[]> Gradients(bool apart = false, bool ofInput = true)
         {
             var buffers = network.StateDict().Clone();
             var execution = new Execution(network, separate: apart) { Random = new Generator((long)draws) };
             network.ZeroGrad();
-            var input = new Batch(x.Matrix, x.Sample);
+            var input = new Batch(x.Matrix, x.Sample, ofInput);
             var y = execution.Forward(input)[0];
             dy ??= [.. y.Values.Select(_ => (float)generator.NextNormal())];
             var gradient = new Batch(y.Count, y.Sample);
             dy.CopyTo(gradient.Values, 0);
-            var dx = apart ? NodeByNode(execution.Executor, gradient) : execution.Backward([gradient], retainGraph: false)[0]!;
-            var found = new Dictionary<string, float[]> { ["input"] = dx.Values };
+            var dx = apart ? NodeByNode(execution.Executor, gradient) : execution.Backward([gradient], retainGraph: false)[0];
+            var found = new Dictionary<string, float[]>();
+            if (dx is not null) found["input"] = dx.Values;
             foreach (var (name, parameter) in network.NamedParameters())
             {
                 parameter.AddPartials();
@@ -37,13 +38,15 @@ internal static class Composition
             network.LoadStateDict(buffers);
             return found;
         }
-        var whole = Gradients(apart: false);
+        var whole = Gradients();
         var parts = Gradients(apart: true);
         // A gradient that is zero but for rounding, as a bias before batch norm has, is compared with what the others are like.
         double least = 1e-4 * whole.Values.Concat(parts.Values).Max(Largest);
-        return rows.ConvertAll(row =>
+        return Against(Gradients(ofInput: false), Against(whole, rows));
+
+        List<GradientCheckRow> Against(Dictionary<string, float[]> found, List<GradientCheckRow> rows) => rows.ConvertAll(row =>
         {
-            if (!row.Passed || !whole.TryGetValue(row.Name, out float[]? of) || !parts.TryGetValue(row.Name, out float[]? with)) return row;
+            if (!row.Passed || !found.TryGetValue(row.Name, out float[]? of) || !parts.TryGetValue(row.Name, out float[]? with)) return row;
             double scale = Math.Max(least, Largest(with)), worstError = 0;
             (int, double, double) worst = default;
             for (int i = 0; i < of.Length; i++)

@@ -42,6 +42,10 @@ public sealed record GradientCheckRow(string Name, int Checked, double MaxRel, (
     /// <summary>Whether they agree. What is not a number never does, nor does a tensor of which nothing could be compared.</summary>
     public bool Passed => MaxRel < Tolerance;
 
+    /// <summary>Of two rows of one tensor, whether this one is to be told: it fails, whatever its tolerance, or has the larger
+    /// error.</summary>
+    internal bool IsWorseThan(GradientCheckRow other) => other.Passed && (!Passed || MaxRel > other.MaxRel);
+
     /// <summary>How much was checked, and what was left out and why, in a clause.</summary>
     public string Note
     {
@@ -66,8 +70,9 @@ public sealed record GradientCheckRow(string Name, int Checked, double MaxRel, (
 /// <remarks>
 /// <para>A difference in float needs a step that is long beside its rounding, and over a whole network such a step crosses hundreds of
 /// kinks of ReLUs and max pools. So a network is taken apart: each layer and join of its graph is checked alone, on the inputs that
-/// come to it and with a gradient of its own, and the backward of the whole must be that of the nodes one after the other. A node
-/// whose input's gradient is wrong fails the rows of everything before it.</para>
+/// come to it and with a gradient of its own, and the backward of the whole must be that of the nodes one after the other, also where
+/// nobody wants the gradient of the input, as in training. A node whose input's gradient is wrong fails the rows of everything before
+/// it.</para>
 /// <para>The step is the smallest that keeps the rounding, which is measured, well under the tolerance. Where the slopes to both sides
 /// differ by more than the curvature explains there is a kink, and where those of this step and of one four times as long disagree there
 /// is one near: such an element is left out, and the row says so. If that is more than half of a tensor, as in a layer of many
@@ -91,7 +96,8 @@ public static class GradientCheck
     /// <param name="x">The input.</param>
     /// <param name="seed">Of the incoming gradients, of dropout, and of which elements are looked at.</param>
     /// <param name="most">Elements looked at per tensor: half of them those of the largest gradients, the others at random.</param>
-    /// <exception cref="OnnxLeNetException">Two forwards of the same batch differ: there is no slope to compare with.</exception>
+    /// <exception cref="OnnxLeNetException">Two forwards of the same batch differ: there is no slope to compare with. Or a layer changes
+    /// its input, has no backward.</exception>
     public static IReadOnlyList<GradientCheckRow> Run(Module module, Batch x, long seed = 0, int most = 100)
     {
         ArgumentNullException.ThrowIfNull(module);
@@ -99,7 +105,7 @@ public static class GradientCheck
         ArgumentOutOfRangeException.ThrowIfNegativeOrZero(most);
         var saved = module.StateDict().Clone();
         var gradients = module.Parameters().Select(p => (Parameter: p, Grad: p.Grad?.Clone())).ToList();
-        try { return Check(module, x, new Generator(seed), most); }
+        try { return Check(module, x, saved, new Generator(seed), most); }
         finally
         {
             module.LoadStateDict(saved);
@@ -107,28 +113,24 @@ public static class GradientCheck
         }
     }
 
-    private static List<GradientCheckRow> Check(Module module, Batch x, Generator generator, int most)
+    private static List<GradientCheckRow> Check(Module module, Batch x, StateDict saved, Generator generator, int most)
     {
         var names = module.NamedParameters().ToDictionary(p => p.Parameter, p => p.Name);
         var graph = Graph.Trace(module, x.Count, [x.Sample]);
         Executor.RequireBackward(graph);
-        var state = module.StateDict().Clone();
         var rows = new Dictionary<string, GradientCheckRow>();
         var values = new Batch[graph.Values.Count];
         values[0] = x;
         foreach (var node in graph.Nodes)
-            values[node.Output.Index] = new LossSurface(node.Layer, Inputs(node), generator.Fork(node.Index + 1)).Output;
-        var reached = new bool[values.Length]; // by a gradient
+            values[node.Output.Index] = new LossSurface(node.Layer, Inputs(node), generator.Fork(node.Output.Index)).Output;
         var wrong = new GradientCheckRow?[values.Length]; // of a layer behind whose input's gradient is
-        reached[graph.Output.Index] = true;
         foreach (var node in graph.Nodes.Reverse())
         {
-            if (!reached[node.Output.Index]) continue;
             // What is before a wrong gradient gets the larger of two errors, and is told where the first one is.
             var behind = wrong[node.Output.Index];
             GradientCheckRow Behind(GradientCheckRow row) => behind is null || !row.Passed ? row
                 : row with { MaxRel = behind.MaxRel, Tolerance = behind.Tolerance, Worst = behind.Worst, WrongBehind = behind.Name };
-            foreach (var (parameter, input, row) in SlopeCheck.Run(node.Layer, Inputs(node), generator.Fork(-1 - node.Index), most))
+            foreach (var (parameter, input, row) in SlopeCheck.Run(node.Layer, Inputs(node), generator.Fork(-node.Output.Index), most))
             {
                 if (parameter is not null)
                 {
@@ -136,23 +138,20 @@ public static class GradientCheck
                     continue;
                 }
                 var value = node.Inputs[input];
-                reached[value.Index] = true;
                 if (value.Producer is null) Add("input", Behind(row));
                 else wrong[value.Index] ??= row.Passed ? behind : row with { Name = node.Layer.Label };
             }
+            module.LoadStateDict(saved); // the next node may share its parameters, which may have been moved aside
         }
-        module.LoadStateDict(state);
         var ordered = names.Values.Prepend("input").Where(rows.ContainsKey).Select(name => rows[name]).ToList();
-        return graph.Nodes.Count == 1 ? ordered : Composition.Compare(module, x, generator, ordered);
+        return Composition.Compare(module, x, generator, ordered);
 
         Batch[] Inputs(Node node) => [.. node.Inputs.Select(value => values[value.Index])];
 
-        // Of a parameter that several nodes share, the worst: one that fails, whatever its tolerance, or the largest error.
+        // Of a parameter that several nodes share, the worst.
         void Add(string name, GradientCheckRow row)
         {
-            bool worse = !rows.TryGetValue(name, out var present)
-                || (present.Passed && (!row.Passed || row.MaxRel > present.MaxRel));
-            if (worse) rows[name] = row with { Name = name };
+            if (!rows.TryGetValue(name, out var present) || row.IsWorseThan(present)) rows[name] = row with { Name = name };
         }
     }
 }

@@ -1,3 +1,5 @@
+using System.Runtime.InteropServices;
+
 namespace OnnxLeNet.Numerics;
 
 /// <summary>
@@ -16,7 +18,7 @@ internal sealed class LossSurface
     /// <summary>The input or one parameter: its values, which may be changed, and their gradients.</summary>
     /// <param name="Name"><c>input</c>, or the parameter's name.</param>
     /// <param name="Parameter">The parameter, or null for an input.</param>
-    /// <param name="Input">The number of the input.</param>
+    /// <param name="Input">The number of the input, or −1 for a parameter.</param>
     /// <param name="Values">What the module reads.</param>
     /// <param name="Backward">As many gradients.</param>
     public sealed record Tensor(string Name, Parameter? Parameter, int Input, float[] Values, float[] Backward)
@@ -29,7 +31,7 @@ internal sealed class LossSurface
     /// <param name="module">In the mode it is in.</param>
     /// <param name="x">The inputs, [N × features] each; copied.</param>
     /// <param name="generator">Where dy and dropout draw from.</param>
-    /// <exception cref="OnnxLeNetException">Two forwards of the same batch differ.</exception>
+    /// <exception cref="OnnxLeNetException">Two forwards of the same batch differ, or one changes its input.</exception>
     public LossSurface(Module module, Batch[] x, Generator generator)
     {
         (this.module, execution, state, draws) = (module, new Execution(module) { Random = new Generator(0) }, module.StateDict().Clone(),
@@ -41,6 +43,7 @@ internal sealed class LossSurface
             return copy;
         });
         var y = Forward();
+        RequireInputsAsGiven("forward");
         dy = new float[y.Values.Length];
         for (int i = 0; i < dy.Length; i++) dy[i] = (float)generator.NextNormal();
         float[] again = Forward().Values;
@@ -58,7 +61,7 @@ internal sealed class LossSurface
     /// <summary>What the module returned for the batch.</summary>
     public Batch Output { get; }
 
-    /// <summary>The inputs that the module gives a gradient for, and every parameter that is trained.</summary>
+    /// <summary>The inputs, and every parameter that is trained.</summary>
     public List<Tensor> Tensors { get; } = [];
 
     /// <summary>L at the point itself.</summary>
@@ -111,15 +114,15 @@ internal sealed class LossSurface
     }
 
     /// <summary>Forward and backward at the point, and how far rounding goes there.</summary>
+    /// <exception cref="OnnxLeNetException">The backward changes the input.</exception>
     public void Measure()
     {
+        ForwardBackward(); // after it no array that the backward writes to is new, and zeros
         var (y, dx) = ForwardBackward();
+        RequireInputsAsGiven("backward");
         Loss = Sum(y.Values);
         Tensors.Clear();
-        for (int i = 0; i < dx.Length; i++)
-        {
-            if (dx[i] is { } gradient) Tensors.Add(new Tensor("input", null, i, inputs[i].Values, gradient.Values));
-        }
+        for (int i = 0; i < dx.Length; i++) Tensors.Add(new Tensor("input", null, i, inputs[i].Values, dx[i]!.Values));
         foreach (var (name, parameter) in module.NamedParameters())
         {
             if (!parameter.RequiresGrad) continue;
@@ -146,22 +149,23 @@ internal sealed class LossSurface
         for (int time = 0; time < Times; time++)
         {
             ulong bits = generator.State;
-            double sum = 0;
-            foreach (int sign in new[] { 1, -1 })
-            {
-                generator.State = bits;
-                for (int t = 0; t < before.Length; t++)
-                {
-                    float[] values = Tensors[t].Values;
-                    for (int i = 0; i < values.Length; i++)
-                        values[i] = before[t][i] * (1 + sign * (generator.NextBits() >> 62) switch { 0 => -LastBit, 1 => LastBit, _ => 0 });
-                }
-                sum += Evaluate() - Loss;
-            }
-            squares += sum * sum / 6; // of three terms, one of them twice
+            double miss = Change(bits, 1) + Change(bits, -1);
+            squares += miss * miss / 6; // of three terms, one of them twice
         }
         for (int t = 0; t < before.Length; t++) before[t].CopyTo(Tensors[t].Values, 0);
         return Math.Max(Math.Sqrt(squares / Times), Half * Math.Sqrt(outputs));
+
+        double Change(ulong bits, int sign)
+        {
+            generator.State = bits;
+            for (int t = 0; t < before.Length; t++)
+            {
+                float[] values = Tensors[t].Values;
+                for (int i = 0; i < values.Length; i++)
+                    values[i] = before[t][i] * (1 + sign * (generator.NextBits() >> 62) switch { 0 => -LastBit, 1 => LastBit, _ => 0 });
+            }
+            return Evaluate() - Loss;
+        }
     }
 
     private (Batch Y, Batch?[] Dx) ForwardBackward()
@@ -171,6 +175,20 @@ internal sealed class LossSurface
         var gradient = new Batch(y.Count, y.Sample);
         dy.CopyTo(gradient.Values, 0);
         return (y, execution.Backward([gradient], retainGraph: false));
+    }
+
+    private void RequireInputsAsGiven(string what)
+    {
+        var executor = execution.Executor;
+        foreach (var (i, input) in inputs.Index())
+        {
+            var left = new Batch(input.Count, input.Sample);
+            for (int b = 0; b < executor.Blocks.Count; b++) executor.Blocks[b]!.Inputs[i].CopyRowsTo(left, executor.Cut.Block(b).Start);
+            int at = MemoryMarshal.Cast<float, int>(input.Values).CommonPrefixLength(MemoryMarshal.Cast<float, int>(left.Values));
+            if (at < left.Values.Length)
+                throw new OnnxLeNetException($"{module.GetType().Name}: its {what} changes its input, from {input.Values[at]:R} to "
+                    + $"{left.Values[at]:R} at element {at}: write to the result alone, since other layers may read the input");
+        }
     }
 
     private double Evaluate() => Sum(Forward().Values);

@@ -14,7 +14,7 @@ internal static class SlopeCheck
     private const double Shortest = 1e-18;
 
     /// <summary>
-    /// A row for each input that the layer gives a gradient for (its parameter is null), and for every parameter that is trained.
+    /// A row for each input (its parameter is null), and for every parameter that is trained.
     /// </summary>
     public static List<(Parameter? Parameter, int Input, GradientCheckRow Row)> Run(Module layer, Batch[] x, Generator generator, int most)
     {
@@ -27,7 +27,8 @@ internal static class SlopeCheck
             surface.Measure();
             for (int i = 0; i < rows.Count; i++)
             {
-                if (!rows[i].Says) rows[i] = (Merge(rows[i].Row, Compare(surface, surface.Tensors[i], generator, most).Row), true);
+                var (here, says) = rows[i];
+                if (!says) rows[i] = rows[i] with { Row = Merge(here, Compare(surface, surface.Tensors[i], generator, most).Row) };
             }
         }
         return [.. surface.Tensors.Zip(rows, (tensor, row) => (tensor.Parameter, tensor.Input, row.Row))];
@@ -50,7 +51,7 @@ internal static class SlopeCheck
             double bound = GradientCheck.Tolerance * scale, size = Math.Abs(tensor.Values[place]);
             double lastBits = 1024 * (MathF.BitIncrement((float)size) - size);
             double wanted = bound > 0 ? Steps * surface.Noise / bound : 0; // all is 0, and nothing rounds
-            float step = (float)Math.Max(Math.Max(lastBits, Shortest), Math.Min(wanted, longest / 4));
+            float step = (float)Math.Max(wanted, Math.Max(lastBits, Shortest));
             var near = surface.Slopes(tensor.Values, place, step);
             var far = surface.Slopes(tensor.Values, place, 4 * step);
             // The slopes to both sides differ by h·f″ and, at a kink, by its jump, which is what is left at h = 0.
@@ -73,8 +74,8 @@ internal static class SlopeCheck
                 across++;
             }
         }
-        double relative = errors.Largest == 0 ? 0 : errors.Largest / Math.Max(least, errors.LargestGradient);
-        if (errors.Count == 0 || !double.IsFinite(surface.Loss)) relative = double.NaN;
+        double relative = errors.Count == 0 ? double.NaN
+            : errors.Largest == 0 ? 0 : errors.Largest / Math.Max(least, errors.LargestGradient);
         double tolerance = across > 0 ? GradientCheck.ToleranceAcross : GradientCheck.Tolerance;
         var row = new GradientCheckRow(tensor.Name, errors.Count, relative, errors.Worst, tolerance)
         {
@@ -83,7 +84,7 @@ internal static class SlopeCheck
             Unsteady = left.Count(l => !l.Kink),
         };
         bool enough = row.Checked >= Math.Min(MostAcross / 2, (places.Length + 1) / 2) && errors.LargestGradient >= steepest / 4;
-        return (row, row.Checked > 0 && double.IsNaN(row.MaxRel) || steepest > GradientCheck.Tolerance * least && enough);
+        return (row, steepest > GradientCheck.Tolerance * least && enough);
     }
 
     /// <summary>
@@ -104,20 +105,17 @@ internal static class SlopeCheck
         return [.. falling.Where(chosen.Contains)];
     }
 
-    private static GradientCheckRow Merge(GradientCheckRow here, GradientCheckRow aside)
+    /// <summary>A tensor's row of two points: the worse one's error, and how much was looked at in all.</summary>
+    internal static GradientCheckRow Merge(GradientCheckRow here, GradientCheckRow aside)
     {
-        if (aside.Checked == 0) return here with { AtKinks = here.AtKinks + aside.AtKinks, Unsteady = here.Unsteady + aside.Unsteady };
-        bool worse = here.Checked == 0 || !(aside.MaxRel <= here.MaxRel); // a NaN here was not looked at again
-        return here with
+        var told = here.Checked == 0 || (aside.Checked > 0 && aside.IsWorseThan(here)) ? aside : here;
+        return told with
         {
             Checked = here.Checked + aside.Checked,
             Aside = aside.Checked,
             Across = here.Across + aside.Across,
-            Tolerance = Math.Max(here.Tolerance, aside.Tolerance),
             AtKinks = here.AtKinks + aside.AtKinks,
             Unsteady = here.Unsteady + aside.Unsteady,
-            MaxRel = worse ? aside.MaxRel : here.MaxRel,
-            Worst = worse ? aside.Worst : here.Worst,
         };
     }
 
