@@ -17,8 +17,8 @@ public sealed class CompositionTests
         Assert.AreEqual((false, double.NaN, 1), (row.Passed, row.MaxRel, row.Worst.Offset));
     }
 
-    /// <summary>A tensor whose gradient is zero but for rounding is measured by a ten-thousandth of what the others have, in the whole or in
-    /// its parts.</summary>
+    /// <summary>A tensor whose gradient is zero but for rounding is measured by a ten-thousandth of what the others have, in the whole or
+    /// in its parts.</summary>
     [TestMethod]
     [DataRow(-4f, -1f)]
     [DataRow(-1f, -4f)]
@@ -30,7 +30,7 @@ public sealed class CompositionTests
         Assert.AreEqual(1.2e-6 / 4e-4, row.MaxRel, 1e-6);
     }
 
-    /// <summary>As in training: a layer that leaves its backward where nobody wants the gradient of the input learns nothing there.</summary>
+    /// <summary>As in training: a layer that leaves its backward where nobody wants the gradient of the input learns nothing.</summary>
     [TestMethod]
     [DataRow(true)]
     [DataRow(false)]
@@ -111,7 +111,8 @@ public sealed class CompositionTests
         var net = new Sequential { new Flatten(), new Linear(60, 2, generator: new Generator(1)), new Tanh() };
         var failed = new GradientCheckRow("1.weight", 1, 1, default, GradientCheck.Tolerance);
         var unknown = new GradientCheckRow("nowhere", 1, 0, default, GradientCheck.Tolerance);
-        CollectionAssert.AreEqual(new[] { failed, unknown }, Composition.Compare(net, Values.Batch(1, 3, new Shape(2, 5, 6)), new Generator(2), [failed, unknown], 0));
+        CollectionAssert.AreEqual(new[] { failed, unknown },
+            Composition.Compare(net, Values.Batch(1, 3, new Shape(2, 5, 6)), new Generator(2), [failed, unknown], 0));
     }
 
     /// <summary>Every layer gives its gradient itself, also one that says that it hands its result's on, and does not.</summary>

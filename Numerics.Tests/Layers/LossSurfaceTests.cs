@@ -104,8 +104,8 @@ public sealed class LossSurfaceTests
         CollectionAssert.AreEqual(new[] { "input", "bias" }, surface.Tensors.Select(t => t.Name).ToArray());
     }
 
-    /// <summary>Along a parameter too: with x = 0 half of the way of w over its kink has the slope dy. One whose gradient the backward never
-    /// gives has none.</summary>
+    /// <summary>Along a parameter too: with x = 0 half of the way of w over its kink has the slope dy. One whose gradient the backward
+    /// never gives has none.</summary>
     [TestMethod]
     [DataRow(true)]
     [DataRow(false)]
@@ -136,8 +136,8 @@ public sealed class LossSurfaceTests
     }
 
     /// <summary>
-    /// y = Σ |a − b| of a thousand pairs of ones: moved by a last bit up or down, or not at all (with chances of ¼, ¼ and ½), each pair lies
-    /// ¾ of a bit apart on average, to both sides. Three terms, one of them twice, make √6 of what one does.
+    /// y = Σ |a − b| of a thousand pairs of ones: moved by a last bit up or down, or not at all (with chances of ¼, ¼ and ½), each pair
+    /// lies ¾ of a bit apart on average, to both sides. Three terms, one of them twice, make √6 of what one does.
     /// </summary>
     [TestMethod]
     public void EveryInputMovesOnItsOwn()

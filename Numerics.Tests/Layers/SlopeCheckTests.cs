@@ -140,8 +140,8 @@ public sealed class SlopeCheckTests
         }
     }
 
-    /// <summary>An image of zeros: the gradient of a weight is 0 there, that of the image is not. The weight is moved for good: whoever runs
-    /// the check puts it back.</summary>
+    /// <summary>An image of zeros: the gradient of a weight is 0 there, that of the image is not. The weight is moved for good: who
+    /// runs the check puts it back.</summary>
     [TestMethod]
     public void OnlyWhatSaysTooLittleIsCheckedAside()
     {
@@ -172,8 +172,8 @@ public sealed class SlopeCheckTests
         Assert.AreEqual(1e-4 / least, row.MaxRel, 1e-4);
     }
 
-    /// <summary>Where nothing rounds a step is of 1024 last bits, which around 1 is 2⁻¹³, and another one four times as long: what is flat up
-    /// to nine tenths of that has another slope, up to three of them two slopes, and up to five none but 0.</summary>
+    /// <summary>Where nothing rounds, the step is 1024 last bits, 2⁻¹³ around 1, and the longer one is four of these. A function that is
+    /// flat over nine tenths of a step has the slope beyond, over three steps it has two slopes, and over five the slope 0.</summary>
     [TestMethod]
     [DataRow(0.9f, 1, 0, 1.0)]
     [DataRow(3f, 0, 1, 0.0)]
