@@ -170,7 +170,7 @@ public sealed class ConformanceTests
         using var folder = Write("test_own", Two("MatMul x w -> a\nAdd a x -> y"), [two, weight], two);
         AssertNotSupported(folder, "MatMul");
         using var sum = Write("test_own", Two("Add x w -> a\nRelu a -> y"), [two, new(new Shape(2, 2), [1, 1, 1, 1])],
-            new(new Shape(2, 2), [2, 3, 4, 5]));
+            new Tensor(new Shape(2, 2), [2, 3, 4, 5]));
         AssertNotSupported(sum, "Add");
     }
 

@@ -272,9 +272,12 @@ public sealed class GradientParityInputTests
     {
         var options = new OrtOptions { Device = OrtDevice.Cuda() };
         try { Assert.IsTrue(GradientParity.Gradients(Classifier(), Image, options: options).All(row => row.Tolerance == 1e-4)); }
-        catch (MissingDeviceException error) { Assert.Contains("cuda", error.Message, StringComparison.OrdinalIgnoreCase); }
-        try { Assert.IsNotEmpty(GradientParity.Optimizers(Classifier(), Image, options: options)); }
-        catch (MissingDeviceException error) { Assert.Contains("cuda", error.Message, StringComparison.OrdinalIgnoreCase); }
+        catch (MissingDeviceException)
+        {
+            Assert.ThrowsExactly<MissingDeviceException>(() => GradientParity.Optimizers(Classifier(), Image, options: options));
+            return;
+        }
+        Assert.IsNotEmpty(GradientParity.Optimizers(Classifier(), Image, options: options));
     }
 
     /// <summary>Optimizers step on the data's images where there are some: by black ones no weight moves, by white ones all do.</summary>
