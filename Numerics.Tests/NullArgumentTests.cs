@@ -40,8 +40,10 @@ public sealed class NullArgumentTests
         || method.Name is "op_Equality" or "op_Inequality";
 
     // A string may be what errors call something: files and folders count.
-    private static bool TakesNoNull(ParameterInfo parameter) => parameter is { HasDefaultValue: false, ParameterType: { IsValueType: false,
-        IsByRef: false } } && (parameter.ParameterType != typeof(string) || parameter.Name is "path" or "folder" or "file") && new NullabilityInfoContext().Create(parameter).WriteState == NullabilityState.NotNull;
+    private static bool TakesNoNull(ParameterInfo parameter) =>
+        parameter is { HasDefaultValue: false, ParameterType: { IsValueType: false, IsByRef: false } }
+        && (parameter.ParameterType != typeof(string) || parameter.Name is "path" or "folder" or "file")
+        && new NullabilityInfoContext().Create(parameter).WriteState == NullabilityState.NotNull;
 
     /// <summary>What happens instead of the refusal; null where it comes.</summary>
     private static string? Outcome(MethodInfo method, ParameterInfo[] parameters, ParameterInfo missing)

@@ -183,7 +183,8 @@ public static class Parity
         {
             int count = x.Shape[0];
             int[] all = [.. Enumerable.Range(0, count)];
-            var images = new ImageDataset(stored, Array.ConvertAll(x.Data, value => checked((byte)value)), new byte[count], pixels.Transform);
+            byte[] bytes = Array.ConvertAll(x.Data, value => checked((byte)value));
+            var images = new ImageDataset(stored, bytes, new byte[count], pixels.Transform);
             yield return Compare($"random pictures, batch {count}", Rows(Inference.Run(network, images.Take(all).Images).ToTensor()),
                 Rows(model.Run(pixels.AsTaken(images).Take(all).Images.ToTensor())), model);
         }
