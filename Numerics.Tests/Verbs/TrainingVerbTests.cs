@@ -119,9 +119,22 @@ public sealed class TrainingVerbTests
             var data = sample == new Shape(1, 32, 32) ? Repository.Mnist.Train : null;
             Assert.IsTrue(GradientParity.Passed(GradientParity.Gradients(network, sample, data, "MNIST")), model.Name);
             compared++;
-            if (zoo) continue; // optimizers do not depend on the network, and these are larger
-            Assert.IsTrue(GradientParity.Passed(GradientParity.Optimizers(network, sample, data)), model.Name);
         }
         Assert.AreEqual(14, compared);
+    }
+
+    /// <summary>Optimizers do not depend on the network: <c>validate --gradients</c> above compares them for LeNet-5.</summary>
+    [TestMethod]
+    [TestCategory("Soak")]
+    public void EveryModelsOptimizersAgree()
+    {
+        foreach (var model in OnnxLeNet.Scripts.Models.all.Except(OnnxLeNet.Scripts.Models.zoo))
+        {
+            var network = model.Build.Invoke(new Generator(3));
+            if (!GradientParity.Applies(network)) continue;
+            var sample = model.Name == "sharpen" ? new Shape(1, 40, 50) : model.Sample;
+            var data = sample == new Shape(1, 32, 32) ? Repository.Mnist.Train : null;
+            Assert.IsTrue(GradientParity.Passed(GradientParity.Optimizers(network, sample, data)), model.Name);
+        }
     }
 }
