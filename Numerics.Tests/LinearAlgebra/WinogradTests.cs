@@ -1,3 +1,6 @@
+using System.Numerics;
+using System.Runtime.InteropServices;
+
 namespace OnnxLeNet.Numerics.Tests;
 
 /// <summary>Winograd's form of 3×3 convolutions against sums in double, and against the direct form.</summary>
@@ -50,6 +53,7 @@ public sealed class WinogradTests
     {
         var (oH, oW) = layer.Geometry.Output(sample[1], sample[2]);
         var ((_, h, w), m) = ((sample[0], sample[1], sample[2]), layer.OutChannels);
+        double[] from = values.ToDouble();
         double[] to = new double[gradient ? (long)count * sample.Count : (long)count * m * oH * oW];
         for (int f = 0; f < m; f++)
             for (int c = 0; c < sample[0]; c++)
@@ -62,12 +66,19 @@ public sealed class WinogradTests
                             int ih = y + tap / 3 - layer.Geometry.Padding.H, iw = x + tap % 3 - layer.Geometry.Padding.W;
                             if (ih < 0 || ih >= h || iw < 0 || iw >= w) continue;
                             int input = ((c * h + ih) * w + iw) * count, output = ((f * oH + y) * oW + x) * count;
-                            for (int n = 0; n < count; n++)
-                                if (gradient) to[input + n] += weight * values[output + n];
-                                else to[output + n] += weight * values[input + n];
+                            if (gradient) Add(weight, from.AsSpan(output, count), to.AsSpan(input, count));
+                            else Add(weight, from.AsSpan(input, count), to.AsSpan(output, count));
                         }
                 }
         return to;
+
+        // The counts are of whole vectors.
+        static void Add(double weight, ReadOnlySpan<double> from, Span<double> to)
+        {
+            var x = MemoryMarshal.Cast<double, Vector<double>>(from);
+            var sums = MemoryMarshal.Cast<double, Vector<double>>(to);
+            for (int i = 0; i < sums.Length; i++) sums[i] += weight * x[i];
+        }
     }
 
     /// <summary>

@@ -130,7 +130,7 @@ public sealed class SweepTests
         // Without a terminal, whose Ctrl-C would reach the trainings too.
         string setsid = Tool.Require("setsid");
         using var folder = new TemporaryFolder();
-        string data = SmallMnist.Write(folder);
+        string data = SmallMnist.Write(folder, train: 320);
         Write(folder, "\"epochs\": 60", "\"lr\": [0.02], \"seed\": [1, 2]");
         var start = new ProcessStartInfo(setsid, ["dotnet", Program.Assembly, "sweep", folder["sweep.json"], "--out", folder["out"]])
         {
