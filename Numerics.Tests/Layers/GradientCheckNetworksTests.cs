@@ -49,8 +49,18 @@ public sealed class GradientCheckNetworksTests
     private static void Passes(string activation, string images, (bool Norm, bool Dropout, bool Average) kind) => AllPass($"{kind}",
         () => LeNet(Activations[activation], kind.Norm, kind.Dropout, kind.Average), Batch(new Shape(1, 32, 32), images));
 
-    public static IEnumerable<object[]> ModelCases =>
-        from model in ModelsTests.All from images in Images.Keys select new object[] { model.Name, images };
+    public static IEnumerable<object[]> ModelCases => CasesOf("random", "of one colour");
+
+    /// <summary>Those that the networks above, which are alike, are checked with.</summary>
+    public static IEnumerable<object[]> MoreModelCases => CasesOf("of a colour each", "of zeros", "0 to 255");
+
+    private static IEnumerable<object[]> CasesOf(params string[] kinds) =>
+        from model in ModelsTests.All from images in kinds select new object[] { model.Name, images };
+
+    [TestMethod]
+    [TestCategory("Soak")]
+    [DynamicData(nameof(MoreModelCases))]
+    public void EveryNamedModelOnOtherImages(string name, string images) => EveryNamedModel(name, images);
 
     [TestMethod]
     [DynamicData(nameof(ModelCases))]
