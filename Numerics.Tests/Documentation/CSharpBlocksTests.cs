@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Diagnostics;
 using System.Text.Json.Nodes;
 using System.Text.RegularExpressions;
@@ -15,7 +16,17 @@ public sealed partial class CSharpBlocksTests
 
     private static readonly string[] Folders = ["Numerics", "Onnx", ""];
 
-    private static string NameOf(string folder) => $"Readme{folder}";
+    private static readonly ConcurrentDictionary<string, Lazy<string>> Printed = [];
+
+    /// <summary>The name of a README's program.</summary>
+    internal static string NameOf(string folder) => $"Readme{folder}";
+
+    /// <summary>What a README's program prints, which is run once.</summary>
+    internal static string PrintedBy(string folder) => Printed.GetOrAdd(folder, _ => new(() =>
+    {
+        WriteWhatTheyRead(PackedFixture.Shared.Built(NameOf(folder)).Folder);
+        return PackedFixture.Shared.RunBuilt(NameOf(folder));
+    })).Value;
 
     /// <summary>One for each README, and the web application of the repository's.</summary>
     internal static IEnumerable<PackedProgram> Programs => Folders.Select(ProgramOf).Append(
@@ -42,9 +53,7 @@ public sealed partial class CSharpBlocksTests
     {
         var blocks = Markdown.Blocks(Markdown.Readme(folder));
         Assert.IsGreaterThanOrEqualTo(least, blocks.Count(block => block.Language == "csharp"));
-        var packed = PackedFixture.Shared;
-        WriteWhatTheyRead(packed.Built(NameOf(folder)).Folder);
-        string printed = packed.RunBuilt(NameOf(folder));
+        string printed = PrintedBy(folder);
         foreach (var (block, next) in blocks.Zip(blocks.Skip(1)))
         {
             if (block.Language != "csharp" || next.Language != "text") continue;

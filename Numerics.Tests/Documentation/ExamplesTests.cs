@@ -5,15 +5,15 @@ namespace OnnxLeNet.Numerics.Tests;
 
 /// <summary>
 /// The scripts that one is meant to change and run again: <c>dotnet fsi</c> runs them, one after another in one process, and each reaches
-/// an accuracy that it prints. Inconclusive where the SDK has no F# Interactive.
+/// an accuracy that it prints; those that train on all of MNIST, on a third of it. Inconclusive where the SDK has no F# Interactive.
 /// </summary>
 [TestClass]
 public sealed partial class ExamplesTests
 {
     [TestMethod]
-    [DataRow("first-network", 0.96)]
-    [DataRow("custom-layer", 0.95)]
-    [DataRow("learning-rates", 0.95)]
+    [DataRow("first-network", 0.94)]
+    [DataRow("custom-layer", 0.93)]
+    [DataRow("learning-rates", 0.92)]
     [DataRow("train-on", 0.93)]
     [DataRow("export-and-compare", 0.99)]
     public void AScriptReachesItsAccuracy(string name, double least)
@@ -106,6 +106,8 @@ public sealed partial class ExamplesTests
     {
         string script = File.ReadAllText(Path.Combine(Repository.Root, "Scripts", within, $"{name}.fsx"));
         Assert.Contains($"\n{lastDirective}\n", script);
+        script = script.Replace("First 20000", "First 7000", StringComparison.Ordinal)
+            .Replace("DataLoader(data.Train,", "DataLoader(data.Train.First 20000,", StringComparison.Ordinal);
         Directory.CreateDirectory(folder[within]);
         File.WriteAllText(folder[$"{within}/{name.Replace('-', '_')}.fsx"], script
             .Replace($"\n{lastDirective}\n", $"\n{ToBuilt(lastDirective)}\nprintfn \"{Begins} {name}\"\n", StringComparison.Ordinal)

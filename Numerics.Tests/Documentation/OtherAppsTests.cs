@@ -1,5 +1,6 @@
 using System.Net;
 using System.Text.RegularExpressions;
+using Microsoft.FSharp.Core;
 using OnnxLeNet.Onnx;
 
 namespace OnnxLeNet.Numerics.Tests;
@@ -57,9 +58,8 @@ public sealed partial class OtherAppsTests
     {
         string browser = Tool.Require("chromium", "chromium-browser", "google-chrome");
         using var folder = new TemporaryFolder();
-        Install("Scripts/Web", folder);
         File.WriteAllText(folder["page.html"], Block("html"));
-        using var server = new FileServer(folder.Path, Repository.Root);
+        using var server = new FileServer(folder.Path, OnnxRuntimeForTheWeb(), Repository.Root);
         var (_, page, errors) = Tool.Run(browser, folder.Path, "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic",
             "--no-first-run",
             "--disable-background-networking", "--disable-component-update", "--disable-sync", $"--user-data-dir={folder["profile"]}",
@@ -144,6 +144,22 @@ public sealed partial class OtherAppsTests
     {
         Assert.AreEqual(0, run.Code, $"{run.Output}\n{run.Errors}");
         Assert.AreEqual(Classes.Value, run.Output.Trim(), run.Errors);
+    }
+
+    /// <summary>A folder whose node_modules has it, as <c>serve</c> has fetched it.</summary>
+    private static string OnnxRuntimeForTheWeb()
+    {
+        Tool.Require("npm");
+        try
+        {
+            string dist = Scripts.Web.OnnxRuntimeWeb.fetch(FuncConvert.FromAction<string>(_ => { }));
+            return Path.GetFullPath(Path.Combine(dist, "..", "..", ".."));
+        }
+        catch (MissingPartException error) when (Unreachable().IsMatch(error.Message))
+        {
+            Assert.Inconclusive($"npm's registry cannot be reached: {error.Message}");
+            throw;
+        }
     }
 
     /// <summary>The npm packages of a lock file; their own scripts, which fetch parts for GPUs, are not run.</summary>

@@ -26,21 +26,41 @@ public sealed class GradientCheckNetworksTests
     public static IEnumerable<object[]> Cases =>
         from activation in Activations.Keys from images in Images.Keys select new object[] { activation, images };
 
+    private static readonly (bool Norm, bool Dropout, bool Average)[] Kinds =
+        [(false, false, false), (true, false, false), (true, true, true), (false, true, false)];
+
+    /// <summary>Every kind of network with every activation and with every kind of image: a quarter of all combinations.</summary>
     [TestMethod]
     [DynamicData(nameof(Cases))]
     public void LeNets(string activation, string images)
     {
-        var x = Batch(new Shape(1, 32, 32), images);
-        // Every kind of network with every activation and with every kind of image: half of all combinations.
         int turn = Activations.Keys.ToList().IndexOf(activation) + Images.Keys.ToList().IndexOf(images);
-        (bool, bool, bool)[] kinds = turn % 2 == 0
-            ? [(false, false, false), (true, true, true)] : [(true, false, false), (false, true, false)];
-        foreach (var (norm, dropout, average) in kinds)
-            AllPass($"norm {norm}, dropout {dropout}, average {average}", () => LeNet(Activations[activation], norm, dropout, average), x);
+        Passes(activation, images, Kinds[turn % Kinds.Length]);
     }
 
-    public static IEnumerable<object[]> ModelCases =>
-        from model in ModelsTests.All from images in Images.Keys select new object[] { model.Name, images };
+    [TestMethod]
+    [TestCategory("Soak")]
+    [DynamicData(nameof(Cases))]
+    public void LeNetsOfEveryKind(string activation, string images)
+    {
+        foreach (var kind in Kinds) Passes(activation, images, kind);
+    }
+
+    private static void Passes(string activation, string images, (bool Norm, bool Dropout, bool Average) kind) => AllPass($"{kind}",
+        () => LeNet(Activations[activation], kind.Norm, kind.Dropout, kind.Average), Batch(new Shape(1, 32, 32), images));
+
+    public static IEnumerable<object[]> ModelCases => CasesOf("random", "of one colour");
+
+    /// <summary>Those that the networks above, which are alike, are checked with.</summary>
+    public static IEnumerable<object[]> MoreModelCases => CasesOf("of a colour each", "of zeros", "0 to 255");
+
+    private static IEnumerable<object[]> CasesOf(params string[] kinds) =>
+        from model in ModelsTests.All from images in kinds select new object[] { model.Name, images };
+
+    [TestMethod]
+    [TestCategory("Soak")]
+    [DynamicData(nameof(MoreModelCases))]
+    public void EveryNamedModelOnOtherImages(string name, string images) => EveryNamedModel(name, images);
 
     [TestMethod]
     [DynamicData(nameof(ModelCases))]

@@ -8,7 +8,7 @@ namespace OnnxLeNet.Numerics.Tests;
 public sealed class NetworksTests
 {
     private const double Step = 1e-5;
-    private const int Places = 8;
+    private const int Places = 4;
 
     private static readonly Dictionary<string, (Func<Sequential> Build, Shape Sample)> All = new()
     {

@@ -36,8 +36,7 @@ internal sealed class PackedFixture : IDisposable
 
     private PackedFixture()
     {
-        string configuration = Directory.GetParent(AppContext.BaseDirectory.TrimEnd(Path.DirectorySeparatorChar))!.Name;
-        DotNet(Repository.Root, "pack", "OnnxLeNet.sln", "-c", configuration, "--no-build", "-o", Source, "-p:Gpu=false");
+        DotNet(Repository.Root, "pack", "OnnxLeNet.sln", "-c", Repository.Configuration, "--no-build", "-o", Source, "-p:Gpu=false");
         built = new(BuildPrograms);
         // Warnings of others' packages are none of ours; every other one is an error.
         File.WriteAllText(folder["Directory.Build.props"], """
@@ -49,6 +48,7 @@ internal sealed class PackedFixture : IDisposable
                 <OutputType>Exe</OutputType>
                 <TreatWarningsAsErrors>true</TreatWarningsAsErrors>
                 <NuGetAudit>false</NuGetAudit>
+                <CreateHardLinksForCopyLocalIfPossible>true</CreateHardLinksForCopyLocalIfPossible>
               </PropertyGroup>
             </Project>
             """);

@@ -23,22 +23,24 @@ internal static class FewSteps
     /// targets.</summary>
     /// <returns>For every step its loss, and for every tensor of the network and of the optimizer its name and the start of its
     /// SHA-256.</returns>
-    public static IEnumerable<string> Train(Module network, Shape sample, Func<IEnumerable<Parameter>, Optimizer> optimizerOf)
+    public static IEnumerable<string> Train(Module network, Shape sample, Func<IEnumerable<Parameter>, Optimizer> optimizerOf,
+        int[]? batches = null)
     {
+        batches ??= Batches;
         var random = new Generator(2);
         var result = Inference.Run(network.Eval(), new Batch(1, sample, requiresGrad: false)).Sample;
         bool classes = result.Rank == 1 && result.Count > 1;
-        var x = Uniform(sample.Prepend(Batches.Max()), random);
-        var data = classes ? new TensorDataset(x, [.. Enumerable.Range(0, Batches.Max()).Select(n => n % result.Count)])
-            : new TensorDataset(x, Uniform(result.Prepend(Batches.Max()), random));
+        var x = Uniform(sample.Prepend(batches.Max()), random);
+        var data = classes ? new TensorDataset(x, [.. Enumerable.Range(0, batches.Max()).Select(n => n % result.Count)])
+            : new TensorDataset(x, Uniform(result.Prepend(batches.Max()), random));
         var optimizer = optimizerOf(network.Parameters());
-        var schedule = new CosineAnnealingLR(optimizer, Batches.Length + 1);
+        var schedule = new CosineAnnealingLR(optimizer, batches.Length + 1);
         var steps = new TrainingSteps(network.Train(), classes ? new CrossEntropyLoss() : new MSELoss(), optimizer, random);
-        for (int step = 0; step < Batches.Length; step++)
+        for (int step = 0; step < batches.Length; step++)
         {
-            double loss = steps.Step(data, [.. Enumerable.Range(0, Batches[step])]);
+            double loss = steps.Step(data, [.. Enumerable.Range(0, batches[step])]);
             schedule.Step();
-            string where = $"step {step + 1}, batch {Batches[step]}:";
+            string where = $"step {step + 1}, batch {batches[step]}:";
             yield return $"{where} loss {BitConverter.DoubleToInt64Bits(loss):x16}";
             foreach (var (name, tensor) in network.StateDict())
                 yield return $"{where} {name} {(tensor.IsInteger ? Hash<long>(tensor.AsInt64()) : Hash<float>(tensor.AsTensor().Data))}";

@@ -6,7 +6,7 @@ namespace OnnxLeNet.Numerics.Tests;
 [TestClass]
 public sealed class FullDiskTests
 {
-    private const int Epochs = 300;
+    private const int Epochs = 250;
 
     // A disk of its own in a name space of its own; it is filled after two epochs, and emptied when that has been noticed for a while.
     private const string Script = """
@@ -30,7 +30,7 @@ public sealed class FullDiskTests
         if (!OperatingSystem.IsLinux()) Assert.Inconclusive("a disk of one's own without being an administrator is Linux's");
         string unshare = Tool.Require("unshare");
         using var folder = new TemporaryFolder();
-        string[] train = ["--data", SmallMnist.Write(folder), "--epochs", $"{Epochs}", "--seed", "4"];
+        string[] train = ["--data", SmallMnist.Write(folder, train: 320), "--epochs", $"{Epochs}", "--seed", "4"];
         var (code, _, errors) = Tool.Run(unshare, folder.Path, ["--mount", "--map-root-user", "sh", "-c", Script, "sh", "dotnet",
             Program.Assembly, .. train]);
         string log = File.Exists(folder["log"]) ? File.ReadAllText(folder["log"]) : "";

@@ -42,7 +42,8 @@ public sealed class PicturesTests
             Assert.AreEqual(accuracy, (double)folder.Json("e.json")["accuracy"]!);
             Assert.AreEqual("right", (string)folder.Json("e.json")["classes"]![1]!["class"]!);
         }
-        Assert.Contains("photos test images", Program.Run("validate", file, "--data", photos).MustExit(0).Output);
+        Assert.Contains("photos test images",
+            Program.Run("validate", file, "--data", photos, "--provider", "simd", "--batches", "1").MustExit(0).Output);
         Program.Run("export", file, "--to", folder["small.onnx"], "--int8", "--data", photos, "--min-accuracy", "0.5").MustExit(0);
         Program.Run("export", file, "--to", folder["w.pth"]).MustExit(0);
         Program.Run("export", folder["w.pth"], "--model", "lenet5", "--to", folder["again.onnx"], "--data", "none").MustExit(0);

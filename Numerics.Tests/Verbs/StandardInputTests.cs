@@ -9,11 +9,12 @@ public sealed class StandardInputTests
     [TestMethod]
     [DataRow("inspect {0}")]
     [DataRow("validate {0} --data none --provider simd --batches 1")]
-    [DataRow("evaluate {0}")]
+    [DataRow("evaluate {0} --data small")]
     [DataRow("export {0} --to made.pth")]
     public void AModelIsReadFromIt(string verb)
     {
         using var folder = new TemporaryFolder();
+        SmallMnist.Write(folder);
         string For(string model) => $"{Command} {string.Format(System.Globalization.CultureInfo.InvariantCulture, verb, model)}";
         var (code, output, errors) = Shell(folder, $"cat '{Model}' | {For("-")}");
         Assert.AreEqual(0, code, errors);

@@ -96,7 +96,7 @@ let byTurns (setup: Setup) (contenders: (string * (unit -> float)) list) =
 /// measured: it is measured again at the end of every section, and the highest counts.
 type Peak(setup: Setup) =
     let highest = Collections.Generic.Dictionary<string * int, float>()
-    let milliseconds, tries = if setup.Quick then 2, 40 else 10, 120
+    let milliseconds, tries = if setup.Quick then 2, 15 else 10, 120
     let measure () =
         progress setup "peak"
         for threads in setup.ThreadCounts do
