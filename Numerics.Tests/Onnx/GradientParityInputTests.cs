@@ -27,7 +27,7 @@ public sealed class GradientParityInputTests
         Assert.IsGreaterThan(0, Largest(GradientParity.Gradients(Classifier(), Image, Images(9, white: 8), "digits"), "digits, batch 9",
             "fc.weight"));
         Assert.AreEqual("digits, batch 64",
-            GradientParity.Gradients(Classifier(), Image, Images(65, white: 1), "digits").Last().Input);
+            GradientParity.Gradients(Classifier(), Image, Images(65, white: 1), "digits")[^1].Input);
     }
 
     /// <summary>A network that is sure of every image's class has no gradient by it: the class after it is asked for.</summary>

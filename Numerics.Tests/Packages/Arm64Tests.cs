@@ -50,8 +50,8 @@ public sealed partial class Arm64Tests
                 <SelfContained>true</SelfContained>
               </PropertyGroup>
               <ItemGroup>
-                <Reference Include="{Repository.Built}/OnnxLeNet.Numerics.dll" />
-                <Reference Include="{Repository.Built}/MathNet.Numerics.dll" />
+                <Reference Include="{AppContext.BaseDirectory}OnnxLeNet.Numerics.dll" />
+                <Reference Include="{AppContext.BaseDirectory}MathNet.Numerics.dll" />
                 <Using Include="OnnxLeNet.Numerics" />
               </ItemGroup>
             </Project>

@@ -8,9 +8,6 @@ internal static class Repository
     /// <summary>Debug or Release, as the tests are built.</summary>
     public static string Configuration { get; } = Directory.GetParent(AppContext.BaseDirectory.TrimEnd(Path.DirectorySeparatorChar))!.Name;
 
-    /// <summary>The folder of the program as it was built, for any platform.</summary>
-    public static string Built => Path.Combine(Root, "Scripts", "bin", Configuration, "net10.0");
-
     /// <summary>The MNIST that comes with the repository, read once.</summary>
     public static ImageFolder Mnist => LoadedMnist.Value;
 
