@@ -141,6 +141,33 @@ public sealed class CheckpointTests
         AssertSame(whole.StateDict(), resumed.StateDict());
     }
 
+    /// <summary>Parts that hold too little are told, each by its name.</summary>
+    [TestMethod]
+    public void PartsThatAreTooShortAreTold()
+    {
+        using var folder = new TemporaryFolder();
+        TakenAt(new Recipe { Epochs = 2, BatchSize = 48, Seed = 7 }, Repository.Mnist.Train.First(96), 2, 1).Save(folder["c"]);
+        var state = SafeTensors.Read(folder["c"], new StateReadOptions { AllowNonFinite = true });
+        Refused("its options are '2', expected epochs, batch size and seed", options: "2");
+        Refused("its progress does not add up", "progress");
+        Refused("its progress does not add up", "progress.numbers");
+        string[] numbers = [.. state.Names.Where(name => name.Split('.') is ["optimizer", "count" or "number", ..])];
+        Assert.IsNotEmpty(numbers);
+        foreach (string name in numbers) Refused($"entry '{name}' is of shape [0], expected a single number", name);
+
+        void Refused(string said, string? emptied = null, string options = "2 48 7")
+        {
+            var metadata = SafeTensors.ReadMetadata(folder["c"]).ToDictionary();
+            (metadata["options"], metadata["format"]) = (options, "OnnxLeNet checkpoint 1");
+            metadata.Remove("sha256");
+            var changed = new StateDict();
+            foreach (var (name, tensor) in state)
+                changed.Add(name, name == emptied ? StateTensor.Of(new Shape(0), Array.Empty<long>()) : tensor);
+            SafeTensors.Write(changed, folder["short"], metadata);
+            Failure.Of<DataException>(() => Checkpoint.Load(folder["short"]), said);
+        }
+    }
+
     /// <summary>Every part may be another, and observers with a state go on as well.</summary>
     [TestMethod]
     public void OtherPartsGoOnToTheBitToo()

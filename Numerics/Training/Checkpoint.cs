@@ -109,15 +109,17 @@ public sealed record Checkpoint(
         {
             // Earlier files have the learning rate, the momentum and the weight decay between: the optimizer's state has them.
             string[] options = metadata["options"].Split(' ');
+            if (options.Length < 3) throw new DataException($"{path}: its options are '{metadata["options"]}', expected epochs, batch size "
+                + "and seed");
             int epochs = int.Parse(options[0], CultureInfo.InvariantCulture);
             int batchSize = int.Parse(options[1], CultureInfo.InvariantCulture);
             long seed = long.Parse(options[^1], CultureInfo.InvariantCulture);
             long[] progress = state["progress"].AsInt64();
             double[] numbers = [.. state["progress.numbers"].AsInt64().Select(BitConverter.Int64BitsToDouble)];
             int complete = (numbers.Length - 2) / 2;
-            if (progress.Length != 3 || numbers.Length != 2 * complete + 2 || progress[0] != complete + 1 || complete >= epochs
-                || progress[1] is < 0 or > int.MaxValue || progress[2] < 0 || !Array.TrueForAll(numbers, double.IsFinite)
-                || numbers[1] < 0 || Array.Exists(numbers[(complete + 2)..], seconds => seconds < 0))
+            if (progress.Length != 3 || complete < 0 || numbers.Length != 2 * complete + 2 || progress[0] != complete + 1
+                || complete >= epochs || progress[1] is < 0 or > int.MaxValue || progress[2] < 0
+                || !Array.TrueForAll(numbers, double.IsFinite) || numbers[1] < 0 || Array.Exists(numbers[(complete + 2)..], seconds => seconds < 0))
                 throw new DataException($"{path}: its progress does not add up");
             OptimizerState Read(string name) => ReadState(state, name, metadata[name]);
             OptimizerState? ReadAny(string name) => metadata.ContainsKey(name) ? Read(name) : null;
@@ -138,8 +140,8 @@ public sealed record Checkpoint(
             };
             return checkpoint.Fault() is { } fault ? throw new DataException($"{path} {fault}") : checkpoint;
         }
-        catch (Exception error) when (error is FormatException or OverflowException or KeyNotFoundException or IndexOutOfRangeException
-            or ArgumentException or InvalidOperationException)
+        catch (Exception error) when (error is FormatException or OverflowException or KeyNotFoundException or ArgumentException
+            or InvalidOperationException)
         {
             throw new DataException($"{path} is a damaged checkpoint: {error.Message}", error);
         }
@@ -207,13 +209,16 @@ public sealed record Checkpoint(
             entries.Add(parts[1] switch
             {
                 "tensor" => new TensorEntry(parts[2], value.AsTensor()),
-                "count" => new CountEntry(parts[2], value.AsInt64()[0]),
-                "number" => new NumberEntry(parts[2], BitConverter.Int64BitsToDouble(value.AsInt64()[0])),
+                "count" => new CountEntry(parts[2], Single(name, value)),
+                "number" => new NumberEntry(parts[2], BitConverter.Int64BitsToDouble(Single(name, value))),
                 _ => throw new DataException($"a checkpoint's entry '{name}' is of an unknown kind"),
             });
         }
         return new OptimizerState(kind, entries);
     }
+
+    private static long Single(string name, StateTensor value) => value.AsInt64() is [var number] ? number
+        : throw new DataException($"a checkpoint's entry '{name}' is of shape {value.Shape}, expected a single number");
 
     private static StateTensor Bits(double[] values) =>
         StateTensor.Of(new Shape(values.Length), [.. values.Select(BitConverter.DoubleToInt64Bits)]);
