@@ -163,6 +163,9 @@ public sealed class LossTests
 
         var each = Classes[name].Make(Reduction.None);
         Failure.Of<InvalidOperationException>(() => each.Forward(x, labels), "ForwardEach");
+        Failure.Of<DataException>(() => each.ForwardEach(x, [0, 1, 3, 2]), "label 2 is 3", "0 to 2");
+        Failure.Of<ShapeException>(() => each.ForwardEach(x, [0, 1]), "4 rows", "2 labels");
+        Failure.Of<InvalidOperationException>(() => loss.Backward(new float[4]), "reduction");
         each.ForwardEach(x, labels);
         each.Backward(new float[4]);
         Failure.Of<InvalidOperationException>(() => each.Backward(new float[4]), "a second time");
@@ -206,6 +209,7 @@ public sealed class LossTests
             none.Values[1] = wrong;
             Failure.Of<ArgumentOutOfRangeException>(() => new BCELoss().Forward(none, fine), "BCELoss", "0 to 1");
             Failure.Of<ArgumentOutOfRangeException>(() => new BCELoss().Forward(fine, none), "BCELoss", "0 to 1");
+            Failure.Of<ArgumentOutOfRangeException>(() => new BCEWithLogitsLoss().Forward(fine, none), "BCEWithLogitsLoss", "0 to 1");
         }
     }
 

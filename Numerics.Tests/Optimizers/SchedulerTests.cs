@@ -130,6 +130,33 @@ public sealed class SchedulerTests
         Assert.AreEqual((4, rate), (cycle.LastEpoch, optimizer.LearningRate));
     }
 
+    /// <summary>A metric that reaches the threshold is no improvement; one beyond it is. Numbers that floats hold exactly.</summary>
+    [TestMethod]
+    [DataRow(PlateauMode.Min, ThresholdMode.Rel, 1.5, 1.375)]
+    [DataRow(PlateauMode.Min, ThresholdMode.Abs, 1.75, 1.625)]
+    [DataRow(PlateauMode.Max, ThresholdMode.Rel, 2.5, 2.625)]
+    [DataRow(PlateauMode.Max, ThresholdMode.Abs, 2.25, 2.375)]
+    public void APlateauIsLeftBeyondTheThreshold(PlateauMode mode, ThresholdMode thresholdMode, double at, double beyond)
+    {
+        foreach (var (metric, rate) in new[] { (at, 0.25), (beyond, 0.5) })
+        {
+            var optimizer = New(0.5);
+            var plateau = new ReduceLROnPlateau(optimizer, mode, 0.5, patience: 0, threshold: 0.25, thresholdMode);
+            plateau.Step(2);
+            plateau.Step(metric);
+            Assert.AreEqual(rate, optimizer.LearningRate, $"{metric}");
+        }
+        // A rate that would move by no more than eps stays.
+        foreach (var (eps, rate) in new[] { (0.25, 0.5), (0.125, 0.25) })
+        {
+            var optimizer = New(0.5);
+            var plateau = new ReduceLROnPlateau(optimizer, factor: 0.5, patience: 0, eps: eps);
+            plateau.Step(2);
+            plateau.Step(2);
+            Assert.AreEqual(rate, optimizer.LearningRate, $"{eps}");
+        }
+    }
+
     [TestMethod]
     public void BadArgumentsAreRefusedAndLeaveNoTrace()
     {
@@ -157,6 +184,16 @@ public sealed class SchedulerTests
         Out(() => _ = new OneCycleLR(optimizer, 0.1, 0), "totalSteps");
         Out(() => _ = new OneCycleLR(optimizer, 0.1, epochs: 0, stepsPerEpoch: 3), "epochs");
         Out(() => _ = new OneCycleLR(optimizer, 0.1, 10, pctStart: 0.1), "pctStart");
+        Out(() => _ = new OneCycleLR(optimizer, 0.1, 10, annealStrategy: (AnnealStrategy)7), "annealStrategy");
+        Out(() => _ = new OneCycleLR(optimizer, 0.1, 10, divFactor: 0), "divFactor");
+        Out(() => _ = new OneCycleLR(optimizer, 0.1, 10, finalDivFactor: 0), "finalDivFactor");
+        Failure.Of<ArgumentNullException>(() => _ = new OneCycleLR(optimizer, null!, 10), "maxLr");
+        Failure.Of<ArgumentNullException>(() => _ = new MultiStepLR(optimizer, null!), "milestones");
+        Failure.Of<ArgumentNullException>(() => _ = new ReduceLROnPlateau(null!), "optimizer");
+        Out(() => _ = new ReduceLROnPlateau(optimizer, (PlateauMode)7), "Min or Max");
+        Out(() => _ = new ReduceLROnPlateau(optimizer, thresholdMode: (ThresholdMode)7), "Rel or Abs");
+        Out(() => _ = new ReduceLROnPlateau(optimizer, patience: -1), "patience");
+        Out(() => _ = new ReduceLROnPlateau(optimizer, cooldown: -1), "cooldown");
         Out(() => _ = new ReduceLROnPlateau(optimizer, factor: 1), "factor");
         Failure.Of<ArgumentException>(() => _ = new OneCycleLR(optimizer, 0.1, epochs: 3), "stepsPerEpoch");
         Failure.Of<ArgumentException>(() => _ = new OneCycleLR(optimizer, new[] { 0.1, 0.2, 0.3 }, 10), "2 groups, got 3");
