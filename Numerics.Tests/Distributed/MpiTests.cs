@@ -155,9 +155,17 @@ public sealed class MpiTests
 
     /// <summary>Ctrl-C saves and stops; the run goes on with other numbers of processes, and ends with the file of one.</summary>
     [TestMethod]
-    [DataRow("openmpi")]
-    [DataRow("mpich")]
-    public void IsInterruptedAndGoesOn(string library)
+    [DataRow("openmpi", 3)]
+    [DataRow("mpich", 1)]
+    public void IsInterruptedAndGoesOn(string library, int resumed) => Interrupt(library, resumed);
+
+    [TestMethod]
+    [TestCategory("Soak")]
+    [DataRow("openmpi", 1)]
+    [DataRow("mpich", 3)]
+    public void IsInterruptedAndGoesOnWithMoreOrFewer(string library, int resumed) => Interrupt(library, resumed);
+
+    private static void Interrupt(string library, int resumed)
     {
         var mpi = MpiRun.Of(library);
         using var folder = new TemporaryFolder();
@@ -173,7 +181,7 @@ public sealed class MpiTests
             Assert.AreEqual("interrupted", (string)folder.Json("several/runs/lenet5-small-1/state.json")["state"]!, ended.Errors);
         }
         string[] resume = ["train", "--resume", "lenet5-small-1", "--data", data, "--out", folder["several"], "--quiet"];
-        (library == "openmpi" ? mpi.Run(3, resume) : Program.Run(resume)).MustExit(0);
+        (resumed > 1 ? mpi.Run(resumed, resume) : Program.Run(resume)).MustExit(0);
         CollectionAssert.AreEqual(Alone.Value, File.ReadAllBytes(folder["several/lenet5-small.onnx"]));
     }
 

@@ -4,6 +4,54 @@ namespace OnnxLeNet.Numerics.Tests;
 [DoNotParallelize]
 public sealed class GradientCheckTests
 {
+    /// <summary>A module of several results is refused before anything is computed.</summary>
+    [TestMethod]
+    public void OneResultIsChecked()
+    {
+        var network = new GraphModule("Two");
+        network.Return(network.Call("a", new Linear(3, 2), 0), network.Call("b", new Linear(3, 2), 0));
+        Failure.Of<ShapeException>(() => GradientCheck.Run(network, Values.Batch(1, 2, new Shape(3))), "returns 2 values", "one");
+    }
+
+    /// <summary>In training nobody wants the gradient of the first layer's input: one that writes it all the same is told so.</summary>
+    [TestMethod]
+    public void ALayerThatWritesAGradientNobodyWantsIsTold()
+    {
+        var error = Failure.Of<OnnxLeNetException>(() => GradientCheck.Run(new Sequential { new Eager(), new Linear(3, 2) },
+            Values.Batch(1, 2, new Shape(3))), "write to dx only if it is there");
+        Assert.IsInstanceOfType<NullReferenceException>(error.InnerException);
+    }
+
+    /// <summary>y = w·x, whose backward takes it for granted that dx is there.</summary>
+    private sealed class Eager : Layer
+    {
+        private readonly Parameter w;
+
+        public Eager()
+        {
+            w = Register("w", new Parameter(1));
+            w.Value.Data[0] = 0.5f;
+        }
+
+        public override Shape OutputShape(Shape sample) => sample;
+
+        public override void Forward(Batch x, Batch y, Context context)
+        {
+            for (int i = 0; i < x.Values.Length; i++) y.Values[i] = w.Value.Data[0] * x.Values[i];
+        }
+
+        public override void Backward(Batch x, Batch y, Batch dy, Batch? dx, Context context)
+        {
+            float sum = 0;
+            for (int i = 0; i < x.Values.Length; i++)
+            {
+                sum += dy.Values[i] * x.Values[i];
+                dx!.Values[i] = w.Value.Data[0] * dy.Values[i];
+            }
+            w.AddGrad(context, [sum]);
+        }
+    }
+
     [TestMethod]
     public void PassesOnEveryLayerOfOurs()
     {

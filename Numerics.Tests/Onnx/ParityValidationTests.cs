@@ -244,6 +244,21 @@ public sealed class ParityValidationTests
         Assert.IsTrue(report.Passed);
     }
 
+    /// <summary>A file that should be the same may name its values otherwise: its layers are missing then, and the whole is compared.</summary>
+    [TestMethod]
+    public void AFileOfOtherNamesIsComparedAsAWhole()
+    {
+        Sequential network = [new Linear(3, 2, generator: new Generator(1))];
+        var own = OnnxExporter.Export(network, new Shape(3), "net");
+        var file = own.Clone();
+        file.Graph.Node.Single().Output[0] = file.Graph.Output.Single().Name = "scores";
+        var device = Validate(own, file).Devices.Single();
+        Assert.Contains("has no value 'logits'", device.FirstFailing!.Problem!);
+        Assert.IsTrue(device.Paths.All(path => path.Row.Passed));
+        file.Graph.Input.Single().Name = file.Graph.Node[0].Input[0] = "pixels";
+        Failure.Of<OnnxException>(() => Validate(own, file), "has no input 'input'", "pixels");
+    }
+
     [TestMethod]
     public void AnImageHasNoClass()
     {

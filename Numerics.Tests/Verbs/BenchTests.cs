@@ -44,8 +44,8 @@ public sealed class BenchTests
         Assert.IsNull(json["epoch"], "what was not asked for");
     }
 
-    /// <summary>The model of several processes: without messages' cost 16 shares are at most 16 times as fast, and more processes add nothing
-    /// but messages.</summary>
+    /// <summary>The model of several processes: without messages' cost 16 shares are at most 16 times as fast, and more processes add
+    /// nothing but messages.</summary>
     [TestMethod]
     public void Processes()
     {

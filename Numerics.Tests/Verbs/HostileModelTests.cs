@@ -159,7 +159,7 @@ public sealed class HostileModelTests
         {
             using var process = Program.Start(arguments);
             var watch = Stopwatch.StartNew();
-            while (!process.WaitForExit(50) && watch.Elapsed < TimeSpan.FromSeconds(2))
+            while (!process.WaitForExit(50) && watch.Elapsed < TimeSpan.FromSeconds(3))
                 Assert.IsEmpty(Children(process.Id), arguments[1]);
             if (!process.HasExited) process.Kill();
         }

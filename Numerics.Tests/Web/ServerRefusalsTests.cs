@@ -6,6 +6,7 @@ namespace OnnxLeNet.Numerics.Tests;
 
 /// <summary>What is too much for serve is refused, and it stays up; how soon and in how much memory is in ServerLimitsTests.</summary>
 [TestClass]
+[DoNotParallelize]
 public sealed class ServerRefusalsTests
 {
     [TestMethod]

@@ -42,7 +42,17 @@ internal static class Composition
         var parts = Gradients(apart: true);
         // A gradient that is zero but for rounding, as a bias before batch norm has, is compared with what the others are like.
         double least = 1e-4 * whole.Values.Concat(parts.Values).Max(Largest);
-        return Against(Gradients(ofInput: false), Against(whole, rows));
+        return Against(AsInTraining(), Against(whole, rows));
+
+        Dictionary<string, float[]> AsInTraining()
+        {
+            try { return Gradients(ofInput: false); }
+            catch (NullReferenceException error)
+            {
+                throw new OnnxLeNetException($"{network.GetType().Name}: a layer's backward needs dx, which is null where nobody wants the "
+                    + "gradient of its input, as in a first layer in training: write to dx only if it is there", error);
+            }
+        }
 
         List<GradientCheckRow> Against(Dictionary<string, float[]> found, List<GradientCheckRow> rows) => rows.ConvertAll(row =>
         {

@@ -42,8 +42,8 @@ public sealed record GradientCheckRow(string Name, int Checked, double MaxRel, (
     /// <summary>Whether they agree. What is not a number never does, nor does a tensor of which nothing could be compared.</summary>
     public bool Passed => MaxRel < Tolerance;
 
-    /// <summary>Of two rows of one tensor, whether this one is to be told: it fails, whatever its tolerance, or has the larger
-    /// error.</summary>
+    /// <summary>Of two rows of one tensor, whether this one is to be reported: it alone fails, each by its own tolerance, or it has the
+    /// larger error.</summary>
     internal bool IsWorseThan(GradientCheckRow other) => other.Passed && (!Passed || MaxRel > other.MaxRel);
 
     /// <summary>How much was checked, and what was left out and why, in a clause.</summary>
@@ -96,8 +96,8 @@ public static class GradientCheck
     /// <param name="x">The input.</param>
     /// <param name="seed">Of the incoming gradients, of dropout, and of which elements are looked at.</param>
     /// <param name="most">Elements looked at per tensor: half of them those of the largest gradients, the others at random.</param>
-    /// <exception cref="OnnxLeNetException">Two forwards of the same batch differ: there is no slope to compare with. Or a layer changes
-    /// its input, has no backward.</exception>
+    /// <exception cref="OnnxLeNetException">Two forwards of the same batch differ: there is no slope to compare with. A layer changes its
+    /// input, has no backward, or writes to the gradient of its input where nobody wants it. The module returns several values.</exception>
     public static IReadOnlyList<GradientCheckRow> Run(Module module, Batch x, long seed = 0, int most = 100)
     {
         ArgumentNullException.ThrowIfNull(module);
@@ -117,6 +117,7 @@ public static class GradientCheck
     {
         var names = module.NamedParameters().ToDictionary(p => p.Parameter, p => p.Name);
         var graph = Graph.Trace(module, x.Count, [x.Sample]);
+        _ = graph.Output; // refuses several
         Executor.RequireBackward(graph);
         var rows = new Dictionary<string, GradientCheckRow>();
         var values = new Batch[graph.Values.Count];

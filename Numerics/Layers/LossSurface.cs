@@ -117,7 +117,7 @@ internal sealed class LossSurface
     /// <exception cref="OnnxLeNetException">The backward changes the input.</exception>
     public void Measure()
     {
-        ForwardBackward(); // after it no array that the backward writes to is new, and zeros
+        ForwardBackward(); // so that no array that the backward writes to is new and full of zeros
         var (y, dx) = ForwardBackward();
         RequireInputsAsGiven("backward");
         Loss = Sum(y.Values);

@@ -119,9 +119,10 @@ public sealed record Checkpoint(
             int complete = (numbers.Length - 2) / 2;
             if (progress.Length != 3 || complete < 0 || numbers.Length != 2 * complete + 2 || progress[0] != complete + 1
                 || complete >= epochs || progress[1] is < 0 or > int.MaxValue || progress[2] < 0
-                || !Array.TrueForAll(numbers, double.IsFinite) || numbers[1] < 0 || Array.Exists(numbers[(complete + 2)..], seconds => seconds < 0))
+                || !Array.TrueForAll(numbers, double.IsFinite) || numbers[1] < 0
+                || Array.Exists(numbers[(complete + 2)..], seconds => seconds < 0))
                 throw new DataException($"{path}: its progress does not add up");
-            OptimizerState Read(string name) => ReadState(state, name, metadata[name]);
+            OptimizerState Read(string name) => ReadState(state, name, metadata[name], path);
             OptimizerState? ReadAny(string name) => metadata.ContainsKey(name) ? Read(name) : null;
             double? Limit(string name) => metadata.TryGetValue(name, out string? text) ? double.Parse(text, CultureInfo.InvariantCulture)
                 : null;
@@ -199,7 +200,7 @@ public sealed record Checkpoint(
         }
     }
 
-    private static OptimizerState ReadState(StateDict state, string prefix, string kind)
+    private static OptimizerState ReadState(StateDict state, string prefix, string kind, string path)
     {
         var entries = new List<StateEntry>();
         foreach (var (name, value) in state)
@@ -209,16 +210,16 @@ public sealed record Checkpoint(
             entries.Add(parts[1] switch
             {
                 "tensor" => new TensorEntry(parts[2], value.AsTensor()),
-                "count" => new CountEntry(parts[2], Single(name, value)),
-                "number" => new NumberEntry(parts[2], BitConverter.Int64BitsToDouble(Single(name, value))),
-                _ => throw new DataException($"a checkpoint's entry '{name}' is of an unknown kind"),
+                "count" => new CountEntry(parts[2], Single(value, name, path)),
+                "number" => new NumberEntry(parts[2], BitConverter.Int64BitsToDouble(Single(value, name, path))),
+                _ => throw new DataException($"{path}: its entry '{name}' is of an unknown kind"),
             });
         }
         return new OptimizerState(kind, entries);
     }
 
-    private static long Single(string name, StateTensor value) => value.AsInt64() is [var number] ? number
-        : throw new DataException($"a checkpoint's entry '{name}' is of shape {value.Shape}, expected a single number");
+    private static long Single(StateTensor value, string name, string path) => value.AsInt64() is [var number] ? number
+        : throw new DataException($"{path}: its entry '{name}' is of shape {value.Shape}, expected a single number");
 
     private static StateTensor Bits(double[] values) =>
         StateTensor.Of(new Shape(values.Length), [.. values.Select(BitConverter.DoubleToInt64Bits)]);

@@ -103,8 +103,7 @@ public static class ParityValidation
             var graph = Numerics.Graph.Trace(own.Network, [.. own.Samples]);
             IReadOnlyList<int> batchSizes = sides[0].FixedBatch is { } batch ? [batch] : options.BatchSizes ?? Parity.BatchSizes;
             string? choice = Choose(NetworkCost.Of(graph), options, ref batchSizes, engines, leftOut);
-            var bytes = own.Inputs.Select(name => file.Graph.Input.Single(input => input.Name == name).Type.TensorType.ElemType
-                == (int)DataType.Uint8).ToList();
+            var bytes = own.Inputs.Select(name => InputOf(file, name, source).Type.TensorType.ElemType == (int)DataType.Uint8).ToList();
             foreach (var x in Parity.RandomInputs(own.Samples, batchSizes, options.Seed, bytes)) Compare(own, graph, x, engines, sides);
             return new ValidationReport(batchSizes, [.. engines.Select(e => e.ToString())], leftOut,
                 [.. sides.Select(side => side.Result(batchSizes[0]))])
@@ -132,14 +131,18 @@ public static class ParityValidation
     {
         ArgumentNullException.ThrowIfNull(own);
         ArgumentNullException.ThrowIfNull(file);
-        return OrtModel.Load(WithFloatOutputs(own, file).ToByteArray(), options, source);
+        return OrtModel.Load(WithFloatOutputs(own, file, source).ToByteArray(), options, source);
     }
 
-    private static ModelProto WithFloatOutputs(ImportedModel own, ModelProto file)
+    private static ValueInfoProto InputOf(ModelProto file, string name, string source) =>
+        file.Graph.Input.FirstOrDefault(input => input.Name == name) ?? throw new OnnxException(
+            $"{source} has no input '{name}', which the network takes; its inputs are {string.Join(", ", file.Graph.Input.Select(i => i.Name))}");
+
+    private static ModelProto WithFloatOutputs(ImportedModel own, ModelProto file, string source)
     {
-        if (file.Graph.Output.Select(output => output.Name).SequenceEqual(own.Outputs)) return file;
+        if (own.Ending.Count == 0 || file.Graph.Output.Select(output => output.Name).SequenceEqual(own.Outputs)) return file;
         var copy = file.Clone();
-        string batch = file.Graph.Input.Single(input => input.Name == own.Inputs[0]).Type.TensorType.Shape.Dim[0].DimParam;
+        string batch = InputOf(file, own.Inputs[0], source).Type.TensorType.Shape.Dim[0].DimParam;
         copy.Graph.Output.Clear();
         foreach (var (name, value) in own.Outputs.Zip(Numerics.Graph.Trace(own.Network, [.. own.Samples]).Outputs))
             copy.Graph.Output.Add(GraphWriter.FloatValue(name, batch, value.Sample));
@@ -282,7 +285,7 @@ public static class ParityValidation
         public override string ToString() => Provider == "simd" ? string.Create(CultureInfo.InvariantCulture, $"simd {Bits}") : Provider;
 
         /// <summary>Sets both for what this thread runs, until what it returns is disposed.</summary>
-        public IDisposable Use() => 
+        public IDisposable Use() =>
             new ComputeSettings(Products.ByName(Provider), Provider, Bits, Workers.Threads, Winograd.Enabled).Use();
     }
 
@@ -305,7 +308,7 @@ public static class ParityValidation
         public RuntimeSide(ImportedModel own, ModelProto file, OrtDevice device, string source)
         {
             (this.own, this.device, this.source) = (own, device, source);
-            whole = WithFloatOutputs(own, file);
+            whole = WithFloatOutputs(own, file, source);
             var computed = file.Graph.Node.SelectMany(node => node.Output).ToHashSet();
             values = [.. own.Layers.Select(layer => layer.Value is { } value && computed.Contains(value) ? value : null)];
             layers = new LayerComparison?[own.Layers.Count];
@@ -342,7 +345,8 @@ public static class ParityValidation
         public Computed Compute(Tensor[] x)
         {
             string[] wanted = [.. values.OfType<string>().Distinct()];
-            return new Computed([.. ways.Select(way => (way.Name, way.Layers.RunOutputs(x, wanted), way.Whole.Run(x)))]);
+            return new Computed([.. ways.Select(way => (way.Name, wanted.Length == 0 ? new Dictionary<string, Tensor>()
+                : way.Layers.RunOutputs(x, wanted), way.Whole.Run(x)))]);
         }
 
         /// <summary>Compares a layer's output with ONNX Runtime's; returns that, or null where it has none of this shape.</summary>

@@ -153,10 +153,9 @@ public static class TrainingExporter
             string[] x = [.. node.Inputs.Select(value => values[value.Index])];
             Shape[] samples = [.. node.Inputs.Select(value => value.Sample)];
             bool[] wanted = [.. node.Inputs.Select(value => needs[value.Index])];
-            if (node.Layer is BatchNorm { IsFrozen: false } && written.Exists(other => other.Layer == node.Layer))
+            if (node.Layer is BatchNorm { IsFrozen: false, RunningMean: not null } && written.Exists(other => other.Layer == node.Layer))
                 throw new OnnxException($"{node.Layer.Label} is called twice: its running estimates would move twice in a step, "
-                    + "for which a "
-                    + "training step has no form");
+                    + "for which a training step has no form");
             string name = OnnxExporter.NameOf(graph.Graph, node.Layer, node.Name);
             string y = OnnxExporter.Form(node.Layer).WriteTraining is { } write
                 ? write(graph, name, x[0], node.Layer, samples[0])
