@@ -229,7 +229,7 @@ public sealed class MpiTests
             if (job.WaitForExit(random.Next(1, 300)))
             {
                 finished++;
-                MustBeAlones();
+                MustBeAsAlone();
                 Directory.Delete(folder["several"], recursive: true);
                 continue;
             }
@@ -245,10 +245,10 @@ public sealed class MpiTests
         if (Checkpoint(folder) is not null)
             Program.Run("train", "--resume", "lenet5-small-1", "--data", data, "--out", folder["several"], "--quiet").MustExit(0);
         else if (!File.Exists(folder["several/lenet5-small.onnx"])) mpi.Run(2, ["train", .. train, "--out", folder["several"]]).MustExit(0);
-        MustBeAlones();
+        MustBeAsAlone();
         Console.WriteLine($"{kills} kills, the slowest job ended after {slowest.TotalSeconds:F1} s, {finished} runs were done before");
 
-        void MustBeAlones() => CollectionAssert.AreEqual(alone, File.ReadAllBytes(folder["several/lenet5-small.onnx"]));
+        void MustBeAsAlone() => CollectionAssert.AreEqual(alone, File.ReadAllBytes(folder["several/lenet5-small.onnx"]));
     }
 
     private static void MustBeTheSame(TemporaryFolder folder, string model) => CollectionAssert.AreEqual(

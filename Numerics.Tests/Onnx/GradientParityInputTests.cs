@@ -179,6 +179,64 @@ public sealed class GradientParityInputTests
         Assert.IsTrue(GradientParity.Passed(updates), string.Join("\n", updates.Where(row => !row.Passed)));
     }
 
+    /// <summary>A weight is called as the network calls it, though a layer of another name comes first that has it too.</summary>
+    [TestMethod]
+    public void ATiedWeightTrains()
+    {
+        var network = new Tied();
+        Assert.AreEqual("last.w", string.Join(' ', network.NamedParameters().Select(named => named.Name)));
+        var gradients = GradientParity.Gradients(network, new Shape(1));
+        Assert.IsTrue(GradientParity.Passed(gradients), $"{gradients.FirstOrDefault(row => !row.Passed)}");
+        var updates = GradientParity.Optimizers(network, new Shape(1));
+        Assert.IsTrue(GradientParity.Passed(updates), string.Join("\n", updates.Where(row => !row.Passed)));
+    }
+
+    /// <summary>y = w·(w·x), where the layer that is registered first is called last.</summary>
+    private sealed class Tied : Module
+    {
+        private readonly Linear first = new(1, 1, bias: false);
+        private readonly Product last;
+
+        public Tied()
+        {
+            first.Weight.Value.Data[0] = 0.8f;
+            last = Register("last", new Product(first.Weight));
+            Register("first", first);
+        }
+
+        public override Value Forward(Value x) => last.Forward(first.Forward(x));
+    }
+
+    /// <summary>y = w·x.</summary>
+    private sealed class Product : Layer, IOnnxForm
+    {
+        private readonly Parameter w;
+
+        public Product(Parameter weight) => w = Register("w", weight);
+
+        public override Shape OutputShape(Shape sample) => sample;
+
+        public override void Forward(Batch x, Batch y, Context context)
+        {
+            for (int i = 0; i < y.Values.Length; i++) y.Values[i] = x.Values[i] * w.Value.Data[0];
+        }
+
+        public override void Backward(Batch x, Batch y, Batch dy, Batch? dx, Context context)
+        {
+            w.AddGrad(context, [(float)x.Values.Zip(dy.Values, (a, b) => (double)a * b).Sum()]);
+            for (int i = 0; dx is not null && i < dx.Values.Length; i++) dx.Values[i] = dy.Values[i] * w.Value.Data[0];
+        }
+
+        public string ToOnnx(OnnxNodes nodes) => nodes.Node("Mul", [nodes.Inputs[0], nodes.Weight(w)]);
+
+        public IReadOnlyList<string> BackwardToOnnx(OnnxNodes nodes, string dy)
+        {
+            string terms = nodes.Inner("terms", "Mul", [dy, nodes.Inputs[0]]);
+            nodes.Gradient(w, "Reshape", [nodes.Inner("sum", "ReduceSum", [terms], ("keepdims", 0)), nodes.Integers(1, 1)]);
+            return [nodes.Node("Mul", [dy, nodes.Weight(w)])];
+        }
+    }
+
     /// <summary>A frozen batch normalization may be called twice: both take the same estimates.</summary>
     [TestMethod]
     public void AFrozenBatchNormMayBeCalledTwice()

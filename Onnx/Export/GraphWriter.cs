@@ -34,10 +34,15 @@ internal sealed class GraphWriter(string name, IEnumerable<string> layers, int o
         return output;
     }
 
-    /// <summary>Adds a parameter and returns its name: the first layer's, where several share it.</summary>
+    /// <summary>What parameters are called, where that is given: in a training step as in the network, whichever layer comes
+    /// first.</summary>
+    public IReadOnlyDictionary<Parameter, string>? ParameterNames { private get; init; }
+
+    /// <summary>Adds a parameter and returns its name: the one that is given for it, or the first layer's, where several share it.</summary>
     public string Weight(string name, Parameter parameter)
     {
-        if (!shared.TryGetValue(parameter, out string? first)) shared.Add(parameter, first = Initializer(name, parameter.Value));
+        if (!shared.TryGetValue(parameter, out string? first))
+            shared.Add(parameter, first = Initializer(ParameterNames?.GetValueOrDefault(parameter) ?? name, parameter.Value));
         return first;
     }
 
@@ -123,14 +128,6 @@ internal sealed class GraphWriter(string name, IEnumerable<string> layers, int o
             for (int i = 0; i < node.Input.Count; i++)
                 if (node.Input[i] == from) node.Input[i] = to;
         }
-    }
-
-    /// <summary>Gives a weight another name, here and in the nodes that take it; without it nothing changes.</summary>
-    public void RenameWeight(string from, string to)
-    {
-        if (Graph.Initializer.FirstOrDefault(weight => weight.Name == from) is not { } weight) return;
-        weight.Name = to;
-        Rename(from, to);
     }
 
     public static AttributeProto Int(string name, long value) => new() { Name = name, Type = AttributeProto.Types.AttributeType.Int,

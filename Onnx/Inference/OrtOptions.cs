@@ -90,7 +90,8 @@ public sealed record OrtOptions
 
     /// <summary>
     /// How long ONNX Runtime may take to load the model, and for each run but those of a binding; null for any time. It is told to end
-    /// then, which it does between two nodes. Values that depend on constants alone are then computed in every run, where without a limit they are while it loads.
+    /// then, which it does between two nodes. Values that depend on constants alone are then computed in every run, where without a limit
+    /// they are while it loads.
     /// </summary>
     public TimeSpan? Timeout { get; init; }
 

@@ -43,7 +43,7 @@ public static class TrainingExporter
         options ??= new TrainingGraphOptions();
         options.Validate();
         var layout = TrainingLayout.Of(network, optimizer);
-        var writer = new GraphWriter(name, OnnxExporter.Names(network, ""), options.Opset);
+        var writer = new GraphWriter(name, OnnxExporter.Names(network, ""), options.Opset) { ParameterNames = layout.ParameterNames };
         foreach (string value in layout.Names.Concat([TrainingNames.Labels, TrainingNames.Target, TrainingNames.Loss,
             TrainingNames.Step])) writer.Reserve(value);
         var graph = new TrainingWriter(writer, options, network, layout.ParameterNames, layout.Trained);
@@ -63,8 +63,6 @@ public static class TrainingExporter
             graph.Uses[parameter] = graph.Uses.GetValueOrDefault(parameter) + 1;
         var nodes = Forward(graph, traced, options.InputGradient);
         if (proto.Node.Count == 0) throw new OnnxException($"{network} has no layers to export");
-        // A network that is a layer itself has no name to stand before its weights' own, and its node has one.
-        if (network is Leaf) foreach (var tensor in layout.Tensors) writer.RenameWeight($"{nodes[0].Name}.{tensor.Name}", tensor.Name);
         string y = nodes[traced.Output.Producer!.Index].Y;
         graph.Rename(y, OnnxExporter.Output);
         nodes = [.. nodes.Select(node => node with { X = [.. node.X.Select(x => x == y ? OnnxExporter.Output : x)],
